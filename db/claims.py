@@ -1,0 +1,175 @@
+"""Retries, step by step: claim, mark as sent, conclude. Each function is one short transaction's
+work; the network lies between them, never inside.
+
+A claim is a lease. While it runs, nobody else touches the attempt; when it has lapsed, any daemon
+may take the attempt over and find out what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from db import attempts, payments
+from db.models import Attempt, Payment
+from db.policy import Settings
+from db.reports import PaymentReport
+from db.status import UNSETTLED, AttemptOutcome, PaymentStatus, RecoveredBy, Trigger
+
+# Longer than the two calls of a retry can take with their time-outs (2 x 35 s), with room.
+LEASE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt in hand, copied out of the transaction. `sent_at` set: it may have charged."""
+
+    attempt_id: int
+    payment_id: str
+    company_id: str
+    number: int
+    idempotency_key: str
+    sent_at: datetime | None
+    failures_before: int | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What an attempt came to, and the payment as Whop last described it, if it did.
+
+    `try_again_at` set with REFUSED: nothing is wrong with the payment, only with the moment.
+    """
+
+    outcome: AttemptOutcome
+    report: PaymentReport | None = None
+    detail: str | None = None
+    try_again_at: datetime | None = None
+
+
+def claim_due(session: Session, now: datetime) -> Claim | None:
+    """Takes one payment whose retry is due and opens its attempt. None: nothing is due."""
+    payment = session.scalar(
+        select(Payment)
+        .where(
+            Payment.status == PaymentStatus.PENDING_RETRY,
+            Payment.next_retry_at <= now,
+            or_(Payment.claimed_until.is_(None), Payment.claimed_until <= now),
+            Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
+        )
+        .order_by(Payment.next_retry_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if payment is None:
+        return None
+    attempt = attempts.open_attempt(session, payment, Trigger.SCHEDULE, now)
+    return lease(session, payment, attempt, now)
+
+
+def claim_unsettled(session: Session, now: datetime) -> Claim | None:
+    """Takes over one attempt that nobody holds any more, to find out what became of it."""
+    found = session.execute(
+        select(Attempt, Payment)
+        .join(Payment, Payment.payment_id == Attempt.payment_id)
+        .where(
+            Attempt.outcome.in_(UNSETTLED),
+            or_(Payment.claimed_until.is_(None), Payment.claimed_until <= now),
+        )
+        .order_by(Attempt.started_at)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Payment)
+    ).one_or_none()
+    if found is None:
+        return None
+    attempt, payment = found
+    return lease(session, payment, attempt, now)
+
+
+def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -> Claim:
+    payment.claimed_until = now + LEASE
+    session.flush()
+    return Claim(
+        attempt_id=attempt.id,
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        number=attempt.number,
+        idempotency_key=attempt.idempotency_key,
+        sent_at=attempt.sent_at,
+        failures_before=attempt.failures_before,
+        until=payment.claimed_until,
+    )
+
+
+def mark_sent(session: Session, claim: Claim, failures: int | None, now: datetime) -> bool:
+    """The last look before the charge. False: do not charge; the payment or the claim has moved."""
+    payment, attempt = hold(session, claim)
+    if (
+        attempt.outcome not in UNSETTLED
+        or payment.status is not PaymentStatus.PENDING_RETRY
+        or payment.claimed_until != claim.until
+        or claim.until <= now
+    ):
+        return False
+    if attempt.sent_at is None:
+        attempt.sent_at = now
+        attempt.failures_before = failures
+    return True
+
+
+def conclude(
+    session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
+    """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
+    payment, attempt = hold(session, claim)
+    if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
+        # Whop's answer to our own key: stronger than what a webhook let us infer.
+        if attempt.outcome is AttemptOutcome.DECLINED:
+            payment.retry_count -= 1
+        attempts.finish(attempt, AttemptOutcome.PAID, now)
+        hear_if_given(session, payment, conclusion, now, rules)
+        payment.recovered_by = RecoveredBy.RETRY
+        return
+    if attempt.outcome not in UNSETTLED:
+        hear_if_given(session, payment, conclusion, now, rules)
+        return
+    match conclusion.outcome:
+        case AttemptOutcome.DECLINED:
+            payments.note_declined(payment, attempt, conclusion.report, now)
+        case AttemptOutcome.REFUSED:
+            attempts.finish(attempt, AttemptOutcome.REFUSED, now, conclusion.detail)
+        case _:  # unknown or pending: nothing is concluded, Whop is asked again later
+            attempt.outcome, attempt.detail = conclusion.outcome, conclusion.detail
+    hear_if_given(session, payment, conclusion, now, rules)
+    if attempt.outcome not in UNSETTLED:
+        reschedule(payment, conclusion, now, rules)
+
+
+def reschedule(payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings) -> None:
+    payment.claimed_until = None
+    if conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None:
+        payment.retryable = False  # Whop's refusal outweighs what it said just before
+    if payment.status is not PaymentStatus.PENDING_RETRY:
+        return
+    if conclusion.try_again_at is not None:
+        payments.postpone(payment, conclusion.try_again_at)
+    else:
+        payments.schedule(payment, now, rules)
+
+
+def hear_if_given(
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
+    if conclusion.report is not None:
+        session.flush()
+        payments.hear(session, payment, conclusion.report, now, rules)
+
+
+def hold(session: Session, claim: Claim) -> tuple[Payment, Attempt]:
+    """The payment's lock first, always: webhooks take it in the same order."""
+    payment = payments.lock_payments(session, [claim.payment_id])[claim.payment_id]
+    attempt = session.get_one(Attempt, claim.attempt_id, populate_existing=True)
+    return payment, attempt

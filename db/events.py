@@ -1,0 +1,190 @@
+"""The inbox: every event once, with the payment it describes, in one transaction.
+
+Everybody applies one payment's events one after the other (an advisory lock per payment), and a
+report that comes before its payment is known waits in the inbox: whatever the order of arrival,
+the end is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db import payments
+from db.models import JsonText, Payment, WebhookEvent
+from db.policy import Settings
+from db.reports import PaymentReport, Reading
+
+# Reads a stored payload again; the second argument is when it was received.
+Reader = Callable[[Any, datetime], Reading]
+
+INSERT_EVENTS = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.event_id)
+LOCK_PAYMENTS = text(
+    "select count(pg_advisory_xact_lock(hashtextextended(id, 0)))"
+    " from (select unnest(cast(:ids as text[])) as id order by 1) as sorted"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One delivery. Without a reading, `error` says why (poison)."""
+
+    event_id: str
+    payload: JsonText
+    reading: Reading | None
+    type: str
+    company_id: str | None = None
+    payment_id: str | None = None
+    error: str | None = None
+
+    @property
+    def starter(self) -> PaymentReport | None:
+        """The report that makes its payment known, if it is one."""
+        report = self.reading.payment if self.reading else None
+        return report if report is not None and report.starts_dunning else None
+
+    @property
+    def has_news(self) -> bool:
+        reading = self.reading
+        return reading is not None and any(
+            (reading.payment, reading.refund, reading.membership_end)
+        )
+
+
+def record(
+    session: Session, events: Sequence[Event], now: datetime, rules: Settings, read: Reader
+) -> None:
+    """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
+    lock_order(session, {event.payment_id for event in events if event.payment_id})
+    fresh, revived = store(session, events, now)
+    starters: dict[str, Event] = {}
+    for event in fresh:
+        if event.starter is not None:
+            starters.setdefault(event.starter.payment_id, event)
+    reports = [event.starter for event in starters.values() if event.starter is not None]
+    payments.add_companies(session, {report.company_id for report in reports})
+    created = payments.create_payments(session, reports, now, rules)
+    done = {starters[payment_id].event_id for payment_id in created}
+    rest = [event for event in fresh if event.has_news and event.event_id not in done]
+    if created:
+        rest = load_waiting(session, created, read) + rest
+    applied = apply(session, rest, now, rules)
+    mark_applied(session, applied | (done & revived), now)
+
+
+def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> int:
+    """Tries every poison event again with today's code; returns how many are still poison."""
+    poison = select(WebhookEvent).where(WebhookEvent.error.is_not(None)).order_by(WebhookEvent.id)
+    left = 0
+    for stored in session.scalars(poison).all():
+        try:
+            with session.begin_nested():
+                record(session, [reread(stored, read)], now, rules, read)
+        except (ValueError, payments.WrongCompanyError) as error:
+            stored.error = str(error)
+            left += 1
+    return left
+
+
+def lock_order(session: Session, payment_ids: set[str]) -> None:
+    if payment_ids:
+        session.execute(LOCK_PAYMENTS, {"ids": sorted(payment_ids)})
+
+
+def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[list[Event], set[str]]:
+    """Inserts them. Returns those to apply, and the ids among them that were poison before.
+
+    What starts a payment counts as applied at once: that spares the hot path an update.
+    """
+    unique: dict[str, Event] = {}
+    for event in events:
+        unique.setdefault(event.event_id, event)
+    rows = [
+        {
+            "event_id": event.event_id,
+            "type": event.type,
+            "company_id": event.company_id,
+            "payment_id": event.payment_id,
+            "payload": event.payload,
+            "received_at": now,
+            "applied_at": now if event.starter or not (event.has_news or event.error) else None,
+            "error": event.error,
+        }
+        for event in unique.values()
+    ]
+    new = set(session.scalars(INSERT_EVENTS, rows))
+    known = unique.keys() - new
+    revived = find_poison(session, known) if known else set()
+    return [event for event in unique.values() if event.event_id in new | revived], revived
+
+
+def find_poison(session: Session, event_ids: set[str]) -> set[str]:
+    return set(
+        session.scalars(
+            select(WebhookEvent.event_id).where(
+                WebhookEvent.event_id.in_(event_ids), WebhookEvent.error.is_not(None)
+            )
+        )
+    )
+
+
+def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[Event]:
+    """Reports about these payments that came before the failure itself."""
+    stored = session.scalars(
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.payment_id.in_(payment_ids),
+            WebhookEvent.applied_at.is_(None),
+            WebhookEvent.error.is_(None),
+        )
+        .order_by(WebhookEvent.id)
+    )
+    return [reread(event, read) for event in stored]
+
+
+def reread(stored: WebhookEvent, read: Reader) -> Event:
+    reading = read(stored.payload, stored.received_at)
+    return Event(
+        stored.event_id, JsonText(), reading, reading.type, reading.company_id, reading.payment_id
+    )
+
+
+def apply(session: Session, events: Sequence[Event], now: datetime, rules: Settings) -> set[str]:
+    """In the given order. An event about a payment not known (yet) stays waiting."""
+    known = payments.lock_payments(session, {e.payment_id for e in events if e.payment_id})
+    return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
+
+
+def mark_applied(session: Session, event_ids: set[str], now: datetime) -> None:
+    if event_ids:
+        session.execute(
+            update(WebhookEvent)
+            .where(WebhookEvent.event_id.in_(event_ids))
+            .values(applied_at=now, error=None)
+        )
+
+
+def apply_one(
+    session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: Settings
+) -> bool:
+    reading = event.reading
+    if reading is None:
+        return False
+    if reading.membership_end is not None:
+        payments.end_membership(session, reading.membership_end)
+        return True
+    payment = known.get(reading.payment_id or "")
+    if payment is None:
+        return False
+    if reading.payment is not None:
+        payments.hear(session, payment, reading.payment, now, rules)
+    if reading.refund is not None:
+        payments.record_refund(session, payment, reading.refund)
+    session.flush()
+    return True

@@ -1,0 +1,77 @@
+"""A real Postgres for the whole run, a clean database for every test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from db import embedded, migrate
+from db.models import Base
+from db.policy import Settings
+from db.session import SessionFactory, connect, session_factory
+
+SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
+for name in [name for name in os.environ if name.startswith((*SETTINGS, "ENVIRONMENT", "LOG_"))]:
+    del os.environ[name]  # a developer's own settings must not reach a test
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[embedded.Server]:
+    """Its folder must be open to the user that Postgres runs as, which pytest's own is not."""
+    folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
+    folder.chmod(0o755)
+    server = embedded.Server(folder / "data", folder / "run")
+    embedded.initialize(server, durable=False)
+    process = embedded.start(server)
+    yield server
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT)  # nothing here is worth a checkpoint
+        process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_engine(postgres: embedded.Server) -> Iterator[Engine]:
+    engine = connect(postgres.url, "tests", pool_size=10)
+    migrate.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine(migrated_engine: Engine) -> Iterator[Engine]:
+    """Migrated and empty."""
+    yield migrated_engine
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with migrated_engine.begin() as connection:
+        connection.execute(text("set local lock_timeout = '10s'"))
+        connection.execute(text(f"truncate {tables} restart identity cascade"))
+
+
+@pytest.fixture
+def database_url(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> SessionFactory:
+    return session_factory(engine)
+
+
+@pytest.fixture
+def session(sessions: SessionFactory) -> Iterator[Session]:
+    with sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def rules() -> Settings:
+    return Settings()

@@ -1,0 +1,74 @@
+"""Puts the receiver together; `main.py` starts it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy import Engine
+
+from db.session import now as utc_now
+from db.session import session_factory
+from webhook import api, openapi
+from webhook.inbox import Inbox
+from webhook.routes import greet, receive
+from webhook.settings import WebhookSettings
+from whop.payloads import read_event
+
+log = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: WebhookSettings, engine: Engine, now: Callable[[], datetime] = utc_now
+) -> FastAPI:
+    app = FastAPI(
+        title="Whop Churn Dashboard: receiver",
+        version="0.1.0",
+        lifespan=run_inbox,
+        docs_url=None,  # its page would load scripts from another host
+        redoc_url=None,
+    )
+    sessions = session_factory(engine)
+    read = partial(read_event, default_company=settings.default_company)
+    app.state.settings = settings
+    app.state.sessions = sessions
+    app.state.inbox = Inbox(sessions, settings.rules, read, now)
+    for path in openapi.WEBHOOK_PATHS:
+        app.router.add_route(path, receive, methods=["POST"], include_in_schema=False)
+        app.router.add_route(path, greet, methods=["GET"], include_in_schema=False)
+    app.include_router(api.router)
+    app.add_exception_handler(RequestValidationError, name_the_parameter)
+    openapi.describe_webhooks(app)
+    return app
+
+
+@asynccontextmanager
+async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
+    # An access log costs a quarter of the requests per second; /metrics counts them instead.
+    logging.getLogger("uvicorn.access").handlers.clear()
+    logging.getLogger("uvicorn.access").propagate = False
+    warn_if_open(app.state.settings)
+    inbox: Inbox = app.state.inbox
+    inbox.start()
+    yield
+    inbox.stop()
+    app.state.sessions.kw["bind"].dispose()
+
+
+def warn_if_open(settings: WebhookSettings) -> None:
+    if settings.in_development:
+        log.warning("development: unsigned webhooks are accepted")
+        if not settings.api_token.get_secret_value():
+            log.warning("development: figures and payments are readable without a token")
+
+
+async def name_the_parameter(request: Request, error: Any) -> JSONResponse:
+    problems = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
+    return JSONResponse({"detail": "; ".join(problems)}, 422)

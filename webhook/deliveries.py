@@ -1,0 +1,114 @@
+"""One delivery's way in: size, type, signature, JSON, meaning. Each refusal is one answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from db.events import Event
+from db.models import JsonText
+from webhook.settings import WebhookSettings
+from whop.payloads import Reading, read_event
+from whop.signature import SignatureError, is_signed, verify_signature
+from whop.values import PayloadError
+
+LARGEST_BODY = 256 * 1024
+LONGEST_EVENT_ID = 255
+# What Postgres cannot hold in JSONB: NUL and halves of surrogate pairs. Rare enough to look for.
+ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Refusal(Exception):
+    """The delivery is answered with `status` and `detail`, and nothing is stored."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+
+
+async def read_body(request: Request) -> bytes:
+    """At most 256 KiB, whatever the headers promise."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Refusal(415, "send application/json")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > LARGEST_BODY:
+        raise Refusal(413, "the body is larger than 256 KiB")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise Refusal(413, "the body is larger than 256 KiB")
+    return bytes(body)
+
+
+def authenticate(request: Request, body: bytes, settings: WebhookSettings, now: datetime) -> str:
+    """The event's id: Whop's, or, unsigned in development, one made from the body."""
+    headers = request.headers
+    if len(headers.get("webhook-id", "")) > LONGEST_EVENT_ID:
+        raise Refusal(400, f"the webhook-id is longer than {LONGEST_EVENT_ID} characters")
+    secret = settings.whop_webhook_secret.get_secret_value()
+    if settings.in_development and not (is_signed(headers) and secret):
+        return headers.get("webhook-id") or "unsigned:" + sha256(body).hexdigest()[:32]
+    try:
+        return verify_signature(secret, headers, body, now)
+    except SignatureError as error:
+        raise Refusal(401, str(error)) from None
+
+
+def read_delivery(event_id: str, body: bytes, now: datetime, default_company: str | None) -> Event:
+    """Raises Refusal(400). An event that is JSON but makes no sense comes back as poison."""
+    content = parse(body)
+    payload = JsonText(body.decode())
+    if ESCAPES.search(body):
+        content = clean(content)
+        payload = JsonText(json.dumps(content, default=str))
+    try:
+        reading: Reading | None = read_event(content, now, default_company)
+        error = None
+    except PayloadError as problem:
+        reading, error = None, str(problem)
+    kind = reading.type if reading else kind_of(content)
+    return Event(
+        event_id=UNSTORABLE.sub("", event_id),
+        payload=payload,
+        reading=reading,
+        type=kind,
+        company_id=reading.company_id if reading else None,
+        payment_id=reading.payment_id if reading else None,
+        error=error,
+    )
+
+
+def parse(body: bytes) -> Any:
+    """Exact decimals; no NaN or Infinity, which JSON does not have."""
+    try:
+        return json.loads(body.decode(), parse_float=Decimal, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is not JSON") from None
+
+
+def refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def kind_of(content: Any) -> str:
+    kind = content.get("type") if isinstance(content, dict) else None
+    return kind[:100] if isinstance(kind, str) else "unreadable"
+
+
+def clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return UNSTORABLE.sub("", value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value

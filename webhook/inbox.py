@@ -1,0 +1,166 @@
+"""One commit for many requests: concurrent deliveries share a transaction.
+
+A request hands its event over and waits; one thread takes all that wait, records them together,
+and only then are they answered. So 200 means on disk, and a commit's cost is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from db import events
+from db.events import Event, Reader
+from db.models import JsonText
+from db.payments import WrongCompanyError
+from db.policy import Settings
+from db.session import SessionFactory
+from webhook import metrics
+from whop.values import PayloadError
+
+log = logging.getLogger(__name__)
+
+LARGEST_BATCH = 128
+DEADLOCK, DEADLOCK_TRIES = "40P01", 3
+TOO_MUCH = "54"
+"""Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
+LONGEST_QUEUE = 5_000
+"""Beyond this the answer is 503 at once: Whop delivers again, memory stays bounded."""
+
+
+class InboxError(Exception):
+    """Nothing was stored. Each leaf is one answer to the sender."""
+
+
+class DatabaseAwayError(InboxError):
+    """503: deliver again."""
+
+
+class UnstorableError(InboxError):
+    """422: this event can never be recorded."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    event: Event
+    answer: Callable[[InboxError | None], None]
+
+
+class Inbox:
+    """Owns the writer thread. `now` is the clock, read once per batch."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        rules: Settings,
+        read: Reader,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
+        self.waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.run, name="inbox", daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Records what has been handed over, then ends."""
+        self.waiting.put(None)
+        self.thread.join()
+
+    async def put(self, event: Event) -> None:
+        """Returns when the event and its payment are on disk. Raises InboxError."""
+        if self.waiting.qsize() >= LONGEST_QUEUE:
+            raise DatabaseAwayError("too many events are waiting to be stored")
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[None] = loop.create_future()
+
+        def answer(error: InboxError | None) -> None:
+            loop.call_soon_threadsafe(settle, answered, error)
+
+        self.waiting.put(Waiting(event, answer))
+        await answered
+
+    def run(self) -> None:
+        while batch := self.take():
+            outcomes = self.record_all([waiting.event for waiting in batch])
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                waiting.answer(outcome)
+
+    def take(self) -> list[Waiting]:
+        """Everything that waits, at least one; empty when stopped."""
+        first = self.waiting.get()
+        batch = [first] if first is not None else []
+        while batch and len(batch) < LARGEST_BATCH:
+            try:
+                following = self.waiting.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                self.waiting.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def record_all(self, batch: list[Event]) -> list[InboxError | None]:
+        """Together, or, when one of them spoils it, each on its own."""
+        metrics.BATCH_SIZE.observe(len(batch))
+        error = self.record(batch)
+        if error is None or isinstance(error, DatabaseAwayError):
+            return [error] * len(batch)
+        if len(batch) == 1:
+            return [self.keep_poison(batch[0], error)]
+        return [outcome for event in batch for outcome in self.record_all([event])]
+
+    def record(self, batch: list[Event]) -> InboxError | None:
+        now = self.now()
+        for _ in range(DEADLOCK_TRIES):
+            try:
+                with self.sessions.begin() as session:
+                    events.record(session, batch, now, self.rules, self.read)
+                return None
+            except OperationalError as error:
+                code = str(getattr(error.orig, "pgcode", None))
+                if code == DEADLOCK:
+                    continue
+                if code.startswith(TOO_MUCH):
+                    return UnstorableError("it is too long or too deeply nested to be stored")
+                return DatabaseAwayError("the database does not answer")
+            except PoolTimeout:
+                break
+            except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
+                log.warning("%d event(s) not recorded: %s", len(batch), type(error).__name__)
+                return UnstorableError(explain(error))
+        return DatabaseAwayError("the database is busy")
+
+    def keep_poison(self, event: Event, error: InboxError) -> InboxError:
+        """Stored without being applied, with its error, so that it can be seen and replayed."""
+        poison = replace(event, reading=None, error=str(error))
+        outcome = self.record([poison])
+        if isinstance(outcome, UnstorableError):
+            outcome = self.record([replace(poison, payload=JsonText("null"))])
+        return outcome or error
+
+
+def explain(error: Exception) -> str:
+    """Ours say what is wrong; a library's text may quote rows, so only its kind is told."""
+    if isinstance(error, (WrongCompanyError, PayloadError)):
+        return str(error)
+    return f"it cannot be stored ({type(error).__name__})"
+
+
+def settle(answered: asyncio.Future[None], error: InboxError | None) -> None:
+    if answered.done():  # the sender has hung up
+        return
+    if error is None:
+        answered.set_result(None)
+    else:
+        answered.set_exception(error)

@@ -1,0 +1,13 @@
+"""`uvicorn webhook.main:app`"""
+
+from __future__ import annotations
+
+from db.logs import configure_logging
+from db.session import connect, database_url
+from db.settings import load_settings
+from webhook.app import create_app
+from webhook.settings import WebhookSettings
+
+settings = load_settings(WebhookSettings)
+configure_logging(settings.log_level, settings.log_format)
+app = create_app(settings, connect(database_url(settings), "webhook"))

@@ -1,0 +1,117 @@
+"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
+
+ID = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
+AMOUNT = {"type": "number", "minimum": 0, "maximum": 1e12, "multipleOf": 0.01}
+TEXT = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
+
+FLAT = {
+    "type": "object",
+    "description": "A failed payment by hand; accepted in development only.",
+    "required": ["payment_id", "member_id", "amount"],
+    "properties": {
+        "payment_id": ID,
+        "member_id": TEXT,
+        "amount": AMOUNT,
+        "reason": {"type": "string", "description": "A decline code or the bank's words."},
+        "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "default": "usd"},
+    },
+    "additionalProperties": False,
+    "examples": [
+        {
+            "payment_id": "abc123",
+            "member_id": "user45",
+            "amount": 49.99,
+            "reason": "card_declined",
+        }
+    ],
+}
+MONEY = {
+    "type": "object",
+    "required": ["amount", "currency"],
+    "properties": {
+        "amount": {"type": "string", "pattern": r"^[0-9]{1,9}\.[0-9]{2}$"},
+        "currency": {"type": "string", "pattern": "^[a-z]{3}$"},
+    },
+}
+ENVELOPE = {
+    "type": "object",
+    "description": "One of Whop's events (Standard Webhooks). Other fields are ignored.",
+    "required": ["type", "account_id", "data"],
+    "properties": {
+        "type": {
+            "enum": ["payment.failed", "payment.succeeded", "payment.pending", "payment.canceled"]
+        },
+        "account_id": ID,
+        "data": {
+            "type": "object",
+            "required": ["id", "total"],
+            "properties": {"id": ID, "total": MONEY},
+        },
+    },
+}
+SIGNATURE = [
+    {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": what,
+    }
+    for name, what in (
+        ("webhook-id", "The event's id; a repeated one changes nothing."),
+        ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
+        ("webhook-signature", "`v1,<base64>` over id, timestamp and body."),
+    )
+]
+ANSWERS = {
+    "200": "The event is on disk, and its payment is visible to the next read",
+    "400": "Not JSON",
+    "401": "The signature does not hold",
+    "413": "Larger than 256 KiB",
+    "415": "Not application/json",
+    "422": "It does not say what it must; the detail names the field",
+    "503": "The database does not answer; deliver again",
+}
+
+
+def describe_webhooks(app: FastAPI) -> None:
+    """Adds both routes to the app's OpenAPI description."""
+    generate = app.openapi
+
+    def with_webhooks() -> dict[str, Any]:
+        if not app.openapi_schema:
+            schema = generate()
+            schema["paths"][FAILED_PATH] = {"post": operation("A payment failed", FLAT)}
+            schema["paths"][EVENTS_PATH] = {"post": operation("Something happened", ENVELOPE)}
+        return app.openapi_schema or {}
+
+    app.openapi = with_webhooks  # type: ignore[method-assign]
+
+
+def operation(summary: str, body: dict[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        status: {
+            "description": meaning,
+            "content": {"application/json": {"schema": answer_schema(status)}},
+        }
+        for status, meaning in ANSWERS.items()
+    }
+    return {
+        "summary": summary,
+        "parameters": SIGNATURE,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": responses,
+    }
+
+
+def answer_schema(status: str) -> dict[str, Any]:
+    field = "status" if status == "200" else "detail"
+    return {"type": "object", "required": [field], "properties": {field: {"type": "string"}}}

@@ -1,0 +1,62 @@
+"""The hot path: a delivery comes in, is stored with its payment, and is answered.
+
+Plain Starlette endpoints: FastAPI's own machinery costs a third of the requests per second here
+(bench/ingest.py). `openapi.py` describes them.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from webhook import metrics
+from webhook.deliveries import Refusal, authenticate, read_body, read_delivery
+from webhook.inbox import DatabaseAwayError, Inbox, UnstorableError
+from webhook.settings import WebhookSettings
+
+log = logging.getLogger(__name__)
+
+STORED = b'{"status":"stored"}'
+"""The same answer for a new event and a repeated one: to the sender they are the same."""
+
+
+async def receive(request: Request) -> Response:
+    """Whop's events by their type, signed; in development also unsigned and flat ones."""
+    try:
+        await store(request)
+    except Refusal as refusal:
+        return refuse(refusal.status, refusal.detail)
+    except UnstorableError as error:
+        return refuse(422, str(error))
+    except DatabaseAwayError as error:
+        return refuse(503, str(error), {"Retry-After": "10"})
+    metrics.DELIVERIES.labels("200").inc()
+    return Response(STORED, media_type="application/json")
+
+
+async def store(request: Request) -> None:
+    settings: WebhookSettings = request.app.state.settings
+    inbox: Inbox = request.app.state.inbox
+    now = inbox.now()
+    body = await read_body(request)
+    event_id = authenticate(request, body, settings, now)
+    event = read_delivery(event_id, body, now, settings.default_company)
+    proven = not event_id.startswith("unsigned:")
+    if event.error is None or proven:
+        await inbox.put(event)
+    if event.error is not None:
+        # Not 200: the payment it is about is not visible. Kept, so that it can be replayed.
+        raise Refusal(422, event.error)
+
+
+async def greet(request: Request) -> Response:
+    """Whop may look whether anybody is there (whop-api.md 4.4)."""
+    return JSONResponse({"status": "ready for POST"})
+
+
+def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    metrics.DELIVERIES.labels(str(status)).inc()
+    log.info("a delivery was refused: %d %s", status, detail)
+    return JSONResponse({"detail": detail}, status, headers)

@@ -1,0 +1,26 @@
+"""What the receiver reads from the environment."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import SecretStr
+
+from db.settings import PolicySettings
+
+
+class WebhookSettings(PolicySettings):
+    required_in_production: ClassVar[tuple[str, ...]] = (
+        "database_url",
+        "whop_webhook_secret",
+        "api_token",
+    )
+
+    whop_webhook_secret: SecretStr = SecretStr("")
+    whop_company_id: str | None = None
+    api_token: SecretStr = SecretStr("")
+
+    @property
+    def default_company(self) -> str | None:
+        """Whose an event is that names no company. Whop's always do; hand-made ones need not."""
+        return self.whop_company_id or ("biz_development" if self.in_development else None)

@@ -1,0 +1,79 @@
+"""What can go wrong with a call to Whop, by what it means for a charge.
+
+WhopError
+├── NoAnswerError    it may or may not have happened: time-out, lost connection, 5xx, still running
+├── BusyError        429: it did not happen; `wait` says for how long not to ask again
+├── AccessError      401, 402, 403: it did not happen; the key or the account needs a person
+├── NotFoundError    404: there is no such thing, or not for this key
+└── RefusedError     any other 4xx: it did not happen, and asking again will not help
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import httpx
+
+DEFAULT_WAIT = timedelta(seconds=60)
+IN_PROGRESS = "idempotency_request_in_progress"
+
+
+class WhopError(Exception):
+    """Base of all; str() is safe to log and to show."""
+
+
+class NoAnswerError(WhopError):
+    pass
+
+
+class BusyError(WhopError):
+    def __init__(self, message: str, wait: timedelta) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class AccessError(WhopError):
+    pass
+
+
+class NotFoundError(WhopError):
+    pass
+
+
+class RefusedError(WhopError):
+    pass
+
+
+def check(response: httpx.Response) -> None:
+    """Raises the leaf that fits; returns on 2xx."""
+    status = response.status_code
+    if response.is_success:
+        return
+    code, message = read_error(response)
+    said = f"Whop answered {status}: {message}"
+    if status >= 500 or code == IN_PROGRESS or status == 408:
+        raise NoAnswerError(said)
+    if status == 429:
+        raise BusyError(said, read_wait(response, message))
+    if status in {401, 402, 403}:
+        raise AccessError(said)
+    if status == 404:
+        raise NotFoundError(said)
+    raise RefusedError(said)
+
+
+def read_error(response: httpx.Response) -> tuple[str | None, str]:
+    """Code and message of `{"error": {"code", "message"}}`; any other body is only named."""
+    try:
+        error = response.json()["error"]
+        return error.get("code"), str(error.get("message"))[:300]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, "(no message)"
+
+
+def read_wait(response: httpx.Response, message: str) -> timedelta:
+    """Whop writes the delay into the text, "Try again in 12 seconds." (whop-api.md 2.9)."""
+    header = response.headers.get("retry-after", "")
+    found = header if header.isdigit() else next(iter(re.findall(r"in (\d+) second", message)), "")
+    return timedelta(seconds=min(int(found), 3600)) if found else DEFAULT_WAIT

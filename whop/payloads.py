@@ -1,0 +1,246 @@
+"""Whop's JSON, in either shape, read into what the ledger wants to hear.
+
+Current (dated) payloads have Money objects and `*_at` times; legacy ones floats, nested objects
+and `company_id` (whop-api.md sections 2.1 and 4). The flat shape is ours, for trying things out.
+Unknown fields and values are ignored; what we need and cannot read is named in the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from whop.values import (
+    Json,
+    PayloadError,
+    count,
+    flag,
+    ident,
+    link,
+    money_currency,
+    need_amount,
+    need_ident,
+    need_text,
+    part,
+    read_amount,
+    text,
+    time,
+)
+
+FAILED = "payment.failed"
+SUCCEEDED = "payment.succeeded"
+PENDING = "payment.pending"
+CANCELED = "payment.canceled"
+PAYMENT_EVENTS = {FAILED, SUCCEEDED, PENDING, CANCELED, "payment.requires_action"}
+REFUND_EVENTS = {"refund.created", "refund.updated"}
+MEMBERSHIP_ENDED = "membership.deactivated"
+
+# A first purchase that fails is a visitor who did not buy, not a member who is about to leave.
+FIRST_PURCHASE = {"subscription_create", "one_time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment as Whop describes it at `as_of` (see db.reports.PaymentReport)."""
+
+    payment_id: str
+    company_id: str
+    as_of: datetime
+    amount: Decimal
+    currency: str
+    amount_usd: Decimal | None = None
+    refunded_amount: Decimal | None = None
+    starts_dunning: bool = False
+    paid: bool = False
+    pending: bool = False
+    ended: bool = False
+    disputed: bool = False
+    retryable: bool | None = None
+    decline_code: str | None = None
+    failure_message: str | None = None
+    failures: int | None = None
+    created_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    paid_at: datetime | None = None
+    membership_id: str | None = None
+    member_id: str | None = None
+    member_name: str | None = None
+    member_email: str | None = None
+    product: str | None = None
+    billing_reason: str | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+    recovery_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    refund_id: str
+    payment_id: str
+    company_id: str
+    amount: Decimal
+    status: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipEnd:
+    membership_id: str
+    company_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An event as understood. All three None: of a kind that is stored and ignored."""
+
+    type: str
+    company_id: str | None
+    payment_id: str | None = None
+    payment: Payment | None = None
+    refund: Refund | None = None
+    membership_end: MembershipEnd | None = None
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+def read_event(body: Any, received_at: datetime, default_company: str | None = None) -> Reading:
+    """Raises PayloadError. `default_company` serves payloads that name none."""
+    if not isinstance(body, Mapping):
+        raise PayloadError("body", "must be a JSON object")
+    if is_flat(body):
+        return read_flat(body, received_at, default_company)
+    kind = need_text(body, "type")
+    data = body.get("data")
+    company = ident(body, "account_id") or ident(body, "company_id")
+    if kind not in PAYMENT_EVENTS | REFUND_EVENTS | {MEMBERSHIP_ENDED}:
+        return Reading(kind, company or default_company)
+    if not isinstance(data, Mapping):
+        raise PayloadError("data", "must be a JSON object")
+    company = company or find_company(data) or default_company
+    if company is None:
+        raise PayloadError("account_id", "is missing")
+    said_at = time(data, "updated_at") or time(body, "timestamp") or received_at
+    as_of = min(said_at, received_at)  # a clock ahead of ours must not outrank later words
+    if kind in PAYMENT_EVENTS:
+        payment = judge(read_payment(data, as_of, company, "data."), kind)
+        return Reading(kind, company, payment.payment_id, payment=payment)
+    if kind in REFUND_EVENTS:
+        refund = read_refund(data, as_of, company)
+        return Reading(kind, company, refund.payment_id, refund=refund)
+    end = MembershipEnd(need_ident(data, "id", "data."), company)
+    return Reading(kind, company, membership_end=end)
+
+
+def judge(payment: Payment, kind: str) -> Payment:
+    """The event's type says what happened even where the status is missing or lags behind."""
+    renewal = payment.billing_reason not in FIRST_PURCHASE
+    return replace(
+        payment,
+        paid=kind == SUCCEEDED or payment.paid,
+        pending=kind == PENDING or payment.pending,
+        ended=kind == CANCELED or payment.ended,
+        starts_dunning=kind == FAILED and renewal,
+    )
+
+
+def is_flat(body: Json) -> bool:
+    return "payment_id" in body and "data" not in body and "type" not in body
+
+
+def read_flat(body: Json, received_at: datetime, default_company: str | None) -> Reading:
+    """`{"payment_id", "member_id", "amount", "reason"}`, with `currency` and others if given."""
+    company = ident(body, "company_id") or ident(body, "account_id") or default_company
+    if company is None:
+        raise PayloadError("company_id", "is missing, and WHOP_COMPANY_ID is not set")
+    amount = need_amount(body, "amount")
+    currency = (text(body, "currency") or "usd").lower()
+    payment = Payment(
+        payment_id=need_ident(body, "payment_id"),
+        company_id=company,
+        as_of=received_at,
+        amount=amount,
+        currency=currency,
+        amount_usd=amount if currency == "usd" else None,
+        starts_dunning=True,
+        failure_message=text(body, "reason"),
+        member_id=need_text(body, "member_id"),
+        member_name=text(body, "member_name"),
+        member_email=text(body, "member_email"),
+        product=text(body, "product"),
+    )
+    return Reading(FAILED, company, payment.payment_id, payment=payment)
+
+
+# --- objects -----------------------------------------------------------------------------------
+
+
+def read_payment(data: Json, as_of: datetime, company: str | None, where: str = "") -> Payment:
+    """A payment object, from an event or from the API. Raises PayloadError."""
+    owner = company or find_company(data)
+    if owner is None:
+        raise PayloadError(f"{where}account_id", "is missing")
+    currency = (money_currency(data.get("total")) or text(data, "currency") or "usd").lower()
+    amount = need_amount(data, "total" if data.get("total") is not None else "subtotal", where)
+    status, substatus = text(data, "status"), text(data, "substatus")
+    user, card = part(data, "user"), part(part(data, "payment_instrument"), "card")
+    usd = amount if currency == "usd" else read_amount(data.get("usd_total"))
+    return Payment(
+        payment_id=need_ident(data, "id", where),
+        company_id=owner,
+        as_of=as_of,
+        amount=amount,
+        currency=currency,
+        amount_usd=usd,
+        refunded_amount=read_amount(data.get("refunded_amount")),
+        paid=status == "paid",
+        pending=status in {"pending", "authorized"},
+        ended=status in {"void", "uncollectible"} or substatus == "canceled",
+        disputed=bool(substatus and "dispute" in substatus) or bool(data.get("dispute_alerted_at")),
+        retryable=flag(data, "retryable"),
+        decline_code=text(data, "decline_code"),
+        failure_message=text(data, "failure_message"),
+        failures=count(data, "payments_failed"),
+        created_at=time(data, "created_at"),
+        last_attempt_at=time(data, "last_payment_attempt_at") or time(data, "last_payment_attempt"),
+        next_attempt_at=time(data, "next_payment_attempt_at") or time(data, "next_payment_attempt"),
+        paid_at=time(data, "paid_at"),
+        membership_id=ident(data, "membership_id") or ident(part(data, "membership"), "id"),
+        member_id=text(data, "member_id") or text(part(data, "member"), "id") or text(user, "id"),
+        member_name=text(user, "name") or text(user, "username"),
+        member_email=text(data, "customer_email") or text(user, "email"),
+        product=text(part(data, "product"), "title"),
+        billing_reason=text(data, "billing_reason"),
+        card_brand=text(card, "brand") or text(data, "card_brand"),
+        card_last4=(text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
+        recovery_url=link(data, "recovery_url"),
+    )
+
+
+def read_refund(data: Json, as_of: datetime, company: str) -> Refund:
+    """The settled amount, in the payment's currency, where Whop knows the rate."""
+    payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
+    if payment_id is None:
+        raise PayloadError("data.payment_id", "is missing")
+    field = "amount" if data.get("amount") is not None else "original_amount"
+    return Refund(
+        refund_id=need_ident(data, "id", "data."),
+        payment_id=payment_id,
+        company_id=company,
+        amount=need_amount(data, field, "data."),
+        status=text(data, "status") or "pending",
+        as_of=as_of,
+    )
+
+
+def find_company(data: Json) -> str | None:
+    return (
+        ident(data, "account_id")
+        or ident(data, "company_id")
+        or ident(part(data, "company"), "id")
+        or ident(part(data, "account"), "id")
+    )

@@ -1,0 +1,58 @@
+"""Whop's webhook signature: Standard Webhooks, keyed with the literal bytes of the `ws_…` secret.
+
+The library's `verify` is not used: it reads the clock itself and lets malformed headers escape as
+ValueError and binascii.Error. Its `sign` is; the comparison is ours (whop-api.md 4.3).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from standardwebhooks import Webhook
+
+TOLERANCE = timedelta(minutes=5)
+HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
+class SignatureError(Exception):
+    """Not proven to come from Whop. The message is safe to answer with."""
+
+
+def is_signed(headers: Mapping[str, str]) -> bool:
+    """Whether it claims a signature at all; a claim must then hold, also in development."""
+    return any(name in headers for name in HEADERS)
+
+
+def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
+    """Returns the webhook's id. `headers` with lower-case names. Raises SignatureError."""
+    if not secret:
+        raise SignatureError("no webhook secret is configured")  # an empty key is forgeable
+    event_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
+    if not (event_id and timestamp and signatures):
+        raise SignatureError("the webhook-id, -timestamp and -signature headers are required")
+    sent_at = read_timestamp(timestamp)
+    if abs(now - sent_at) > TOLERANCE:
+        raise SignatureError("the webhook timestamp is more than 5 minutes off")
+    try:
+        expected = signer(secret).sign(event_id, sent_at, body.decode()).encode()
+    except UnicodeDecodeError:
+        raise SignatureError("the body is not UTF-8") from None
+    candidates = signatures.encode("utf-8", "replace").split(b" ")
+    matches = [hmac.compare_digest(expected, candidate) for candidate in candidates]
+    if not any(matches):
+        raise SignatureError("the webhook signature does not match")
+    return event_id
+
+
+def read_timestamp(value: str) -> datetime:
+    if not (value.isascii() and value.isdigit() and len(value) <= 11):
+        raise SignatureError("the webhook timestamp is not in unix seconds")
+    return datetime.fromtimestamp(int(value), UTC)
+
+
+@lru_cache(maxsize=4)
+def signer(secret: str) -> Webhook:
+    return Webhook(secret.encode())
