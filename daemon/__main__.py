@@ -15,7 +15,7 @@ import schedule
 from sqlalchemy.exc import OperationalError
 
 from daemon.cycle import Cycle
-from daemon.mailer import Mailer
+from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
@@ -115,7 +115,7 @@ def make_mailer(settings: DaemonSettings) -> Mailer | None:
     if not settings.email_enabled:
         return None
     key = settings.sendgrid_api_key.get_secret_value()
-    return Mailer(key, settings.sendgrid_api_url, settings.email_from)
+    return Mailer(make_courier(key, settings.sendgrid_api_url), settings.email_from)
 
 
 def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import parseaddr
 from http.client import HTTPException
+from typing import Protocol
 
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
@@ -31,10 +33,29 @@ class UncertainError(MailError):
     """It may have been taken: never send it again."""
 
 
+class Answer(Protocol):
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class Courier(Protocol):
+    """Carries a mail to the mail service; SendGrid's own client is one."""
+
+    def send(self, message: Mail) -> Answer: ...
+
+
+def make_courier(key: str, url: str) -> Courier:
+    client = SendGridAPIClient(key, host=url)
+    client.client.timeout = TIMEOUT_SECONDS
+    courier: Courier = client
+    return courier
+
+
 class Mailer:
-    def __init__(self, key: str, url: str, sender: str) -> None:
-        self.client = SendGridAPIClient(key, host=url)
-        self.client.client.timeout = TIMEOUT_SECONDS
+    """`sender` is an address, or "Name <address>"."""
+
+    def __init__(self, courier: Courier, sender: str) -> None:
+        self.courier = courier
         name, address = parseaddr(sender)
         self.sender = From(address, name or None)
 
@@ -46,7 +67,7 @@ class Mailer:
         for name, value in arguments.items():
             mail.add_custom_arg(CustomArg(name, value))
         try:
-            answer = self.client.send(mail)
+            answer = self.courier.send(mail)
         except HTTPError as error:
             raise read_status(error.status_code) from None
         except (OSError, HTTPException) as error:

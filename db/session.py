@@ -47,19 +47,21 @@ def database_url(settings: CommonSettings) -> URL:
     return normalize_url(settings.database_url.get_secret_value())
 
 
-def connect(url: URL, process: str, **options: Any) -> Engine:
-    """`process` shows in pg_stat_activity. Parameters stay out of error texts: they hold people."""
+def connect(url: URL, process: str, more: str = "", **options: Any) -> Engine:
+    """`process` shows in pg_stat_activity; `more` are server options.
+
+    Parameters stay out of error texts: they hold people.
+    """
     return create_engine(
         url,
-        pool_pre_ping=True,
         hide_parameters=True,
         json_serializer=write_json,
         connect_args={
             "application_name": process,
             "connect_timeout": 5,
-            "options": f"-c timezone=utc -c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            "options": f"-c timezone=utc -c statement_timeout={STATEMENT_TIMEOUT_MS} {more}",
         },
-        **{"pool_size": 5, "max_overflow": 5, "pool_timeout": 5} | options,
+        **{"pool_pre_ping": True, "pool_size": 5, "max_overflow": 5, "pool_timeout": 5} | options,
     )
 
 

@@ -78,7 +78,9 @@ def paid_data(at: datetime = NOW + HOUR, **overrides: Any) -> dict[str, Any]:
     )
 
 
-def event(kind: str = "payment.failed", data: dict[str, Any] | None = None, **overrides: Any) -> Any:
+def event(
+    kind: str = "payment.failed", data: dict[str, Any] | None = None, **overrides: Any
+) -> Any:
     return {
         "id": f"msg_{next(numbers)}",
         "api_version": "v1",
@@ -132,5 +134,3 @@ def get_payment(session: Session, payment_id: str) -> Payment:
     payment = payments.lock_payments(session, [payment_id])[payment_id]
     session.commit()
     return payment
-
-

@@ -1,0 +1,181 @@
+"""Six months of one creator's life, lived through the real code.
+
+Nothing is inserted: at each past moment the simulated Whop signs webhooks, the receiver's code
+takes them in, and the daemon's cycle asks, charges and writes, all told what time it is.
+Interrupted, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+
+import httpx
+from sendgrid.helpers.mail import Mail
+from sqlalchemy import exists, or_, select
+
+from daemon.cycle import Cycle
+from daemon.mailer import Mailer
+from daemon.messages import Messenger
+from daemon.retries import Retrier
+from db.models import Attempt, Message, Payment
+from db.policy import Settings as Rules
+from db.session import SessionFactory
+from db.status import UNPAID, UNSETTLED, MessageState
+from sandbox.live import Settings
+from sandbox.pace import HISTORY
+from sandbox.records import Company
+from sandbox.sendgrid import PATH as MAIL_PATH
+from sandbox.store import Store
+from sandbox.transport import InProcess
+from sandbox.world import World
+from webhook.deliveries import read_delivery
+from webhook.inbox import Inbox
+from whop.client import WhopClient
+from whop.payloads import read_event
+from whop.signature import read_timestamp, verify_signature
+
+DAYS = 182
+RENEWALS_PER_DAY = (2.6, 4.2)
+"""Failing ones, at the start and at the end: the creator grows."""
+HOUR = timedelta(hours=1)
+LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
+"""Kept in the sandbox's store: unix seconds, and 0 or 1."""
+SEED = 20_26
+API_VERSION = "2026-10-15-1"
+NO_LIMIT = 10**9
+"""Calls a minute. In simulated time the hour passes between two of them."""
+SENDER = "Lantern Academy <billing@example.com>"
+
+
+class Clock:
+    """The one time that every part of this world is told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class InProcessCourier:
+    """Carries mails to the simulated SendGrid without a socket."""
+
+    def __init__(self, transport: InProcess, key: str) -> None:
+        self.http = httpx.Client(
+            base_url="http://sandbox",
+            transport=transport,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+
+    def send(self, message: Mail) -> httpx.Response:
+        return self.http.post(MAIL_PATH, json=message.get()).raise_for_status()
+
+
+class Past:
+    """A world, a receiver and a daemon that share one clock."""
+
+    def __init__(self, sessions: SessionFactory, settings: Settings, start: datetime) -> None:
+        self.sessions, self.settings = sessions, settings
+        self.clock = Clock(start)
+        self.world = World(
+            Store(settings.file),
+            company=Company(settings.company_id),
+            pace=HISTORY,
+            seed=SEED if settings.seed is None else settings.seed,
+            webhook_secret=settings.webhook_secret,
+            deliver=self.receive,
+        )
+        rules, read = Rules(), partial(read_event, default_company=settings.company_id)
+        self.inbox = Inbox(sessions, rules, read, self.clock)
+        transport = InProcess(
+            self.world,
+            self.clock,
+            api_keys=[settings.api_key],
+            sendgrid_keys=[settings.sendgrid_key],
+        )
+        whop = WhopClient(
+            "http://sandbox/api/v1", settings.api_key, API_VERSION, NO_LIMIT, self.clock, transport
+        )
+        mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
+        retrier = Retrier(sessions, whop, rules, self.clock)
+        self.cycle = Cycle(sessions, retrier, self.clock, workers=1)
+        self.messenger = Messenger(sessions, whop, mailer, self.clock)
+
+    def receive(self, headers: dict[str, str], body: bytes) -> int:
+        """What the receiver does with a delivery, minus the socket. Answers the status."""
+        self.clock.now = max(self.clock.now, read_timestamp(headers["webhook-timestamp"]))
+        event_id = verify_signature(self.settings.webhook_secret, headers, body, self.clock.now)
+        event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
+        (problem,) = self.inbox.record_all([event])
+        return 200 if problem is None else 422
+
+    def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
+        for failed_at in failures:
+            self.world.advance(failed_at)
+            self.world.fail_renewal(failed_at)
+        self.world.advance(hour)
+        self.clock.now = hour
+        if self.has_work():
+            self.messenger.send_due()
+            self.cycle.run()
+
+    def has_work(self) -> bool:
+        """An hour in which the daemon would find nothing to do is not worth its queries."""
+        now = self.clock.now
+        due = or_(Payment.next_retry_at <= now, Payment.window_ends_at <= now)
+        with self.sessions() as session:
+            return bool(
+                session.scalar(
+                    select(
+                        exists().where(Payment.status.in_(UNPAID), due)
+                        | exists().where(Message.state == MessageState.QUEUED)
+                        | exists().where(Attempt.outcome.in_(UNSETTLED))
+                    )
+                )
+            )
+
+
+def live_through(
+    sessions: SessionFactory,
+    settings: Settings,
+    now: datetime,
+    report: Callable[[str], None],
+    days: int = DAYS,
+) -> None:
+    """Lives the last `days` up to this hour, from where an earlier run left off."""
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=days)
+    past = Past(sessions, settings, start)
+    store = past.world.store
+    lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
+    if store.number(FINISHED, 0):
+        store.close()
+        return
+    hour = start + HOUR
+    for day, failures in enumerate(plan_failures(Random(past.world.seed), start, days)):
+        for _ in range(24):
+            if hour > lived_until:
+                past.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
+                store.set_number(LIVED_UNTIL, int(hour.timestamp()))
+            hour += HOUR
+        if day % 14 == 13:
+            report(f"lived through {day + 1} of {days} days")
+    store.set_number(FINISHED, 1)
+    store.close()
+
+
+def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:
+    """When renewals fail, day by day: more as the creator grows."""
+    first, last = RENEWALS_PER_DAY
+    plan = []
+    for day in range(days):
+        expected = first + (last - first) * day / days
+        number = int(expected) + (random.random() < expected % 1) + random.choice((-1, 0, 0, 1))
+        times = [
+            start + timedelta(days=day, seconds=random.uniform(1, 86_399)) for _ in range(number)
+        ]
+        plan.append(sorted(times))
+    return plan

@@ -1,0 +1,58 @@
+"""`python -m sandbox.prepare`: what `make run` needs before its processes start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+
+from dotenv import dotenv_values
+
+from daemon.settings import DaemonSettings
+from db.session import connect, database_url, now, session_factory
+from db.settings import load_settings
+from sandbox.history import live_through
+from sandbox.live import settings_from
+
+PORTS = {3000: "the dashboard", 8000: "the receiver", 9000: "the sandbox"}
+
+
+def main() -> int:
+    taken = [port for port in PORTS if is_taken(port)]
+    for port in taken:
+        say(f"Port {port} is in use, and {PORTS[port]} needs it. Is an earlier `make run` running?")
+    if taken:
+        return 1
+    settings = load_settings(DaemonSettings)
+    sandbox = settings_from(read_environment())
+    if f":{sandbox.port}/" not in settings.whop_api_url:
+        say(f"WHOP_API_URL is {settings.whop_api_url}, not the sandbox: no demo history is made.")
+        return 0
+    # A crash of this machine may cost the last moments of an invented past; speed matters more.
+    engine = connect(
+        database_url(settings), "history", pool_pre_ping=False, more="-c synchronous_commit=off"
+    )
+    say("Preparing the demo: six months of failed payments, lived through the real code (once).")
+    live_through(session_factory(engine), sandbox, now(), say)
+    say("Ready. The dashboard is at http://localhost:3000, the mails sent at localhost:9000/mails")
+    return 0
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def read_environment() -> Mapping[str, str]:
+    """As the processes of Procfile.dev see it: `.env`, and what is set outright above it."""
+    written = {name: value for name, value in dotenv_values(".env").items() if value}
+    return written | os.environ
+
+
+def say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
