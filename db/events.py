@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import payments
-from db.models import JsonText, Payment, WebhookEvent
+from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import PaymentReport, Reading
 
@@ -61,6 +61,8 @@ def record(
     session: Session, events: Sequence[Event], now: datetime, rules: Settings, read: Reader
 ) -> None:
     """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
+    if not events:
+        return
     lock_order(session, {event.payment_id for event in events if event.payment_id})
     fresh, revived = store(session, events, now)
     starters: dict[str, Event] = {}
@@ -151,7 +153,12 @@ def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[
 def reread(stored: WebhookEvent, read: Reader) -> Event:
     reading = read(stored.payload, stored.received_at)
     return Event(
-        stored.event_id, JsonText(), reading, reading.type, reading.company_id, reading.payment_id
+        stored.event_id,
+        JsonText(write_json(stored.payload)),
+        reading,
+        reading.type,
+        reading.company_id,
+        reading.payment_id,
     )
 
 

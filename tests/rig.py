@@ -36,11 +36,12 @@ class Rig(Past):
         self.clock.now = then
 
     def run(self, hours: int = 1) -> None:
-        """One cycle an hour."""
+        """One cycle in each hour that has work for it."""
         for _ in range(hours):
             self.pass_time(1)
-            self.cycle.run()
-            self.world.deliver_due(self.clock.now)
+            if self.has_work():
+                self.cycle.run()
+                self.world.deliver_due(self.clock.now)
 
     def payment(self, payment_id: str) -> Payment:
         with self.sessions() as session:

@@ -1,0 +1,87 @@
+"""The sandbox over HTTP: the same API and SendGrid code, with sockets around them."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, Response
+
+from sandbox.api import ROOT, WhopApi
+from sandbox.control import Control, front_page
+from sandbox.exchange import Answer, Request
+from sandbox.post_room import mail_in_json, mails_page
+from sandbox.sendgrid import PATH, SendGrid
+from sandbox.world import World
+
+MAILS_SHOWN = 100
+
+
+class Server(Protocol):
+    def handle(self, request: Request, now: datetime) -> Answer: ...
+
+
+def create_app(
+    world: World,
+    clock: Callable[[], datetime],
+    *,
+    api_keys: Collection[str] = ("apik_sandbox",),
+    sendgrid_keys: Collection[str] = ("SG.sandbox",),
+) -> FastAPI:
+    app = FastAPI(title="Sandbox")
+    whop, sendgrid = WhopApi(world, api_keys), SendGrid(world, sendgrid_keys)
+    app.include_router(served(whop, ROOT + "/{path:path}", clock))
+    app.include_router(served(sendgrid, PATH, clock))
+    app.include_router(pages(world, sendgrid))
+    app.include_router(Control(world, clock).routes())
+    return app
+
+
+def served(server: Server, path: str, clock: Callable[[], datetime]) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route(path, methods=["GET", "POST"])
+    async def serve(request: HttpRequest) -> Response:
+        called = Request(
+            method=request.method,
+            path=request.url.path,
+            query=dict(parse_qsl(request.url.query)),
+            headers=dict(request.headers),
+            body=await request.body(),
+        )
+        answer = await run_in_threadpool(server.handle, called, clock())
+        # Cancelled only when the sandbox stops: no reason for a traceback.
+        with suppress(asyncio.CancelledError):
+            await (_given_up(request) if answer.lost else asyncio.sleep(answer.delay))
+        return Response(answer.body, answer.status or 503, headers=dict(answer.headers))
+
+    return router
+
+
+def pages(world: World, sendgrid: SendGrid) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/mails.json")
+    def mails_json() -> list[dict[str, Any]]:
+        return [mail_in_json(mail) for mail in sendgrid.mails()]
+
+    @router.get("/mails")
+    def mails() -> HTMLResponse:
+        return HTMLResponse(mails_page(sendgrid.mails(MAILS_SHOWN)))
+
+    @router.get("/")
+    def front() -> HTMLResponse:
+        return front_page(world)
+
+    return router
+
+
+async def _given_up(request: HttpRequest) -> None:
+    """When the caller, left without an answer, has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

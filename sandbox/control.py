@@ -1,0 +1,153 @@
+"""Routes that are not Whop's: to look into the sandbox and to steer it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from sandbox.post_room import page
+from sandbox.renewals import Overrides
+from sandbox.store import Missing
+from sandbox.switches import FaultKind, Switches
+from sandbox.times import utc
+from sandbox.world import World
+
+SWITCHES = TypeAdapter(Switches)
+
+LINKS = {
+    "/mails": "mails sent",
+    "/sandbox/ledger": "every real charge",
+    "/sandbox/switches": "readings of what Whop leaves unsaid",
+    "/docs": "the control routes",
+}
+
+
+class Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class WantedFault(Wanted):
+    operation: str
+    kind: FaultKind
+    seconds: float = 0.0
+    status: int = 503
+    times: int | None = 1
+
+
+class WantedTime(Wanted):
+    to: datetime | None = None
+
+
+class Control:
+    def __init__(self, world: World, clock: Callable[[], datetime]) -> None:
+        self._world = world
+        self._clock = clock
+        self._deeds: dict[str, Callable[[str, datetime], object]] = {
+            "member_pays": world.member_pays,
+            "change_card": world.change_card,
+            "cancel_membership": world.cancel_membership,
+            "refund": world.refund,
+        }
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(prefix="/sandbox")
+        router.get("/ledger")(self.ledger)
+        router.get("/payments/{payment_id}")(self.payment)
+        router.post("/payments/{payment_id}/{deed}")(self.act)
+        router.post("/fail_renewal")(self.fail_renewal)
+        router.post("/faults")(self.add_fault)
+        router.delete("/faults")(self.clear_faults)
+        router.get("/switches")(self.switches)
+        router.post("/switches")(self.set_switches)
+        router.post("/advance")(self.advance)
+        return router
+
+    def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
+        return {
+            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+            "paid_total_usd": self._world.ledger.paid_total(),
+            "paid_twice": self._world.ledger.paid_twice(),
+        }
+
+    def payment(self, payment_id: str) -> dict[str, Any]:
+        store = self._world.store
+        with not_found():
+            payment = store.payment(payment_id)
+        return {
+            "payment": asdict(payment),
+            "membership": asdict(store.membership(payment.membership_id)),
+            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+        }
+
+    def act(self, payment_id: str, deed: str) -> dict[str, str]:
+        """`deed` is `member_pays`, `change_card`, `cancel_membership` or `refund`."""
+        if deed not in self._deeds:
+            raise HTTPException(404, f"Known deeds: {', '.join(self._deeds)}")
+        with not_found():
+            self._deeds[deed](payment_id, self._clock())
+        return {"status": self._world.store.payment(payment_id).status}
+
+    def fail_renewal(self, wanted: Overrides) -> dict[str, str]:
+        with not_found():
+            try:
+                return {"payment_id": self._world.fail_renewal(self._clock(), **wanted)}
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from None
+
+    def add_fault(self, wanted: WantedFault) -> dict[str, str]:
+        self._world.faults.add(**wanted.model_dump())
+        return {"status": "waiting"}
+
+    def clear_faults(self) -> dict[str, str]:
+        self._world.faults.clear()
+        return {"status": "cleared"}
+
+    def switches(self) -> Switches:
+        return self._world.switches
+
+    def set_switches(self, wanted: dict[str, Any]) -> Switches:
+        return changed(self._world.switches, wanted)
+
+    def advance(self, wanted: WantedTime) -> dict[str, Any]:
+        to = utc(wanted.to) if wanted.to else self._clock()
+        self._world.advance(to)
+        return {"now": to, "next_due": self._world.next_due()}
+
+
+@contextmanager
+def not_found() -> Iterator[None]:
+    try:
+        yield
+    except Missing as missing:
+        raise HTTPException(404, f"{missing} was not found") from None
+
+
+def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:
+    """Sets the switches named, in place: the whole sandbox looks at this one object."""
+    unknown = wanted.keys() - asdict(switches).keys()
+    if unknown:
+        raise HTTPException(422, f"Unknown switches: {', '.join(sorted(unknown))}")
+    try:
+        valid = SWITCHES.validate_python({**asdict(switches), **wanted})
+    except ValidationError as error:
+        raise HTTPException(422, str(error)) from None
+    for name in wanted:
+        setattr(switches, name, getattr(valid, name))
+    return switches
+
+
+def front_page(world: World) -> HTMLResponse:
+    links = "".join(f'<li><a href="{path}">{text}</a></li>' for path, text in LINKS.items())
+    return HTMLResponse(
+        page(
+            "Sandbox",
+            "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
+            " Nobody is charged and no mail leaves this machine.</p>"
+            f"<ul>{links}</ul><p>{len(world.ledger.charges())} charges so far.</p>",
+        )
+    )

@@ -1,0 +1,180 @@
+"""What happens in the world, on its own or because somebody asked for it.
+
+Every deed is called inside the store's transaction, so a charge and its trace are written together.
+"""
+
+import math
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import assert_never
+
+from sandbox import bank
+from sandbox.charging import Charging
+from sandbox.pace import Pace
+from sandbox.people import draw_card
+from sandbox.population import (
+    MAIL_HELPS_SHARE,
+    MEMBER_PAYS_SPREAD,
+    cause_of,
+)
+from sandbox.records import PAID, PENDING, Due, Payment
+from sandbox.refunds import Refunds
+from sandbox.renewals import (
+    Overrides,
+    draw_member_pays,
+    draw_renewal,
+    first_decline,
+    renewing_member,
+)
+from sandbox.rules import Refusal, refusal
+from sandbox.store import Store
+from sandbox.switches import Switches
+
+
+class Deeds:
+    def __init__(
+        self, store: Store, charging: Charging, switches: Switches, pace: Pace, seed: int
+    ) -> None:
+        self._store = store
+        self._charging = charging
+        self._switches = switches
+        self._pace = pace
+        self._seed = seed
+        self.refunds = Refunds(store, charging, pace, seed)
+
+    def perform(self, due: Due) -> None:
+        match due.kind:
+            case "retry_charges":
+                self._charge_in_flight(due)
+            case "whop_attempt":
+                self._whop_attempts(due)
+            case "settle":
+                self._settle(due)
+            case "cancel":
+                self.cancel_membership(due.subject, due.at)
+            case "member_pays":
+                self.member_pays(due.subject, due.at)
+            case "refund":
+                self.refunds.give(due.subject, due.at)
+            case "refund_settles":
+                self.refunds.settle(due.subject, due.at)
+            case _:
+                assert_never(due.kind)
+
+    def fail_renewal(self, account_id: str, wanted: Overrides, at: datetime) -> Payment:
+        key = f"{self._seed}/{self._store.next_number('renewal')}"
+        random = Random(key)
+        code = first_decline(random, wanted)
+        membership = renewing_member(random, account_id, key, wanted, at, code)
+        if membership_id := wanted.get("membership_id"):
+            membership = self._store.membership(membership_id)
+        self._store.save_membership(membership)
+        payment = draw_renewal(random, membership, key, wanted, at, code)
+        payment = self._charging.charge(payment, "whop", at, outcome=code)
+        if (days := self._switches.whop_cancels_after_days) is not None:
+            self._store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))
+        speed = self._pace.member_speed
+        if due := draw_member_pays(random, payment, wanted, at, code, speed):
+            self._store.schedule(due)
+        return payment
+
+    def retry(self, payment_id: str, at: datetime, key: str | None) -> Payment | Refusal:
+        """Charges now, or with `retry_answers="async"` some seconds later."""
+        payment = self._store.payment(payment_id)
+        membership = self._store.membership(payment.membership_id)
+        if refused := refusal(payment, membership, self._switches):
+            return refused
+        if self._switches.retry_answers == "sync":
+            return self._charging.charge(payment, "retry", at, key=key)
+        charges_at = at + timedelta(seconds=self._switches.async_seconds)
+        self._store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
+        # The answer shows the payment as it was: nothing has happened to it yet.
+        self._store.save_payment(replace(payment, in_flight=True))
+        return payment
+
+    def member_pays(self, payment_id: str, at: datetime) -> bool:
+        """The member pays, with a new card unless the trouble was money; False if not open."""
+        payment = self._store.payment(payment_id)
+        if payment.status != "open" or payment.in_flight:
+            return False
+        if not cause_of(payment.decline_code or "").waits_for_payday:
+            payment = self._with_new_card(payment, at)
+        self._charging.charge(payment, "member", at, outcome=PAID)
+        return True
+
+    def change_card(self, payment_id: str, at: datetime) -> None:
+        """The member saves a new card, which charges the open payment or waits for a retry."""
+        payment = self._store.payment(payment_id)
+        if self._switches.card_change_charges and self.member_pays(payment_id, at):
+            return
+        changed = self._with_new_card(payment, at)
+        if payment.status != "open":
+            return
+        if self._switches.retry_uses_new_card:
+            payment = changed
+        if self._switches.retry_rearmed_by_card_change:
+            payment = replace(payment, retries=0)
+        self._store.save_payment(replace(payment, updated_at=at))
+
+    def mail_arrives(self, payment_id: str, at: datetime) -> None:
+        """A message about a payment moves some members to pay."""
+        payment = self._store.payment(payment_id)
+        random = Random(f"{payment.story.luck}/mail/{self._store.next_number('mail')}")
+        helps = cause_of(payment.decline_code or "").member_pays * MAIL_HELPS_SHARE
+        if payment.script or payment.status != "open" or random.random() >= helps:
+            return
+        hours = random.lognormvariate(math.log(5), MEMBER_PAYS_SPREAD) / self._pace.member_speed
+        pays_at = at + timedelta(hours=hours)
+        planned = self._store.planned("member_pays", payment_id)
+        if planned is None or pays_at < planned:
+            self._store.schedule(Due("member_pays", payment_id, pays_at))
+
+    def cancel_membership(self, payment_id: str, at: datetime) -> None:
+        """The membership ends, and with it every way to collect the payment but a late one."""
+        payment = self._store.payment(payment_id)
+        if payment.status == PENDING or payment.in_flight:
+            # What is being paid for cannot end yet: look again when that is known.
+            wait = timedelta(minutes=1) if payment.in_flight else timedelta(days=1)
+            self._store.schedule(Due("cancel", payment_id, at + wait))
+            return
+        membership = self._store.membership(payment.membership_id)
+        if membership.status == "canceled":
+            return
+        membership = replace(membership, status="canceled", canceled_at=at, updated_at=at)
+        self._store.save_membership(membership)
+        if payment.status == "open":
+            self._lapse(payment, at)
+        self._charging.announce_membership("membership.deactivated", membership, at)
+
+    def _whop_attempts(self, due: Due) -> None:
+        payment = self._store.payment(due.subject)
+        if payment.status == "open" and not payment.in_flight:
+            self._charging.charge(payment, "whop", due.at)
+
+    def _charge_in_flight(self, due: Due) -> None:
+        payment = self._store.payment(due.subject)
+        self._charging.charge(payment, "retry", due.at, key=due.detail or None)
+
+    def _settle(self, due: Due) -> None:
+        payment = self._store.payment(due.subject)
+        self._charging.ledger.settle(payment.id, due.detail)
+        self._charging.conclude(payment, due.detail, "whop", due.at)
+
+    def _lapse(self, payment: Payment, at: datetime) -> None:
+        self._charging.stop_trying(payment)
+        status = self._switches.lapsed_payment
+        substatus = {"uncollectible": "uncollectible", "void": "canceled"}.get(status, "past_due")
+        payment = replace(
+            payment, status=status, substatus=substatus, next_attempt_at=None, updated_at=at
+        )
+        self._store.save_payment(payment)
+        if status == "void":
+            self._charging.announce("payment.canceled", payment, at)
+
+    def _with_new_card(self, payment: Payment, at: datetime) -> Payment:
+        membership = self._store.membership(payment.membership_id)
+        key = f"{payment.id}/{at.isoformat()}"
+        card = draw_card(Random(key), key, at)
+        self._store.save_membership(replace(membership, card=card, updated_at=at))
+        return replace(payment, card=card, story=bank.new_card(payment.story, at))

@@ -1,0 +1,133 @@
+"""What the stand-in remembers: one frozen record for each thing, kept as a JSON document."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+By = Literal["whop", "retry", "member"]
+DueKind = Literal[
+    "retry_charges", "whop_attempt", "settle", "cancel", "member_pays", "refund", "refund_settles"
+]
+
+PAID = "paid"
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Company:
+    id: str = "biz_demo"
+    title: str = "Lantern Academy"
+    route: str = "lantern-academy"
+
+
+@dataclass(frozen=True)
+class Card:
+    method_id: str
+    brand: str
+    issuer_number: str
+    last4: str
+    exp_month: int
+    exp_year: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a member's bank will do from one failure on; drawn once, then followed."""
+
+    starts_at: datetime
+    luck: int
+    pay_frequency: str | None = None
+    funded_hours: float = 0.0
+    clears_at: datetime | None = None
+    clears_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Membership:
+    id: str
+    account_id: str
+    member_id: str
+    user_id: str
+    name: str
+    username: str
+    email: str
+    plan_id: str
+    product_id: str
+    product_title: str
+    price: Decimal
+    currency: str
+    status: str
+    created_at: datetime
+    period_start: datetime
+    period_end: datetime
+    updated_at: datetime
+    card: Card
+    canceled_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Payment:
+    id: str
+    account_id: str
+    membership_id: str
+    amount: Decimal
+    usd_amount: Decimal
+    currency: str
+    billing_reason: str
+    status: str
+    substatus: str
+    created_at: datetime
+    updated_at: datetime
+    card: Card
+    story: Story
+    script: tuple[str, ...] = ()
+    charges: int = 0
+    retries: int = 0
+    payments_failed: int = 0
+    decline_code: str | None = None
+    failure_message: str | None = None
+    last_attempt_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    paid_at: datetime | None = None
+    in_flight: bool = False
+    settles_at: datetime | None = None
+    refund_asked: Decimal = Decimal(0)
+    refunded_amount: Decimal = Decimal(0)
+    refunded_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Refund:
+    id: str
+    account_id: str
+    payment_id: str
+    amount: Decimal
+    currency: str
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One row of the ledger: the bank was really asked for money."""
+
+    payment_id: str
+    at: datetime
+    by: By
+    outcome: str
+    amount: Decimal
+    usd_amount: Decimal
+    currency: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something the world will do by itself; one of each kind for each subject."""
+
+    kind: DueKind
+    subject: str
+    at: datetime
+    detail: str = ""

@@ -1,0 +1,131 @@
+"""The simulated world: renewals fail, Whop tries again, members act, memberships end.
+
+Everything that happens by itself is a row of `due`, performed in time order at its own time, and
+never by the clock of the machine: whoever owns a world tells it what time it is.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Unpack
+
+from sandbox.charging import Charging
+from sandbox.deeds import Deeds
+from sandbox.ledger import Ledger
+from sandbox.pace import HISTORY, Pace
+from sandbox.records import Company, Payment
+from sandbox.renewals import Overrides
+from sandbox.rules import Refusal
+from sandbox.shapes import Shapes
+from sandbox.store import Store
+from sandbox.switches import Faults, Switches
+from sandbox.times import utc
+from sandbox.webhooks import Deliver, Letter, Outbox, signed
+
+
+class World:
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        company: Company | None = None,
+        switches: Switches | None = None,
+        faults: Faults | None = None,
+        pace: Pace = HISTORY,
+        seed: int = 7,
+        webhook_secret: str = "ws_sandbox_secret",
+        deliver: Deliver | None = None,
+        sent_at: Callable[[datetime], datetime] = utc,
+    ) -> None:
+        """`sent_at` turns the time a webhook is due into the time it is stamped with."""
+        self.store = store or Store()
+        self.company = company or Company()
+        self.switches = switches or Switches()
+        self.faults = faults or Faults()
+        self.pace = pace
+        self.seed = self.store.number("seed", seed)
+        self.webhook_secret = webhook_secret
+        self.deliver = deliver
+        self.shapes = Shapes(self.store, self.switches, self.company)
+        self.outbox = Outbox(self.store, self.faults, self.seed)
+        self._sent_at = sent_at
+        charging = Charging(self.store, self.shapes, self.outbox, self.switches, pace)
+        self.ledger: Ledger = charging.ledger
+        self._deeds = Deeds(self.store, charging, self.switches, pace, self.seed)
+
+    def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
+        """A renewal is charged and declined; answers the payment's id."""
+        account_id = wanted.get("account_id", self.company.id)
+        with self.store.transaction():
+            payment = self._deeds.fail_renewal(account_id, wanted, utc(now))
+        self.deliver_due(now)
+        return payment.id
+
+    def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
+        """What the API's retry does; its webhooks leave with the next `deliver_due`."""
+        with self.store.transaction():
+            return self._deeds.retry(payment_id, utc(now), key)
+
+    def member_pays(self, payment_id: str, now: datetime) -> bool:
+        with self.store.transaction():
+            paid = self._deeds.member_pays(payment_id, utc(now))
+        self.deliver_due(now)
+        return paid
+
+    def change_card(self, payment_id: str, now: datetime) -> None:
+        with self.store.transaction():
+            self._deeds.change_card(payment_id, utc(now))
+        self.deliver_due(now)
+
+    def cancel_membership(self, payment_id: str, now: datetime) -> None:
+        with self.store.transaction():
+            self._deeds.cancel_membership(payment_id, utc(now))
+        self.deliver_due(now)
+
+    def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
+        with self.store.transaction():
+            self._deeds.refunds.give(payment_id, utc(now), amount)
+        self.deliver_due(now)
+
+    def mail_arrives(self, payment_id: str, now: datetime) -> None:
+        with self.store.transaction():
+            self._deeds.mail_arrives(payment_id, utc(now))
+
+    def advance(self, now: datetime) -> None:
+        """Performs all that is due up to `now`, webhooks included, each at its own time."""
+        now = utc(now)
+        while self._step(now, deliver_only=False):
+            pass
+
+    def deliver_due(self, now: datetime) -> None:
+        now = utc(now)
+        while self._step(now, deliver_only=True):
+            pass
+
+    def next_due(self) -> datetime | None:
+        due = self.store.first_due()
+        letter = self.outbox.first() if self.deliver else None
+        return min((at for at in (due and due.at, letter and letter.due_at) if at), default=None)
+
+    def _step(self, now: datetime, *, deliver_only: bool) -> bool:
+        """The earliest thing due; False when nothing is left."""
+        with self.store.transaction():
+            due = None if deliver_only else self.store.first_due()
+            letter = self.outbox.first() if self.deliver else None
+            if due and due.at <= now and not (letter and letter.due_at < due.at):
+                self.store.forget_due(due.kind, due.subject)
+                self._deeds.perform(due)
+                return True
+            if letter is None or letter.due_at > now:
+                return False
+            sent_at = self._sent_at(letter.due_at)
+            self.outbox.claim(letter, sent_at)
+        self._send(letter, sent_at)
+        return True
+
+    def _send(self, letter: Letter, sent_at: datetime) -> None:
+        """Outside the transaction: a slow receiver must not stop the world."""
+        assert self.deliver
+        headers = signed(self.webhook_secret, letter.webhook_id, letter.body, sent_at)
+        if 200 <= self.deliver(headers, letter.body) < 300:
+            self.outbox.accepted(letter)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
+
+from db.declines import CODES, MEANINGS, NEVER_CHARGED_AGAIN, DeclineClass, classify
+
+DOCS = Path(__file__).parent.parent / "docs" / "declines.md"
+
+
+def test_our_codes_are_exactly_those_of_the_official_sdk():
+    literal = next(part for part in typing.get_args(PaymentDeclineCodes) if part is not typing.Any)
+    assert {code for codes in CODES.values() for code in codes} == set(typing.get_args(literal))
+
+
+def test_every_code_is_classified_once():
+    counted = Counter(code for codes in CODES.values() for code in codes)
+    assert {code for code, times in counted.items() if times != 1} == set()
+
+
+def test_every_class_has_a_meaning():
+    assert set(MEANINGS) == set(DeclineClass)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Your card has insufficient funds.", "insufficient_funds"),
+        ("The bank returned the decline code `stolen_card`.", "stolen_card"),
+        ("card_declined", "generic_decline"),
+        ("do_not_honor", "contact_issuer"),
+        ("The card was declined for security reasons.", "suspected_fraud"),
+        ("Your card has expired.", "expired_card"),
+        ("This payment requires 3DS authentication.", "authentication_required"),
+        ("Your card was declined: exceeds daily limit.", "card_velocity_exceeded"),
+        ("The issuer does not allow this type of purchase.", "transaction_not_allowed"),
+        ("This card was reported lost or stolen.", "stolen_card"),
+    ],
+)
+def test_a_text_without_a_code_is_understood(text, code):
+    assert classify(None, text).code == code
+
+
+def test_a_known_code_outweighs_the_text():
+    assert classify("expired_card", "insufficient funds").code == "expired_card"
+
+
+def test_an_unknown_code_falls_back_to_the_text():
+    assert classify("brand_new_code", "Your card has expired.").code == "expired_card"
+
+
+def test_the_unknown_has_a_default_and_keeps_the_banks_words():
+    decline = classify("zz_9", "Zut alors")
+    assert (decline.code, decline.decline_class) == ("zz_9", DeclineClass.UNKNOWN)
+    assert decline.words == "Zut alors"
+    assert classify(None, None).words == "No reason given"
+
+
+@given(st.none() | st.text(max_size=50), st.none() | st.text(max_size=200))
+def test_whatever_is_said_there_is_a_class_and_a_word(code, text):
+    decline = classify(code, text)
+    assert decline.decline_class in DeclineClass
+    assert decline.words
+
+
+def test_lost_stolen_and_stopped_cards_are_never_charged_again():
+    for code in ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"):
+        assert classify(code).decline_class in NEVER_CHARGED_AGAIN
+
+
+def test_the_docs_list_every_class_and_every_code():
+    page = DOCS.read_text()
+    assert {f"`{cls}`" for cls in DeclineClass if f"`{cls}`" not in page} == set()
+    assert {code for codes in CODES.values() for code in codes if f"`{code}`" not in page} == set()

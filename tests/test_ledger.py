@@ -1,0 +1,263 @@
+"""Reports about payments, in any order, any number of times: the end is the same."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from db import events, payments, stats
+from db.events import Event
+from db.models import JsonText, Message, Payment, Refund, WebhookEvent
+from db.policy import Settings
+from db.session import SessionFactory
+from db.status import PaymentStatus
+from tests.factories import (
+    COMPANY,
+    NOW,
+    add_payment,
+    encode,
+    event,
+    get_payment,
+    iso,
+    money,
+    paid_data,
+    payment_data,
+    report,
+)
+from whop.payloads import read_event
+
+ROOT = Path(__file__).parent.parent
+LATER = NOW + timedelta(days=1)
+read = partial(read_event, default_company=COMPANY)
+
+
+def make_event(content: dict) -> Event:
+    reading = read(content, LATER)
+    return Event(
+        content["id"],
+        JsonText(encode(content).decode()),
+        reading,
+        reading.type,
+        reading.company_id,
+        reading.payment_id,
+    )
+
+
+def record(sessions: SessionFactory, contents: list[dict], at: datetime = LATER) -> None:
+    with sessions.begin() as session:
+        events.record(session, [make_event(content) for content in contents], at, Settings(), read)
+
+
+def at(hours: float) -> str:
+    return iso(NOW + timedelta(hours=hours))
+
+
+STORY = [
+    event("payment.failed", payment_data(id="pay_1", membership_id="mem_1")),
+    event(
+        "payment.failed",
+        payment_data(
+            id="pay_1",
+            membership_id="mem_1",
+            payments_failed=2,
+            decline_code="expired_card",
+            last_payment_attempt_at=at(2),
+            updated_at=at(2),
+        ),
+    ),
+    event("payment.succeeded", paid_data(NOW + timedelta(hours=3), id="pay_1")),
+    event(
+        "refund.created",
+        {
+            "id": "rf_1",
+            "payment_id": "pay_1",
+            "amount": money("9.00"),
+            "status": "pending",
+            "updated_at": at(4),
+        },
+    ),
+    event(
+        "refund.updated",
+        {
+            "id": "rf_1",
+            "payment_id": "pay_1",
+            "amount": money("9.00"),
+            "status": "succeeded",
+            "updated_at": at(5),
+        },
+    ),
+]
+
+
+def wipe(sessions: SessionFactory) -> None:
+    with sessions.begin() as session:
+        for model in (Refund, Message, Payment, WebhookEvent):
+            session.execute(delete(model))
+
+
+def totals(sessions: SessionFactory) -> tuple:
+    with sessions() as session:
+        summary = stats.summarize(session, COMPANY, LATER)
+    return (
+        summary.total_failed,
+        summary.total_recovered,
+        str(summary.recovered_amount),
+        str(summary.at_risk_amount),
+    )
+
+
+def test_every_order_of_a_payments_events_ends_the_same(sessions: SessionFactory):
+    for order in itertools.permutations(STORY):
+        for content in order:
+            record(sessions, [content])
+        assert totals(sessions) == (1, 1, "40.00", "0.00"), [content["type"] for content in order]
+        wipe(sessions)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_duplicates_in_any_grouping_change_nothing(sessions: SessionFactory, data):
+    deliveries = data.draw(st.lists(st.sampled_from(STORY), max_size=12)) + STORY
+    shuffled = data.draw(st.permutations(deliveries))
+    cuts = data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4).map(sorted))
+    for start, end in itertools.pairwise([0, *cuts, len(shuffled)]):
+        record(sessions, shuffled[start:end])
+    assert totals(sessions) == (1, 1, "40.00", "0.00")
+    wipe(sessions)
+
+
+def test_an_older_report_does_not_overwrite_a_newer_one(sessions, session: Session):
+    record(sessions, [STORY[1], STORY[0]])
+    payment = session.scalars(select(Payment)).one()
+    assert payment.decline_code == "expired_card"
+    assert payment.whop_failures == 2
+
+
+def test_whops_own_failure_moves_our_retry_an_hour_further(sessions, session: Session):
+    record(sessions, [STORY[0]], at=NOW)
+    assert session.scalars(select(Payment)).one().next_retry_at == NOW.replace(
+        microsecond=0
+    ) + timedelta(hours=1)
+    record(sessions, [STORY[1]], at=NOW + timedelta(hours=2, seconds=5))
+    session.expire_all()
+    payment = session.scalars(select(Payment)).one()
+    assert payment.next_retry_at == NOW + timedelta(hours=3)
+    assert payment.retry_count == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"status": "void"}, "canceled"),
+        ({"status": "uncollectible"}, "canceled"),
+        ({"dispute_alerted_at": iso(NOW)}, "disputed"),
+        ({"substatus": "dispute_needs_response"}, "disputed"),
+    ],
+)
+def test_void_or_disputed_payments_are_stopped(session: Session, change, reason):
+    payment = add_payment(session)
+    heard = report(id=payment.payment_id, updated_at=at(1), **change)
+    payments.hear(session, payment, heard, LATER, Settings())
+    session.commit()
+    stopped = get_payment(session, payment.payment_id)
+    assert stopped.status is PaymentStatus.PERMANENT_FAIL
+    assert stopped.closed_reason == reason
+    assert stopped.next_retry_at is None
+
+
+def test_a_payment_that_is_being_settled_is_not_charged_meanwhile(session: Session):
+    payment = add_payment(session)
+    heard = report("payment.pending", id=payment.payment_id, status="pending", updated_at=at(1))
+    payments.hear(session, payment, heard, LATER, Settings())
+    assert payment.status is PaymentStatus.FAILED
+    assert payment.next_retry_at is None
+
+
+def test_a_failure_heard_after_its_window_is_history(session: Session):
+    payment = add_payment(session, now=NOW + timedelta(days=6))
+    assert payment.status is PaymentStatus.PERMANENT_FAIL
+    assert payment.closed_reason == "window_closed"
+
+
+def test_a_later_failure_dates_back_to_the_renewal(session: Session):
+    payment = add_payment(
+        session,
+        now=LATER,
+        payments_failed=3,
+        created_at=iso(NOW),
+        last_payment_attempt_at=at(20),
+    )
+    assert payment.failed_at == NOW.replace(microsecond=0)
+    assert payment.window_ends_at == payment.failed_at + timedelta(days=5)
+
+
+def test_two_transactions_that_hear_of_one_payment_do_not_lose_it(sessions: SessionFactory):
+    """The success comes on one connection while the failure is being written on another."""
+    with sessions() as one:
+        events.record(one, [make_event(STORY[0])], LATER, Settings(), read)
+        with sessions() as other:
+            other.connection().exec_driver_sql("set lock_timeout = '100ms'")
+            with pytest.raises(Exception, match="lock timeout"):
+                events.record(other, [make_event(STORY[2])], LATER, Settings(), read)
+        one.commit()
+    record(sessions, [STORY[2]])
+    assert totals(sessions)[:2] == (1, 1)
+
+
+def test_poison_is_applied_by_a_replay_once_its_cause_is_gone(sessions: SessionFactory):
+    content = event("payment.failed", payment_data(id="pay_1"))
+    poison = Event(
+        content["id"], JsonText(encode(content).decode()), None, "payment.failed", error="a bug"
+    )
+    with sessions.begin() as session:
+        events.record(session, [poison], NOW, Settings(), read)
+    assert totals(sessions)[0] == 0
+    with sessions.begin() as session:
+        assert events.replay(session, LATER, Settings(), read) == 0
+    assert totals(sessions)[0] == 1
+    with sessions() as session:
+        stored = session.scalars(select(WebhookEvent)).one()
+        assert (stored.error, stored.applied_at) == (None, LATER)
+
+
+def test_a_replay_leaves_what_is_still_poison(sessions: SessionFactory):
+    poison = Event("msg_1", JsonText('{"type": "payment.failed"}'), None, "x", error="a bug")
+    with sessions.begin() as session:
+        events.record(session, [poison], NOW, Settings(), read)
+        assert events.replay(session, LATER, Settings(), read) == 1
+    with sessions() as session:
+        assert session.scalars(select(WebhookEvent.error)).one() == "data: must be a JSON object"
+
+
+def test_a_payment_without_a_dollar_value_is_counted_but_in_no_sum(sessions: SessionFactory):
+    data = payment_data(total=money("10.00", "chf"), currency="chf", usd_total=None)
+    record(sessions, [event(data=data), event(data=payment_data())])
+    with sessions() as session:
+        summary = stats.summarize(session, COMPANY, LATER)
+    assert (summary.total_failed, summary.unconverted) == (2, 1)
+    assert str(summary.at_risk_amount) == "49.00"
+
+
+def test_only_the_ledger_writes_a_status():
+    """One home: db/payments.py moves payments, db/attempts.py and db/claims.py finish attempts."""
+    allowed = {"status": {"db/payments.py"}, "outcome": {"db/attempts.py", "db/claims.py"}}
+    found: dict[str, set[str]] = {"status": set(), "outcome": set()}
+    for folder in ("db", "whop", "webhook", "daemon", "dashboard"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                targets = node.targets if isinstance(node, ast.Assign) else []
+                for target in [t for group in targets for t in ast.walk(group)]:
+                    if isinstance(target, ast.Attribute) and target.attr in found:
+                        if isinstance(target.value, ast.Name) and target.value.id == "self":
+                            continue
+                        found[target.attr].add(path.relative_to(ROOT).as_posix())
+    assert found == allowed
