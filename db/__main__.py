@@ -72,14 +72,18 @@ def run(command: list[str]) -> int:
     process = subprocess.Popen(
         command, start_new_session=True, preexec_fn=embedded.stop_with_parent
     )
+    told_to_stop = False
 
     def pass_on(number: int, frame: object) -> None:
+        nonlocal told_to_stop
+        told_to_stop = True
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
-    return process.wait()
+    status = process.wait()
+    return 0 if told_to_stop else abs(status)
 
 
 def wait_for_signal() -> int:

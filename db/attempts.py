@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Payment
@@ -15,23 +15,29 @@ from db.status import UNSETTLED, AttemptOutcome, Trigger
 WHOPS_DELAY = timedelta(minutes=15)
 
 
+# Statements that run for every event or charge are built once: building costs more than running.
+SELECT_UNSETTLED = select(Attempt).where(
+    Attempt.payment_id == bindparam("payment_id"), Attempt.outcome.in_(UNSETTLED)
+)
+SELECT_LAST_NUMBER = select(func.max(Attempt.number)).where(
+    Attempt.payment_id == bindparam("payment_id")
+)
+
+
 def unsettled_payment_ids() -> Select[str]:
     return select(Attempt.payment_id).where(Attempt.outcome.in_(UNSETTLED))
 
 
-def find_unsettled(session: Session, payment_id: str) -> Attempt | None:
-    """At most one: a unique index holds that."""
-    return session.scalar(
-        select(Attempt).where(Attempt.payment_id == payment_id, Attempt.outcome.in_(UNSETTLED))
-    )
+def find_unsettled(session: Session, payment: Payment) -> Attempt | None:
+    """At most one: a unique index holds that. A payment that was never claimed has none."""
+    if payment.claimed_until is None:
+        return None
+    return session.scalar(SELECT_UNSETTLED, {"payment_id": payment.payment_id})
 
 
 def open_attempt(session: Session, payment: Payment, trigger: Trigger, now: datetime) -> Attempt:
     """The intention, on disk before any charge. The key makes Whop run it once, if ever."""
-    last = session.scalar(
-        select(func.max(Attempt.number)).where(Attempt.payment_id == payment.payment_id)
-    )
-    number = (last or 0) + 1
+    number = (session.scalar(SELECT_LAST_NUMBER, {"payment_id": payment.payment_id}) or 0) + 1
     attempt = Attempt(
         payment_id=payment.payment_id,
         company_id=payment.company_id,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from db import attempts, payments
@@ -21,6 +21,28 @@ from db.status import UNSETTLED, AttemptOutcome, PaymentStatus, RecoveredBy, Tri
 
 # Longer than the two calls of a retry can take with their time-outs (2 x 35 s), with room.
 LEASE = timedelta(minutes=2)
+
+UNCLAIMED = or_(Payment.claimed_until.is_(None), Payment.claimed_until <= bindparam("now"))
+SELECT_DUE = (
+    select(Payment)
+    .where(
+        Payment.status == PaymentStatus.PENDING_RETRY,
+        Payment.next_retry_at <= bindparam("now"),
+        UNCLAIMED,
+        Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
+    )
+    .order_by(Payment.next_retry_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+SELECT_ABANDONED = (
+    select(Attempt, Payment)
+    .join(Payment, Payment.payment_id == Attempt.payment_id)
+    .where(Attempt.outcome.in_(UNSETTLED), UNCLAIMED)
+    .order_by(Attempt.started_at)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=Payment)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +74,7 @@ class Conclusion:
 
 def claim_due(session: Session, now: datetime) -> Claim | None:
     """Takes one payment whose retry is due and opens its attempt. None: nothing is due."""
-    payment = session.scalar(
-        select(Payment)
-        .where(
-            Payment.status == PaymentStatus.PENDING_RETRY,
-            Payment.next_retry_at <= now,
-            or_(Payment.claimed_until.is_(None), Payment.claimed_until <= now),
-            Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
-        )
-        .order_by(Payment.next_retry_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    payment = session.scalar(SELECT_DUE, {"now": now})
     if payment is None:
         return None
     attempt = attempts.open_attempt(session, payment, Trigger.SCHEDULE, now)
@@ -72,17 +83,7 @@ def claim_due(session: Session, now: datetime) -> Claim | None:
 
 def claim_unsettled(session: Session, now: datetime) -> Claim | None:
     """Takes over one attempt that nobody holds any more, to find out what became of it."""
-    found = session.execute(
-        select(Attempt, Payment)
-        .join(Payment, Payment.payment_id == Attempt.payment_id)
-        .where(
-            Attempt.outcome.in_(UNSETTLED),
-            or_(Payment.claimed_until.is_(None), Payment.claimed_until <= now),
-        )
-        .order_by(Attempt.started_at)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Payment)
-    ).one_or_none()
+    found = session.execute(SELECT_ABANDONED, {"now": now}).one_or_none()
     if found is None:
         return None
     attempt, payment = found

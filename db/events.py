@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,9 @@ from db.reports import PaymentReport, Reading
 Reader = Callable[[Any, datetime], Reading]
 
 INSERT_EVENTS = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.event_id)
+MARK_APPLIED = text(
+    "update webhook_events set applied_at = :now, error = null where event_id = any(:ids)"
+)
 LOCK_PAYMENTS = text(
     "select count(pg_advisory_xact_lock(hashtextextended(id, 0)))"
     " from (select unnest(cast(:ids as text[])) as id order by 1) as sorted"
@@ -170,11 +173,7 @@ def apply(session: Session, events: Sequence[Event], now: datetime, rules: Setti
 
 def mark_applied(session: Session, event_ids: set[str], now: datetime) -> None:
     if event_ids:
-        session.execute(
-            update(WebhookEvent)
-            .where(WebhookEvent.event_id.in_(event_ids))
-            .values(applied_at=now, error=None)
-        )
+        session.execute(MARK_APPLIED, {"ids": sorted(event_ids), "now": now})
 
 
 def apply_one(

@@ -48,5 +48,5 @@ def configure_logging(level: str, style: str) -> None:
     handler.setFormatter(JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # httpx logs every URL at INFO, alembic its plumbing: noise beside one line per decision.
-    for chatty in ("httpx", "httpcore", "alembic.runtime.migration", "schedule"):
+    for chatty in ("httpx", "httpcore", "alembic", "schedule"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

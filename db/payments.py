@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -36,6 +36,15 @@ WINDOW = timedelta(days=5)
 FIRST_MESSAGE = "payment_failed"
 EMAIL = "email"
 PAID_WITHOUT_US = "paid without us"
+INSERT_PAYMENTS = insert(Payment).on_conflict_do_nothing().returning(Payment.payment_id)
+INSERT_MESSAGES = insert(Message).on_conflict_do_nothing()
+LOCK_PAYMENTS = (
+    select(Payment)
+    .where(Payment.payment_id.in_(bindparam("ids", expanding=True)))
+    .order_by(Payment.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 NOT_FINAL = ("pending", "requires_action")
 GIVEN_BACK = (*NOT_FINAL, "succeeded")
 
@@ -70,14 +79,10 @@ def create_payments(
     if not reports:
         return set()
     rows = [describe_new(report, now, rules) for report in reports]
-    created = set(
-        session.scalars(
-            insert(Payment).on_conflict_do_nothing().returning(Payment.payment_id), rows
-        )
-    )
+    created = set(session.scalars(INSERT_PAYMENTS, rows))
     messages = [queue_first_message(row, now) for row in rows if row["payment_id"] in created]
     if messages:
-        session.execute(insert(Message).on_conflict_do_nothing(), messages)
+        session.execute(INSERT_MESSAGES, messages)
     return created
 
 
@@ -154,16 +159,8 @@ def queue_first_message(row: dict[str, Any], now: datetime) -> dict[str, Any]:
 def lock_payments(session: Session, payment_ids: Iterable[str]) -> dict[str, Payment]:
     """Row locks in one order, so that two writers cannot wait for each other."""
     ids = sorted(set(payment_ids))
-    if not ids:
-        return {}
-    query = (
-        select(Payment)
-        .where(Payment.payment_id.in_(ids))
-        .order_by(Payment.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return {payment.payment_id: payment for payment in session.scalars(query)}
+    found = session.scalars(LOCK_PAYMENTS, {"ids": ids}) if ids else ()
+    return {payment.payment_id: payment for payment in found}
 
 
 def hear(
@@ -172,7 +169,7 @@ def hear(
     """Takes in one report, in whatever order reports arrive; the same one twice changes nothing."""
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
-    attempt = attempts.find_unsettled(session, payment.payment_id)
+    attempt = attempts.find_unsettled(session, payment)
     newer = report.as_of > payment.as_of
     if newer:
         note_facts(payment, report)

@@ -38,7 +38,7 @@ from whop.payloads import read_event
 from whop.signature import read_timestamp, verify_signature
 
 DAYS = 182
-RENEWALS_PER_DAY = (2.6, 4.2)
+RENEWALS_PER_DAY = (2.2, 3.6)
 """Failing ones, at the start and at the end: the creator grows."""
 HOUR = timedelta(hours=1)
 LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from webhook import metrics
 from webhook.deliveries import Refusal, authenticate, read_body, read_delivery
@@ -54,6 +54,11 @@ async def store(request: Request) -> None:
 async def greet(request: Request) -> Response:
     """Whop may look whether anybody is there (whop-api.md 4.4)."""
     return JSONResponse({"status": "ready for POST"})
+
+
+async def show_the_way(request: Request) -> Response:
+    """A person who opens the receiver's address is looking for the dashboard."""
+    return RedirectResponse(request.app.state.settings.frontend_url)
 
 
 def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

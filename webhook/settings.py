@@ -19,6 +19,7 @@ class WebhookSettings(PolicySettings):
     whop_webhook_secret: SecretStr = SecretStr("")
     whop_company_id: str | None = None
     api_token: SecretStr = SecretStr("")
+    frontend_url: str = "http://localhost:3000"
 
     @property
     def default_company(self) -> str | None:
