@@ -145,13 +145,17 @@ def list_days(session: Session, company_id: str, days: int, now: datetime) -> li
     today = now.astimezone(zone).date()
     first = today - timedelta(days=days - 1)
     start = datetime(first.year, first.month, first.day, tzinfo=zone)
-    zero = literal(Decimal(0))
     failed = select(
-        local_day(Payment.failed_at, zone), Payment.amount_usd, zero, zero, literal(1)
+        local_day(Payment.failed_at, zone).label("day"),
+        Payment.amount_usd.label("failed"),
+        # Each a column of its own: the same object twice would be taken for one column.
+        literal(Decimal(0)).label("by_retry"),
+        literal(Decimal(0)).label("without_us"),
+        literal(1).label("failures"),
     ).where(Payment.company_id == company_id, Payment.failed_at >= start)
     ours = case((Payment.recovered_by == RecoveredBy.RETRY, NET_USD), else_=0)
     recovered = select(
-        local_day(Payment.recovered_at, zone), zero, ours, NET_USD - ours, literal(0)
+        local_day(Payment.recovered_at, zone), literal(Decimal(0)), ours, NET_USD - ours, literal(0)
     ).where(Payment.company_id == company_id, RECOVERED, Payment.recovered_at >= start)
     both = union_all(failed, recovered).subquery()
     day, *sums = both.c

@@ -26,6 +26,9 @@ for name in [name for name in os.environ if name.startswith((*SETTINGS, "ENVIRON
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[embedded.Server]:
     """Its folder must be open to the user that Postgres runs as, which pytest's own is not."""
+    if shared := os.environ.get("TEST_POSTGRES"):  # a run within a run (test_invariants)
+        yield embedded.Server(Path(shared), Path(shared).parent / "run")
+        return
     folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
     folder.chmod(0o755)
     server = embedded.Server(folder / "data", folder / "run")
@@ -40,7 +43,11 @@ def postgres() -> Iterator[embedded.Server]:
 
 @pytest.fixture(scope="session")
 def migrated_engine(postgres: embedded.Server) -> Iterator[Engine]:
-    engine = connect(postgres.url, "tests", pool_size=10)
+    name = f"tests_{os.getpid()}"
+    with connect(postgres.url, "tests").connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text(f"create database {name}"))
+    engine = connect(postgres.url.set(database=name), "tests", pool_size=10)
     migrate.upgrade(engine)
     yield engine
     engine.dispose()

@@ -142,6 +142,13 @@ def test_an_older_report_does_not_overwrite_a_newer_one(sessions, session: Sessi
     assert payment.whop_failures == 2
 
 
+def test_a_recovered_payment_does_not_fail_again(sessions, session: Session):
+    late = payment_data(id="pay_1", payments_failed=2, updated_at=at(4))
+    record(sessions, [STORY[0], STORY[2], event("payment.failed", late)])
+    assert session.scalars(select(Payment)).one().status is PaymentStatus.RECOVERED
+    assert session.scalars(select(WebhookEvent.error)).all() == [None] * 3
+
+
 def test_whops_own_failure_moves_our_retry_an_hour_further(sessions, session: Session):
     record(sessions, [STORY[0]], at=NOW)
     assert session.scalars(select(Payment)).one().next_retry_at == NOW.replace(

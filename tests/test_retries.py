@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from db.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
 from sandbox.switches import Switches
 from tests.factories import NOW
 from tests.rig import Rig
+from whop.errors import NoAnswerError
 
 
 @pytest.fixture
@@ -134,6 +136,15 @@ def test_it_does_not_charge_what_whop_calls_not_retryable(rig: Rig):
     assert rig.payment(payment_id).status is PaymentStatus.FAILED
     assert rig.outcomes(payment_id) == ["refused"]
     assert rig.charges(payment_id) == []
+
+
+def test_a_stopped_payment_is_not_even_asked_to_be_charged(rig: Rig, asked):
+    payment_id = rig.fail()
+    rig.world.faults.add("webhook", "drop")
+    rig.world.cancel_membership(payment_id, rig.at(0.5))
+    rig.run()
+    assert asked == []
+    assert rig.outcomes(payment_id) == ["refused"]
 
 
 @pytest.mark.parametrize("shows_limit", [True, False])
@@ -342,21 +353,51 @@ def test_a_daemon_that_slept_past_its_lease_does_not_charge(rig: Rig, monkeypatc
     assert rig.payment(payment_id).status is PaymentStatus.PENDING_RETRY
 
 
-def test_a_payment_that_is_paid_while_we_ask_is_not_charged(rig: Rig, monkeypatch):
+@pytest.fixture
+def asked(rig: Rig, monkeypatch) -> list[str]:
+    """The payments that Whop was asked to charge. It answers none of them."""
+    asked: list[str] = []
+
+    def note(payment_id, *arguments):
+        asked.append(payment_id)
+        raise NoAnswerError("nobody is there")
+
+    monkeypatch.setattr(rig.cycle.retrier.whop, "retry_payment", note)
+    return asked
+
+
+@pytest.mark.parametrize("deed", ["member_pays", "cancel_membership"])
+def test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged(
+    rig: Rig, monkeypatch, asked, deed
+):
     payment_id = rig.fail()
     rig.pass_time(1)
-    retrier = rig.cycle.retrier
-    real = retrier.whop.get_payment
+    real = rig.cycle.retrier.whop.get_payment
 
-    def pay_after_answer(*arguments):
+    def act_after_answer(*arguments):
         answer = real(*arguments)
-        rig.world.member_pays(payment_id, rig.clock.now)
+        getattr(rig.world, deed)(payment_id, rig.clock.now)
         return answer
 
-    monkeypatch.setattr(retrier.whop, "get_payment", pay_after_answer)
-    retrier.retry_one()
-    assert rig.charges(payment_id) == []
-    assert rig.payment(payment_id).recovered_by is RecoveredBy.WITHOUT_US
+    monkeypatch.setattr(rig.cycle.retrier.whop, "get_payment", act_after_answer)
+    rig.cycle.retrier.retry_one()
+    assert asked == []
+    paid = deed == "member_pays"
+    assert rig.payment(payment_id).status == ("recovered" if paid else "permanent_fail")
+
+
+def test_a_paid_payment_is_not_charged_whatever_else_whop_says(rig: Rig, monkeypatch, asked):
+    """An older shape may not carry `retryable` at all."""
+    payment_id = rig.fail()
+    rig.world.faults.add("webhook", "drop")
+    rig.world.member_pays(payment_id, rig.at(0.5))
+    real = rig.cycle.retrier.whop.get_payment
+    monkeypatch.setattr(
+        rig.cycle.retrier.whop, "get_payment", lambda *a: replace(real(*a), retryable=None)
+    )
+    rig.run()
+    assert asked == []
+    assert rig.payment(payment_id).status is PaymentStatus.RECOVERED
 
 
 # --- side by side ------------------------------------------------------------------------------

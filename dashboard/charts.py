@@ -1,0 +1,161 @@
+"""Days in, figure out. Pure. Floats only here, where money becomes pixels; words stay exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+import plotly.graph_objects as go
+
+from dashboard import palette
+from dashboard.data import HISTORY_DAYS
+from dashboard.words import format_usd
+from db.stats import Day
+
+WEEK = 7
+FAILED = "Failed"
+BY_RETRY = "Recovered by our retries"
+WITHOUT_US = "Recovered without us"
+FONT = '"Source Sans", -apple-system, "Segoe UI", sans-serif'
+
+
+class Period(StrEnum):
+    """The value stands in the page's address and on the button."""
+
+    MONTH = "30 days"
+    QUARTER = "90 days"
+    HALF_YEAR = "6 months"
+
+    @property
+    def days(self) -> int:
+        return {Period.MONTH: 30, Period.QUARTER: 90, Period.HALF_YEAR: HISTORY_DAYS}[self]
+
+    @property
+    def days_per_bar(self) -> int:
+        return WEEK if self is Period.HALF_YEAR else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    start: date
+    failed: Decimal
+    by_retry: Decimal
+    without_us: Decimal
+
+
+def group_days(days: Sequence[Day], per_bar: int) -> list[Bar]:
+    """Whole bars of `per_bar` days, the last ending today: all are equally long, all comparable."""
+    return [sum_up(days[n : n + per_bar]) for n in range(0, len(days), per_bar)]
+
+
+def narrow(days: Sequence[Day], period: Period, start: str, end: str) -> Sequence[Day]:
+    """The days whose bars have their middle between two of Plotly's dates; all, if none has."""
+    step = period.days_per_bar
+    first, last = sorted((start, end))
+    starts = range(0, len(days), step)
+    inside = [n for n in starts if first <= days[n].day.isoformat() <= last]
+    return days[inside[0] : inside[-1] + step] if inside else days
+
+
+def sum_up(days: Sequence[Day]) -> Bar:
+    return Bar(
+        days[0].day,
+        sum((day.failed for day in days), Decimal(0)),
+        sum((day.recovered_by_retry for day in days), Decimal(0)),
+        sum((day.recovered_without_us for day in days), Decimal(0)),
+    )
+
+
+def render_key(days: Sequence[Day]) -> str:
+    """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly."""
+    total = sum_up(days)
+    entries = (
+        ("failed", FAILED, total.failed),
+        ("ours", BY_RETRY, total.by_retry),
+        ("without-us", WITHOUT_US, total.without_us),
+    )
+    items = "".join(
+        f'<li><i class="{tone}" aria-hidden="true"></i>{name} <b>{format_usd(amount)}</b></li>'
+        for tone, name, amount in entries
+    )
+    return f'<ul class="key">{items}</ul>'
+
+
+def draw_money(days: Sequence[Day], period: Period, *, zoom: bool = True) -> go.Figure:
+    """Failed money behind, wide and pale; recovered money before it, stacked by who brought it.
+
+    With `zoom` dragging marks a range of days; without, a finger on the chart scrolls the page.
+    """
+    bars = group_days(days, period.days_per_bar)
+    failed = [bar.failed for bar in bars]
+    ours = [bar.by_retry for bar in bars]
+    without = [bar.without_us for bar in bars]
+    figure = go.Figure(layout=LAYOUT)
+    dates = [bar.start.isoformat() for bar in bars]
+    step = timedelta(days=period.days_per_bar) / timedelta(milliseconds=1)
+    figure.add_bar(x=dates, width=0.86 * step, **describe_bars(FAILED, palette.FAILED, failed))
+    figure.add_bar(x=dates, width=0.5 * step, **describe_bars(BY_RETRY, palette.OURS, ours))
+    figure.add_bar(
+        x=dates,
+        width=0.5 * step,
+        base=[float(amount) for amount in ours],
+        **describe_bars(WITHOUT_US, palette.WITHOUT_US, without),
+    )
+    figure.update_layout(dragmode="select" if zoom else False)
+    figure.update_xaxes(**describe_dates(period, len(bars)))
+    figure.update_yaxes(**AMOUNTS)
+    if not any((*failed, *ours, *without)):
+        figure.update_yaxes(range=[0, 100])
+    return figure
+
+
+def describe_bars(name: str, colour: str, amounts: Sequence[Decimal]) -> dict[str, object]:
+    return {
+        "name": name,
+        "y": [float(amount) for amount in amounts],
+        "marker": {"color": colour, "line": {"width": 0}},
+        "customdata": [format_usd(amount) for amount in amounts],
+        "hovertemplate": "%{customdata}",
+    }
+
+
+AMOUNTS = {
+    "tickprefix": "$",
+    "tickformat": "~s",
+    "nticks": 5,
+    "automargin": True,
+    "rangemode": "tozero",
+    "fixedrange": True,
+    "gridcolor": palette.LINE,
+    "zeroline": False,
+}
+LAYOUT = {
+    "barmode": "overlay",
+    "height": 340,
+    "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
+    "paper_bgcolor": "white",
+    "plot_bgcolor": "white",
+    "font": {"family": FONT, "size": 13, "color": palette.MUTED},
+    "hovermode": "x unified",
+    "hoverlabel": {"bgcolor": "white", "bordercolor": palette.LINE},
+    "showlegend": False,  # render_key is the legend
+    "selectdirection": "h",
+}
+
+
+def describe_dates(period: Period, bars: int) -> dict[str, object]:
+    weekly = period is Period.HALF_YEAR
+    return {
+        "type": "date",
+        "showgrid": False,
+        "tickformat": "%b" if weekly and bars > 8 else "%-d %b",
+        "hoverformat": "7 days from %-d %b %Y" if weekly else "%a %-d %b %Y",
+        "nticks": 7,
+        "automargin": True,
+        "spikecolor": palette.MUTED,
+        "spikethickness": 1,
+        "spikedash": "solid",
+    }

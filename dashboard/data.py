@@ -1,0 +1,130 @@
+"""The only caching, and the only reads. All viewers share what is read here."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+import streamlit as st
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from dashboard.settings import DashboardSettings
+from db import stats
+from db.declines import DeclineClass
+from db.logs import configure_logging
+from db.models import Payment
+from db.session import SessionFactory, connect, database_url, now, session_factory
+from db.status import ClosedReason, PaymentStatus, RecoveredBy
+
+log = logging.getLogger(__name__)
+
+ROWS = 25
+HISTORY_DAYS = 26 * 7
+FRESH = timedelta(seconds=5)
+"""Half a refresh: however many people look, the database is asked once in this time."""
+
+
+class Trouble(StrEnum):
+    """Why no figures can be shown. A value, not an exception, so that it is cached as well."""
+
+    AWAY = "away"
+    UNMIGRATED = "unmigrated"
+    SEVERAL_COMPANIES = "several_companies"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    payment_id: str
+    member: str
+    product: str | None
+    amount: Decimal
+    currency: str
+    refunded_amount: Decimal
+    reason: str
+    decline_class: DeclineClass
+    status: PaymentStatus
+    retries: int
+    next_retry_at: datetime | None
+    whop_next_attempt_at: datetime | None
+    claimed_until: datetime | None
+    recovered_by: RecoveredBy | None
+    closed_reason: ClosedReason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one refresh shows, read in one transaction, so that its parts agree."""
+
+    company_id: str | None
+    time_zone: str
+    summary: stats.Summary
+    days: tuple[stats.Day, ...]
+    payments: tuple[PaymentRow, ...]
+    last_cycle_at: datetime | None
+    as_of: datetime
+
+
+@st.cache_resource(show_spinner=False)
+def open_database(_settings: DashboardSettings) -> SessionFactory:
+    configure_logging(_settings.log_level, _settings.log_format)
+    return session_factory(connect(database_url(_settings), "dashboard"))
+
+
+@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
+def take_snapshot(_settings: DashboardSettings) -> Snapshot | Trouble:
+    try:
+        with open_database(_settings)() as session:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            session.connection(execution_options=options)
+            return read_snapshot(session, _settings.whop_company_id, now())
+    except ProgrammingError:
+        reason = Trouble.UNMIGRATED
+    except (OperationalError, InterfaceError, PoolTimeoutError):
+        reason = Trouble.AWAY
+    log.warning("nothing to show: the database is %s", reason)
+    return reason
+
+
+def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot | Trouble:
+    if company_id is None:
+        known = stats.list_company_ids(session)
+        if len(known) > 1:
+            return Trouble.SEVERAL_COMPANIES
+        company_id = known[0] if known else None
+    whose = company_id or ""  # nobody's yet: all figures are zero
+    newest = stats.list_payments(session, whose, limit=ROWS)
+    return Snapshot(
+        company_id=company_id,
+        time_zone=stats.find_time_zone(session, whose).key,
+        summary=stats.summarize(session, whose, at),
+        days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
+        payments=tuple(copy_payment(payment) for payment in newest),
+        last_cycle_at=stats.find_last_cycle(session),
+        as_of=at,
+    )
+
+
+def copy_payment(payment: Payment) -> PaymentRow:
+    return PaymentRow(
+        payment_id=payment.payment_id,
+        member=payment.member_name or payment.member_email or payment.member_id or "Unknown",
+        product=payment.product,
+        amount=payment.amount,
+        currency=payment.currency,
+        refunded_amount=payment.refunded_amount,
+        reason=payment.reason,
+        decline_class=payment.decline_class,
+        status=payment.status,
+        # The retry that collected it was one too, though not a declined one.
+        retries=payment.retry_count + (payment.recovered_by is RecoveredBy.RETRY),
+        next_retry_at=payment.next_retry_at,
+        whop_next_attempt_at=payment.whop_next_attempt_at,
+        claimed_until=payment.claimed_until,
+        recovered_by=payment.recovered_by,
+        closed_reason=payment.closed_reason,
+    )

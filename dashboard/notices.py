@@ -1,0 +1,74 @@
+"""What is said when there is nothing to show yet, or no more, and how fresh the figures are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html import escape
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data import Snapshot, Trouble
+from dashboard.words import format_span
+
+CYCLE_IS_LATE = timedelta(hours=2)
+FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason": "card_declined"}}'
+"""
+
+
+def show_trouble(trouble: Trouble) -> None:
+    match trouble:
+        case Trouble.AWAY:
+            st.error(
+                "The database does not answer. This page asks again every 10 seconds and shows "
+                "the figures as soon as it is back."
+            )
+        case Trouble.UNMIGRATED:
+            st.error(
+                "The database is not migrated. Run `python -m db migrate`; this page then shows "
+                "the figures by itself."
+            )
+        case Trouble.SEVERAL_COMPANIES:
+            st.warning(
+                "This database holds several companies. Set `WHOP_COMPANY_ID` to the one to show, "
+                "and start the dashboard again."
+            )
+        case _:
+            assert_never(trouble)
+
+
+def show_first_steps(receiver: str) -> None:
+    """Nothing has failed yet: what will happen, and how to see it happen now."""
+    st.subheader("No failed payments yet", anchor=False)
+    st.html(
+        '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment appears '
+        "here within 10 seconds, by itself: what it is worth, why it failed, when it is charged "
+        "again, and whether the money came back.</p>"
+        '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
+        "payment:</p>"
+    )
+    st.code(FIRST_TEST.format(url=receiver), language="bash", wrap_lines=True)
+
+
+def show_freshness(snapshot: Snapshot) -> None:
+    local = snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone))
+    zone = snapshot.time_zone.replace("_", " ")
+    cycle = snapshot.last_cycle_at
+    age = None if cycle is None else snapshot.as_of - cycle
+    ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
+    whose = f" Company {escape(snapshot.company_id)}." if snapshot.company_id else ""
+    st.html(
+        f'<p class="fresh"><span class="live" aria-hidden="true"></span>As of '
+        f"<b>{local:%H:%M:%S}</b> ({zone}), refreshed every 10 seconds.{ran}{whose}</p>"
+    )
+    if age is None:
+        warn_about_daemon("No retry cycle has run yet.")
+    elif age > CYCLE_IS_LATE:
+        warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
+
+
+def warn_about_daemon(what: str) -> None:
+    st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")

@@ -1,0 +1,27 @@
+"""The one palette: the chart reads it directly, style.css as custom properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+INK = "#0F172A"
+MUTED = "#64748B"
+LINE = "#E2E8F0"
+FAILED = "#CBD5E1"
+OURS = "#0F766E"
+WITHOUT_US = "#7CC4BA"
+
+STYLE = Path(__file__).parent / "style.css"
+
+
+def render_style() -> str:
+    colours = {
+        "ink": INK,
+        "muted": MUTED,
+        "line": LINE,
+        "failed": FAILED,
+        "ours": OURS,
+        "without-us": WITHOUT_US,
+    }
+    properties = "".join(f"--{name}:{value};" for name, value in colours.items())
+    return f"<style>:root{{{properties}}}\n{STYLE.read_text()}</style>"

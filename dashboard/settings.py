@@ -1,0 +1,10 @@
+"""What the dashboard reads from the environment. It needs no secret but the database's."""
+
+from __future__ import annotations
+
+from db.settings import CommonSettings
+
+
+class DashboardSettings(CommonSettings):
+    whop_company_id: str | None = None
+    base_url: str = "http://localhost:8000"

@@ -1,0 +1,67 @@
+"""The chart of failed and recovered money, and the part of it the reader looks at."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.charts import Period, draw_money, narrow, render_key
+from dashboard.data import Snapshot
+
+CHART = "money"
+PERIOD = "period"
+# Zooming is kept here and not in the browser: Streamlit builds a chart anew when its data changes,
+# and Plotly's own zoom would be lost with the old one.
+CLOSER = "closer"
+
+
+def show_chart(snapshot: Snapshot) -> None:
+    st.subheader("Failed and recovered money", anchor=False)
+    # A finger that drags across the chart means to scroll the page.
+    on_phone = "Mobi" in st.context.headers.get("User-Agent", "")
+    choices = st.container(horizontal=True, vertical_alignment="center")
+    with choices:
+        period = choose_period()
+    closer = st.session_state.get(CLOSER)
+    whole = snapshot.days[-period.days :]
+    days = whole if closer is None else narrow(whole, period, *closer)
+    if len(days) < len(whole):
+        choices.button("Show all", on_click=zoom_out)
+    st.html(render_key(days))
+    st.plotly_chart(
+        draw_money(days, period, zoom=not on_phone),
+        key=CHART,
+        theme=None,
+        config={"displayModeBar": False, "responsive": True},
+        on_select="ignore" if on_phone else zoom_in,
+        selection_mode="box",
+    )
+    hint = "" if on_phone else " Drag across the chart to look closer."
+    st.html(
+        '<p class="note">US dollars, recovered money less refunds. Failed money stands on the '
+        "day its charge failed, recovered money on the day it was paid, so a day can show more "
+        f"recovered than failed.{hint}</p>"
+    )
+
+
+def choose_period() -> Period:
+    chosen = st.segmented_control(
+        "Period",
+        list(Period),
+        default=Period.MONTH,
+        required=True,
+        key=PERIOD,
+        bind="query-params",
+        on_change=zoom_out,
+        label_visibility="collapsed",
+    )
+    return Period(chosen)
+
+
+def zoom_in() -> None:
+    boxes = st.session_state[CHART].selection.box
+    if boxes:
+        st.session_state[CLOSER] = tuple(boxes[0]["x"])
+
+
+def zoom_out() -> None:
+    st.session_state.pop(CLOSER, None)

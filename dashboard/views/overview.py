@@ -1,0 +1,54 @@
+"""The first page: how much came back, how much is out, and what becomes of each payment."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import notices
+from dashboard.cards import show_at_risk, show_cards
+from dashboard.data import ROWS, Snapshot, Trouble, take_snapshot
+from dashboard.settings import DashboardSettings
+from dashboard.table import render_table
+from dashboard.views.money import show_chart
+
+REFRESH = "10s"
+
+
+def show(settings: DashboardSettings) -> None:
+    loading = st.empty()
+    loading.info("Reading your payments…")
+    refresh(settings)
+    loading.empty()
+
+
+@st.fragment(run_every=REFRESH)
+def refresh(settings: DashboardSettings) -> None:
+    """All that changes. Each part has its place, filled or not, so that nothing jumps."""
+    notice, figures, money, payments = (st.container() for _ in range(4))
+    snapshot = take_snapshot(settings)
+    if isinstance(snapshot, Trouble):
+        with notice:
+            notices.show_trouble(snapshot)
+        return
+    with notice:
+        notices.show_freshness(snapshot)
+    with figures:
+        show_cards(snapshot)
+        show_at_risk(snapshot.summary)
+    if not snapshot.payments:
+        with money:
+            notices.show_first_steps(settings.base_url)
+        return
+    with money:
+        show_chart(snapshot)
+    with payments:
+        show_payments(snapshot)
+
+
+def show_payments(snapshot: Snapshot) -> None:
+    st.subheader("Newest failed payments", anchor=False)
+    st.html(render_table(snapshot.payments, snapshot.as_of))
+    st.html(
+        f'<p class="note">The newest {ROWS} failures, each in its own currency. Retries counts '
+        "our own charges; Whop's are not in it.</p>"
+    )

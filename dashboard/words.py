@@ -1,0 +1,115 @@
+"""How figures and states are said. Pure: `now` is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import assert_never
+
+from dashboard.data import PaymentRow
+from db.declines import DeclineClass
+from db.status import ClosedReason, PaymentStatus, RecoveredBy
+
+SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "inr": "₹"}
+# ISO 4217; every other currency has two.
+WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf"
+THREE = "bhd iqd jod kwd lyd omr tnd"
+DECIMALS = dict.fromkeys(WHOLE.split(), 0) | dict.fromkeys(THREE.split(), 3)
+
+
+def format_money(amount: Decimal, currency: str) -> str:
+    """`$1,234.50`, `1,234.50 CAD`, `1,235 JPY`: never a symbol that two currencies share."""
+    code = currency.lower()
+    rounded = amount.quantize(Decimal(1).scaleb(-DECIMALS.get(code, 2)), ROUND_HALF_UP)
+    if symbol := SYMBOLS.get(code):
+        return f"{symbol}{rounded:,f}"
+    return f"{rounded:,f} {code.upper()}".strip()
+
+
+def format_usd(amount: Decimal) -> str:
+    return format_money(amount, "usd")
+
+
+def format_span(span: timedelta) -> str:
+    """One unit, rounded down: `40 s`, `12 min`, `3 h`, `2 days`."""
+    seconds = max(int(span.total_seconds()), 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 86400} days"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+class Tone(StrEnum):
+    GOOD = "good"
+    WORKING = "working"
+    WAITING = "waiting"
+    OVER = "over"
+
+
+# Beside every word, so that a state is never told by its colour alone.
+MARKS = {Tone.GOOD: "✓", Tone.WORKING: "↻", Tone.WAITING: "…", Tone.OVER: "×"}  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    tone: Tone
+    words: str
+    detail: str = ""
+
+
+NEEDS_THE_CREATOR = frozenset({DeclineClass.AMOUNT, DeclineClass.DUPLICATE})
+CLOSED: dict[ClosedReason, str] = {
+    ClosedReason.RETRIES_USED: "all retries declined",
+    ClosedReason.WINDOW_CLOSED: "the time to pay is over",
+    ClosedReason.MEMBERSHIP_ENDED: "the membership ended",
+    ClosedReason.CANCELED: "canceled on Whop",
+    ClosedReason.DISPUTED: "the member disputes it",
+}
+
+
+def describe_state(row: PaymentRow, now: datetime) -> State:
+    match row.status:
+        case PaymentStatus.RECOVERED:
+            return State(Tone.GOOD, "Recovered", describe_recovery(row))
+        case PaymentStatus.PENDING_RETRY:
+            return State(Tone.WORKING, describe_retry(row, now))
+        case PaymentStatus.FAILED:
+            return describe_wait(row, now)
+        case PaymentStatus.PERMANENT_FAIL:
+            detail = CLOSED[row.closed_reason] if row.closed_reason else ""
+            return State(Tone.OVER, "Given up", detail)
+        case _:
+            assert_never(row.status)
+
+
+def describe_recovery(row: PaymentRow) -> str:
+    if row.refunded_amount >= row.amount > 0:
+        return "refunded since"
+    who = "by our retry" if row.recovered_by is RecoveredBy.RETRY else "without us"
+    return f"{who}, partly refunded" if row.refunded_amount > 0 else who
+
+
+def describe_retry(row: PaymentRow, now: datetime) -> str:
+    if row.claimed_until is not None and row.claimed_until > now:
+        return "Charging now"
+    if row.next_retry_at is None or row.next_retry_at <= now:
+        return "Retry due now"
+    return f"Retry in {format_span(row.next_retry_at - now)}"
+
+
+def describe_wait(row: PaymentRow, now: datetime) -> State:
+    if row.decline_class in NEEDS_THE_CREATOR:
+        return State(Tone.WAITING, "Needs a look from you")
+    if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
+        when = format_span(row.whop_next_attempt_at - now)
+        return State(Tone.WAITING, "Waiting for the member", f"Whop tries in {when}")
+    return State(Tone.WAITING, "Waiting for the member")

@@ -1,0 +1,507 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from hypothesis import given
+from hypothesis import strategies as some
+from pydantic import SecretStr
+from sqlalchemy import Engine, insert
+from sqlalchemy.exc import InternalError
+from sqlalchemy.orm import Session
+from streamlit.testing.v1 import AppTest
+
+from dashboard import data
+from dashboard.cards import describe_change
+from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
+from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
+from dashboard.settings import DashboardSettings
+from dashboard.table import COLUMNS, render_table
+from dashboard.words import Tone, describe_state, format_money, format_span
+from db import payments
+from db.declines import DeclineClass
+from db.models import Company, Heartbeat
+from db.session import connect as db_connect
+from db.session import now as read_clock
+from db.stats import Day
+from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from tests.factories import COMPANY, HOUR, NOW, add_payment, money
+
+APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
+HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No cache from the test before, no `.env` of a developer's, pytest's own logging kept."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "configure_logging", lambda level, style: None)
+    engines: list[Engine] = []
+
+    def connect(*arguments: Any, **options: Any) -> Engine:
+        engines.append(db_connect(*arguments, **options))
+        return engines[-1]
+
+    monkeypatch.setattr(data, "connect", connect)
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..., AppTest]:
+    def open_page(period: str | None = None, **environment: str) -> AppTest:
+        for name, value in ({"DATABASE_URL": database_url} | environment).items():
+            monkeypatch.setenv(name, value)
+        page = AppTest.from_file(str(APP), default_timeout=30)
+        if period is not None:
+            page.query_params["period"] = period
+        return page.run()
+
+    return open_page
+
+
+def pay(session: Session, by: RecoveredBy, **overrides: Any) -> None:
+    payment = add_payment(session, read_clock(), **overrides)
+    payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
+    payment.recovered_by, payment.recovered_at = by, read_clock()
+    session.add(payment)
+    session.commit()
+
+
+def add_another_company(session: Session) -> None:
+    payments.add_companies(session, {"biz_another"})
+    theirs = add_payment(session, read_clock(), user={"id": "u", "name": "Not Yours"})
+    theirs.company_id = "biz_another"
+    session.add(theirs)
+    session.commit()
+
+
+def beat(session: Session, ago: timedelta) -> None:
+    at = read_clock()
+    session.add(
+        Heartbeat(
+            process="daemon", instance="a:1", started_at=at, beat_at=at, last_cycle_at=at - ago
+        )
+    )
+    session.commit()
+
+
+def read_all(page: AppTest) -> str:
+    """Every word on the page, as HTML or Markdown."""
+    assert not page.exception
+    texts = [block.proto.body for block in page.get("html")]
+    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "code")
+    texts += [say(element) for kind in kinds for element in page.get(kind)]
+    return "\n".join(texts)
+
+
+def say(element: Any) -> str:
+    return str(element.value)
+
+
+def read_figures(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def test_it_shows_the_figures_and_who_brought_the_money(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_payment(session, read_clock())
+    pay(session, RecoveredBy.RETRY)
+    pay(session, RecoveredBy.WITHOUT_US)
+    beat(session, timedelta(minutes=12))
+    page = open_page()
+    assert page.title[0].value == "💰 Revenue Recovery Dashboard"
+    assert read_figures(page) == {
+        "$ Recovered This Month": "$98.00",
+        "Recovery Rate %": "66.7%",
+        "Total Failed Payments": "3",
+    }
+    words = read_all(page)
+    assert "<b>$49.00</b> by our retries" in words
+    assert "<b>$49.00</b> by Whop or the member" in words
+    assert '<span class="value">$49.00</span>' in words  # at risk
+    assert "Last retry cycle 12 min ago." in words
+    assert not page.warning
+
+
+def test_it_says_every_figure_s_definition(open_page: Callable[..., AppTest]) -> None:
+    page = open_page()
+    assert [bool(metric.help) for metric in page.metric] == [True] * 3
+
+
+def test_it_lists_the_newest_failures_first_and_no_more_than_it_says(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    at = read_clock()
+    for age in range(data.ROWS + 1):
+        moment = (at - age * HOUR).isoformat()
+        add_payment(
+            session, at, last_payment_attempt_at=moment, user={"id": "u", "name": f"Member {age}!"}
+        )
+    words = read_all(open_page())
+    places = [words.find(f"Member {age}!") for age in range(data.ROWS)]
+    assert places == sorted(places)
+    assert places[0] > 0
+    assert f"Member {data.ROWS}!" not in words
+
+
+def test_it_shows_zeros_and_a_first_step_while_nothing_has_failed(
+    open_page: Callable[..., AppTest],
+) -> None:
+    page = open_page()
+    assert set(read_figures(page).values()) == {"$0.00", "0.0%", "0"}
+    words = read_all(page)
+    assert "No failed payments yet" in words
+    assert "localhost:8000/webhook/payment_failed" in words
+    assert '"payment_id": "abc123"' in words
+    assert not page.get("plotly_chart")
+
+
+def test_it_asks_which_company_when_it_knows_several(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_payment(session, read_clock())
+    add_another_company(session)
+    page = open_page()
+    assert "WHOP_COMPANY_ID" in page.warning[0].value
+    assert not page.metric
+
+
+def test_it_shows_one_company_and_nothing_of_another(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_payment(session, read_clock())
+    add_another_company(session)
+    page = open_page(WHOP_COMPANY_ID=COMPANY)
+    assert read_figures(page)["Total Failed Payments"] == "1"
+    assert "Not Yours" not in read_all(page)
+
+
+def test_it_says_that_the_database_is_away(open_page: Callable[..., AppTest]) -> None:
+    page = open_page(DATABASE_URL="postgresql://nobody@/nothing?host=/nowhere")
+    assert "does not answer" in page.error[0].value
+    assert not page.metric
+
+
+def test_it_says_that_the_database_is_not_migrated(
+    open_page: Callable[..., AppTest], engine: Engine
+) -> None:
+    bare = engine.url.set(database="postgres").render_as_string(hide_password=False)
+    assert "python -m db migrate" in open_page(DATABASE_URL=bare).error[0].value
+
+
+def test_it_does_not_start_in_production_without_a_database(
+    open_page: Callable[..., AppTest], capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = open_page(DATABASE_URL="")
+    assert "cannot start" in page.error[0].value
+    assert "DATABASE_URL: missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [(None, "No retry cycle has run yet"), (3 * HOUR, "The last retry cycle was 3 h ago")],
+)
+def test_it_warns_when_the_daemon_is_silent(
+    open_page: Callable[..., AppTest], session: Session, ago: timedelta | None, words: str
+) -> None:
+    add_payment(session, read_clock())
+    if ago is not None:
+        beat(session, ago)
+    assert words in open_page().warning[0].value
+
+
+def test_it_keeps_the_period_in_the_page_s_address(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_payment(session, read_clock())
+    page = open_page("6 months")
+    figure = json.loads(page.get("plotly_chart")[0].proto.spec)
+    assert len(figure["data"][0]["x"]) == 26
+    assert page.query_params["period"] == "6 months"
+
+
+def test_it_shows_the_default_period_for_an_address_that_makes_no_sense(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_payment(session, read_clock())
+    figure = json.loads(open_page("<b>").get("plotly_chart")[0].proto.spec)
+    assert len(figure["data"][0]["x"]) == 30
+
+
+def test_it_lets_no_word_of_a_member_reach_markdown(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    person = {"id": "u", "name": HOSTILE}
+    add_payment(
+        session, read_clock(), user=person, decline_code=None, failure_message=f"<b>{HOSTILE}"
+    )
+    page = open_page()
+    html = "".join(block.proto.body for block in page.get("html"))
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$ [x](http://evil.example)" in html
+    assert "<script" not in html
+    for kind in ("markdown", "caption", "subheader", "warning", "error", "info"):
+        assert all("evil" not in say(element) for element in page.get(kind))
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def test_it_asks_the_database_once_for_all_viewers(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Snapshot | Trouble] = []
+
+    def read(*arguments: Any) -> Snapshot | Trouble:
+        reads.append(read_snapshot(*arguments))
+        return reads[-1]
+
+    monkeypatch.setattr(data, "read_snapshot", read)
+    for _ in range(20):
+        assert not open_page().error
+    assert 1 <= len(reads) < 20
+
+
+def test_it_remembers_trouble_as_well(open_page: Callable[..., AppTest]) -> None:
+    away = "postgresql://nobody@/nothing?host=/nowhere"
+    first = open_page(DATABASE_URL=away).error[0].value
+    assert open_page(DATABASE_URL=away).error[0].value == first
+
+
+def test_it_splits_the_chart_s_money_by_who_brought_it(session: Session) -> None:
+    for by, amount in ((RecoveredBy.RETRY, "10.00"), (RecoveredBy.WITHOUT_US, "4.00")):
+        pay(session, by, total=money(amount), usd_total=money(amount))
+    snapshot = read_snapshot(session, COMPANY, read_clock())
+    assert isinstance(snapshot, Snapshot)
+    total = sum_up(snapshot.days)
+    assert (total.failed, total.by_retry, total.without_us) == tuple(map(Decimal, (14, 10, 4)))
+
+
+def test_it_cannot_write(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(session: Session, *_: Any) -> None:
+        session.execute(insert(Company).values(id="biz_new"))
+
+    monkeypatch.setattr(data, "read_snapshot", write)
+    with pytest.raises(InternalError, match="read-only transaction"):
+        data.take_snapshot(DashboardSettings(database_url=SecretStr(database_url)))
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+@given(some.decimals(min_value=-(10**12), max_value=10**12, places=2))
+def test_it_loses_no_cent_in_a_formatted_amount(amount: Decimal) -> None:
+    assert Decimal(format_money(amount, "USD").replace("$", "").replace(",", "")) == amount
+    digits, code = format_money(amount, "cad").split(" ")
+    assert (Decimal(digits.replace(",", "")), code) == (amount, "CAD")
+
+
+@given(some.decimals(min_value=0, max_value=10**9, places=5))
+def test_it_rounds_to_what_the_currency_has(amount: Decimal) -> None:
+    for currency, step in (("jpy", "1"), ("kwd", "0.001"), ("eur", "0.01")):
+        shown = Decimal(format_money(amount, currency).strip("€JPYKWD ").replace(",", ""))
+        assert abs(shown - amount) <= Decimal(step) / 2
+        assert shown % Decimal(step) == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "words"),
+    [
+        ("1234.5", "usd", "$1,234.50"),
+        ("1234.5", "EUR", "€1,234.50"),
+        ("1234.5", "jpy", "1,235 JPY"),
+        ("29", "cad", "29.00 CAD"),
+        ("0", "usd", "$0.00"),
+    ],
+)
+def test_it_says_money_in_its_own_currency(amount: str, currency: str, words: str) -> None:
+    assert format_money(Decimal(amount), currency) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (7200, "2 h"), (172800, "2 days")],
+)
+def test_it_says_a_span_in_one_unit(seconds: int, words: str) -> None:
+    assert format_span(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("last", "before", "words"), [(12, 10, "20%"), (5, 10, "-50%"), (3, 0, "3"), (0, 0, "0")]
+)
+def test_it_says_how_failures_changed(last: int, before: int, words: str) -> None:
+    assert describe_change(last, before) == words
+
+
+def row(**overrides: Any) -> PaymentRow:
+    return PaymentRow(
+        **{
+            "payment_id": "pay_1",
+            "member": "Jo Doe",
+            "product": None,
+            "amount": Decimal(49),
+            "currency": "usd",
+            "refunded_amount": Decimal(0),
+            "reason": "Insufficient funds",
+            "decline_class": DeclineClass.FUNDS,
+            "status": PaymentStatus.FAILED,
+            "retries": 0,
+            "next_retry_at": None,
+            "whop_next_attempt_at": None,
+            "claimed_until": None,
+            "recovered_by": None,
+            "closed_reason": None,
+        }
+        | overrides
+    )
+
+
+PENDING = {"status": PaymentStatus.PENDING_RETRY, "next_retry_at": NOW + timedelta(minutes=12)}
+PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (PENDING, "Retry in 12 min"),
+        (PENDING | {"next_retry_at": NOW}, "Retry due now"),
+        (PENDING | {"claimed_until": NOW + HOUR}, "Charging now"),
+        (PENDING | {"claimed_until": NOW}, "Retry in 12 min"),
+        (PAID, "Recovered by our retry"),
+        (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered without us"),
+        (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded since"),
+        (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
+        ({}, "Waiting for the member"),
+        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Waiting for the member Whop tries in 3 h"),
+        ({"whop_next_attempt_at": NOW - HOUR}, "Waiting for the member"),
+        ({"decline_class": DeclineClass.AMOUNT}, "Needs a look from you"),
+        (
+            {"status": PaymentStatus.PERMANENT_FAIL, "closed_reason": ClosedReason.RETRIES_USED},
+            "Given up all retries declined",
+        ),
+    ],
+)
+def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) -> None:
+    state = describe_state(row(**columns), NOW)
+    assert f"{state.words} {state.detail}".strip() == words
+
+
+@pytest.mark.parametrize("reason", ClosedReason)
+def test_it_says_why_each_payment_was_given_up(reason: ClosedReason) -> None:
+    closed = row(status=PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
+    assert describe_state(closed, NOW).detail
+    assert describe_state(closed, NOW).tone is Tone.OVER
+
+
+def test_it_writes_a_table_that_can_be_read_aloud() -> None:
+    html = render_table([row(retries=2)], NOW)
+    for name in COLUMNS:
+        assert f'<th role="columnheader" scope="col">{name}</th>' in html
+    for cell in ("Jo Doe", "$49.00", "Insufficient funds", "Waiting for the member", "</span>2"):
+        assert cell in html
+
+
+@pytest.mark.parametrize("column", ["member", "product", "reason", "currency"])
+def test_it_escapes_every_text_of_the_table(column: str) -> None:
+    html = render_table([row(**{column: '<img src=x onerror="alert(1)">'})], NOW)
+    assert "<img" not in html.lower()
+
+
+# --- charts ------------------------------------------------------------------------------------
+
+AMOUNTS = some.decimals(min_value=0, max_value=10**6, places=2)
+
+
+@some.composite
+def histories(draw: some.DrawFn) -> list[Day]:
+    return [
+        Day(date(2026, 1, 1) + timedelta(days=n), draw(AMOUNTS), draw(AMOUNTS), draw(AMOUNTS), 1)
+        for n in range(draw(some.integers(1, 60)))
+    ]
+
+
+@given(histories(), some.integers(1, 10))
+def test_it_loses_no_money_in_grouping_days(days: list[Day], per_bar: int) -> None:
+    bars = group_days(days, per_bar)
+    assert sum(bar.failed for bar in bars) == sum(day.failed for day in days)
+    assert sum(bar.by_retry for bar in bars) == sum(day.recovered_by_retry for day in days)
+    assert sum(bar.without_us for bar in bars) == sum(day.recovered_without_us for day in days)
+
+
+def flat_history(period: Period) -> list[Day]:
+    amounts = (Decimal(100), Decimal(30), Decimal(20))
+    first = date(2026, 1, 5)
+    return [Day(first + timedelta(days=n), *amounts, failures=1) for n in range(period.days)]
+
+
+@pytest.mark.parametrize(
+    ("period", "bars", "scale"),
+    [(Period.MONTH, 30, 1), (Period.QUARTER, 90, 1), (Period.HALF_YEAR, 26, 7)],
+)
+def test_it_draws_failed_money_behind_and_recovered_money_by_who(
+    period: Period, bars: int, scale: int
+) -> None:
+    failed, ours, without = draw_money(flat_history(period), period).data
+    assert (failed.name, ours.name, without.name) == (
+        "Failed",
+        "Recovered by our retries",
+        "Recovered without us",
+    )
+    assert list(failed.y) == [100.0 * scale] * bars
+    assert list(ours.y) == [30.0 * scale] * bars
+    assert list(without.y) == [20.0 * scale] * bars
+    assert list(without.base) == list(ours.y)
+    assert failed.width > ours.width
+    assert failed.customdata[0] == format_money(Decimal(100 * scale), "usd")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("2026-01-06", "2026-01-08", date(2026, 1, 6), date(2026, 1, 8)),
+        ("2026-01-05 18:20:49.5868", "2026-01-08 11:00", date(2026, 1, 6), date(2026, 1, 8)),
+        ("2026-01-08 11:00", "2026-01-05 18:20", date(2026, 1, 6), date(2026, 1, 8)),
+        ("2026-01-05 11:00", "2026-01-05 12:00", date(2026, 1, 5), date(2026, 2, 3)),
+        ("2025-01-01", "2025-02-01", date(2026, 1, 5), date(2026, 2, 3)),
+    ],
+)
+def test_it_narrows_the_days_to_a_range_or_to_none_at_all(
+    start: str, end: str, first: date, last: date
+) -> None:
+    days = narrow(flat_history(Period.MONTH), Period.MONTH, start, end)
+    assert (days[0].day, days[-1].day) == (first, last)
+
+
+def test_it_narrows_to_whole_weeks() -> None:
+    days = narrow(flat_history(Period.HALF_YEAR), Period.HALF_YEAR, "2026-01-10", "2026-01-20")
+    assert (days[0].day, days[-1].day) == (date(2026, 1, 12), date(2026, 1, 25))
+
+
+def test_it_lets_a_finger_scroll_the_page_over_the_chart() -> None:
+    days = flat_history(Period.MONTH)
+    assert draw_money(days, Period.MONTH, zoom=False).layout.dragmode is False
+    assert draw_money(days, Period.MONTH).layout.dragmode == "select"
+
+
+def test_it_draws_an_empty_history() -> None:
+    nothing = [Day(date(2026, 1, 1), Decimal(0), Decimal(0), Decimal(0), 0)]
+    assert draw_money(nothing, Period.MONTH).layout.yaxis.range == (0, 100)
+
+
+def test_it_says_the_chart_s_totals_beside_its_colours() -> None:
+    key = render_key(flat_history(Period.MONTH))
+    for words in ("Failed <b>$3,000.00", "our retries <b>$900.00", "without us <b>$600.00"):
+        assert words in key

@@ -1,0 +1,267 @@
+"""The invariants of docs/invariants.md, each held by a line, each line guarded by a test.
+
+The line is taken out of a copy of the code, and the test that guards it must then fail. A test that
+cannot fail would be worth nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from db.embedded import Server
+
+ROOT = Path(__file__).parent.parent
+CODE = ("db", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
+
+
+@dataclass(frozen=True)
+class Guard:
+    invariant: int
+    what: str
+    file: str
+    line: str
+    instead: str
+    test: str
+
+
+GUARDS = [
+    Guard(
+        1,
+        "200 only after the commit",
+        "webhook/inbox.py",
+        "        await answered\n",
+        "",
+        "test_receiver.py::test_a_payment_is_visible_to_the_read_that_follows_its_200",
+    ),
+    Guard(
+        2,
+        "an older report is not the newest word",
+        "db/payments.py",
+        "newer = report.as_of > payment.as_of",
+        "newer = True",
+        "test_ledger.py::test_an_older_report_does_not_overwrite_a_newer_one",
+    ),
+    Guard(
+        2,
+        "what came before its payment waits for it",
+        "db/events.py",
+        "        rest = load_waiting(session, created, read) + rest\n",
+        "        pass\n",
+        "test_receiver.py::test_a_success_that_overtakes_its_failure_is_not_forgotten",
+    ),
+    Guard(
+        2,
+        "one payment's events are applied one after the other",
+        "db/events.py",
+        "    lock_order(session, {event.payment_id for event in events if event.payment_id})\n",
+        "",
+        "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
+    ),
+    Guard(
+        2,
+        "a recovered payment does not fail again",
+        "db/payments.py",
+        "if payment.status not in UNPAID or not (newer or declined):",
+        "if not (newer or declined):",
+        "test_ledger.py::test_a_recovered_payment_does_not_fail_again",
+    ),
+    Guard(
+        3,
+        "a claim is exclusive",
+        "db/claims.py",
+        "    .limit(1)\n    .with_for_update(skip_locked=True)\n",
+        "    .limit(1)\n",
+        "test_retries.py::test_one_of_two_connections_claims_a_payment_and_the_other_finds_nothing",
+    ),
+    Guard(
+        3,
+        "the last look before the charge",
+        "db/claims.py",
+        "        or payment.status is not PaymentStatus.PENDING_RETRY\n",
+        "",
+        "test_retries.py::test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged",
+    ),
+    Guard(
+        3,
+        "a lapsed lease does not charge",
+        "db/claims.py",
+        "        or claim.until <= now\n",
+        "",
+        "test_retries.py::test_a_daemon_that_slept_past_its_lease_does_not_charge",
+    ),
+    Guard(
+        3,
+        "a charge carries its attempt's key",
+        "whop/client.py",
+        '{"Idempotency-Key": key}',
+        "{}",
+        "test_retries.py::test_an_outcome_that_stays_unknown_is_never_charged_under_a_new_key",
+    ),
+    Guard(
+        3,
+        "a paid payment is not charged",
+        "daemon/retries.py",
+        "        if payment.paid:\n",
+        "        if False:\n",
+        "test_retries.py::test_a_paid_payment_is_not_charged_whatever_else_whop_says",
+    ),
+    Guard(
+        3,
+        "what is not retryable is not charged",
+        "daemon/retries.py",
+        "        if payment.retryable is False or payment.ended or payment.disputed:\n"
+        "            return Conclusion(AttemptOutcome.REFUSED",
+        "        if False:\n            return Conclusion(AttemptOutcome.REFUSED",
+        "test_retries.py::test_a_stopped_payment_is_not_even_asked_to_be_charged",
+    ),
+    Guard(
+        3,
+        "forbidden declines are not charged",
+        "db/policy.py",
+        "    if situation.decline_class in NEVER_CHARGED_AGAIN:\n",
+        "    if False:\n",
+        "test_retries.py::test_it_never_charges_again_where_that_is_forbidden",
+    ),
+    Guard(
+        4,
+        "no answer concludes nothing",
+        "daemon/retries.py",
+        "unanswered: AttemptOutcome = AttemptOutcome.UNKNOWN",
+        "unanswered: AttemptOutcome = AttemptOutcome.DECLINED",
+        "test_retries.py::test_an_unknown_outcome_is_settled_by_asking_and_charged_once",
+    ),
+    Guard(
+        5,
+        "Whop is called outside the transaction",
+        "daemon/retries.py",
+        "            claim = take(session, self.clock())\n",
+        "            claim = take(session, self.clock())\n"
+        "            claim is None or self.whop.get_payment(claim.payment_id, claim.company_id)\n",
+        "test_retries.py::test_no_call_to_whop_is_made_inside_a_transaction",
+    ),
+    Guard(
+        6,
+        "figures are one company's",
+        "db/stats.py",
+        "        ).where(Payment.company_id == company_id)\n    ).one()",
+        "        )\n    ).one()",
+        "test_receiver.py::test_one_company_never_sees_anothers_rows",
+    ),
+    Guard(
+        6,
+        "the list is one company's",
+        "db/stats.py",
+        "query = select(Payment).where(Payment.company_id == company_id)",
+        "query = select(Payment)",
+        "test_receiver.py::test_one_company_never_sees_anothers_rows",
+    ),
+    Guard(
+        6,
+        "an event cannot reach another company's payment",
+        "db/payments.py",
+        "    if report.company_id != payment.company_id:\n"
+        '        raise WrongCompanyError(f"{payment.payment_id} belongs to another company")\n'
+        "    attempt =",
+        "    attempt =",
+        "test_receiver.py::test_one_poison_event_does_not_spoil_those_beside_it",
+    ),
+    Guard(
+        7,
+        "a mail is on disk as sending before it leaves",
+        "db/outbox.py",
+        "            message.state, message.sending_at = MessageState.SENDING, now\n",
+        "",
+        "test_messages.py::test_the_mail_is_on_disk_as_sending_before_it_leaves",
+    ),
+    Guard(
+        7,
+        "an interrupted mail is given up",
+        "daemon/messages.py",
+        "            outbox.give_up_interrupted(session, self.clock())\n",
+        "",
+        "test_messages.py::test_a_mail_interrupted_while_sending_is_never_sent_again",
+    ),
+    Guard(
+        8,
+        "log lines are masked",
+        "db/logs.py",
+        "        text = pattern.sub(replacement, text)\n",
+        "        pass\n",
+        "test_logs.py::test_no_formatter_lets_it_through",
+    ),
+    Guard(
+        8,
+        "database errors do not quote rows",
+        "db/session.py",
+        "        hide_parameters=True,\n",
+        "",
+        "test_logs.py::test_a_database_error_does_not_quote_its_parameters",
+    ),
+    Guard(
+        9,
+        "rules are told the time",
+        "db/policy.py",
+        "    at = max(situation.last_charge_at + settings.interval, now)\n",
+        "    at = max(situation.last_charge_at + settings.interval, datetime.now(now.tzinfo))\n",
+        "test_policy.py::test_no_rule_reads_the_clock",
+    ),
+    Guard(
+        10,
+        "a signed event that cannot be read is kept",
+        "webhook/routes.py",
+        "    if event.error is None or proven:\n",
+        "    if event.error is None:\n",
+        "test_receiver.py::test_a_signed_event_that_makes_no_sense_is_kept_with_its_error",
+    ),
+    Guard(
+        10,
+        "one bad event does not spoil its batch",
+        "webhook/inbox.py",
+        "        return [outcome for event in batch for outcome in self.record_all([event])]\n",
+        "        return [error] * len(batch)\n",
+        "test_receiver.py::test_one_poison_event_does_not_spoil_those_beside_it",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copy")
+    for name in CODE:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=[f"{g.invariant}: {g.what}" for g in GUARDS])
+def test_the_test_fails_when_the_line_is_gone(copy: Path, guard: Guard, postgres: Server):
+    path = copy / guard.file
+    whole = path.read_text()
+    assert whole.count(guard.line) == 1, f"{guard.file} no longer has this line"
+    path.write_text(whole.replace(guard.line, guard.instead))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", f"tests/{guard.test}"],
+            cwd=copy,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TEST_POSTGRES": str(postgres.data)},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        path.write_text(whole)
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert "failed" in done.stdout.splitlines()[-1]
+
+
+def test_every_invariant_is_guarded_and_documented():
+    page = (ROOT / "docs/invariants.md").read_text()
+    assert {guard.invariant for guard in GUARDS} == set(range(1, 11))
+    for guard in GUARDS:
+        assert guard.test.split("::")[1] in page, guard.test
