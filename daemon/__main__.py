@@ -126,7 +126,13 @@ def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    worker = threading.Thread(target=job, name="work", daemon=True)
+    finished = threading.Event()
+
+    def work() -> None:
+        job()
+        finished.set()
+
+    worker = threading.Thread(target=work, name="work", daemon=True)
     worker.start()
     while worker.is_alive() and not daemon.stopping:
         worker.join(TICK_SECONDS)
@@ -134,7 +140,7 @@ def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:
         log.info("stopping; an attempt in hand is finished, or left open for the next start")
         worker.join(GRACE_SECONDS)
         return 0
-    return 0 if job.__name__ != "run" else 1  # the loop ends only when stopped
+    return 0 if finished.is_set() else 1
 
 
 def main() -> int:

@@ -33,7 +33,8 @@ def create_app(
     api_keys: Collection[str] = ("apik_sandbox",),
     sendgrid_keys: Collection[str] = ("SG.sandbox",),
 ) -> FastAPI:
-    app = FastAPI(title="Sandbox")
+    # No documentation pages: they would load scripts from another host.
+    app = FastAPI(title="Sandbox", docs_url=None, redoc_url=None)
     whop, sendgrid = WhopApi(world, api_keys), SendGrid(world, sendgrid_keys)
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
     app.include_router(served(sendgrid, PATH, clock))

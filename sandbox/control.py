@@ -23,7 +23,7 @@ LINKS = {
     "/mails": "mails sent",
     "/sandbox/ledger": "every real charge",
     "/sandbox/switches": "readings of what Whop leaves unsaid",
-    "/docs": "the control routes",
+    "/openapi.json": "the control routes",
 }
 
 
