@@ -146,10 +146,12 @@ def conclude(
             attempt.outcome, attempt.detail = conclusion.outcome, conclusion.detail
     hear_if_given(session, payment, conclusion, now, rules)
     if attempt.outcome not in UNSETTLED:
-        reschedule(payment, conclusion, now, rules)
+        reschedule(session, payment, conclusion, now, rules)
 
 
-def reschedule(payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings) -> None:
+def reschedule(
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
     payment.claimed_until = None
     if conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None:
         payment.retryable = False  # Whop's refusal outweighs what it said just before
@@ -158,7 +160,7 @@ def reschedule(payment: Payment, conclusion: Conclusion, now: datetime, rules: S
     if conclusion.try_again_at is not None:
         payments.postpone(payment, conclusion.try_again_at)
     else:
-        payments.schedule(payment, now, rules)
+        payments.schedule(session, payment, now, rules)
 
 
 def hear_if_given(

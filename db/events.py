@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import payments
+from db.intake import insert_events
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import PaymentReport, Reading
@@ -24,7 +24,6 @@ from db.reports import PaymentReport, Reading
 # Reads a stored payload again; the second argument is when it was received.
 Reader = Callable[[Any, datetime], Reading]
 
-INSERT_EVENTS = insert(WebhookEvent).on_conflict_do_nothing().returning(WebhookEvent.event_id)
 MARK_APPLIED = text(
     "update webhook_events set applied_at = :now, error = null where event_id = any(:ids)"
 )
@@ -73,12 +72,13 @@ def record(
         if event.starter is not None:
             starters.setdefault(event.starter.payment_id, event)
     reports = [event.starter for event in starters.values() if event.starter is not None]
-    payments.add_companies(session, {report.company_id for report in reports})
-    created = payments.create_payments(session, reports, now, rules)
+    zones = payments.know_companies(session, {report.company_id for report in reports})
+    created = payments.create_payments(session, reports, zones, now, rules)
     done = {starters[payment_id].event_id for payment_id in created}
     rest = [event for event in fresh if event.has_news and event.event_id not in done]
-    if created:
-        rest = load_waiting(session, created, read) + rest
+    waited_for = {payment_id for payment_id, waits in created.items() if waits}
+    if waited_for:
+        rest = load_waiting(session, waited_for, read) + rest
     applied = apply(session, rest, now, rules)
     mark_applied(session, applied | (done & revived), now)
 
@@ -99,7 +99,7 @@ def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> in
 
 def lock_order(session: Session, payment_ids: set[str]) -> None:
     if payment_ids:
-        session.execute(LOCK_PAYMENTS, {"ids": sorted(payment_ids)})
+        session.connection().execute(LOCK_PAYMENTS, {"ids": sorted(payment_ids)})
 
 
 def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[list[Event], set[str]]:
@@ -117,13 +117,12 @@ def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[lis
             "company_id": event.company_id,
             "payment_id": event.payment_id,
             "payload": event.payload,
-            "received_at": now,
-            "applied_at": now if event.starter or not (event.has_news or event.error) else None,
             "error": event.error,
+            "applied": event.starter is not None or not (event.has_news or event.error),
         }
         for event in unique.values()
     ]
-    new = set(session.scalars(INSERT_EVENTS, rows))
+    new = insert_events(session, rows, now)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
     return [event for event in unique.values() if event.event_id in new | revived], revived

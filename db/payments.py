@@ -6,11 +6,12 @@ The caller holds the row's lock and owns the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -18,14 +19,14 @@ from sqlalchemy.orm import Session
 
 from db import attempts
 from db.declines import classify
-from db.models import Attempt, Company, Message, Payment, Refund
-from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide_hourly
+from db.intake import insert_payments
+from db.models import Attempt, Company, Payment, Refund
+from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide
 from db.reports import MembershipEnd, PaymentReport, RefundReport
 from db.status import (
     UNPAID,
     AttemptOutcome,
     ClosedReason,
-    MessageState,
     PaymentStatus,
     RecoveredBy,
     may_move,
@@ -36,8 +37,11 @@ WINDOW = timedelta(days=5)
 FIRST_MESSAGE = "payment_failed"
 EMAIL = "email"
 PAID_WITHOUT_US = "paid without us"
-INSERT_PAYMENTS = insert(Payment).on_conflict_do_nothing().returning(Payment.payment_id)
-INSERT_MESSAGES = insert(Message).on_conflict_do_nothing()
+NO_ZONE = "UTC"
+SELECT_ZONES = select(Company.id, Company.time_zone).where(
+    Company.id.in_(bindparam("ids", expanding=True))
+)
+INSERT_COMPANIES = insert(Company).on_conflict_do_nothing()
 LOCK_PAYMENTS = (
     select(Payment)
     .where(Payment.payment_id.in_(bindparam("ids", expanding=True)))
@@ -70,35 +74,52 @@ class Place:
 
 
 def create_payments(
-    session: Session, reports: Sequence[PaymentReport], now: datetime, rules: Settings
-) -> set[str]:
-    """Inserts the unknown ones with their first message; returns the ids that were new.
+    session: Session,
+    reports: Sequence[PaymentReport],
+    zones: Mapping[str, str],
+    now: datetime,
+    rules: Settings,
+) -> dict[str, bool]:
+    """Inserts the unknown ones with their first message, each report about a different payment.
 
-    The hot path: two statements for any number of reports, each about a different payment.
+    `zones` gives each company's time zone. Returns the new ids, and which of them have reports
+    waiting in the inbox.
     """
     if not reports:
-        return set()
-    rows = [describe_new(report, now, rules) for report in reports]
-    created = set(session.scalars(INSERT_PAYMENTS, rows))
-    messages = [queue_first_message(row, now) for row in rows if row["payment_id"] in created]
-    if messages:
-        session.execute(INSERT_MESSAGES, messages)
-    return created
+        return {}
+    rows = [describe_new(report, zones[report.company_id], now, rules) for report in reports]
+    return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
 
 
-def add_companies(session: Session, ids: Iterable[str]) -> None:
-    rows = [{"id": company_id} for company_id in sorted(ids)]
-    if rows:
-        session.execute(insert(Company).on_conflict_do_nothing(), rows)
+def know_companies(session: Session, ids: set[str]) -> dict[str, str]:
+    """Their time zones; a company never heard of is added."""
+    zones = dict(session.execute(SELECT_ZONES, {"ids": sorted(ids)}).all()) if ids else {}
+    if unknown := ids - zones.keys():
+        rows = [{"id": company_id, "time_zone": NO_ZONE} for company_id in sorted(unknown)]
+        session.execute(INSERT_COMPANIES, rows)
+    return dict.fromkeys(ids, NO_ZONE) | zones
 
 
-def describe_new(report: PaymentReport, now: datetime, rules: Settings) -> dict[str, Any]:
+def describe_new(
+    report: PaymentReport, zone: str, now: datetime, rules: Settings
+) -> dict[str, Any]:
     failed_at = find_first_failure(report, now)
     window_ends_at = failed_at + WINDOW
     last_attempt_at = min(report.last_attempt_at or failed_at, now)
     decline = classify(report.decline_code, report.failure_message)
     situation = Situation(
-        decline.decline_class, 0, report.retryable is not False, last_attempt_at, window_ends_at
+        decline_class=decline.decline_class,
+        decline_code=decline.code,
+        declined_retries=0,
+        retryable=report.retryable is not False,
+        failed_at=failed_at,
+        last_charge_at=last_attempt_at,
+        window_ends_at=window_ends_at,
+        card_brand=report.card_brand,
+        charges=report.failures or 1,
+        whop_next_attempt_at=report.next_attempt_at,
+        time_zone=zone,
+        spread=find_spread(report.payment_id),
     )
     place = choose_place(situation, rules, now)
     return {
@@ -142,17 +163,6 @@ def find_first_failure(report: PaymentReport, now: datetime) -> datetime:
     return min(first or now, now)
 
 
-def queue_first_message(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    return {
-        "payment_id": row["payment_id"],
-        "company_id": row["company_id"],
-        "step": FIRST_MESSAGE,
-        "channel": EMAIL,
-        "state": MessageState.QUEUED,
-        "due_at": now,
-    }
-
-
 # --- hearing about known payments --------------------------------------------------------------
 
 
@@ -191,7 +201,7 @@ def hear(
     elif report.pending:
         move(payment, Place(PaymentStatus.FAILED))  # being settled: the next word decides
     elif attempt is None:
-        schedule(payment, now, rules)
+        schedule(session, payment, now, rules)
 
 
 def note_facts(payment: Payment, report: PaymentReport) -> None:
@@ -271,22 +281,35 @@ def postpone(payment: Payment, until: datetime) -> None:
     move(payment, Place(PaymentStatus.PENDING_RETRY, until))
 
 
-def schedule(payment: Payment, now: datetime, rules: Settings) -> None:
+def schedule(session: Session, payment: Payment, now: datetime, rules: Settings) -> None:
     """Asks the policy again. Not while an attempt of ours is unsettled."""
+    company = session.get_one(Company, payment.company_id)
     situation = Situation(
-        payment.decline_class,
-        payment.retry_count,
-        payment.retryable,
-        payment.last_attempt_at,
-        payment.window_ends_at,
+        decline_class=payment.decline_class,
+        decline_code=payment.decline_code,
+        declined_retries=payment.retry_count,
+        retryable=payment.retryable,
+        failed_at=payment.failed_at,
+        last_charge_at=payment.last_attempt_at,
+        window_ends_at=payment.window_ends_at,
+        card_brand=payment.card_brand,
+        charges=max(payment.whop_failures or 1, 1 + payment.retry_count),
+        whop_next_attempt_at=payment.whop_next_attempt_at,
+        time_zone=company.time_zone,
+        spread=find_spread(payment.payment_id),
     )
     move(payment, choose_place(situation, rules, now))
+
+
+def find_spread(payment_id: str) -> float:
+    """From 0 to 1, the same each time for one payment."""
+    return crc32(payment_id.encode()) / 2**32
 
 
 def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
     if now >= situation.window_ends_at:
         return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=ClosedReason.WINDOW_CLOSED)
-    match decide_hourly(situation, rules, now):
+    match decide(situation, rules, now):
         case Retry(at):
             return Place(PaymentStatus.PENDING_RETRY, at)
         case NoRetry(WhyNot.RETRIES_USED) if situation.declined_retries:

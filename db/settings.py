@@ -33,13 +33,15 @@ class CommonSettings(BaseSettings):
 class PolicySettings(CommonSettings):
     """For the processes that decide when to charge again: the receiver and the daemon."""
 
-    retry_policy: Literal["hourly"] = "hourly"
+    retry_policy: Literal["smart", "hourly"] = "smart"
     retry_interval_minutes: int = Field(60, ge=1, le=24 * 60)
     max_retries: int = Field(3, ge=0, le=15)
 
     @property
     def rules(self) -> PolicyRules:
-        return PolicyRules(timedelta(minutes=self.retry_interval_minutes), self.max_retries)
+        return PolicyRules(
+            self.retry_policy, timedelta(minutes=self.retry_interval_minutes), self.max_retries
+        )
 
 
 AnySettings = TypeVar("AnySettings", bound=CommonSettings)

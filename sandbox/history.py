@@ -77,7 +77,13 @@ class InProcessCourier:
 class Past:
     """A world, a receiver and a daemon that share one clock."""
 
-    def __init__(self, sessions: SessionFactory, settings: Settings, start: datetime) -> None:
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        settings: Settings,
+        start: datetime,
+        rules: Rules | None = None,
+    ) -> None:
         self.sessions, self.settings = sessions, settings
         self.clock = Clock(start)
         self.world = World(
@@ -88,7 +94,7 @@ class Past:
             webhook_secret=settings.webhook_secret,
             deliver=self.receive,
         )
-        rules, read = Rules(), partial(read_event, default_company=settings.company_id)
+        rules, read = rules or Rules(), partial(read_event, default_company=settings.company_id)
         self.inbox = Inbox(sessions, rules, read, self.clock)
         transport = InProcess(
             self.world,

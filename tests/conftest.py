@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from db import embedded, migrate
 from db.models import Base
-from db.policy import Settings
 from db.session import SessionFactory, connect, session_factory
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
@@ -77,8 +76,3 @@ def sessions(engine: Engine) -> SessionFactory:
 def session(sessions: SessionFactory) -> Iterator[Session]:
     with sessions() as session:
         yield session
-
-
-@pytest.fixture
-def rules() -> Settings:
-    return Settings()

@@ -21,6 +21,7 @@ NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 COMPANY = "biz_AbCdEfGhIjKlMn"
 SECRET = "ws_a_secret_for_tests"
+HOURLY = Settings(policy="hourly")
 numbers = itertools.count(1)
 
 
@@ -124,8 +125,8 @@ def add_payment(
 ) -> Payment:
     """A payment that has just failed, made known the way webhooks do it, and committed."""
     heard = report(**overrides)
-    payments.add_companies(session, {heard.company_id})
-    payments.create_payments(session, [heard], now, rules or Settings())
+    zones = payments.know_companies(session, {heard.company_id})
+    payments.create_payments(session, [heard], zones, now, rules or HOURLY)
     session.commit()
     return get_payment(session, heard.payment_id)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from db.models import Attempt, Message, Payment
+from db.policy import Settings as Rules
 from db.session import SessionFactory
 from sandbox.history import Past
 from sandbox.live import Settings
@@ -18,11 +19,13 @@ from tests.factories import COMPANY, NOW, SECRET
 class Rig(Past):
     """`fail` makes a renewal fail and its webhook arrive; `pass_time` runs the daemon's hours."""
 
-    def __init__(self, sessions: SessionFactory, folder: Path, seed: int = 1) -> None:
+    def __init__(
+        self, sessions: SessionFactory, folder: Path, seed: int = 1, rules: Rules | None = None
+    ) -> None:
         settings = Settings(
             file=folder / "sandbox.sqlite", company_id=COMPANY, webhook_secret=SECRET, seed=seed
         )
-        super().__init__(sessions, settings, NOW)
+        super().__init__(sessions, settings, NOW, rules or Rules(policy="hourly"))
 
     def fail(self, *script: str, **wanted: Any) -> str:
         """A payment whose charges end as `script` says, the failing one first."""

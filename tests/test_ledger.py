@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 from db import events, payments, stats
 from db.events import Event
 from db.models import JsonText, Message, Payment, Refund, WebhookEvent
-from db.policy import Settings
 from db.session import SessionFactory
 from db.status import PaymentStatus
 from tests.factories import (
     COMPANY,
+    HOURLY,
     NOW,
     add_payment,
     encode,
@@ -54,7 +54,7 @@ def make_event(content: dict) -> Event:
 
 def record(sessions: SessionFactory, contents: list[dict], at: datetime = LATER) -> None:
     with sessions.begin() as session:
-        events.record(session, [make_event(content) for content in contents], at, Settings(), read)
+        events.record(session, [make_event(content) for content in contents], at, HOURLY, read)
 
 
 def at(hours: float) -> str:
@@ -173,7 +173,7 @@ def test_whops_own_failure_moves_our_retry_an_hour_further(sessions, session: Se
 def test_void_or_disputed_payments_are_stopped(session: Session, change, reason):
     payment = add_payment(session)
     heard = report(id=payment.payment_id, updated_at=at(1), **change)
-    payments.hear(session, payment, heard, LATER, Settings())
+    payments.hear(session, payment, heard, LATER, HOURLY)
     session.commit()
     stopped = get_payment(session, payment.payment_id)
     assert stopped.status is PaymentStatus.PERMANENT_FAIL
@@ -184,7 +184,7 @@ def test_void_or_disputed_payments_are_stopped(session: Session, change, reason)
 def test_a_payment_that_is_being_settled_is_not_charged_meanwhile(session: Session):
     payment = add_payment(session)
     heard = report("payment.pending", id=payment.payment_id, status="pending", updated_at=at(1))
-    payments.hear(session, payment, heard, LATER, Settings())
+    payments.hear(session, payment, heard, LATER, HOURLY)
     assert payment.status is PaymentStatus.FAILED
     assert payment.next_retry_at is None
 
@@ -210,11 +210,11 @@ def test_a_later_failure_dates_back_to_the_renewal(session: Session):
 def test_two_transactions_that_hear_of_one_payment_do_not_lose_it(sessions: SessionFactory):
     """The success comes on one connection while the failure is being written on another."""
     with sessions() as one:
-        events.record(one, [make_event(STORY[0])], LATER, Settings(), read)
+        events.record(one, [make_event(STORY[0])], LATER, HOURLY, read)
         with sessions() as other:
             other.connection().exec_driver_sql("set lock_timeout = '100ms'")
             with pytest.raises(Exception, match="lock timeout"):
-                events.record(other, [make_event(STORY[2])], LATER, Settings(), read)
+                events.record(other, [make_event(STORY[2])], LATER, HOURLY, read)
         one.commit()
     record(sessions, [STORY[2]])
     assert totals(sessions)[:2] == (1, 1)
@@ -226,10 +226,10 @@ def test_poison_is_applied_by_a_replay_once_its_cause_is_gone(sessions: SessionF
         content["id"], JsonText(encode(content).decode()), None, "payment.failed", error="a bug"
     )
     with sessions.begin() as session:
-        events.record(session, [poison], NOW, Settings(), read)
+        events.record(session, [poison], NOW, HOURLY, read)
     assert totals(sessions)[0] == 0
     with sessions.begin() as session:
-        assert events.replay(session, LATER, Settings(), read) == 0
+        assert events.replay(session, LATER, HOURLY, read) == 0
     assert totals(sessions)[0] == 1
     with sessions() as session:
         stored = session.scalars(select(WebhookEvent)).one()
@@ -239,8 +239,8 @@ def test_poison_is_applied_by_a_replay_once_its_cause_is_gone(sessions: SessionF
 def test_a_replay_leaves_what_is_still_poison(sessions: SessionFactory):
     poison = Event("msg_1", JsonText('{"type": "payment.failed"}'), None, "x", error="a bug")
     with sessions.begin() as session:
-        events.record(session, [poison], NOW, Settings(), read)
-        assert events.replay(session, LATER, Settings(), read) == 1
+        events.record(session, [poison], NOW, HOURLY, read)
+        assert events.replay(session, LATER, HOURLY, read) == 1
     with sessions() as session:
         assert session.scalars(select(WebhookEvent.error)).one() == "data: must be a JSON object"
 

@@ -1,64 +1,101 @@
 from __future__ import annotations
 
 import ast
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import db
-from db.declines import NEVER_CHARGED_AGAIN, DeclineClass
-from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide_hourly
-from tests.factories import NOW
+from db.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
+from db.policy import (
+    BEFORE_WHOP,
+    CARD_LIMITS,
+    MARGIN,
+    PLANS,
+    PLANS_BY_CODE,
+    POLICIES,
+    NoRetry,
+    Retry,
+    Settings,
+    Situation,
+    WhyNot,
+    decide,
+    is_payday,
+)
 
 HOUR = timedelta(hours=1)
+# A Tuesday, mid-month, mid-afternoon: no payday, weekend or night comes into play by itself.
+NOW = datetime(2026, 11, 10, 14, 0, tzinfo=UTC)
+HOURLY, SMART = Settings(policy="hourly"), Settings()
 
 
 def situation(**overrides) -> Situation:
+    failed_at = overrides.get("failed_at", NOW)
     return Situation(
         **{
-            "decline_class": DeclineClass.FUNDS,
+            "decline_class": DeclineClass.ISSUER,
             "declined_retries": 0,
             "retryable": True,
-            "last_charge_at": NOW,
-            "window_ends_at": NOW + timedelta(days=5),
+            "failed_at": failed_at,
+            "last_charge_at": failed_at,
+            "window_ends_at": failed_at + timedelta(days=5),
         }
         | overrides
     )
 
 
+# --- what holds for every policy ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(
-    ("overrides", "now", "expected"),
+    ("overrides", "why"),
     [
-        ({}, NOW, Retry(NOW + HOUR)),  # just failed: an hour from the failed charge
-        ({"declined_retries": 2}, NOW, Retry(NOW + HOUR)),  # the last retry that is left
-        ({"declined_retries": 3}, NOW, NoRetry(WhyNot.RETRIES_USED)),
-        ({"retryable": False}, NOW, NoRetry(WhyNot.NOT_RETRYABLE)),
-        ({"decline_class": DeclineClass.FRAUD}, NOW, NoRetry(WhyNot.FORBIDDEN)),
-        ({}, NOW + 3 * HOUR, Retry(NOW + 3 * HOUR)),  # heard late: at once
-        ({"window_ends_at": NOW + HOUR}, NOW, NoRetry(WhyNot.WINDOW_CLOSED)),  # no time left
+        ({"declined_retries": 3}, WhyNot.RETRIES_USED),
+        ({"retryable": False}, WhyNot.NOT_RETRYABLE),
+        ({"decline_class": DeclineClass.FRAUD}, WhyNot.FORBIDDEN),
+        ({"decline_class": DeclineClass.CONSENT}, WhyNot.FORBIDDEN),
+        ({"decline_class": DeclineClass.BANK_DEBIT}, WhyNot.FORBIDDEN),
+        ({"charges": 15, "card_brand": "visa"}, WhyNot.CARD_LIMIT),
+        ({"charges": 35, "card_brand": "mastercard"}, WhyNot.CARD_LIMIT),
+        ({"charges": 15, "card_brand": "a new one"}, WhyNot.CARD_LIMIT),
+        ({"window_ends_at": NOW + HOUR}, WhyNot.WINDOW_CLOSED),
     ],
 )
-def test_the_hourly_policy_decides(overrides, now, expected):
-    assert decide_hourly(situation(**overrides), Settings(), now) == expected
+def test_no_policy_retries_where_that_is_not_allowed(policy, overrides, why):
+    assert decide(situation(**overrides), Settings(policy=policy), NOW) == NoRetry(why)
 
 
 situations = st.builds(
-    Situation,
+    lambda failed, last, window, **given: Situation(
+        failed_at=NOW - failed * HOUR,
+        last_charge_at=NOW - min(last, failed) * HOUR,
+        window_ends_at=NOW + window * HOUR,
+        **given,
+    ),
+    failed=st.integers(0, 130),
+    last=st.integers(0, 130),
+    window=st.integers(-50, 120),
     decline_class=st.sampled_from(DeclineClass),
+    decline_code=st.none() | st.sampled_from([code for codes in CODES.values() for code in codes]),
     declined_retries=st.integers(0, 6),
     retryable=st.booleans(),
-    last_charge_at=st.integers(-200, 0).map(lambda h: NOW + h * HOUR),
-    window_ends_at=st.integers(-50, 120).map(lambda h: NOW + h * HOUR),
+    card_brand=st.none() | st.sampled_from([*CARD_LIMITS, "amex"]),
+    charges=st.integers(1, 40),
+    whop_next_attempt_at=st.none() | st.integers(-5, 100).map(lambda h: NOW + h * HOUR),
+    time_zone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]),
+    spread=st.floats(0, 0.999),
 )
 
 
-@given(situations, st.integers(0, 5), st.integers(1, 1440))
-def test_whatever_the_situation_a_retry_is_allowed_and_in_time(situation, most, minutes):
-    rules = Settings(timedelta(minutes=minutes), most)
-    decision = decide_hourly(situation, rules, NOW)
+@given(situations, st.sampled_from(sorted(POLICIES)), st.integers(0, 5), st.integers(1, 1440))
+def test_whatever_the_situation_a_retry_is_allowed_and_in_time(situation, policy, most, minutes):
+    rules = Settings(policy, timedelta(minutes=minutes), most)
+    decision = decide(situation, rules, NOW)
     if isinstance(decision, Retry):
         assert decision.at >= NOW
         assert decision.at >= situation.last_charge_at + rules.interval
@@ -66,18 +103,147 @@ def test_whatever_the_situation_a_retry_is_allowed_and_in_time(situation, most, 
         assert situation.declined_retries < most
         assert situation.retryable
         assert situation.decline_class not in NEVER_CHARGED_AGAIN
+        assert situation.charges < CARD_LIMITS.get(situation.card_brand or "", 15)
+
+
+# --- hourly ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "now", "expected"),
+    [
+        ({}, NOW, Retry(NOW + HOUR)),  # just failed: an hour from the failed charge
+        ({"declined_retries": 2}, NOW, Retry(NOW + HOUR)),  # the last retry that is left
+        ({}, NOW + 3 * HOUR, Retry(NOW + 3 * HOUR)),  # heard late: at once
+    ],
+)
+def test_the_hourly_policy_charges_as_often_as_it_may(overrides, now, expected):
+    assert decide(situation(**overrides), HOURLY, now) == expected
+
+
+# --- smart -------------------------------------------------------------------------------------
+
+
+def smart_hours(**overrides) -> float | WhyNot:
+    """Hours from the failure to the retry, or why there is none."""
+    asked = situation(**overrides)
+    decision = decide(asked, SMART, max(asked.last_charge_at, asked.failed_at))
+    if isinstance(decision, NoRetry):
+        return decision.why
+    return (decision.at - asked.failed_at) / HOUR
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hours"),
+    [
+        ({}, 26),
+        ({"declined_retries": 1, "last_charge_at": NOW + 26 * HOUR}, 74),
+        ({"declined_retries": 2, "last_charge_at": NOW + 74 * HOUR}, WhyNot.NEEDS_MEMBER),
+        ({"decline_class": DeclineClass.TECHNICAL}, 1),
+        ({"decline_class": DeclineClass.TECHNICAL, "declined_retries": 1}, 6),
+        ({"decline_class": DeclineClass.UNKNOWN}, 50),
+        ({"decline_class": DeclineClass.CARD}, WhyNot.NEEDS_MEMBER),
+        ({"decline_class": DeclineClass.AUTHENTICATION}, WhyNot.NEEDS_MEMBER),
+        ({"decline_code": "contact_issuer"}, 42),  # 36 hours is 02:00: on to the morning
+        ({"decline_code": "restricted_card"}, 50),
+    ],
+)
+def test_the_smart_policy_waits_by_decline_class(overrides, hours):
+    assert smart_hours(**overrides) == hours
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Tokyo", "Europe/Berlin"])
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_it_charges_by_day_in_the_companys_own_time_zone(zone, hour):
+    failed_at = NOW.replace(hour=hour)
+    decision = decide(situation(failed_at=failed_at, time_zone=zone, spread=0.5), SMART, failed_at)
+    assert isinstance(decision, Retry)
+    assert 8 <= decision.at.astimezone(ZoneInfo(zone)).hour < 21
+
+
+def test_a_technical_error_does_not_wait_for_the_day():
+    failed_at = NOW.replace(hour=2)
+    assert smart_hours(failed_at=failed_at, decline_class=DeclineClass.TECHNICAL) == 1
+
+
+def test_lack_of_funds_waits_for_the_payday():
+    thursday = datetime(2026, 11, 5, 4, tzinfo=UTC)
+    asked = situation(failed_at=thursday - 24 * HOUR, decline_class=DeclineClass.FUNDS)
+    decision = decide(asked, SMART, asked.failed_at)
+    assert decision == Retry(datetime(2026, 11, 6, 9, tzinfo=UTC))  # Friday morning
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "day", "expected"),
+    [
+        (2026, 11, 6, True),  # a Friday
+        (2026, 12, 1, True),
+        (2026, 12, 15, True),
+        (2026, 11, 30, True),
+        (2028, 2, 29, True),
+        (2026, 11, 10, False),
+    ],
+)
+def test_paydays_are_fridays_and_the_ends_and_middles_of_months(year, month, day, expected):
+    assert is_payday(year, month, day) == expected
+
+
+def test_the_last_try_for_funds_is_just_before_the_end_not_after_it():
+    hours = smart_hours(
+        decline_class=DeclineClass.FUNDS,
+        declined_retries=2,
+        last_charge_at=NOW + 62 * HOUR,
+        failed_at=datetime(2026, 11, 9, 14, tzinfo=UTC),
+        whop_next_attempt_at=None,
+    )
+    assert 96 <= hours <= 120 - MARGIN / HOUR
+
+
+@given(st.integers(0, 119), st.integers(0, 23), st.sampled_from(sorted(PLANS)))
+def test_it_keeps_six_hours_clear_before_whops_own_attempt(hours, hour, decline_class):
+    failed_at = NOW.replace(hour=hour)
+    whops = failed_at + hours * HOUR
+    asked = situation(failed_at=failed_at, decline_class=decline_class, whop_next_attempt_at=whops)
+    decision = decide(asked, SMART, failed_at)
+    if isinstance(decision, Retry):
+        assert not whops - BEFORE_WHOP < decision.at <= whops
+
+
+def test_it_never_plans_past_the_margin_before_the_end():
+    for last in range(0, 120, 5):
+        asked = situation(
+            decline_class=DeclineClass.FUNDS,
+            declined_retries=2,
+            last_charge_at=NOW + last * HOUR,
+        )
+        decision = decide(asked, SMART, NOW + last * HOUR)
+        if isinstance(decision, Retry):
+            assert decision.at <= asked.window_ends_at - MARGIN
+
+
+def test_payments_that_failed_together_are_not_all_charged_in_one_minute():
+    failed_at = NOW.replace(hour=1)
+    decisions = [
+        decide(situation(failed_at=failed_at, spread=n / 10), SMART, failed_at) for n in range(10)
+    ]
+    assert len({decision.at for decision in decisions if isinstance(decision, Retry)}) == 10
+
+
+def test_plans_are_for_codes_and_classes_that_exist_and_may_be_charged():
+    known = {code: cls for cls, codes in CODES.items() for code in codes}
+    assert set(PLANS_BY_CODE) <= set(known)
+    assert {known[code] for code in PLANS_BY_CODE} | set(PLANS) <= (
+        set(DeclineClass) - NEVER_CHARGED_AGAIN
+    )
 
 
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns"}
 RULES = ("status", "declines", "policy", "payments", "attempts", "claims", "events", "outbox")
 
 
-@pytest.mark.parametrize("module", RULES)
+@pytest.mark.parametrize("module", [*RULES, "intake"])
 def test_no_rule_reads_the_clock(module):
     tree = ast.parse((Path(db.__file__).parent / f"{module}.py").read_text())
-    called = {
-        node.func.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-    }
-    assert called & CLOCKS == set()
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    clocks = {f"{owner}.{name}" for owner in ("datetime", "time", "date") for name in CLOCKS}
+    assert called & clocks == set()

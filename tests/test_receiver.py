@@ -38,6 +38,7 @@ FLAT = {"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason"
 
 def make_settings(**overrides: Any) -> WebhookSettings:
     values = {"environment": "production", "whop_webhook_secret": SECRET, "api_token": "t0ken"}
+    values["retry_policy"] = "hourly"
     return WebhookSettings(_env_file=None, **(values | overrides))
 
 

@@ -18,7 +18,7 @@ from db.session import now as utc_now
 from db.session import session_factory
 from webhook import api, openapi
 from webhook.inbox import Inbox
-from webhook.routes import greet, receive, show_the_way
+from webhook.routes import HotPath, answer, show_the_way
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 
@@ -40,9 +40,9 @@ def create_app(
     app.state.settings = settings
     app.state.sessions = sessions
     app.state.inbox = Inbox(sessions, settings.rules, read, now)
+    app.add_middleware(HotPath)
     for path in openapi.WEBHOOK_PATHS:
-        app.router.add_route(path, receive, methods=["POST"], include_in_schema=False)
-        app.router.add_route(path, greet, methods=["GET"], include_in_schema=False)
+        app.router.add_route(path, answer, methods=["GET", "POST"], include_in_schema=False)
     app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
     app.add_exception_handler(RequestValidationError, name_the_parameter)

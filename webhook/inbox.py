@@ -50,8 +50,11 @@ class UnstorableError(InboxError):
 
 @dataclass(slots=True)
 class Waiting:
+    """A delivery whose sender waits for `answered`, a future of `loop`."""
+
     event: Event
-    answer: Callable[[InboxError | None], None]
+    answered: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
 
 
 class Inbox:
@@ -82,18 +85,14 @@ class Inbox:
             raise DatabaseAwayError("too many events are waiting to be stored")
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[None] = loop.create_future()
-
-        def answer(error: InboxError | None) -> None:
-            loop.call_soon_threadsafe(settle, answered, error)
-
-        self.waiting.put(Waiting(event, answer))
+        self.waiting.put(Waiting(event, answered, loop))
         await answered
 
     def run(self) -> None:
         while batch := self.take():
             outcomes = self.record_all([waiting.event for waiting in batch])
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                waiting.answer(outcome)
+            # One wake-up of the loop for the whole batch.
+            batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
 
     def take(self) -> list[Waiting]:
         """Everything that waits, at least one; empty when stopped."""
@@ -157,10 +156,11 @@ def explain(error: Exception) -> str:
     return f"it cannot be stored ({type(error).__name__})"
 
 
-def settle(answered: asyncio.Future[None], error: InboxError | None) -> None:
-    if answered.done():  # the sender has hung up
-        return
-    if error is None:
-        answered.set_result(None)
-    else:
-        answered.set_exception(error)
+def settle(batch: list[Waiting], outcomes: list[InboxError | None]) -> None:
+    for waiting, error in zip(batch, outcomes, strict=True):
+        if waiting.answered.done():  # the sender has hung up
+            continue
+        if error is None:
+            waiting.answered.set_result(None)
+        else:
+            waiting.answered.set_exception(error)

@@ -8,7 +8,7 @@ Unknown fields and values are ignored; what we need and cannot read is named in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -127,25 +127,13 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     said_at = time(data, "updated_at") or time(body, "timestamp") or received_at
     as_of = min(said_at, received_at)  # a clock ahead of ours must not outrank later words
     if kind in PAYMENT_EVENTS:
-        payment = judge(read_payment(data, as_of, company, "data."), kind)
+        payment = read_payment(data, as_of, company, "data.", kind)
         return Reading(kind, company, payment.payment_id, payment=payment)
     if kind in REFUND_EVENTS:
         refund = read_refund(data, as_of, company)
         return Reading(kind, company, refund.payment_id, refund=refund)
     end = MembershipEnd(need_ident(data, "id", "data."), company)
     return Reading(kind, company, membership_end=end)
-
-
-def judge(payment: Payment, kind: str) -> Payment:
-    """The event's type says what happened even where the status is missing or lags behind."""
-    renewal = payment.billing_reason not in FIRST_PURCHASE
-    return replace(
-        payment,
-        paid=kind == SUCCEEDED or payment.paid,
-        pending=kind == PENDING or payment.pending,
-        ended=kind == CANCELED or payment.ended,
-        starts_dunning=kind == FAILED and renewal,
-    )
 
 
 def is_flat(body: Json) -> bool:
@@ -179,8 +167,13 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
 # --- objects -----------------------------------------------------------------------------------
 
 
-def read_payment(data: Json, as_of: datetime, company: str | None, where: str = "") -> Payment:
-    """A payment object, from an event or from the API. Raises PayloadError."""
+def read_payment(
+    data: Json, as_of: datetime, company: str | None, where: str = "", kind: str = ""
+) -> Payment:
+    """A payment object, from an event of this kind or from the API. Raises PayloadError.
+
+    The event's kind says what happened even where the status is missing or lags behind.
+    """
     owner = company or find_company(data)
     if owner is None:
         raise PayloadError(f"{where}account_id", "is missing")
@@ -197,9 +190,10 @@ def read_payment(data: Json, as_of: datetime, company: str | None, where: str = 
         currency=currency,
         amount_usd=usd,
         refunded_amount=read_amount(data.get("refunded_amount")),
-        paid=status == "paid",
-        pending=status in {"pending", "authorized"},
-        ended=status in {"void", "uncollectible"} or substatus == "canceled",
+        starts_dunning=kind == FAILED and text(data, "billing_reason") not in FIRST_PURCHASE,
+        paid=kind == SUCCEEDED or status == "paid",
+        pending=kind == PENDING or status in {"pending", "authorized"},
+        ended=kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
         disputed=bool(substatus and "dispute" in substatus) or bool(data.get("dispute_alerted_at")),
         retryable=flag(data, "retryable"),
         decline_code=text(data, "decline_code"),

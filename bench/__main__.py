@@ -1,0 +1,41 @@
+"""`python -m bench [ingest] [--seconds N]`: measures, compares, judges."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench import ingest
+from bench.figures import Target, lay_out
+from bench.scratch import BenchError
+from db.embedded import EmbeddedPostgresError
+
+BENCHES: dict[str, Callable[[float], list[Target]]] = {"ingest": ingest.run}
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    targets: list[Target] = []
+    try:
+        for name in [arguments.name] if arguments.name else BENCHES:
+            targets += BENCHES[name](arguments.seconds)
+    except (BenchError, EmbeddedPostgresError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    heads = ("target", "wanted", "measured", "")
+    print("\n".join(lay_out(heads, [target.words for target in targets])))
+    return 0 if all(target.met for target in targets) else 1
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=list(BENCHES), help="default: all")
+    parser.add_argument(
+        "--seconds", type=float, default=4, help="how long each case is timed (default: 4)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The neighbour to compare with: the same work in the way the tutorials teach.
+
+A FastAPI `def` endpoint and an ORM session per request: check, add, commit, answer. The tables,
+the signature, the reading and the policy are the product's own, and the pool has a connection for
+every thread, so what differs is how the work is put together.
+
+`uvicorn bench.plain:app`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from db.models import Message, Payment, WebhookEvent
+from db.payments import EMAIL, FIRST_MESSAGE, describe_new, know_companies
+from db.policy import Settings
+from db.reports import PaymentReport
+from db.session import now as utc_now
+from db.status import MessageState
+from whop.payloads import read_event
+from whop.signature import SignatureError, verify_signature
+from whop.values import PayloadError
+
+THREADS = 40
+"""FastAPI's own: as many `def` endpoints run at once."""
+RULES = Settings()
+SECRET = os.environ["WHOP_WEBHOOK_SECRET"]
+sessions = sessionmaker(create_engine(os.environ["DATABASE_URL"], pool_size=THREADS))
+app = FastAPI()
+
+
+async def read_body(request: Request) -> bytes:
+    return await request.body()
+
+
+@app.post("/webhook/whop")
+def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dict[str, str]:
+    now = utc_now()
+    try:
+        event_id = verify_signature(SECRET, request.headers, body, now)
+    except SignatureError as error:
+        raise HTTPException(401, str(error)) from None
+    payload = json.loads(body)
+    try:
+        reading = read_event(payload, now)
+    except PayloadError as error:
+        raise HTTPException(422, str(error)) from None
+    event = WebhookEvent(
+        event_id=event_id,
+        type=reading.type,
+        company_id=reading.company_id,
+        payment_id=reading.payment_id,
+        payload=payload,
+        received_at=now,
+        applied_at=now,
+    )
+    with sessions() as session:
+        try:
+            session.add(event)
+            if reading.payment is not None:
+                add_payment(session, reading.payment, now)
+            session.commit()
+        except IntegrityError:
+            session.rollback()  # delivered before
+    return {"status": "stored"}
+
+
+def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
+    zones = know_companies(session, {report.company_id})
+    session.add(Payment(**describe_new(report, zones[report.company_id], now, RULES)))
+    session.flush()  # its message refers to it
+    session.add(
+        Message(
+            payment_id=report.payment_id,
+            company_id=report.company_id,
+            step=FIRST_MESSAGE,
+            channel=EMAIL,
+            state=MessageState.QUEUED,
+            due_at=now,
+        )
+    )

@@ -1,0 +1,144 @@
+"""What a measurement needs around it, and nothing of the user's: a Postgres, pgbench, a server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from bench import deliveries
+from db import embedded, migrate
+from db.models import Base
+from db.session import connect, now
+
+SECRET = "ws_a_secret_for_the_bench"
+ROWS = "pgbench_rows"
+CREATE_ROWS = (
+    f"create table {ROWS} (id bigint generated always as identity primary key, payload jsonb)"
+)
+START_SECONDS = 30
+
+
+class BenchError(Exception):
+    """The run proves nothing; the message says why."""
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Open to the user that Postgres runs as, on a disk (/tmp is often none), gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=embedded.ASIDE))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def postgres(home: Path) -> Iterator[tuple[embedded.Server, Engine]]:
+    """Migrated, with every setting as Postgres ships it: fsync on."""
+    server = embedded.Server(home / "data", home / "run")
+    embedded.initialize(server)
+    process = embedded.start(server)
+    engine = connect(server.url, "bench")
+    try:
+        migrate.upgrade(engine)
+        with engine.begin() as connection:
+            if connection.scalar(text("show fsync")) != "on":
+                raise BenchError("this Postgres runs without fsync")
+            connection.execute(text(CREATE_ROWS))
+        yield server, engine
+    finally:
+        engine.dispose()
+        embedded.stop(process)
+
+
+def empty(engine: Engine) -> None:
+    """Each case starts from the same tables, and without the last one's dirty pages."""
+    tables = ", ".join([table.name for table in Base.metadata.sorted_tables] + [ROWS])
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"truncate {tables} restart identity cascade"))
+        connection.execute(text("checkpoint"))
+
+
+def count_stored(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return {
+            table: connection.execute(text(f"select count(*) from {table}")).scalar_one()
+            for table in ("webhook_events", "payments", "messages")
+        }
+
+
+def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -> float:
+    """Commits per second, each of one row with the same kind of payload."""
+    script = home / "insert.sql"
+    if not script.exists():
+        request = deliveries.render(1, SECRET, "pgbench", now())[0]
+        payload = request.split(b"\r\n\r\n", 1)[1].decode().replace("'", "''")
+        script.write_text(f"insert into {ROWS} (payload) values ('{payload}');\n")
+    command = [str(embedded.find_binaries() / "pgbench"), "--no-vacuum"]
+    command += [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={seconds:.0f}"]
+    command += [f"--file={script}", f"--host={server.sockets}", f"--username={embedded.SUPERUSER}"]
+    done = subprocess.run([*command, embedded.DATABASE], capture_output=True, text=True)
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or found is None:
+        raise BenchError(f"pgbench failed: {done.stderr.strip()}")
+    return float(found.group(1))
+
+
+@contextmanager
+def uvicorn(home: Path, app: str, settings: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """The app in a process like the Procfile's; yields its port and its process id."""
+    port = find_port()
+    command = [sys.executable, "-m", "uvicorn", app, "--no-access-log"]
+    command += ["--app-dir", str(embedded.ROOT), "--port", str(port)]
+    log = home / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=home,  # a developer's .env must not reach it
+            env={"PATH": os.environ.get("PATH", "")} | settings,
+            stdout=output,
+            stderr=output,
+            preexec_fn=embedded.stop_with_parent,
+        )
+    try:
+        wait_for(port, process, log)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=START_SECONDS)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise BenchError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def find_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def memory(pid: int) -> float:
+    """Resident megabytes, now."""
+    done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True)
+    return int(done.stdout) / 1024

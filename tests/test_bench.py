@@ -1,0 +1,199 @@
+"""The bench counts right and sends what Whop sends. How fast anything is, is not tested here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bench.deliveries import render
+from bench.figures import Target, lay_out, percentile, ratio
+from bench.ingest import Case, check, judge
+from bench.load import Load, is_whole, run
+from bench.scratch import BenchError
+from whop.payloads import read_event
+from whop.signature import verify_signature
+
+NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)
+SECRET = "ws_a_secret_for_tests"
+STORED = {"webhook_events": 2, "payments": 2, "messages": 2}
+
+
+def split(request: bytes) -> tuple[dict[str, str], bytes]:
+    head, body = request.split(b"\r\n\r\n", 1)
+    return dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:]), body
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(split(head)[0]["content-length"])
+    return head + await reader.readexactly(length)
+
+
+class Server:
+    """Answers with these statuses in turn, each in two pieces; `None` hangs up instead."""
+
+    def __init__(self, *statuses: int | None) -> None:
+        self.statuses = list(statuses)
+        self.received: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                self.received.append(await read_request(reader))
+                status = self.statuses.pop(0) if self.statuses else 200
+                if status is None:
+                    break
+                writer.write(f"HTTP/1.1 {status} Any\r\nContent-Length: 2\r\n".encode())
+                await writer.drain()
+                await asyncio.sleep(0)
+                writer.write(b"\r\nok")
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+def load_onto(server: Server, requests: list[bytes], connections: int) -> Load:
+    async def both() -> Load:
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        async with listening:
+            port = listening.sockets[0].getsockname()[1]
+            return await run(port, requests, connections, warm_up=0, seconds=30)
+
+    return asyncio.run(both())
+
+
+def make_load(**overrides: Any) -> Load:
+    values: dict[str, Any] = {"statuses": {"200": 1}, "lost": 0, "rate": 10, "p50": 1, "p99": 2}
+    return Load(**(values | overrides))
+
+
+def make_case(rate: float, share: float) -> Case:
+    return Case([make_load(rate=rate)], [make_load()], [share], [80.0])
+
+
+# --- deliveries --------------------------------------------------------------------------------
+
+
+def test_it_renders_requests_that_the_receiver_accepts():
+    headers, body = split(render(1, SECRET, "a", NOW)[0])
+    assert verify_signature(SECRET, headers, body, NOW) == headers["webhook-id"]
+    payment = read_event(json.loads(body), NOW).payment
+    assert payment is not None
+    assert payment.starts_dunning
+    assert payment.decline_code == "insufficient_funds"
+
+
+def test_it_renders_bodies_of_about_2_kb_with_their_length_told():
+    for request in render(50, SECRET, "a", NOW):
+        headers, body = split(request)
+        assert int(headers["content-length"]) == len(body)
+        assert 1_900 <= len(body) <= 2_300
+
+
+def test_it_renders_every_event_and_payment_once_whatever_the_run():
+    bodies = [
+        json.loads(split(request)[1])
+        for name in ("a", "b")
+        for request in render(20, SECRET, name, NOW)
+    ]
+    assert len({body["id"] for body in bodies}) == 40
+    assert len({body["data"]["id"] for body in bodies}) == 40
+
+
+# --- load --------------------------------------------------------------------------------------
+
+
+def test_it_sends_every_request_once_and_counts_every_answer():
+    requests = render(40, SECRET, "a", NOW)
+    server = Server(500, 401)
+    load = load_onto(server, requests, connections=4)
+    assert sorted(server.received) == sorted(requests)
+    assert load.statuses == {"200": 38, "500": 1, "401": 1}
+    assert load.lost == 0
+    assert 0 < load.p50 <= load.p99
+    assert load.rate > 0
+
+
+def test_it_counts_a_request_without_an_answer_as_lost():
+    load = load_onto(Server(200, None), render(2, SECRET, "a", NOW), connections=1)
+    assert (load.statuses, load.lost) == ({"200": 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n", False),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: y\r\n\r\nok", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+    ],
+)
+def test_it_knows_a_whole_answer(answer: bytes, whole: bool):
+    assert is_whole(answer) is whole
+
+
+# --- figures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("percent", "value"), [(0, 1), (1, 1), (50, 50), (50.5, 51), (99, 99), (100, 100)]
+)
+def test_it_takes_the_nearest_rank_as_percentile(percent: float, value: int):
+    assert percentile(range(1, 101), percent) == value
+
+
+def test_it_takes_the_only_value_as_every_percentile():
+    assert [percentile([7.0], percent) for percent in (0, 50, 99)] == [7.0, 7.0, 7.0]
+
+
+def test_it_never_divides_by_nothing():
+    assert ratio(1, 4) == 0.25
+    assert ratio(1, 0) == 0.0
+
+
+def test_a_target_is_met_up_to_its_very_limit():
+    assert Target("speed", ">=", 0.25, 0.25).met
+    assert not Target("speed", ">=", 0.25, 0.249).met
+    assert Target("wait", "<=", 50, 50).met
+    assert not Target("wait", "<=", 50, 50.1).met
+    assert Target("wait", "<=", 50, 61.23, " ms").words == ("wait", "<= 50 ms", "61.2 ms", "FAIL")
+
+
+def test_it_lays_out_names_to_the_left_and_figures_to_the_right():
+    assert lay_out(("", "req/s"), [("receiver", "9")]) == ["          req/s", "receiver      9"]
+
+
+# --- verdicts ----------------------------------------------------------------------------------
+
+
+def test_it_compares_the_receiver_with_both_neighbours():
+    cases = {"receiver": make_case(1000, 0.3), "plain FastAPI + ORM": make_case(250, 0.05)}
+    share, wait, faster, memory = judge(cases)
+    assert (share.measured, share.met) == (0.3, True)
+    assert (wait.measured, wait.met) == (2, True)
+    assert (faster.measured, faster.met) == (4.0, False)
+    assert (memory.measured, memory.met) == (80.0, True)
+
+
+def test_it_is_content_when_every_200_is_stored():
+    check([make_load(), make_load()], STORED)
+
+
+@pytest.mark.parametrize(
+    ("load", "stored"),
+    [
+        ({"statuses": {"200": 2, "503": 1}}, STORED),
+        ({"statuses": {"200": 2}, "lost": 1}, STORED),
+        ({"statuses": {"200": 3}}, STORED),
+        ({"statuses": {"200": 2}}, STORED | {"messages": 1}),
+        ({"statuses": {}}, dict.fromkeys(STORED, 0)),
+    ],
+)
+def test_it_refuses_figures_that_were_not_earned(load: dict[str, Any], stored: dict[str, int]):
+    with pytest.raises(BenchError):
+        check([make_load(**load)], stored)
