@@ -41,6 +41,7 @@ DAYS = 182
 RENEWALS_PER_DAY = (2.2, 3.6)
 """Failing ones, at the start and at the end: the creator grows."""
 HOUR = timedelta(hours=1)
+LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
 LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
 """Kept in the sandbox's store: unix seconds, and 0 or 1."""
 SEED = 20_26
@@ -171,6 +172,17 @@ def live_through(
             report(f"lived through {day + 1} of {days} days")
     store.set_number(FINISHED, 1)
     store.close()
+
+
+def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rules: Rules) -> None:
+    """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
+    first = now - LATELY * (LATE_FAILURES + 1)
+    past = Past(sessions, settings, first, rules)
+    past.world.advance(first)
+    for number in range(1, LATE_FAILURES + 1):
+        past.clock.now = first + LATELY * number
+        past.world.fail_renewal(past.clock.now)
+    past.world.store.close()
 
 
 def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:

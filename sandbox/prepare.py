@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from daemon.settings import DaemonSettings
 from db.session import connect, database_url, now, session_factory
 from db.settings import load_settings
-from sandbox.history import live_through
+from sandbox.history import fail_lately, live_through
 from sandbox.live import settings_from
 
 PORTS = {3000: "the dashboard", 8000: "the receiver", 9000: "the sandbox"}
@@ -36,7 +36,9 @@ def main() -> int:
     )
     gc.set_threshold(50_000, 20, 100)  # many short-lived objects, few cycles: a tenth faster
     say("Preparing the demo: six months of failed payments, lived through the real code (once).")
-    live_through(session_factory(engine), sandbox, now(), say)
+    sessions = session_factory(engine)
+    live_through(sessions, sandbox, now(), say)
+    fail_lately(sessions, sandbox, now(), settings.rules)
     say("Ready. The dashboard is at http://localhost:3000, the mails sent at localhost:9000/mails")
     return 0
 
