@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.models import Message, Payment, WebhookEvent
-from db.payments import EMAIL, FIRST_MESSAGE, describe_new, know_companies
+from db.payments import EMAIL, FIRST_MESSAGE, NO_ZONE, add_companies, describe_new
 from db.policy import Settings
 from db.reports import PaymentReport
 from db.session import now as utc_now
@@ -74,8 +74,8 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
 
 
 def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
-    zones = know_companies(session, {report.company_id})
-    session.add(Payment(**describe_new(report, zones[report.company_id], now, RULES)))
+    add_companies(session, {report.company_id})
+    session.add(Payment(**describe_new(report, NO_ZONE, now, RULES)))
     session.flush()  # its message refers to it
     session.add(
         Message(

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db import payments
-from db.intake import insert_events
+from db.intake import insert_events, lock_payments
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import PaymentReport, Reading
@@ -26,10 +26,6 @@ Reader = Callable[[Any, datetime], Reading]
 
 MARK_APPLIED = text(
     "update webhook_events set applied_at = :now, error = null where event_id = any(:ids)"
-)
-LOCK_PAYMENTS = text(
-    "select count(pg_advisory_xact_lock(hashtextextended(id, 0)))"
-    " from (select unnest(cast(:ids as text[])) as id order by 1) as sorted"
 )
 
 
@@ -65,14 +61,15 @@ def record(
     """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
     if not events:
         return
-    lock_order(session, {event.payment_id for event in events if event.payment_id})
+    payment_ids = {event.payment_id for event in events if event.payment_id}
+    companies = {event.starter.company_id for event in events if event.starter}
+    zones = lock_payments(session, payment_ids, companies)
     fresh, revived = store(session, events, now)
     starters: dict[str, Event] = {}
     for event in fresh:
         if event.starter is not None:
             starters.setdefault(event.starter.payment_id, event)
     reports = [event.starter for event in starters.values() if event.starter is not None]
-    zones = payments.know_companies(session, {report.company_id for report in reports})
     created = payments.create_payments(session, reports, zones, now, rules)
     done = {starters[payment_id].event_id for payment_id in created}
     rest = [event for event in fresh if event.has_news and event.event_id not in done]
@@ -95,11 +92,6 @@ def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> in
             stored.error = str(error)
             left += 1
     return left
-
-
-def lock_order(session: Session, payment_ids: set[str]) -> None:
-    if payment_ids:
-        session.connection().execute(LOCK_PAYMENTS, {"ids": sorted(payment_ids)})
 
 
 def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[list[Event], set[str]]:

@@ -38,10 +38,6 @@ FIRST_MESSAGE = "payment_failed"
 EMAIL = "email"
 PAID_WITHOUT_US = "paid without us"
 NO_ZONE = "UTC"
-SELECT_ZONES = select(Company.id, Company.time_zone).where(
-    Company.id.in_(bindparam("ids", expanding=True))
-)
-INSERT_COMPANIES = insert(Company).on_conflict_do_nothing()
 LOCK_PAYMENTS = (
     select(Payment)
     .where(Payment.payment_id.in_(bindparam("ids", expanding=True)))
@@ -82,22 +78,23 @@ def create_payments(
 ) -> dict[str, bool]:
     """Inserts the unknown ones with their first message, each report about a different payment.
 
-    `zones` gives each company's time zone. Returns the new ids, and which of them have reports
-    waiting in the inbox.
+    `zones` gives the time zones of the companies known so far; others are added. Returns the new
+    ids, and which of them have reports waiting in the inbox.
     """
     if not reports:
         return {}
-    rows = [describe_new(report, zones[report.company_id], now, rules) for report in reports]
+    add_companies(session, {report.company_id for report in reports} - zones.keys())
+    rows = [
+        describe_new(report, zones.get(report.company_id, NO_ZONE), now, rules)
+        for report in reports
+    ]
     return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
 
 
-def know_companies(session: Session, ids: set[str]) -> dict[str, str]:
-    """Their time zones; a company never heard of is added."""
-    zones = dict(session.execute(SELECT_ZONES, {"ids": sorted(ids)}).all()) if ids else {}
-    if unknown := ids - zones.keys():
-        rows = [{"id": company_id, "time_zone": NO_ZONE} for company_id in sorted(unknown)]
-        session.execute(INSERT_COMPANIES, rows)
-    return dict.fromkeys(ids, NO_ZONE) | zones
+def add_companies(session: Session, ids: set[str]) -> None:
+    if ids:
+        rows = [{"id": company_id, "time_zone": NO_ZONE} for company_id in sorted(ids)]
+        session.execute(insert(Company).on_conflict_do_nothing(), rows)
 
 
 def describe_new(

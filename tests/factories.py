@@ -125,8 +125,7 @@ def add_payment(
 ) -> Payment:
     """A payment that has just failed, made known the way webhooks do it, and committed."""
     heard = report(**overrides)
-    zones = payments.know_companies(session, {heard.company_id})
-    payments.create_payments(session, [heard], zones, now, rules or HOURLY)
+    payments.create_payments(session, [heard], {}, now, rules or HOURLY)
     session.commit()
     return get_payment(session, heard.payment_id)
 

@@ -60,8 +60,8 @@ GUARDS = [
         2,
         "one payment's events are applied one after the other",
         "db/events.py",
-        "    lock_order(session, {event.payment_id for event in events if event.payment_id})\n",
-        "",
+        "    zones = lock_payments(session, payment_ids, companies)\n",
+        "    zones = {}\n",
         "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
     ),
     Guard(

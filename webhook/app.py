@@ -26,8 +26,12 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: WebhookSettings, engine: Engine, now: Callable[[], datetime] = utc_now
+    settings: WebhookSettings,
+    engine: Engine,
+    now: Callable[[], datetime] = utc_now,
+    inbox_engine: Engine | None = None,
 ) -> FastAPI:
+    """`inbox_engine`: a connection that no reader can take from the writer."""
     app = FastAPI(
         title="Whop Churn Dashboard: receiver",
         version="0.1.0",
@@ -39,7 +43,8 @@ def create_app(
     read = partial(read_event, default_company=settings.default_company)
     app.state.settings = settings
     app.state.sessions = sessions
-    app.state.inbox = Inbox(sessions, settings.rules, read, now)
+    writer = session_factory(inbox_engine or engine)
+    app.state.inbox = Inbox(writer, settings.rules, read, now)
     app.add_middleware(HotPath)
     for path in openapi.WEBHOOK_PATHS:
         app.router.add_route(path, answer, methods=["GET", "POST"], include_in_schema=False)

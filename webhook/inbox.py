@@ -29,7 +29,8 @@ from whop.values import PayloadError
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 128
-DEADLOCK, DEADLOCK_TRIES = "40P01", 3
+TRIES = 3
+DEADLOCK = "40P01"
 TOO_MUCH = "54"
 """Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
 LONGEST_QUEUE = 5_000
@@ -121,14 +122,16 @@ class Inbox:
 
     def record(self, batch: list[Event]) -> InboxError | None:
         now = self.now()
-        for _ in range(DEADLOCK_TRIES):
+        for _ in range(TRIES):
             try:
                 with self.sessions.begin() as session:
                     events.record(session, batch, now, self.rules, self.read)
                 return None
             except OperationalError as error:
                 code = str(getattr(error.orig, "pgcode", None))
-                if code == DEADLOCK:
+                if code == DEADLOCK or error.connection_invalidated:
+                    # A connection may be old news (the server was restarted): the pool has dropped
+                    # it, and a new one tells. Asking beforehand each time would cost a round trip.
                     continue
                 if code.startswith(TOO_MUCH):
                     return UnstorableError("it is too long or too deeply nested to be stored")

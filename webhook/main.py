@@ -10,4 +10,6 @@ from webhook.settings import WebhookSettings
 
 settings = load_settings(WebhookSettings)
 configure_logging(settings.log_level, settings.log_format)
-app = create_app(settings, connect(database_url(settings), "webhook"))
+url = database_url(settings)
+inbox_engine = connect(url, "webhook-inbox", pool_size=1, pool_pre_ping=False)
+app = create_app(settings, connect(url, "webhook"), inbox_engine=inbox_engine)
