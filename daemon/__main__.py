@@ -80,7 +80,8 @@ class Daemon:
             job()
         except OperationalError:
             log.warning("%s: the database does not answer; again in a minute", job.__name__)
-            self.scheduler.every(1).minutes.do(self.run_once_more, job)
+            if not self.scheduler.get_jobs(job.__name__):
+                self.scheduler.every(1).minutes.do(self.run_once_more, job).tag(job.__name__)
         except Exception:
             log.exception("%s failed", job.__name__)
 

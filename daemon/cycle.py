@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from sqlalchemy.exc import OperationalError
+
 from daemon.retries import Retrier
 from db import heartbeats, payments
 from db.session import SessionFactory
@@ -71,6 +73,9 @@ class Cycle:
                     if not unit():
                         return
                     done.append(True)
+                except OperationalError:
+                    counts.errors += 1
+                    return  # the database is away; the caller's own next statement will say so
                 except Exception:
                     log.exception("a payment could not be worked on")
                     counts.errors += 1

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import embedded
 from db.models import write_json
-from db.settings import CommonSettings
+from db.settings import CommonSettings, normalize_url
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,6 @@ MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 def now() -> datetime:
     """Read once per request or unit of work and passed down; rules never call it."""
     return datetime.now(UTC)
-
-
-def normalize_url(url: str) -> URL:
-    """Hosted databases hand out `postgres://`; SQLAlchemy wants the driver named."""
-    parsed = make_url(url.strip())
-    if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
-        raise ValueError(f"DATABASE_URL must be a Postgres address, not {parsed.drivername}://")
-    return parsed.set(drivername="postgresql+psycopg2")
 
 
 def database_url(settings: CommonSettings) -> URL:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from db.policy import Settings as PolicyRules
+
+
+def normalize_url(url: str) -> URL:
+    """Hosted databases hand out `postgres://`; SQLAlchemy wants the driver named."""
+    try:
+        parsed = make_url(url.strip())
+    except ArgumentError:
+        raise ValueError("it is not an address of a database") from None
+    if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        raise ValueError(f"it must be a Postgres address, not {parsed.drivername}://")
+    return parsed.set(drivername="postgresql+psycopg2")
 
 
 class CommonSettings(BaseSettings):
@@ -24,6 +42,13 @@ class CommonSettings(BaseSettings):
     database_url: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+
+    @field_validator("database_url")
+    @classmethod
+    def check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            normalize_url(value.get_secret_value())
+        return value
 
     @property
     def in_development(self) -> bool:
@@ -49,19 +74,28 @@ AnySettings = TypeVar("AnySettings", bound=CommonSettings)
 
 def load_settings(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     """Everything wrong is named at once, without its value, and the process stops (exit 2)."""
+    problems = [f"{name.upper()}: missing" for name in find_missing(kind, overrides)]
     try:
         settings = kind(**overrides)
     except ValidationError as error:
-        problems = [f"{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors()]
+        for problem in error.errors():
+            named = "".join(f"{name}: ".upper() for name in problem["loc"][:1])
+            problems.append(named + problem["msg"])
         stop(kind, problems)
-    if not settings.in_development:
-        missing = [name for name in kind.required_in_production if not getattr(settings, name)]
-        if missing:
-            stop(kind, [f"{name.upper()}: missing" for name in missing])
+    if problems:
+        stop(kind, problems)
     return settings
 
 
-def stop(kind: type[CommonSettings], problems: list[str]) -> Any:
+def find_missing(kind: type[CommonSettings], overrides: dict[str, Any]) -> list[str]:
+    """From the raw values: a missing one is told together with those that are wrong."""
+    given = DotEnvSettingsSource(kind)() | EnvSettingsSource(kind)() | overrides
+    if given.get("environment") == "development":
+        return []
+    return [name for name in kind.required_in_production if not given.get(name)]
+
+
+def stop(kind: type[CommonSettings], problems: list[str]) -> NoReturn:
     name = kind.__module__.split(".")[0]
     lines = "\n".join(f"  {problem}" for problem in problems)
     sys.stderr.write(

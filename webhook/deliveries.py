@@ -68,8 +68,11 @@ def read_delivery(event_id: str, body: bytes, now: datetime, default_company: st
     content = parse(body)
     payload = JsonText(body.decode())
     if ESCAPES.search(body):
-        content = clean(content)
-        payload = JsonText(json.dumps(content, default=str))
+        try:
+            content = clean(content)
+            payload = JsonText(json.dumps(content, default=str))
+        except RecursionError:
+            raise Refusal(400, "the body is too deeply nested") from None
     try:
         reading: Reading | None = read_event(content, now, default_company)
         error = None
@@ -91,7 +94,7 @@ def parse(body: bytes) -> Any:
     """Exact decimals; no NaN or Infinity, which JSON does not have."""
     try:
         return json.loads(body.decode(), parse_float=Decimal, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         raise Refusal(400, "the body is not JSON") from None
 
 

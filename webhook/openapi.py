@@ -23,7 +23,6 @@ FLAT = {
         "reason": {"type": "string", "description": "A decline code or the bank's words."},
         "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "default": "usd"},
     },
-    "additionalProperties": False,
     "examples": [
         {
             "payment_id": "abc123",
@@ -82,6 +81,25 @@ ANSWERS = {
 }
 
 
+GREETING: dict[str, Any] = {
+    "summary": "Whether anybody is there",
+    "responses": {
+        "200": {
+            "description": "Ready for POST",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["status"],
+                        "properties": {"status": {"type": "string"}},
+                    }
+                }
+            },
+        }
+    },
+}
+
+
 def describe_webhooks(app: FastAPI) -> None:
     """Adds both routes to the app's OpenAPI description."""
     generate = app.openapi
@@ -89,8 +107,14 @@ def describe_webhooks(app: FastAPI) -> None:
     def with_webhooks() -> dict[str, Any]:
         if not app.openapi_schema:
             schema = generate()
-            schema["paths"][FAILED_PATH] = {"post": operation("A payment failed", FLAT)}
-            schema["paths"][EVENTS_PATH] = {"post": operation("Something happened", ENVELOPE)}
+            schema["paths"][FAILED_PATH] = {
+                "post": operation("A payment failed", FLAT),
+                "get": GREETING,
+            }
+            schema["paths"][EVENTS_PATH] = {
+                "post": operation("Something happened", ENVELOPE),
+                "get": GREETING,
+            }
         return app.openapi_schema or {}
 
     app.openapi = with_webhooks  # type: ignore[method-assign]

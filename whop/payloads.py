@@ -38,6 +38,8 @@ PAYMENT_EVENTS = {FAILED, SUCCEEDED, PENDING, CANCELED, "payment.requires_action
 REFUND_EVENTS = {"refund.created", "refund.updated"}
 MEMBERSHIP_ENDED = "membership.deactivated"
 
+# ISO 4217's code for "no currency": not telling is not dollars.
+NO_CURRENCY = "xxx"
 # A first purchase that fails is a visitor who did not buy, not a member who is about to leave.
 FIRST_PURCHASE = {"subscription_create", "one_time"}
 
@@ -177,7 +179,8 @@ def read_payment(
     owner = company or find_company(data)
     if owner is None:
         raise PayloadError(f"{where}account_id", "is missing")
-    currency = (money_currency(data.get("total")) or text(data, "currency") or "usd").lower()
+    said = money_currency(data.get("total")) or text(data, "currency")
+    currency = (said or NO_CURRENCY).lower()
     amount = need_amount(data, "total" if data.get("total") is not None else "subtotal", where)
     status, substatus = text(data, "status"), text(data, "substatus")
     user, card = part(data, "user"), part(part(data, "payment_instrument"), "card")
