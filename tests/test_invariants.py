@@ -216,8 +216,8 @@ GUARDS = [
         10,
         "a signed event that cannot be read is kept",
         "webhook/routes.py",
-        "    if event.error is None or proven:\n",
-        "    if event.error is None:\n",
+        "        if event.error is None or proven:\n",
+        "        if event.error is None:\n",
         "test_receiver.py::test_a_signed_event_that_makes_no_sense_is_kept_with_its_error",
     ),
     Guard(

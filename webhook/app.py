@@ -13,16 +13,31 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy import Engine
+from starlette.types import Receive, Scope, Send
 
 from db.session import now as utc_now
 from db.session import session_factory
 from webhook import api, openapi
 from webhook.inbox import Inbox
-from webhook.routes import HotPath, answer, show_the_way
+from webhook.openapi import WEBHOOK_PATHS
+from webhook.routes import Desk, greet, show_the_way
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 
 log = logging.getLogger(__name__)
+
+
+class Receiver(FastAPI):
+    """FastAPI, but for the deliveries, which go straight to the desk."""
+
+    desk: Desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in WEBHOOK_PATHS:
+            response = await self.desk.answer(scope, receive)
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(
@@ -30,9 +45,9 @@ def create_app(
     engine: Engine,
     now: Callable[[], datetime] = utc_now,
     inbox_engine: Engine | None = None,
-) -> FastAPI:
+) -> Receiver:
     """`inbox_engine`: a connection that no reader can take from the writer."""
-    app = FastAPI(
+    app = Receiver(
         title="Whop Churn Dashboard: receiver",
         version="0.1.0",
         lifespan=run_inbox,
@@ -45,9 +60,9 @@ def create_app(
     app.state.sessions = sessions
     writer = session_factory(inbox_engine or engine)
     app.state.inbox = Inbox(writer, settings.rules, read, now)
-    app.add_middleware(HotPath)
-    for path in openapi.WEBHOOK_PATHS:
-        app.router.add_route(path, answer, methods=["GET", "POST"], include_in_schema=False)
+    app.desk = Desk(settings, app.state.inbox)
+    for path in WEBHOOK_PATHS:  # POST is answered before it gets here, but a 405 must name it
+        app.router.add_route(path, greet, methods=["GET", "POST"], include_in_schema=False)
     app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
     app.add_exception_handler(RequestValidationError, name_the_parameter)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.types import Receive
 
 from db.events import Event
 from db.models import JsonText
@@ -19,6 +20,7 @@ from whop.signature import SignatureError, is_signed, verify_signature
 from whop.values import PayloadError
 
 LARGEST_BODY = 256 * 1024
+TOO_LARGE = "the body is larger than 256 KiB"
 LONGEST_EVENT_ID = 255
 # What Postgres cannot hold in JSONB: NUL and halves of surrogate pairs. Rare enough to look for.
 ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -33,25 +35,30 @@ class Refusal(Exception):
         self.status, self.detail = status, detail
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     """At most 256 KiB, whatever the headers promise."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise Refusal(415, "send application/json")
-    length = request.headers.get("content-length", "")
+    length = headers.get("content-length", "")
     if length.isdigit() and int(length) > LARGEST_BODY:
-        raise Refusal(413, "the body is larger than 256 KiB")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+        raise Refusal(413, TOO_LARGE)
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the sender hung up")
+        body += message.get("body", b"")
         if len(body) > LARGEST_BODY:
-            raise Refusal(413, "the body is larger than 256 KiB")
-    return bytes(body)
+            raise Refusal(413, TOO_LARGE)
+        if not message.get("more_body", False):
+            return body
 
 
-def authenticate(request: Request, body: bytes, settings: WebhookSettings, now: datetime) -> str:
+def authenticate(
+    headers: Mapping[str, str], body: bytes, settings: WebhookSettings, now: datetime
+) -> str:
     """The event's id: Whop's, or, unsigned in development, one made from the body."""
-    headers = request.headers
     if len(headers.get("webhook-id", "")) > LONGEST_EVENT_ID:
         raise Refusal(400, f"the webhook-id is longer than {LONGEST_EVENT_ID} characters")
     secret = settings.whop_webhook_secret.get_secret_value()
