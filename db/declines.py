@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class DeclineClass(StrEnum):
@@ -209,6 +210,7 @@ class Decline:
     words: str
 
 
+@lru_cache(maxsize=1024)
 def classify(code: str | None, text: str | None = None) -> Decline:
     """The code decides; without a known one, the text; else UNKNOWN in the bank's own words."""
     known = code if code in CLASS_OF else read_code(text) or read_code(code)

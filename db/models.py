@@ -226,6 +226,8 @@ class WebhookEvent(Base):
         Index(
             "ix_webhook_events_poison", "received_at", postgresql_where=text("error is not null")
         ),
+        # Payloads of 2 to 4 KB stay as they are: compressing each costs a fifth of its insert.
+        {"postgresql_with": {"toast_tuple_target": 4080}},
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

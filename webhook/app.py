@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -76,6 +77,9 @@ async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
     logging.getLogger("uvicorn.access").handlers.clear()
     logging.getLogger("uvicorn.access").propagate = False
     warn_if_open(app.state.settings)
+    # What has been imported stays: the collector need not walk it again with every delivery.
+    gc.collect()
+    gc.freeze()
     inbox: Inbox = app.state.inbox
     inbox.start()
     yield

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_events"),
         sa.UniqueConstraint("event_id", name="uq_webhook_events_event_id"),
+        postgresql_with={"toast_tuple_target": 4080},
     )
     op.create_index(
         "ix_webhook_events_poison",
