@@ -78,8 +78,10 @@ async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
     logging.getLogger("uvicorn.access").propagate = False
     warn_if_open(app.state.settings)
     # What has been imported stays: the collector need not walk it again with every delivery.
+    # And deliveries leave no cycles behind, so looking for them seldom is enough.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     inbox: Inbox = app.state.inbox
     inbox.start()
     yield
