@@ -17,7 +17,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +51,11 @@ class Server:
             database=DATABASE,
             query={"host": str(self.sockets)},
         )
+
+    @property
+    def log(self) -> Path:
+        """Its words since it was last started."""
+        return self.data.with_name(f"{self.data.name}.log")
 
     def answers(self) -> bool:
         """A real query: a process id proves nothing."""
@@ -156,20 +160,22 @@ def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
         str(server.data),
         *("-c", f"unix_socket_directories={server.sockets}"),
         *("-c", "listen_addresses="),
-        *("-c", "log_min_messages=fatal"),  # the clients report their own errors
         *options,
     ]
     user, group = servant()
+    log_file = server.log.open("wb")
     process = subprocess.Popen(
         command,
         user=user,
         group=group,
         stdout=subprocess.DEVNULL,
+        stderr=log_file,
         start_new_session=True,  # Ctrl-C in the terminal must reach the clients first
         preexec_fn=stop_with_parent,
         cwd="/",
     )
-    wait_for(server.answers, process)
+    log_file.close()
+    wait_for(server, process)
     create_database(server)
     return process
 
@@ -180,13 +186,13 @@ def stop_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
-    while not ready():
+    while not server.answers():
         if process.poll() is not None:
             raise EmbeddedPostgresError(
-                f"the local Postgres stopped at once (exit {process.returncode}); its words are "
-                "above. Another copy may be running on the same data."
+                f"the local Postgres stopped at once (exit {process.returncode}). Another copy may "
+                f"be running on the same data. Its own words:\n{server.log.read_text()}"
             )
         if time.monotonic() > deadline:
             stop(process)
