@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db import payments
-from db.intake import insert_events, lock_payments
+from db.intake import store_events
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import PaymentReport, Reading
@@ -61,10 +61,7 @@ def record(
     """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
     if not events:
         return
-    payment_ids = {event.payment_id for event in events if event.payment_id}
-    companies = {event.starter.company_id for event in events if event.starter}
-    zones = lock_payments(session, payment_ids, companies)
-    fresh, revived = store(session, events, now)
+    fresh, revived, zones = store(session, events, now)
     starters: dict[str, Event] = {}
     for event in fresh:
         if event.starter is not None:
@@ -94,8 +91,11 @@ def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> in
     return left
 
 
-def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[list[Event], set[str]]:
-    """Inserts them. Returns those to apply, and the ids among them that were poison before.
+def store(
+    session: Session, events: Sequence[Event], now: datetime
+) -> tuple[list[Event], set[str], dict[str, str]]:
+    """Inserts them. Returns those to apply, the ids among them that were poison before, and the
+    time zones of the companies whose payments they start.
 
     What starts a payment counts as applied at once: that spares the hot path an update.
     """
@@ -114,10 +114,12 @@ def store(session: Session, events: Sequence[Event], now: datetime) -> tuple[lis
         }
         for event in unique.values()
     ]
-    new = insert_events(session, rows, now)
+    companies = {event.starter.company_id for event in events if event.starter}
+    new, zones = store_events(session, rows, companies, now)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
-    return [event for event in unique.values() if event.event_id in new | revived], revived
+    fresh = [event for event in unique.values() if event.event_id in new | revived]
+    return fresh, revived, zones
 
 
 def find_poison(session: Session, event_ids: set[str]) -> set[str]:

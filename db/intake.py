@@ -1,4 +1,4 @@
-"""The two statements of the hot path: any number of events, any number of new payments.
+"""The two round trips of the hot path: any number of events, any number of new payments.
 
 Plain SQL with arrays and one JSON parameter, handed to the driver as it is: building the same from
 expressions costs more of the receiver's time than Postgres needs to run it (docs/speed.md).
@@ -13,31 +13,32 @@ from typing import Any
 import orjson
 from sqlalchemy.orm import Session
 
-# In one order, so that two receivers cannot wait for each other. The lock is its own statement:
-# those after it see what the one who held it before has committed.
-LOCK_PAYMENTS = """
-with locked as materialized (
-    select count(pg_advisory_xact_lock(hashtextextended(id, 0)))
-    from (select unnest(cast(%(payment_ids)s as text[])) as id order by 1) as sorted
-)
-select companies.id, companies.time_zone
-from locked left join companies on companies.id = any(cast(%(company_ids)s as text[]))
-"""
+# Two statements in one round trip. The locks come first, in one order, so that two receivers cannot
+# wait for each other, and as a statement of their own, so that what follows sees what the one who
+# held them before has committed. While Postgres inserts, the receiver's other thread has the
+# interpreter to itself: a round trip with little to do in Postgres would cost that overlap.
+STORE_EVENTS = """
+select count(pg_advisory_xact_lock(hashtextextended(id, 0)))
+from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
 
-INSERT_EVENTS = """
-insert into webhook_events
-    (event_id, type, company_id, payment_id, payload, received_at, applied_at, error)
-select event_id, type, company_id, payment_id, cast(payload as jsonb), clock.at,
-    case when applied then clock.at end, error
-from unnest(
-        cast(%(event_ids)s as text[]), cast(%(types)s as text[]),
-        cast(%(company_ids)s as text[]), cast(%(payment_ids)s as text[]),
-        cast(%(payloads)s as text[]), cast(%(applied)s as boolean[]),
-        cast(%(errors)s as text[]))
-    as given (event_id, type, company_id, payment_id, payload, applied, error),
-    (select cast(%(now)s as timestamptz) as at) as clock
-on conflict do nothing
-returning event_id
+with stored as (
+    insert into webhook_events
+        (event_id, type, company_id, payment_id, payload, received_at, applied_at, error)
+    select event_id, type, company_id, payment_id, cast(payload as jsonb), clock.at,
+        case when applied then clock.at end, error
+    from unnest(
+            cast(%(event_ids)s as text[]), cast(%(types)s as text[]),
+            cast(%(company_ids)s as text[]), cast(%(payment_ids)s as text[]),
+            cast(%(payloads)s as text[]), cast(%(applied)s as boolean[]),
+            cast(%(errors)s as text[]))
+        as given (event_id, type, company_id, payment_id, payload, applied, error),
+        (select cast(%(now)s as timestamptz) as at) as clock
+    on conflict do nothing
+    returning event_id
+)
+select event_id, null as company_id, null as time_zone from stored
+union all
+select null, id, time_zone from companies where id = any(cast(%(asked)s as text[]))
 """
 
 COLUMNS = (
@@ -68,27 +69,27 @@ from created
 """
 
 
-def lock_payments(session: Session, payment_ids: set[str], company_ids: set[str]) -> dict[str, str]:
-    """Everybody applies one payment's events one after the other. Returns the known companies'
-    time zones, which saves a question of its own."""
-    if not payment_ids:
-        return {}
-    ids = {"payment_ids": sorted(payment_ids), "company_ids": sorted(company_ids)}
-    found = session.connection().exec_driver_sql(LOCK_PAYMENTS, ids)
-    return {row.id: row.time_zone for row in found if row.id is not None}
+def store_events(
+    session: Session, rows: Sequence[dict[str, Any]], company_ids: set[str], now: datetime
+) -> tuple[set[str], dict[str, str]]:
+    """The ids that were new, and the time zones of those companies that are known.
 
-
-def insert_events(session: Session, rows: Sequence[dict[str, Any]], now: datetime) -> set[str]:
-    """Returns the ids that were new."""
-    columns = {
+    From here to the end of the transaction everybody else's events about the same payments wait:
+    one payment's events are applied one after the other.
+    """
+    values: dict[str, Any] = {
         f"{name}s": [row[name] for row in rows]
         for name in ("event_id", "type", "company_id", "payment_id", "payload", "error")
     }
-    applied = [row["applied"] for row in rows]
-    found = session.connection().exec_driver_sql(
-        INSERT_EVENTS, columns | {"applied": applied, "now": now}
-    )
-    return set(found.scalars())
+    values |= {
+        "applied": [row["applied"] for row in rows],
+        "locked": sorted({row["payment_id"] for row in rows if row["payment_id"]}),
+        "asked": sorted(company_ids),
+        "now": now,
+    }
+    found = session.connection().exec_driver_sql(STORE_EVENTS, values).all()
+    new = {row.event_id for row in found if row.event_id is not None}
+    return new, {row.company_id: row.time_zone for row in found if row.company_id is not None}
 
 
 def insert_payments(
