@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     DateTime,
@@ -32,9 +34,11 @@ from db.declines import DeclineClass
 from db.status import (
     AttemptOutcome,
     ClosedReason,
+    Means,
     MessageState,
     PaymentStatus,
     RecoveredBy,
+    RequestKind,
     Trigger,
 )
 
@@ -65,7 +69,7 @@ class Word(TypeDecorator[Any]):
         return None if value is None else self.kind(value)
 
 
-def one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+def one_of(column: str, kind: Iterable[StrEnum]) -> CheckConstraint:
     words = ", ".join(f"'{member.value}'" for member in kind)
     return CheckConstraint(f"{column} in ({words})", name=column)
 
@@ -100,6 +104,8 @@ class Payment(Base):
     __tablename__ = "payments"
     __table_args__ = (
         one_of("status", PaymentStatus),
+        one_of("next_means", Means),
+        one_of("next_trigger", (Trigger.SCHEDULE, Trigger.OPERATOR)),
         CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint("retry_count >= 0", name="retry_count"),
         CheckConstraint("(status = 'recovered') = (recovered_at is not null)", name="recovered_at"),
@@ -135,6 +141,8 @@ class Payment(Base):
             "membership_id",
             postgresql_where=text("status in ('failed', 'pending_retry')"),
         ),
+        # The card networks count attempts per card, whatever they were for.
+        Index("ix_payments_card", "company_id", "card_last4", "card_brand", "failed_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -142,6 +150,7 @@ class Payment(Base):
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
     membership_id: Mapped[str | None] = mapped_column(Text)
     member_id: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
     member_name: Mapped[str | None] = mapped_column(Text)
     member_email: Mapped[str | None] = mapped_column(Text)
     product: Mapped[str | None] = mapped_column(Text)
@@ -157,6 +166,8 @@ class Payment(Base):
     decline_class: Mapped[DeclineClass] = mapped_column(Word(DeclineClass))
     card_brand: Mapped[str | None] = mapped_column(Text)
     card_last4: Mapped[str | None] = mapped_column(String(4))
+    card_expiry: Mapped[str | None] = mapped_column(Text, comment="year-month, as on the card")
+    payment_method_id: Mapped[str | None] = mapped_column(Text)
     manage_url: Mapped[str | None] = mapped_column(Text)
     recovery_url: Mapped[str | None] = mapped_column(Text)
 
@@ -168,12 +179,26 @@ class Payment(Base):
     window_ends_at: Mapped[datetime] = mapped_column(Time)
     last_attempt_at: Mapped[datetime] = mapped_column(Time)
     next_retry_at: Mapped[datetime | None] = mapped_column(Time)
+    next_means: Mapped[Means] = mapped_column(
+        Word(Means), server_default=Means.RETRY, default=Means.RETRY
+    )
+    next_trigger: Mapped[Trigger] = mapped_column(
+        Word(Trigger), server_default=Trigger.SCHEDULE, default=Trigger.SCHEDULE
+    )
     whop_next_attempt_at: Mapped[datetime | None] = mapped_column(Time)
+    whop_said_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when Whop last announced its next attempt"
+    )
     claimed_until: Mapped[datetime | None] = mapped_column(Time)
     recovered_at: Mapped[datetime | None] = mapped_column(Time)
     recovered_by: Mapped[RecoveredBy | None] = mapped_column(Word(RecoveredBy))
     closed_reason: Mapped[ClosedReason | None] = mapped_column(Word(ClosedReason))
+    imported: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    held_out: Mapped[bool | None] = mapped_column(comment="null: no holdout was running")
     as_of: Mapped[datetime] = mapped_column(Time, comment="when Whop's newest word was true")
+    read_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when we last asked Whop how it stands"
+    )
     created_at: Mapped[datetime] = mapped_column(Time)
 
 
@@ -184,6 +209,7 @@ class Attempt(Base):
     __table_args__ = (
         one_of("outcome", AttemptOutcome),
         one_of("trigger", Trigger),
+        one_of("means", Means),
         UniqueConstraint("payment_id", "number"),
         # Two charges of one payment cannot be in hand at once, whatever the code does.
         Index(
@@ -192,6 +218,13 @@ class Attempt(Base):
             unique=True,
             postgresql_where=text("outcome in ('open', 'pending', 'unknown')"),
         ),
+        # Whop does not protect a change of card against being done twice: the ledger does.
+        Index(
+            "uq_attempts_backup_card",
+            "payment_id",
+            unique=True,
+            postgresql_where=text("means = 'backup_card'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -199,6 +232,10 @@ class Attempt(Base):
     company_id: Mapped[str] = mapped_column(Text)
     number: Mapped[int]
     trigger: Mapped[Trigger] = mapped_column(Word(Trigger))
+    means: Mapped[Means] = mapped_column(
+        Word(Means), server_default=Means.RETRY, default=Means.RETRY
+    )
+    payment_method_id: Mapped[str | None] = mapped_column(Text)
     outcome: Mapped[AttemptOutcome] = mapped_column(Word(AttemptOutcome))
     idempotency_key: Mapped[str] = mapped_column(Text, unique=True)
     started_at: Mapped[datetime] = mapped_column(Time)
@@ -275,6 +312,44 @@ class Message(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Time)
     provider_id: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[str | None] = mapped_column(Text)
+
+
+class Request(Base):
+    """What a creator wants done about one payment; the daemon honours it within a minute."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        one_of("kind", RequestKind),
+        Index("ix_requests_open", "id", postgresql_where=text("done_at is null")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
+    company_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[RequestKind] = mapped_column(Word(RequestKind))
+    asked_by: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(Time)
+    done_at: Mapped[datetime | None] = mapped_column(Time)
+    outcome: Mapped[str | None] = mapped_column(Text)
+
+
+class Sync(Base):
+    """How far a company's payments have been read back from Whop."""
+
+    __tablename__ = "syncs"
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    since: Mapped[datetime] = mapped_column(Time, comment="the start of the imported history")
+    import_cursor: Mapped[str | None] = mapped_column(Text, comment="the page to go on with")
+    imported_at: Mapped[datetime | None] = mapped_column(Time)
+    read_until: Mapped[datetime | None] = mapped_column(
+        Time, comment="start of the last complete reading"
+    )
+    claimed_until: Mapped[datetime | None] = mapped_column(Time)
+    missing_permissions: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), server_default=text("'{}'::text[]")
+    )
+    trouble: Mapped[str | None] = mapped_column(Text)
 
 
 class Heartbeat(Base):

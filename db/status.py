@@ -32,13 +32,23 @@ class AttemptOutcome(StrEnum):
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
     OPERATOR = "operator"
+    """A creator asked for it now."""
     WHOP = "whop"
     MEMBER = "member"
+
+
+class Means(StrEnum):
+    RETRY = "retry"
+    """The card on file, charged again."""
+    BACKUP_CARD = "backup_card"
+    """Another card that the member has saved; once per payment, and only where a creator allows."""
 
 
 class RecoveredBy(StrEnum):
     RETRY = "retry"
     """One of our attempts collected it."""
+    MEMBER = "member"
+    """The member, after a message of ours."""
     WITHOUT_US = "without_us"
     """Whop's own retry, or the member unprompted. Never claimed as ours."""
 
@@ -47,9 +57,21 @@ class ClosedReason(StrEnum):
     RETRIES_USED = "retries_used"
     WINDOW_CLOSED = "window_closed"
     MEMBERSHIP_ENDED = "membership_ended"
+    MEMBER_CANCELED = "member_canceled"
+    """The membership runs on to the end of its period, but the member wants no renewal."""
     CANCELED = "canceled"
     """Whop voided the payment or called it uncollectible."""
     DISPUTED = "disputed"
+    """The member disputes this payment or another one of the same seller."""
+    REFUNDED = "refunded"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    STOPPED = "stopped"
+    """The creator asked for no more tries."""
+
+
+class RequestKind(StrEnum):
+    STOP = "stop"
+    HASTEN = "hasten"
 
 
 class MessageState(StrEnum):
@@ -64,6 +86,7 @@ class MessageState(StrEnum):
 
 
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})
+OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.OPERATOR})
 UNPAID = frozenset({PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY})
 
 MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {

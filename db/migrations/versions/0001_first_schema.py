@@ -120,17 +120,18 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "(status = 'pending_retry') = (next_retry_at is not null)",
-            name="ck_payments_next_retry_at",
+            name=op.f("ck_payments_next_retry_at"),
         ),
         sa.CheckConstraint(
-            "(status = 'recovered') = (recovered_at is not null)", name="ck_payments_recovered_at"
+            "(status = 'recovered') = (recovered_at is not null)",
+            name=op.f("ck_payments_recovered_at"),
         ),
         sa.CheckConstraint(
             "status in ('failed', 'pending_retry', 'recovered', 'permanent_fail')",
-            name="ck_payments_status",
+            name=op.f("ck_payments_status"),
         ),
-        sa.CheckConstraint("amount >= 0", name="ck_payments_amount"),
-        sa.CheckConstraint("retry_count >= 0", name="ck_payments_retry_count"),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_payments_amount")),
+        sa.CheckConstraint("retry_count >= 0", name=op.f("ck_payments_retry_count")),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name="fk_payments_company_id"),
         sa.PrimaryKeyConstraint("id", name="pk_payments"),
         sa.UniqueConstraint("payment_id", name="uq_payments_payment_id"),
@@ -198,10 +199,11 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome in ('open', 'paid', 'declined', 'pending', 'refused', 'unknown')",
-            name="ck_attempts_outcome",
+            name=op.f("ck_attempts_outcome"),
         ),
         sa.CheckConstraint(
-            "trigger in ('schedule', 'operator', 'whop', 'member')", name="ck_attempts_trigger"
+            "trigger in ('schedule', 'operator', 'whop', 'member')",
+            name=op.f("ck_attempts_trigger"),
         ),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.payment_id"], name="fk_attempts_payment_id"
@@ -232,7 +234,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "state in ('queued', 'sending', 'sent', 'failed', 'unknown', 'skipped')",
-            name="ck_messages_state",
+            name=op.f("ck_messages_state"),
         ),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.payment_id"], name="fk_messages_payment_id"

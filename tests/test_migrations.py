@@ -1,0 +1,54 @@
+"""The schema's revisions: up, down, and up again, and what they make is what the models say."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import CheckConstraint, Engine, inspect, text
+
+from db import embedded, migrate
+from db.models import Base
+from db.session import connect, head_revision
+
+
+@pytest.fixture
+def empty_engine(postgres: embedded.Server):
+    name = f"migrations_{os.getpid()}"
+    with connect(postgres.url, "tests").connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text(f"create database {name}"))
+    engine = connect(postgres.url.set(database=name), "tests")
+    yield engine
+    engine.dispose()
+
+
+def find_revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return connection.scalar(text("select max(version_num) from alembic_version"))
+
+
+def test_they_go_up_and_down_and_up_again(empty_engine: Engine):
+    migrate.upgrade(empty_engine)
+    assert find_revision(empty_engine) == head_revision()
+    migrate.downgrade(empty_engine, "base")
+    assert inspect(empty_engine).get_table_names() == ["alembic_version"]
+    migrate.upgrade(empty_engine)
+    assert find_revision(empty_engine) == head_revision()
+
+
+def test_they_make_what_the_models_describe(migrated_engine: Engine):
+    with migrated_engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_check_of_the_models_is_in_the_database(migrated_engine: Engine):
+    """Comparing the metadata leaves checks out."""
+    for table in Base.metadata.sorted_tables:
+        checks = [c for c in table.constraints if isinstance(c, CheckConstraint)]
+        described = {check.name for check in checks}
+        made = inspect(migrated_engine).get_check_constraints(table.name)
+        assert {check["name"] for check in made} == described, table.name
