@@ -124,9 +124,8 @@ class Charging:
     def _begin_period(self, paid: Payment, at: datetime) -> None:
         """The membership is in order again, unless it owes for another period too."""
         membership = self._store.membership(paid.membership_id)
-        status = "active"
-        if any(other.id != paid.id for other in self._store.payments_of(membership.id, "open")):
-            status = "past_due"
+        unpaid = self._store.payments_of(membership.id, "open", PENDING)
+        status = "past_due" if any(other.id != paid.id for other in unpaid) else "active"
         if membership.status == "canceling":
             status = "canceling"
         period_end = membership.period_end + PERIOD

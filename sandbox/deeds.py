@@ -64,7 +64,7 @@ class Deeds:
             case "settle":
                 self._settle(due)
             case "cancel":
-                self.endings.cancel_membership(due.subject, due.at)
+                self.endings.give_up(due.subject, due.at)
             case "period_ends":
                 self.endings.period_ends(due.subject, due.at)
             case "member_pays":

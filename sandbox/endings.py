@@ -21,6 +21,11 @@ class Endings:
         self._announcer = announcer
         self._switches = switches
 
+    def give_up(self, payment_id: str, at: datetime) -> None:
+        """Whop's days are over. A membership that has been put in order meanwhile stays."""
+        if self._membership(payment_id).status != "active":
+            self.cancel_membership(payment_id, at)
+
     def cancel_membership(self, payment_id: str, at: datetime) -> None:
         """The membership ends, and with it every way to collect its payments but a late one."""
         membership = self._membership(payment_id)
@@ -83,7 +88,6 @@ class Endings:
         membership = replace(membership, status="canceled", canceled_at=asked_at, updated_at=at)
         self._store.save_membership(membership)
         for payment in unpaid:
-            self._store.forget_due("cancel", payment.id)
             self._close(payment, self._switches.lapsed_payment, at)
         self._announcer.membership("membership.deactivated", membership, at)
 

@@ -141,6 +141,18 @@ def test_it_can_go_back_to_the_first_card_after_the_other_was_declined(stage):
     assert stage.retry(payment_id).json()["status"] == "paid"
 
 
+@pytest.mark.parametrize("rearmed", [True, False])
+def test_it_can_allow_more_retries_once_it_was_given_another_card(stage, rearmed):
+    stage.switches.retry_limit = 1
+    stage.switches.retry_rearmed_by_card_change = rearmed
+    payment_id = stage.failed("insufficient_funds", spare_pays=False)
+    stage.retry(payment_id)
+
+    stage.set_card(payment_id, stage.spare_of(payment_id))
+
+    assert stage.retry(payment_id).status_code == (200 if rearmed else 409)
+
+
 def test_it_declines_an_expired_card(stage):
     payment_id = stage.failed(spare_expired=True)
 
@@ -190,6 +202,19 @@ def test_it_can_answer_before_it_charges_the_other_card(stage):
     assert len(stage.charged_by(payment_id)) == 1
     stage.later(timedelta(seconds=5))
     assert stage.charged_by(payment_id)[1:] == [("backup", "paid")]
+
+
+@pytest.mark.parametrize("standing", ["pending", "being charged"])
+def test_it_never_charges_another_card_for_what_is_being_paid(stage, standing):
+    payment_id = stage.failed("pending", spare_pays=True)
+    stage.switches.retry_answers = "async" if standing == "being charged" else "sync"
+    stage.retry(payment_id)
+
+    stage.set_card(payment_id, stage.spare_of(payment_id))
+    stage.later(3 * DAY)
+
+    assert stage.charged_by(payment_id)[1:] == [("retry", "paid")]
+    assert stage.world.ledger.paid_twice() == []
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])

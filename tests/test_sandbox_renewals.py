@@ -47,14 +47,18 @@ def test_it_does_not_renew_what_has_ended(stage):
         stage.world.renew(stage.now, membership_id=stage.member_of(payment_id).id)
 
 
-def test_it_stays_past_due_until_every_renewal_is_paid(stage):
-    first = stage.failed("paid")
+@pytest.mark.parametrize("clears", ["paid", "pending"])
+def test_it_stays_past_due_until_every_renewal_is_paid(stage, clears):
+    first = stage.failed(clears)
     stage.now += HOUR
     second = stage.failed("paid", membership_id=stage.member_of(first).id)
 
-    stage.retry(second)
-    assert stage.member_of(first).status == "past_due"
     stage.retry(first)
+    assert stage.member_of(first).status == "past_due"
+    stage.retry(second)
+    once_both_are_charged = "active" if clears == "paid" else "past_due"
+    assert stage.member_of(first).status == once_both_are_charged
+    stage.later(2 * DAY)
     assert stage.member_of(first).status == "active"
     stage.later(20 * DAY)
     assert "membership.deactivated" not in stage.events
@@ -195,6 +199,33 @@ def test_it_ends_a_paid_membership_with_the_period_when_asked_to(stage):
     assert (member.status, member.canceled_at) == ("canceled", NOON)
 
 
+def test_it_gives_an_unpaid_renewal_its_days_although_the_period_ends(stage):
+    earlier = stage.world.renew(NOON)
+    stage.world.cancel_at_period_end(earlier, NOON)
+    stage.later(30 * DAY - HOUR)
+    payment_id = stage.failed("paid", membership_id=stage.member_of(earlier).id)
+
+    stage.later(DAY - 2 * HOUR)
+    assert stage.shown(payment_id)["retryable"]
+    stage.later(5 * HOUR)
+    assert stage.shown(payment_id)["status"] == "paid"
+    assert stage.member_of(payment_id).status == "active"
+    stage.later(30 * DAY)
+    assert stage.member_of(payment_id).status == "canceled"
+
+
+def test_it_lets_a_member_pay_who_is_leaving(stage):
+    stage.switches.cancel_request_stops_retries = True
+    payment_id = stage.failed()
+    stage.world.cancel_at_period_end(payment_id, stage.now)
+
+    assert stage.world.member_pays(payment_id, stage.now)
+
+    assert stage.member_of(payment_id).status == "canceling"
+    stage.later(30 * DAY)
+    assert stage.member_of(payment_id).status == "canceled"
+
+
 def test_it_renews_after_all_when_the_member_comes_back(stage):
     payment_id = stage.world.renew(NOON)
     stage.world.cancel_at_period_end(payment_id, NOON)
@@ -275,6 +306,17 @@ def test_it_charges_nothing_more_once_the_creator_gives_up(stage, deed, status, 
     stage.later(20 * DAY)
     assert len(stage.charged_by(payment_id)) == 1
     assert stage.member_of(payment_id).status == "canceled"
+
+
+def test_it_keeps_a_membership_that_was_renewed_after_a_payment_was_voided(stage):
+    payment_id = stage.failed()
+    stage.world.void(payment_id, stage.now)
+    stage.later(DAY)
+    stage.world.renew(stage.now, membership_id=stage.member_of(payment_id).id)
+
+    stage.later(10 * DAY)
+
+    assert stage.member_of(payment_id).status == "active"
 
 
 @pytest.mark.parametrize("standing", ["paid", "pending", "being charged"])
