@@ -26,7 +26,9 @@ ROUTES: tuple[tuple[str, str, str, Serve], ...] = (
     ("POST", r"/payments/([^/]+)/retry", "payments.retry", Endpoints.retry_payment),
     ("GET", r"/memberships", "memberships.list", Endpoints.list_memberships),
     ("GET", r"/memberships/([^/]+)", "memberships.retrieve", Endpoints.retrieve_membership),
+    ("PATCH", r"/memberships/([^/]+)", "memberships.update", Endpoints.update_membership),
     ("GET", r"/refunds", "refunds.list", Endpoints.list_refunds),
+    ("GET", r"/payment_methods", "payment_methods.list", Endpoints.list_cards),
     ("GET", r"/permissions", "permissions.list", Endpoints.list_permissions),
 )
 COMPILED = [(method, re.compile(ROOT + path), name, serve) for method, path, name, serve in ROUTES]
@@ -35,10 +37,14 @@ COMPILED = [(method, re.compile(ROOT + path), name, serve) for method, path, nam
 class WhopApi:
     def __init__(self, world: World, api_keys: Collection[str] = ("apik_sandbox",)) -> None:
         self._world = world
-        self._api_keys = frozenset(api_keys)
+        self.accept_keys(api_keys)
         self._endpoints = Endpoints(world)
         self._limits = Limits()
         self._idempotency = Idempotency(world.store)
+
+    def accept_keys(self, api_keys: Collection[str]) -> None:
+        """These, and no other, from now on."""
+        self._api_keys = frozenset(api_keys)
 
     def handle(self, request: Request, now: datetime) -> Answer:
         now = utc(now)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, FastAPI
 from fastapi import Request as HttpRequest
@@ -14,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from sandbox.api import ROOT, WhopApi
 from sandbox.control import Control, front_page
-from sandbox.exchange import Answer, Request
+from sandbox.exchange import Answer, Request, read_query
 from sandbox.post_room import mail_in_json, mails_page
 from sandbox.sendgrid import PATH, SendGrid
 from sandbox.world import World
@@ -39,19 +38,19 @@ def create_app(
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
     app.include_router(served(sendgrid, PATH, clock))
     app.include_router(pages(world, sendgrid))
-    app.include_router(Control(world, clock).routes())
+    app.include_router(Control(world, whop, clock).routes())
     return app
 
 
 def served(server: Server, path: str, clock: Callable[[], datetime]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    @router.api_route(path, methods=["GET", "POST"])
+    @router.api_route(path, methods=["GET", "POST", "PATCH"])
     async def serve(request: HttpRequest) -> Response:
         called = Request(
             method=request.method,
             path=request.url.path,
-            query=dict(parse_qsl(request.url.query)),
+            query=read_query(request.url.query),
             headers=dict(request.headers),
             body=await request.body(),
         )

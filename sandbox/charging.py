@@ -5,28 +5,27 @@ from datetime import datetime, timedelta
 from random import Random
 
 from sandbox import bank
+from sandbox.announcing import Announcer
+from sandbox.cards import Cards
 from sandbox.ledger import Ledger
 from sandbox.pace import Pace
 from sandbox.people import PERIOD
 from sandbox.population import NEEDS_AUTHENTICATION, REFUNDED_SHARE, failure_message
-from sandbox.records import PAID, PENDING, By, Charge, Due, Membership, Payment, Refund
-from sandbox.shapes import Shapes
+from sandbox.records import PAID, PENDING, By, Charge, Due, Payment
 from sandbox.store import Store
 from sandbox.switches import Switches
-from sandbox.webhooks import Outbox
 
 MOVED_BY = timedelta(hours=24)
+OURS: tuple[By, ...] = ("retry", "backup")
 
 
 class Charging:
-    def __init__(
-        self, store: Store, shapes: Shapes, outbox: Outbox, switches: Switches, pace: Pace
-    ) -> None:
+    def __init__(self, store: Store, announcer: Announcer, switches: Switches, pace: Pace) -> None:
         self._store = store
-        self._shapes = shapes
-        self._outbox = outbox
+        self._announcer = announcer
         self._switches = switches
         self._pace = pace
+        self.cards = Cards(store)
         self.ledger = Ledger(store)
 
     def charge(
@@ -53,26 +52,19 @@ class Charging:
             return self._collect(payment, at)
         return self._decline(payment, outcome, by, at)
 
-    def announce(self, event: str, payment: Payment, at: datetime) -> None:
-        shape = self._switches.webhook_shape
-        described = self._shapes.payment(payment, shape)
-        self._outbox.announce(event, payment.account_id, described, shape, at)
-
-    def announce_membership(self, event: str, membership: Membership, at: datetime) -> None:
-        shape = self._switches.webhook_shape
-        described = self._shapes.membership(membership, shape)
-        self._outbox.announce(event, membership.account_id, described, shape, at)
-
-    def announce_refund(self, event: str, refund: Refund, at: datetime) -> None:
-        shape = self._switches.webhook_shape
-        described = self._shapes.refund(refund, shape)
-        self._outbox.announce(event, refund.account_id, described, shape, at)
-
     def stop_trying(self, payment: Payment) -> None:
-        for kind in ("retry_charges", "whop_attempt", "cancel", "member_pays"):
+        for kind in ("retry_charges", "backup_charges", "whop_attempt", "member_pays"):
             self._store.forget_due(kind, payment.id)
 
+    def pass_over(self, payment: Payment, at: datetime) -> None:
+        """Whop leaves out an attempt of its own, and plans the next one."""
+        payment = replace(payment, next_attempt_at=self._next_attempt(payment, "whop", at))
+        self._store.save_payment(payment)
+        self._plan_attempt(payment)
+
     def _ask_bank(self, payment: Payment, at: datetime) -> str:
+        if outcome := self.cards.next_outcome(payment.card.method_id):
+            return outcome
         if payment.script:
             return bank.scripted(payment.script, payment.charges)
         attempt = payment.charges + 1
@@ -106,20 +98,11 @@ class Charging:
         self._store.save_payment(payment)
         self._store.schedule(Due("settle", payment.id, settles_at, settles_as))
         self._store.forget_due("whop_attempt", payment.id)
-        self.announce("payment.pending", payment, at)
+        self._announcer.payment("payment.pending", payment, at)
         return payment
 
     def _collect(self, payment: Payment, at: datetime) -> Payment:
-        membership = self._store.membership(payment.membership_id)
-        self._store.save_membership(
-            replace(
-                membership,
-                status="active",
-                period_start=membership.period_end,
-                period_end=membership.period_end + PERIOD,
-                updated_at=at,
-            )
-        )
+        self._begin_period(payment, at)
         payment = replace(
             payment,
             status=PAID,
@@ -133,9 +116,30 @@ class Charging:
         )
         self._store.save_payment(payment)
         self.stop_trying(payment)
+        self._store.forget_due("cancel", payment.id)
         self._plan_refund(payment, at)
-        self.announce("payment.succeeded", payment, at)
+        self._announcer.payment("payment.succeeded", payment, at)
         return payment
+
+    def _begin_period(self, paid: Payment, at: datetime) -> None:
+        """The membership is in order again, unless it owes for another period too."""
+        membership = self._store.membership(paid.membership_id)
+        unpaid = self._store.payments_of(membership.id, "open", PENDING)
+        status = "past_due" if any(other.id != paid.id for other in unpaid) else "active"
+        if membership.status == "canceling":
+            status = "canceling"
+        period_end = membership.period_end + PERIOD
+        self._store.save_membership(
+            replace(
+                membership,
+                status=status,
+                period_start=membership.period_end,
+                period_end=period_end,
+                updated_at=at,
+            )
+        )
+        if membership.cancel_at_period_end:
+            self._store.schedule(Due("period_ends", membership.id, period_end))
 
     def _decline(self, payment: Payment, code: str, by: By, at: datetime) -> Payment:
         membership = self._store.membership(payment.membership_id)
@@ -153,18 +157,21 @@ class Charging:
             next_attempt_at=self._next_attempt(payment, by, at),
         )
         self._store.save_payment(payment)
-        if payment.next_attempt_at:
-            self._store.schedule(Due("whop_attempt", payment.id, payment.next_attempt_at))
+        self._plan_attempt(payment)
         first = payment.payments_failed == 1
         if first or self._switches.failed_webhook_for == "every_attempt":
-            self.announce("payment.failed", payment, at)
+            self._announcer.payment("payment.failed", payment, at)
         if code in NEEDS_AUTHENTICATION:
-            self.announce("payment.requires_action", payment, at)
+            self._announcer.payment("payment.requires_action", payment, at)
         return payment
+
+    def _plan_attempt(self, payment: Payment) -> None:
+        if payment.next_attempt_at:
+            self._store.schedule(Due("whop_attempt", payment.id, payment.next_attempt_at))
 
     def _next_attempt(self, payment: Payment, by: By, at: datetime) -> datetime | None:
         """When Whop itself tries again; None once it will not."""
-        if by == "retry" and self._switches.retry_moves_next_attempt and payment.next_attempt_at:
+        if by in OURS and self._switches.retry_moves_next_attempt and payment.next_attempt_at:
             return at + MOVED_BY
         offsets = map(_hours, self._switches.whop_attempts_after_hours)
         return next((to for offset in offsets if (to := payment.created_at + offset) > at), None)

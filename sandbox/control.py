@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from sandbox.api import WhopApi
 from sandbox.post_room import page
-from sandbox.renewals import Overrides
+from sandbox.renewals import Overrides, Renewal
 from sandbox.store import Missing
 from sandbox.switches import FaultKind, Switches
 from sandbox.times import utc
@@ -43,15 +44,27 @@ class WantedTime(Wanted):
     to: datetime | None = None
 
 
+class WantedSecrets(Wanted):
+    webhook_secret: Annotated[str, Field(min_length=1)] | None = None
+    api_key: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Control:
-    def __init__(self, world: World, clock: Callable[[], datetime]) -> None:
+    def __init__(self, world: World, whop: WhopApi, clock: Callable[[], datetime]) -> None:
         self._world = world
+        self._whop = whop
         self._clock = clock
         self._deeds: dict[str, Callable[[str, datetime], object]] = {
             "member_pays": world.member_pays,
             "change_card": world.change_card,
             "cancel_membership": world.cancel_membership,
+            "cancel_at_period_end": world.cancel_at_period_end,
+            "uncancel": world.uncancel,
             "refund": world.refund,
+            "dispute": world.dispute,
+            "dispute_alert": world.dispute_alert,
+            "void": world.void,
+            "mark_uncollectible": world.mark_uncollectible,
         }
 
     def routes(self) -> APIRouter:
@@ -60,6 +73,8 @@ class Control:
         router.get("/payments/{payment_id}")(self.payment)
         router.post("/payments/{payment_id}/{deed}")(self.act)
         router.post("/fail_renewal")(self.fail_renewal)
+        router.post("/renew")(self.renew)
+        router.post("/secrets")(self.set_secrets)
         router.post("/faults")(self.add_fault)
         router.delete("/faults")(self.clear_faults)
         router.get("/switches")(self.switches)
@@ -70,13 +85,21 @@ class Control:
     def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
         return {
             "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+            "net_paid": self._net_paid(payment_id),
             "paid_total_usd": self._world.ledger.paid_total(),
             "paid_twice": self._world.ledger.paid_twice(),
         }
 
+    def _net_paid(self, payment_id: str | None) -> dict[str, dict[str, Any]]:
+        return {
+            paid_id: asdict(net) | {"usd_amount": net.usd_amount}
+            for paid_id, net in self._world.ledger.net_paid().items()
+            if payment_id in (None, paid_id)
+        }
+
     def payment(self, payment_id: str) -> dict[str, Any]:
         store = self._world.store
-        with not_found():
+        with explained():
             payment = store.payment(payment_id)
         return {
             "payment": asdict(payment),
@@ -85,19 +108,28 @@ class Control:
         }
 
     def act(self, payment_id: str, deed: str) -> dict[str, str]:
-        """`deed` is `member_pays`, `change_card`, `cancel_membership` or `refund`."""
+        """What members, banks and the creator may do; an unknown `deed` is told the known ones."""
         if deed not in self._deeds:
             raise HTTPException(404, f"Known deeds: {', '.join(self._deeds)}")
-        with not_found():
+        with explained():
             self._deeds[deed](payment_id, self._clock())
         return {"status": self._world.store.payment(payment_id).status}
 
     def fail_renewal(self, wanted: Overrides) -> dict[str, str]:
-        with not_found():
-            try:
-                return {"payment_id": self._world.fail_renewal(self._clock(), **wanted)}
-            except ValueError as error:
-                raise HTTPException(422, str(error)) from None
+        with explained():
+            return {"payment_id": self._world.fail_renewal(self._clock(), **wanted)}
+
+    def renew(self, wanted: Renewal) -> dict[str, str]:
+        with explained():
+            return {"payment_id": self._world.renew(self._clock(), **wanted)}
+
+    def set_secrets(self, wanted: WantedSecrets) -> dict[str, str]:
+        """From now on, until the sandbox stops: what signs webhooks, and the one key accepted."""
+        if wanted.webhook_secret:
+            self._world.webhook_secret = wanted.webhook_secret
+        if wanted.api_key:
+            self._whop.accept_keys([wanted.api_key])
+        return {"status": "changed"}
 
     def add_fault(self, wanted: WantedFault) -> dict[str, str]:
         self._world.faults.add(**wanted.model_dump())
@@ -120,11 +152,13 @@ class Control:
 
 
 @contextmanager
-def not_found() -> Iterator[None]:
+def explained() -> Iterator[None]:
     try:
         yield
     except Missing as missing:
         raise HTTPException(404, f"{missing} was not found") from None
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:

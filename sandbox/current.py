@@ -139,6 +139,7 @@ def _times(payment: Payment) -> dict[str, Any]:
         "last_payment_attempt_at": payment.last_attempt_at,
         "next_payment_attempt_at": payment.next_attempt_at,
         "refunded_at": payment.refunded_at,
+        "dispute_alerted_at": payment.dispute_alerted_at,
     }
     return {name: iso(at) if at else None for name, at in moments.items()}
 
@@ -160,7 +161,7 @@ def membership(membership: Membership, company: Company) -> dict[str, Any]:
         "renewal_price": price,
         "billing_period_days": 30,
         "collection_method": "charge_automatically",
-        "cancel_at_period_end": False,
+        "cancel_at_period_end": membership.cancel_at_period_end,
         "canceled_at": iso(membership.canceled_at) if membership.canceled_at else None,
         "created_at": iso(membership.created_at),
         "updated_at": iso(membership.updated_at),

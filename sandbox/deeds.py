@@ -10,49 +10,63 @@ from random import Random
 from typing import assert_never
 
 from sandbox import bank
+from sandbox.announcing import Announcer
+from sandbox.backup import Backup
 from sandbox.charging import Charging
+from sandbox.disputes import Disputes
+from sandbox.endings import Endings
 from sandbox.pace import Pace
 from sandbox.people import draw_card
-from sandbox.population import (
-    MAIL_HELPS_SHARE,
-    MEMBER_PAYS_SPREAD,
-    cause_of,
-)
-from sandbox.records import PAID, PENDING, Due, Payment
+from sandbox.population import MAIL_HELPS_SHARE, MEMBER_PAYS_SPREAD, cause_of
+from sandbox.records import PAID, Due, Membership, Payment
 from sandbox.refunds import Refunds
 from sandbox.renewals import (
     Overrides,
+    Renewal,
     draw_member_pays,
     draw_renewal,
     first_decline,
     renewing_member,
 )
-from sandbox.rules import Refusal, refusal
+from sandbox.rules import COLLECTING, Refusal, refusal
 from sandbox.store import Store
 from sandbox.switches import Switches
 
 
 class Deeds:
     def __init__(
-        self, store: Store, charging: Charging, switches: Switches, pace: Pace, seed: int
+        self,
+        store: Store,
+        charging: Charging,
+        announcer: Announcer,
+        switches: Switches,
+        pace: Pace,
+        seed: int,
     ) -> None:
         self._store = store
         self._charging = charging
         self._switches = switches
         self._pace = pace
         self._seed = seed
-        self.refunds = Refunds(store, charging, pace, seed)
+        self.backup = Backup(store, charging, announcer, switches)
+        self.endings = Endings(store, charging, announcer, switches)
+        self.refunds = Refunds(store, announcer, pace, seed)
+        self.disputes = Disputes(store, announcer, seed)
 
     def perform(self, due: Due) -> None:
         match due.kind:
             case "retry_charges":
                 self._charge_in_flight(due)
+            case "backup_charges":
+                self.backup.charge_in_flight(due)
             case "whop_attempt":
                 self._whop_attempts(due)
             case "settle":
                 self._settle(due)
             case "cancel":
-                self.cancel_membership(due.subject, due.at)
+                self.endings.give_up(due.subject, due.at)
+            case "period_ends":
+                self.endings.period_ends(due.subject, due.at)
             case "member_pays":
                 self.member_pays(due.subject, due.at)
             case "refund":
@@ -66,11 +80,9 @@ class Deeds:
         key = f"{self._seed}/{self._store.next_number('renewal')}"
         random = Random(key)
         code = first_decline(random, wanted)
-        membership = renewing_member(random, account_id, key, wanted, at, code)
-        if membership_id := wanted.get("membership_id"):
-            membership = self._store.membership(membership_id)
-        self._store.save_membership(membership)
+        membership = self._renewing(random, account_id, key, wanted, at, code)
         payment = draw_renewal(random, membership, key, wanted, at, code)
+        payment = replace(payment, script=tuple(wanted.get("script", ())))
         payment = self._charging.charge(payment, "whop", at, outcome=code)
         if (days := self._switches.whop_cancels_after_days) is not None:
             self._store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))
@@ -78,6 +90,29 @@ class Deeds:
         if due := draw_member_pays(random, payment, wanted, at, code, speed):
             self._store.schedule(due)
         return payment
+
+    def renew(self, account_id: str, wanted: Renewal, at: datetime) -> Payment:
+        """A renewal that works at once. Drawn apart, so that failing ones stay as they are."""
+        key = f"{self._seed}/paid/{self._store.next_number('paid renewal')}"
+        random = Random(key)
+        membership = self._renewing(random, account_id, key, wanted, at, "")
+        payment = draw_renewal(random, membership, key, wanted, at, "")
+        return self._charging.charge(payment, "whop", at, outcome=PAID)
+
+    def _renewing(
+        self, random: Random, account_id: str, key: str, wanted: Renewal, at: datetime, code: str
+    ) -> Membership:
+        """A new member, or the one whose `membership_id` is wanted, with the cards they have."""
+        membership = renewing_member(random, account_id, key, wanted, at, code)
+        if membership_id := wanted.get("membership_id"):
+            membership = self._store.membership(membership_id)
+            if membership.status == "canceled":
+                raise ValueError(f"{membership_id} has ended: it does not renew")
+        else:
+            self._store.save_membership(membership)
+            self._charging.cards.keep(membership, membership.card, membership.created_at)
+        self._charging.cards.keep_spares(membership, key, wanted, at)
+        return membership
 
     def retry(self, payment_id: str, at: datetime, key: str | None) -> Payment | Refusal:
         """Charges now, or with `retry_answers="async"` some seconds later."""
@@ -130,27 +165,14 @@ class Deeds:
         if planned is None or pays_at < planned:
             self._store.schedule(Due("member_pays", payment_id, pays_at))
 
-    def cancel_membership(self, payment_id: str, at: datetime) -> None:
-        """The membership ends, and with it every way to collect the payment but a late one."""
-        payment = self._store.payment(payment_id)
-        if payment.status == PENDING or payment.in_flight:
-            # What is being paid for cannot end yet: look again when that is known.
-            wait = timedelta(minutes=1) if payment.in_flight else timedelta(days=1)
-            self._store.schedule(Due("cancel", payment_id, at + wait))
-            return
-        membership = self._store.membership(payment.membership_id)
-        if membership.status == "canceled":
-            return
-        membership = replace(membership, status="canceled", canceled_at=at, updated_at=at)
-        self._store.save_membership(membership)
-        if payment.status == "open":
-            self._lapse(payment, at)
-        self._charging.announce_membership("membership.deactivated", membership, at)
-
     def _whop_attempts(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
-        if payment.status == "open" and not payment.in_flight:
+        if payment.status != "open" or payment.in_flight:
+            return
+        if self._store.membership(payment.membership_id).status in COLLECTING:
             self._charging.charge(payment, "whop", due.at)
+        else:
+            self._charging.pass_over(payment, due.at)
 
     def _charge_in_flight(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
@@ -161,20 +183,10 @@ class Deeds:
         self._charging.ledger.settle(payment.id, due.detail)
         self._charging.conclude(payment, due.detail, "whop", due.at)
 
-    def _lapse(self, payment: Payment, at: datetime) -> None:
-        self._charging.stop_trying(payment)
-        status = self._switches.lapsed_payment
-        substatus = {"uncollectible": "uncollectible", "void": "canceled"}.get(status, "past_due")
-        payment = replace(
-            payment, status=status, substatus=substatus, next_attempt_at=None, updated_at=at
-        )
-        self._store.save_payment(payment)
-        if status == "void":
-            self._charging.announce("payment.canceled", payment, at)
-
     def _with_new_card(self, payment: Payment, at: datetime) -> Payment:
         membership = self._store.membership(payment.membership_id)
         key = f"{payment.id}/{at.isoformat()}"
         card = draw_card(Random(key), key, at)
         self._store.save_membership(replace(membership, card=card, updated_at=at))
+        self._charging.cards.keep(membership, card, at)
         return replace(payment, card=card, story=bank.new_card(payment.story, at))

@@ -4,10 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from sandbox.switches import Fault
 
 Lost = Literal["timeout", "refused"]
+
+
+def read_query(text: str) -> dict[str, str]:
+    """A parameter given several times is one value, joined by commas."""
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(text):
+        query[name] = f"{query[name]},{value}" if name in query else value
+    return query
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,30 @@
 """The record of every real charge: the oracle for "never charged twice"."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from sandbox.people import in_usd
 from sandbox.records import PAID, PENDING, By, Charge
-from sandbox.store import Store
+from sandbox.store import REFUND, Store
 from sandbox.times import sortable
 
+GIVEN_BACK = ("pending", "succeeded")
 COLUMNS = "payment_id, at, by, outcome, amount, usd_amount, currency, idempotency_key"
+
+
+@dataclass(frozen=True)
+class Net:
+    amount: Decimal
+    currency: str
+
+    @property
+    def usd_amount(self) -> Decimal:
+        return in_usd(self.amount, self.currency)
+
+    def less(self, amount: Decimal) -> "Net":
+        return replace(self, amount=self.amount - amount)
 
 
 class Ledger:
@@ -51,6 +67,21 @@ class Ledger:
             (charge.usd_amount for charge in _paid(self.charges()) if by in (None, charge.by)),
             Decimal(0),
         )
+
+    def net_paid(self) -> dict[str, Net]:
+        """What each payment has brought, less refunds given or on their way, by payment id.
+
+        Charges still clearing are not in it yet.
+        """
+        net: dict[str, Net] = {}
+        for charge in _paid(self.charges()):
+            before = net[charge.payment_id].amount if charge.payment_id in net else Decimal(0)
+            net[charge.payment_id] = Net(before + charge.amount, charge.currency)
+        for (document,) in self._store.rows("select document from refunds"):
+            refund = REFUND.validate_json(document)
+            if refund.status in GIVEN_BACK:
+                net[refund.payment_id] = net[refund.payment_id].less(refund.amount)
+        return net
 
     def paid_twice(self) -> list[str]:
         """Payments that took a member's money more than once: always empty, or it is a bug."""

@@ -10,7 +10,7 @@ from sandbox.times import iso
 SAME_PAYMENT = """
 id created_at updated_at paid_at refunded_at recovery_url retryable voidable refundable
 auto_refunded three_ds_verified metadata customer_phone payment_method_type currency
-payments_failed status substatus billing_reason decline_code failure_message
+payments_failed dispute_alerted_at status substatus billing_reason decline_code failure_message
 """
 SAME_MEMBERSHIP = """
 id status created_at updated_at canceled_at cancel_at_period_end manage_url metadata
@@ -28,6 +28,7 @@ def payment(
     membership: Membership,
     company: Company,
     refunds: Sequence[Refund],
+    disputes: Sequence[dict[str, Any]] | None,
     *,
     retryable: bool,
     in_list: bool,
@@ -43,7 +44,7 @@ def payment(
         "fees": [],
         "financing_transactions": [],
         "refunds": [_inlined(refund) for refund in refunds],
-        "disputes": [],
+        "disputes": disputes,
         "resolutions": [],
         "promo_code": None,
         "application_fee": None,
@@ -68,7 +69,6 @@ def _amounts(payment: Payment) -> dict[str, Any]:
 def _instrument(payment: Payment) -> dict[str, Any]:
     card = payment.card
     face: dict[str, Any] = {"brand": card.brand, "last4": card.last4}
-    expiry = {"exp_month": card.exp_month, "exp_year": card.exp_year}
     return {
         "card_brand": card.brand,
         "card_last4": card.last4,
@@ -78,7 +78,12 @@ def _instrument(payment: Payment) -> dict[str, Any]:
             "id": card.method_id,
             "payment_method_type": "card",
             "created_at": iso(payment.created_at),
-            "card": {**face, **expiry, "fingerprint": f"{card.method_id}-{card.last4}"},
+            "card": {
+                **face,
+                "exp_month": card.exp_month,
+                "exp_year": card.exp_year % 100,
+                "fingerprint": card.fingerprint,
+            },
         },
         "payment_instrument": {
             "payment_method_type": "card",

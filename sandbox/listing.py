@@ -2,9 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sandbox.exchange import bad_request
@@ -18,45 +17,57 @@ USUAL_PAGE = 20
 class Page:
     table: str
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    bounds: Sequence[tuple[str, str]] = ()
     order: str = "created_at"
     descending: bool = True
     after: tuple[str, str] | None = None
+    before: tuple[str, str] | None = None
+    from_the_end: bool = False
     size: int = 100
 
 
 def asked_page(
-    table: str, where: Mapping[str, Sequence[str]], query: Mapping[str, str], largest: int
+    table: str,
+    where: Mapping[str, Sequence[str]],
+    query: Mapping[str, str],
+    largest: int,
+    bounds: Sequence[tuple[str, str]] = (),
 ) -> Page:
     """The page a query string asks for. Too large a one is cut: what Whop does is UNKNOWN."""
+    orders = ("created_at", "paid_at") if table == "payments" else ("created_at",)
+    size = "last" if "last" in query else "first"
     return Page(
         table=table,
         where=where,
-        created_after=_time(query, "created_after"),
-        created_before=_time(query, "created_before"),
-        order=_choice(query, "order", ("created_at", "paid_at")),
+        bounds=[*bounds, *_created(query)],
+        order=_choice(query, "order", orders),
         descending=_choice(query, "direction", ("desc", "asc")) == "desc",
-        after=_cursor(query.get("after")),
-        size=min(_size(query), largest),
+        after=_cursor(query, "after"),
+        before=_cursor(query, "before"),
+        from_the_end=size == "last",
+        size=min(_size(query, size), largest),
     )
 
 
 def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
-    """(sort value, id, document) of a page's rows, and one more if another page follows."""
+    """(sort value, id, document) of a page's rows, and one more if another page follows.
+
+    A page from the end of the range comes in that order: the one next to `before` first.
+    """
     clauses = ["true"]
     values: list[str] = []
     for column, allowed in page.where.items():
         clauses.append(f"{column} in ({', '.join('?' * len(allowed))})")
         values += allowed
-    for sign, bound in ((">", page.created_after), ("<", page.created_before)):
-        if bound:
-            clauses.append(f"created_at {sign} ?")
-            values.append(sortable(bound))
-    if page.after:
-        clauses.append(f"({page.order}, id) {'<' if page.descending else '>'} (?, ?)")
-        values += page.after
-    way = "desc" if page.descending else "asc"
+    for clause, value in page.bounds:
+        clauses.append(clause)
+        values.append(value)
+    for cursor, later in ((page.after, True), (page.before, False)):
+        if cursor:
+            sign = "<" if page.descending == later else ">"
+            clauses.append(f"({page.order}, id) {sign} (?, ?)")
+            values += cursor
+    way = "desc" if page.descending != page.from_the_end else "asc"
     return store.rows(
         f"select {page.order}, id, document from {page.table} where {' and '.join(clauses)}"
         f" order by {page.order} {way}, id {way} limit {page.size + 1}",
@@ -67,14 +78,16 @@ def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
 def listed(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str, Any]:
     """The answer to a listing; `describe` turns a stored document into what is shown."""
     rows = find(store, page)
-    shown = rows[: page.size]
+    shown, more = rows[: page.size], len(rows) > page.size
+    if page.from_the_end:
+        shown.reverse()
     return {
         "data": [describe(document) for _, _, document in shown],
         "page_info": {
             "start_cursor": _cursor_of(shown[0]) if shown else None,
             "end_cursor": _cursor_of(shown[-1]) if shown else None,
-            "has_next_page": len(rows) > page.size,
-            "has_previous_page": page.after is not None,
+            "has_next_page": page.before is not None if page.from_the_end else more,
+            "has_previous_page": more if page.from_the_end else page.after is not None,
         },
     }
 
@@ -83,23 +96,24 @@ def _cursor_of(row: tuple[str, str, str]) -> str:
     return base64.urlsafe_b64encode(f"{row[0]} {row[1]}".encode()).decode()
 
 
-def _cursor(text: str | None) -> tuple[str, str] | None:
-    if not text:
+def _cursor(query: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    if not query.get(name):
         return None
     try:
-        value, _, row_id = base64.urlsafe_b64decode(text).decode().rpartition(" ")
+        value, _, row_id = base64.urlsafe_b64decode(query[name]).decode().rpartition(" ")
     except (binascii.Error, ValueError):
-        raise bad_request("parameter_invalid", "Not a cursor of this listing", "after") from None
+        raise bad_request("parameter_invalid", "Not a cursor of this listing", name) from None
     return value, row_id
 
 
-def _time(query: Mapping[str, str], name: str) -> datetime | None:
-    if name not in query:
-        return None
-    try:
-        return parse(query[name])
-    except ValueError:
-        raise bad_request("parameter_invalid", "Must be an ISO 8601 timestamp", name) from None
+def _created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, clause in (("created_after", "created_at > ?"), ("created_before", "created_at < ?")):
+        if name in query:
+            try:
+                yield clause, sortable(parse(query[name]))
+            except ValueError:
+                message = "Must be an ISO 8601 timestamp"
+                raise bad_request("parameter_invalid", message, name) from None
 
 
 def _choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
@@ -110,8 +124,8 @@ def _choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _size(query: Mapping[str, str]) -> int:
-    text = query.get("first", str(USUAL_PAGE))
+def _size(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, str(USUAL_PAGE))
     if not text.isdecimal() or int(text) < 1:
-        raise bad_request("parameter_invalid", "Must be a positive number", "first")
+        raise bad_request("parameter_invalid", "Must be a positive number", name)
     return int(text)

@@ -17,6 +17,11 @@ from sandbox.population import (
 from sandbox.records import Card, Membership
 
 PERIOD = timedelta(days=30)
+SPARE_CARD_SHARE = 0.35
+EXPIRED_SPARE_SHARE = 0.15
+SPARE_WORKS_SHARE = 0.6
+SPARE_DECLINES = ("insufficient_funds", "generic_decline", "card_declined_by_issuer")
+"""Spare cards are invented, like the rest: nobody publishes how often one is there and works."""
 GIVEN, FAMILY = FIRST_NAMES.split(), LAST_NAMES.split()
 
 

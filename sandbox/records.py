@@ -5,9 +5,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-By = Literal["whop", "retry", "member"]
+By = Literal["whop", "retry", "backup", "member"]
 DueKind = Literal[
-    "retry_charges", "whop_attempt", "settle", "cancel", "member_pays", "refund", "refund_settles"
+    "retry_charges",
+    "backup_charges",
+    "whop_attempt",
+    "settle",
+    "cancel",
+    "period_ends",
+    "member_pays",
+    "refund",
+    "refund_settles",
 ]
 
 PAID = "paid"
@@ -29,6 +37,25 @@ class Card:
     last4: str
     exp_month: int
     exp_year: int
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.method_id}-{self.last4}"
+
+
+@dataclass(frozen=True)
+class SavedCard:
+    """A card a member has saved; `script` is what charges of a spare one give, the last repeats.
+
+    Without a script the bank decides as it does for the payment being charged.
+    """
+
+    card: Card
+    account_id: str
+    member_id: str
+    created_at: datetime
+    script: tuple[str, ...] = ()
+    charges: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,7 @@ class Membership:
     updated_at: datetime
     card: Card
     canceled_at: datetime | None = None
+    cancel_at_period_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +123,7 @@ class Payment:
     refund_asked: Decimal = Decimal(0)
     refunded_amount: Decimal = Decimal(0)
     refunded_at: datetime | None = None
+    dispute_alerted_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +136,30 @@ class Refund:
     status: str
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Dispute:
+    id: str
+    account_id: str
+    payment_id: str
+    amount: Decimal
+    currency: str
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class DisputeAlert:
+    """A warning that a payment will be disputed; it is told once and not kept."""
+
+    id: str
+    account_id: str
+    payment_id: str
+    amount: Decimal
+    currency: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

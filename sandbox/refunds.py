@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from random import Random
 
-from sandbox.charging import Charging
+from sandbox.announcing import Announcer
 from sandbox.pace import Pace
 from sandbox.people import identifier
 from sandbox.population import PARTLY_REFUNDED_SHARE
@@ -14,9 +14,9 @@ from sandbox.store import Store
 
 
 class Refunds:
-    def __init__(self, store: Store, charging: Charging, pace: Pace, seed: int) -> None:
+    def __init__(self, store: Store, announcer: Announcer, pace: Pace, seed: int) -> None:
         self._store = store
-        self._charging = charging
+        self._announcer = announcer
         self._pace = pace
         self._seed = seed
 
@@ -43,7 +43,7 @@ class Refunds:
         asked = payment.refund_asked + refund.amount
         self._store.save_payment(replace(payment, refund_asked=asked))
         self._store.schedule(Due("refund_settles", refund.id, at + self._pace.refund_settles))
-        self._charging.announce_refund("refund.created", refund, at)
+        self._announcer.refund("refund.created", refund, at)
         return refund
 
     def settle(self, refund_id: str, at: datetime) -> None:
@@ -60,4 +60,4 @@ class Refunds:
             updated_at=at,
         )
         self._store.save_payment(payment)
-        self._charging.announce_refund("refund.updated", refund, at)
+        self._announcer.refund("refund.updated", refund, at)

@@ -1,4 +1,4 @@
-"""Draws one failing renewal, with whatever a test wants to decide itself."""
+"""Draws one renewal, with whatever a test wants to decide itself."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,11 @@ from sandbox.records import PAID, PENDING, Due, Membership, Payment
 
 
 @with_config(extra="forbid")
-class Overrides(TypedDict, total=False):
-    """`script` lists the outcome of every charge, the first, failing one included."""
+class Renewal(TypedDict, total=False):
+    """`membership_id` renews a membership that is there already, with its own card and currency.
+
+    The spare cards: how many, and what a charge of one gives. To name one of these is to have one.
+    """
 
     account_id: str
     membership_id: str
@@ -32,6 +35,16 @@ class Overrides(TypedDict, total=False):
     amount: Decimal
     currency: str
     billing_reason: str
+    spare_cards: int
+    spare_pays: bool
+    spare_script: Sequence[str]
+    spare_expired: bool
+
+
+@with_config(extra="forbid")
+class Overrides(Renewal, total=False):
+    """`script` lists the outcome of every charge, the first, failing one included."""
+
     decline_code: str
     script: Sequence[str]
     member_pays_after_hours: float
@@ -50,7 +63,7 @@ def first_decline(random: Random, wanted: Overrides) -> str:
 
 
 def renewing_member(
-    random: Random, account_id: str, key: str, wanted: Overrides, at: datetime, code: str
+    random: Random, account_id: str, key: str, wanted: Renewal, at: datetime, code: str
 ) -> Membership:
     drawn = draw_membership(random, account_id, key, at, expired=code == "expired_card")
     return replace(
@@ -63,9 +76,9 @@ def renewing_member(
 
 
 def draw_renewal(
-    random: Random, membership: Membership, key: str, wanted: Overrides, at: datetime, code: str
+    random: Random, membership: Membership, key: str, wanted: Renewal, at: datetime, code: str
 ) -> Payment:
-    """The payment as it stands before its first charge."""
+    """The payment as it stands before its first charge, which `code` declines if there is one."""
     amount = wanted.get("amount", membership.price)
     return Payment(
         id=identifier("pay", key),
@@ -81,7 +94,6 @@ def draw_renewal(
         updated_at=at,
         card=membership.card,
         story=bank.draw_story(random, cause_of(code), at),
-        script=tuple(wanted.get("script", ())),
     )
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from sandbox import current, legacy
+from sandbox import current, dispute_shapes, legacy
 from sandbox.listing import Page, find
-from sandbox.records import Company, Membership, Payment, Refund
+from sandbox.records import Company, Dispute, DisputeAlert, Membership, Payment, Refund
 from sandbox.rules import retryable
-from sandbox.store import REFUND, Store
+from sandbox.store import DISPUTE, REFUND, Store
 from sandbox.switches import Switches
 
 Shape = Literal["current", "legacy"]
@@ -29,13 +29,13 @@ class Shapes:
         can_retry = retryable(payment, membership, self._switches)
         if shape == "current":
             return current.payment(payment, membership, retryable=can_retry, in_list=in_list)
-        page = Page("refunds", {"payment_id": [payment.id]})
-        refunds = [REFUND.validate_json(text) for _, _, text in find(self._store, page)]
+        refunds = [REFUND.validate_json(text) for text in self._all("refunds", payment)]
         return legacy.payment(
             payment,
             membership,
             self.company(payment.account_id),
             refunds,
+            self._disputes(payment),
             retryable=can_retry,
             in_list=in_list,
         )
@@ -51,3 +51,31 @@ class Shapes:
             return current.refund(refund)
         payment = self._store.payment(refund.payment_id)
         return legacy.refund(refund, self.payment(payment, shape))
+
+    def dispute(self, dispute: Dispute, shape: Shape) -> dict[str, Any]:
+        payment = self._store.payment(dispute.payment_id)
+        membership = self._store.membership(payment.membership_id)
+        shown = self.payment(payment, shape)
+        if shape == "current":
+            return dispute_shapes.current_dispute(dispute, payment, shown, membership)
+        company = self.company(dispute.account_id)
+        return dispute_shapes.legacy_dispute(dispute, shown, membership, company)
+
+    def dispute_alert(self, alert: DisputeAlert, shape: Shape) -> dict[str, Any]:
+        payment = self._store.payment(alert.payment_id)
+        if shape == "current":
+            membership = self._store.membership(payment.membership_id)
+            return dispute_shapes.current_alert(alert, payment, membership)
+        return dispute_shapes.legacy_alert(alert, payment, self.payment(payment, shape))
+
+    def _disputes(self, payment: Payment) -> list[dict[str, Any]] | None:
+        """None without the permission to read them."""
+        if "payment:dispute:read" in self._switches.denied_permissions:
+            return None
+        disputes = [DISPUTE.validate_json(text) for text in self._all("disputes", payment)]
+        return [dispute_shapes.inlined_dispute(dispute) for dispute in disputes]
+
+    def _all(self, table: str, payment: Payment) -> list[str]:
+        """The documents that belong to a payment, at most as many as Whop inlines."""
+        page = Page(table, {"payment_id": [payment.id]})
+        return [document for _, _, document in find(self._store, page)[: page.size]]

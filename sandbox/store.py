@@ -10,50 +10,18 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sandbox.records import Due, Membership, Payment, Refund
+from sandbox.records import Dispute, Due, Membership, Payment, Refund
+from sandbox.schema import SCHEMA
 from sandbox.times import sortable
-
-SCHEMA = """
-create table if not exists payments (
-    id text primary key, account_id text, status text, billing_reason text, membership_id text,
-    created_at text, paid_at text, document text not null) without rowid;
-create index if not exists payments_by_account on payments (account_id, created_at, id);
-create index if not exists payments_by_status on payments (status, created_at, id);
-create index if not exists payments_by_membership on payments (membership_id, created_at, id);
-create table if not exists memberships (
-    id text primary key, account_id text, member_id text, status text,
-    created_at text, document text not null) without rowid;
-create index if not exists memberships_by_account on memberships (account_id, created_at, id);
-create table if not exists refunds (
-    id text primary key, account_id text, payment_id text,
-    created_at text, document text not null) without rowid;
-create index if not exists refunds_by_payment on refunds (payment_id, created_at, id);
-create table if not exists due (
-    kind text, subject text, at text, detail text, primary key (kind, subject)) without rowid;
-create index if not exists due_by_time on due (at);
-create table if not exists ledger (
-    number integer primary key, payment_id text, at text, by text, outcome text,
-    amount text, usd_amount text, currency text, idempotency_key text);
-create index if not exists ledger_by_payment on ledger (payment_id);
-create table if not exists idempotency (
-    caller text, key text, fingerprint text, started_at text, status integer, headers text,
-    body blob, primary key (caller, key)) without rowid;
-create table if not exists letters (
-    number integer primary key, webhook_id text, type text, body blob, due_at text,
-    failures integer not null default 0);
-create index if not exists letters_by_time on letters (due_at, number);
-create table if not exists mails (
-    number integer primary key, id text, at text, document text not null);
-create table if not exists numbers (name text primary key, value integer) without rowid;
-"""
 
 PAYMENT = TypeAdapter(Payment)
 MEMBERSHIP = TypeAdapter(Membership)
 REFUND = TypeAdapter(Refund)
+DISPUTE = TypeAdapter(Dispute)
 
 
 class Missing(LookupError):
-    """No such payment, membership or refund."""
+    """No such payment, membership, refund or card."""
 
 
 class Store:
@@ -112,54 +80,75 @@ class Store:
     def set_number(self, name: str, value: int) -> None:
         self.rows("insert or replace into numbers values (?, ?)", name, value)
 
-    def _document(self, table: str, entity_id: str) -> str:
+    def save(self, table: str, entity_id: str, document: bytes, **columns: str) -> None:
+        """Replaces what was kept under this id; `columns` are what listings look for."""
+        names = ", ".join(columns)
+        marks = ", ".join("?" * (len(columns) + 2))
+        self.rows(
+            f"insert or replace into {table} (id, document, {names}) values ({marks})",
+            entity_id,
+            document.decode(),
+            *columns.values(),
+        )
+
+    def document(self, table: str, entity_id: str) -> str:
         found = self.row(f"select document from {table} where id = ?", entity_id)
         if not found:
             raise Missing(entity_id)
         return str(found[0])
 
     def save_payment(self, payment: Payment) -> None:
-        self.rows(
-            "insert or replace into payments values (?, ?, ?, ?, ?, ?, ?, ?)",
+        self.save(
+            "payments",
             payment.id,
-            payment.account_id,
-            payment.status,
-            payment.billing_reason,
-            payment.membership_id,
-            sortable(payment.created_at),
-            sortable(payment.paid_at) if payment.paid_at else "",
-            PAYMENT.dump_json(payment).decode(),
+            PAYMENT.dump_json(payment),
+            account_id=payment.account_id,
+            status=payment.status,
+            billing_reason=payment.billing_reason,
+            membership_id=payment.membership_id,
+            created_at=sortable(payment.created_at),
+            paid_at=sortable(payment.paid_at) if payment.paid_at else "",
         )
 
     def payment(self, payment_id: str) -> Payment:
-        return PAYMENT.validate_json(self._document("payments", payment_id))
+        return PAYMENT.validate_json(self.document("payments", payment_id))
+
+    def payments_of(self, membership_id: str, *statuses: str) -> list[Payment]:
+        """Oldest first."""
+        found = self.rows(
+            "select document from payments where membership_id = ? and status in"
+            f" ({', '.join('?' * len(statuses))}) order by created_at, id",
+            membership_id,
+            *statuses,
+        )
+        return [PAYMENT.validate_json(document) for (document,) in found]
 
     def save_membership(self, membership: Membership) -> None:
-        self.rows(
-            "insert or replace into memberships values (?, ?, ?, ?, ?, ?)",
+        self.save(
+            "memberships",
             membership.id,
-            membership.account_id,
-            membership.member_id,
-            membership.status,
-            sortable(membership.created_at),
-            MEMBERSHIP.dump_json(membership).decode(),
+            MEMBERSHIP.dump_json(membership),
+            account_id=membership.account_id,
+            member_id=membership.member_id,
+            status=membership.status,
+            created_at=sortable(membership.created_at),
         )
 
     def membership(self, membership_id: str) -> Membership:
-        return MEMBERSHIP.validate_json(self._document("memberships", membership_id))
+        return MEMBERSHIP.validate_json(self.document("memberships", membership_id))
 
     def save_refund(self, refund: Refund) -> None:
-        self.rows(
-            "insert or replace into refunds values (?, ?, ?, ?, ?)",
+        self.save(
+            "refunds",
             refund.id,
-            refund.account_id,
-            refund.payment_id,
-            sortable(refund.created_at),
-            REFUND.dump_json(refund).decode(),
+            REFUND.dump_json(refund),
+            account_id=refund.account_id,
+            payment_id=refund.payment_id,
+            created_at=sortable(refund.created_at),
         )
 
     def refund(self, refund_id: str) -> Refund:
-        return REFUND.validate_json(self._document("refunds", refund_id))
+        return REFUND.validate_json(self.document("refunds", refund_id))
 
     def schedule(self, due: Due) -> None:
         """A later plan of the same kind for the same subject replaces the earlier one."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 import httpx
 
 from sandbox.api import ROOT, WhopApi
-from sandbox.exchange import Answer, Request
+from sandbox.exchange import Answer, Request, read_query
 from sandbox.sendgrid import SendGrid
 from sandbox.world import World
 
@@ -34,7 +33,7 @@ class InProcess(httpx.BaseTransport):
         called = Request(
             method=request.method,
             path=request.url.path,
-            query=dict(parse_qsl(request.url.query.decode())),
+            query=read_query(request.url.query.decode()),
             headers=dict(request.headers),
             body=request.read(),
         )

@@ -9,12 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Unpack
 
+from sandbox.announcing import Announcer
+from sandbox.cards import Cards
 from sandbox.charging import Charging
 from sandbox.deeds import Deeds
 from sandbox.ledger import Ledger
 from sandbox.pace import HISTORY, Pace
-from sandbox.records import Company, Payment
-from sandbox.renewals import Overrides
+from sandbox.records import Company, Membership, Payment, SavedCard
+from sandbox.renewals import Overrides, Renewal
 from sandbox.rules import Refusal
 from sandbox.shapes import Shapes
 from sandbox.store import Store
@@ -49,9 +51,11 @@ class World:
         self.shapes = Shapes(self.store, self.switches, self.company)
         self.outbox = Outbox(self.store, self.faults, self.seed)
         self._sent_at = sent_at
-        charging = Charging(self.store, self.shapes, self.outbox, self.switches, pace)
+        announcer = Announcer(self.shapes, self.outbox, self.switches)
+        charging = Charging(self.store, announcer, self.switches, pace)
+        self.cards: Cards = charging.cards
         self.ledger: Ledger = charging.ledger
-        self._deeds = Deeds(self.store, charging, self.switches, pace, self.seed)
+        self._deeds = Deeds(self.store, charging, announcer, self.switches, pace, self.seed)
 
     def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
         """A renewal is charged and declined; answers the payment's id."""
@@ -61,10 +65,24 @@ class World:
         self.deliver_due(now)
         return payment.id
 
+    def renew(self, now: datetime, **wanted: Unpack[Renewal]) -> str:
+        """A renewal is charged and paid; answers the payment's id."""
+        account_id = wanted.get("account_id", self.company.id)
+        with self.store.transaction():
+            payment = self._deeds.renew(account_id, wanted, utc(now))
+        self.deliver_due(now)
+        return payment.id
+
     def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
         """What the API's retry does; its webhooks leave with the next `deliver_due`."""
         with self.store.transaction():
             return self._deeds.retry(payment_id, utc(now), key)
+
+    def set_card(self, membership_id: str, card: SavedCard, now: datetime) -> Membership:
+        """What the API's update of a membership does; as with `retry`, webhooks leave later."""
+        with self.store.transaction():
+            membership = self.store.membership(membership_id)
+            return self._deeds.backup.set_card(membership, card, utc(now))
 
     def member_pays(self, payment_id: str, now: datetime) -> bool:
         with self.store.transaction():
@@ -73,14 +91,28 @@ class World:
         return paid
 
     def change_card(self, payment_id: str, now: datetime) -> None:
-        with self.store.transaction():
-            self._deeds.change_card(payment_id, utc(now))
-        self.deliver_due(now)
+        self._do(self._deeds.change_card, payment_id, now)
 
     def cancel_membership(self, payment_id: str, now: datetime) -> None:
-        with self.store.transaction():
-            self._deeds.cancel_membership(payment_id, utc(now))
-        self.deliver_due(now)
+        self._do(self._deeds.endings.cancel_membership, payment_id, now)
+
+    def cancel_at_period_end(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.cancel_at_period_end, payment_id, now)
+
+    def uncancel(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.uncancel, payment_id, now)
+
+    def void(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.void, payment_id, now)
+
+    def mark_uncollectible(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.mark_uncollectible, payment_id, now)
+
+    def dispute(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.disputes.open, payment_id, now)
+
+    def dispute_alert(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.disputes.alert, payment_id, now)
 
     def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
         with self.store.transaction():
@@ -106,6 +138,11 @@ class World:
         due = self.store.first_due()
         letter = self.outbox.first() if self.deliver else None
         return min((at for at in (due and due.at, letter and letter.due_at) if at), default=None)
+
+    def _do(self, deed: Callable[[str, datetime], object], payment_id: str, now: datetime) -> None:
+        with self.store.transaction():
+            deed(payment_id, utc(now))
+        self.deliver_due(now)
 
     def _step(self, now: datetime, *, deliver_only: bool) -> bool:
         """The earliest thing due; False when nothing is left."""

@@ -1,13 +1,12 @@
 """What the sandbox promises to those who build on it."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,14 +21,10 @@ from sandbox.live import Ticker, settings_from
 from sandbox.pace import HISTORY, LIVE
 from sandbox.population import CAUSES
 from sandbox.records import PAID, Story
-from sandbox.store import Store
 from sandbox.switches import FaultKind, Switches
-from sandbox.transport import InProcess
 from sandbox.world import World
+from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 MAIL = {
     "personalizations": [{"to": [{"email": "jo@example.com"}]}],
     "from": {"email": "team@example.com"},
@@ -38,67 +33,9 @@ MAIL = {
 }
 
 
-@dataclass
-class Stage:
-    """A world with the time in it, a client of its API, and a receiver that can refuse."""
-
-    file: Path | str = ":memory:"
-    switches: Switches = field(default_factory=Switches)
-    now: datetime = NOON
-    receiver_says: int = 200
-    delivered: list[tuple[datetime, str, str]] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.world = World(Store(self.file), switches=self.switches, deliver=self.deliver)
-        self.api = self.client("apik_sandbox")
-        self.mail = self.client("SG.sandbox", "https://mail.test")
-
-    def client(self, key: str, url: str = "https://whop.test/api/v1") -> httpx.Client:
-        transport = InProcess(
-            self.world,
-            lambda: self.now,
-            api_keys=["apik_sandbox", "apik_other"],
-            wait=self.waits.append,
-        )
-        headers = {"authorization": f"Bearer {key}", "api-version-date": "2026-10-15-1"}
-        return httpx.Client(transport=transport, base_url=url, headers=headers)
-
-    def deliver(self, headers: dict[str, str], body: bytes) -> int:
-        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-        self.delivered.append((at, headers["webhook-id"], json.loads(body)["type"]))
-        return self.receiver_says
-
-    def failed(self, *script: str) -> str:
-        return self.world.fail_renewal(self.now, script=["insufficient_funds", *script])
-
-    def retry(self, payment_id: str, key: str | None = None) -> httpx.Response:
-        headers = {"idempotency-key": key} if key else {}
-        return self.api.post(f"/payments/{payment_id}/retry", headers=headers)
-
-    def shown(self, payment_id: str) -> dict[str, object]:
-        found: dict[str, object] = self.api.get(f"/payments/{payment_id}").json()
-        return found
-
-    def later(self, by: timedelta) -> None:
-        self.now += by
-        self.world.advance(self.now)
-
-    def charged_by(self, payment_id: str) -> list[tuple[str, str]]:
-        return [(charge.by, charge.outcome) for charge in self.world.ledger.charges(payment_id)]
-
-    @property
-    def events(self) -> list[str]:
-        return [event for _, _, event in self.delivered]
-
-
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
-
-
-def error_of(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["error"]["code"]
 
 
 # Idempotency.
@@ -577,24 +514,68 @@ def test_it_does_not_cancel_while_a_payment_clears(stage):
 def test_it_never_takes_money_twice_whoever_tries(stage):
     random = Random(11)
     ids = []
+    world = stage.world
+    deeds = [world.member_pays, world.refund, world.change_card, world.cancel_at_period_end]
     for _ in range(150):
-        ids.append(stage.world.fail_renewal(stage.now))
+        ids.append(stage.world.fail_renewal(stage.now, spare_cards=1))
         stage.later(timedelta(hours=random.uniform(1, 6)))
         stage.switches.retry_answers = random.choice(["sync", "async"])
+        stage.switches.card_update_answers = random.choice(["sync", "async"])
         for payment_id in random.sample(ids, min(4, len(ids))):
             stage.retry(payment_id, f"{payment_id}:{random.randint(1, 3)}")
-            random.choice([stage.world.member_pays, stage.world.refund, stage.world.change_card])(
-                random.choice(ids), stage.now
-            )
+            random.choice(deeds)(random.choice(ids), stage.now)
+            if random.random() < 0.3:
+                stage.set_card(payment_id, random.choice(stage.cards_of(payment_id))["id"])
     stage.later(30 * DAY)
 
     outcomes = Counter(charge.outcome for charge in stage.world.ledger.charges())
     assert outcomes[PAID] > 40
+    assert {charge.by for charge in world.ledger.charges()} == {"whop", "retry", "member", "backup"}
     assert stage.world.ledger.paid_twice() == []
     paid = [stage.world.store.payment(payment_id) for payment_id in ids]
-    assert stage.world.ledger.paid_total() == sum(
-        payment.usd_amount for payment in paid if payment.status == "paid"
-    )
+    paid = [payment for payment in paid if payment.status == "paid"]
+    assert stage.world.ledger.paid_total() == sum(payment.usd_amount for payment in paid)
+    assert {one: net.amount for one, net in world.ledger.net_paid().items()} == {
+        payment.id: payment.amount - payment.refund_asked for payment in paid
+    }
+
+
+def test_it_adds_up_what_each_payment_brought_after_refunds(stage):
+    whole = stage.world.renew(NOON, amount=Decimal("20.00"), currency="eur")
+    part = stage.world.renew(NOON, amount=Decimal("20.00"), currency="eur")
+    all_back = stage.failed("paid", amount=Decimal("49.99"), currency="gbp")
+    stage.retry(all_back)
+    stage.failed()
+    stage.world.refund(part, NOON, Decimal("5.50"))
+    stage.world.refund(all_back, NOON, Decimal("20.01"))
+    stage.world.refund(all_back, NOON, Decimal("29.98"))
+
+    on_their_way = stage.world.ledger.net_paid()
+    stage.later(2 * DAY)
+
+    assert stage.world.ledger.net_paid() == on_their_way
+    assert {one: (net.amount, net.currency) for one, net in on_their_way.items()} == {
+        whole: (Decimal("20.00"), "eur"),
+        part: (Decimal("14.50"), "eur"),
+        all_back: (Decimal("0.00"), "gbp"),
+    }
+    assert [net.usd_amount for net in on_their_way.values()] == [
+        Decimal("21.60"),
+        Decimal("15.66"),
+        Decimal("0.00"),
+    ]
+
+
+def test_it_would_show_money_taken_twice(stage):
+    payment_id = stage.failed(spare_pays=True)
+    stage.set_card(payment_id, stage.spare_of(payment_id))
+    paid = stage.world.store.payment(payment_id)
+    stage.world.store.save_payment(replace(paid, status="open"))
+
+    stage.world.member_pays(payment_id, stage.now)
+
+    assert stage.world.ledger.paid_twice() == [payment_id]
+    assert stage.world.ledger.net_paid()[payment_id].amount == 2 * paid.amount
 
 
 @pytest.mark.parametrize("keys", ["one key", "a key each"])

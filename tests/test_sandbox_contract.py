@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from threading import Thread
 from typing import Any, get_args
 
@@ -22,22 +23,33 @@ from whop_sdk.core.pydantic_utilities import parse_obj_as
 from whop_sdk.errors import (
     BadRequestError,
     ConflictError,
+    ForbiddenError,
     NotFoundError,
     UnauthorizedError,
 )
 from whop_sdk.lib.verify_webhook import WebhookVerificationError, unwrap
+from whop_sdk.payment_methods.types.list_payment_methods_response import ListPaymentMethodsResponse
 from whop_sdk.types.api_key_api_version_date import ApiKeyApiVersionDate
+from whop_sdk.types.dispute import Dispute
+from whop_sdk.types.dispute_alert import DisputeAlert
+from whop_sdk.types.dispute_alert_legacy import DisputeAlertLegacy
+from whop_sdk.types.dispute_legacy import DisputeLegacy
+from whop_sdk.types.dispute_reason import DisputeReason
+from whop_sdk.types.friendly_receipt_status import FriendlyReceiptStatus
 from whop_sdk.types.membership import Membership
 from whop_sdk.types.membership_legacy import MembershipLegacy
 from whop_sdk.types.payment import Payment
 from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 from whop_sdk.types.payment_legacy import PaymentLegacy
 from whop_sdk.types.payment_list_item import PaymentListItem
+from whop_sdk.types.permission_action import PermissionAction
 from whop_sdk.types.refund import Refund
 from whop_sdk.types.refund_legacy import RefundLegacy
 from whop_sdk.types.webhook_event import WebhookEvent
 
 from sandbox.app import create_app
+from sandbox.endpoints import PERMISSIONS
+from sandbox.people import SPARE_DECLINES
 from sandbox.population import CAUSES, FAILURE_MESSAGES
 from sandbox.switches import Switches
 from sandbox.transport import InProcess
@@ -80,8 +92,8 @@ class Stage:
         self.now += timedelta(**by)
         self.world.advance(self.now)
 
-    def failed(self, *script: str) -> str:
-        return self.world.fail_renewal(self.now, script=["insufficient_funds", *script])
+    def failed(self, *script: str, **wanted: Any) -> str:
+        return self.world.fail_renewal(self.now, script=["insufficient_funds", *script], **wanted)
 
     def events(self, kind: str) -> list[Any]:
         bodies = [json.loads(body) for _, body in self.delivered]
@@ -91,6 +103,11 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
+
+
+def known(words: Any) -> set[str]:
+    """The words of one of the SDK's types, each a union of them and Any."""
+    return set(get_args(get_args(words)[0]))
 
 
 def test_it_lists_payments_page_by_page_newest_first(stage):
@@ -221,6 +238,71 @@ def test_it_shows_memberships_with_the_link_to_change_the_card(stage):
     assert listed.id == membership.id
 
 
+def test_it_shows_saved_cards_as_the_sdk_reads_them(stage):
+    whop = stage.whop()
+    payment = whop.payments.retrieve(stage.failed(spare_cards=2, spare_pays=True))
+    expired = whop.payments.retrieve(stage.failed(spare_expired=True))
+
+    cards = list(whop.payment_methods.list(member_id=payment.member_id, first=2))
+    (old,) = whop.payment_methods.list(member_id=expired.member_id, expired=True)
+    brands = whop.payment_methods.list(
+        member_id=expired.member_id, card_brands=["visa", "mastercard", "amex", "discover"]
+    )
+
+    assert [card.typename for card in cards] == ["CardPaymentMethod"] * 3
+    (used,) = [card for card in cards if card.id == payment.payment_method_id]
+    charged = payment.payment_instrument.card
+    assert (used.card.brand, used.card.last4) == (charged.brand, charged.last4)
+    # Two digits here, four on the payment: the SDK says so.
+    assert used.card.exp_year == charged.exp_year % 100
+    assert (used.card.expired, old.card.expired) == (False, True)
+    assert old.id != expired.payment_method_id
+    assert len(list(brands)) == 2
+
+
+def test_it_charges_another_saved_card_when_the_membership_gets_it(stage):
+    whop = stage.whop()
+    payment = whop.payments.retrieve(stage.failed(spare_pays=True))
+    cards = whop.payment_methods.list(member_id=payment.member_id)
+    (spare,) = [card.id for card in cards if card.id != payment.payment_method_id]
+
+    membership = whop.memberships.update(
+        payment.membership_id, payment_method_id=spare, request_options=ONCE
+    )
+
+    assert (membership.id, membership.status) == (payment.membership_id, "active")
+    assert whop.payments.retrieve(payment.id).payment_method_id == spare
+    with pytest.raises(BadRequestError) as refused:
+        whop.memberships.update(
+            payment.membership_id, payment_method_id="payt_unknown", request_options=ONCE
+        )
+    assert refused.value.body["error"]["param"] == "payment_method_id"
+    with pytest.raises(ApiError) as missing:
+        whop.memberships.update("mem_unknown", payment_method_id=spare, request_options=ONCE)
+    assert missing.value.status_code == 404
+    stage.switches.denied_permissions = ("member:payment_methods:manage",)
+    with pytest.raises(ForbiddenError):
+        whop.memberships.update(
+            payment.membership_id, payment_method_id=spare, request_options=ONCE
+        )
+
+
+def test_it_pages_backwards_as_the_sdk_asks(stage):
+    made = []
+    for _ in range(5):
+        made.append(stage.world.renew(stage.now))
+        stage.later(minutes=1)
+    payments = stage.whop().payments
+
+    newest = payments.list(first=2, status="paid").response
+    older = payments.list(first=2, after=newest.page_info.end_cursor).response
+    back = payments.list(last=2, before=older.page_info.start_cursor).response
+
+    assert [payment.id for payment in older.data] == made[1:3][::-1]
+    assert [payment.id for payment in back.data] == [payment.id for payment in newest.data]
+    assert all(payment.payments_failed == 0 for payment in newest.data)
+
+
 def test_it_says_which_permissions_are_granted(stage):
     stage.switches.denied_permissions = ("payment:manage",)
 
@@ -280,6 +362,16 @@ def test_it_answers_in_the_legacy_shape_without_a_version():
     (refund,) = old.get("/refunds", params={"payment_id": payment_id}).json()["data"]
     membership = old.get(f"/memberships/{payment.membership.id}").json()
 
+    stage.world.dispute(payment_id, stage.now)
+    disputed = parse_obj_as(PaymentLegacy, old.get(f"/payments/{payment_id}").json())
+    stage.switches.denied_permissions = ("payment:dispute:read",)
+    unseen = parse_obj_as(PaymentLegacy, old.get(f"/payments/{payment_id}").json())
+    cards = old.get("/payment_methods", params={"member_id": payment.member.id}).json()
+
+    assert [dispute.status for dispute in disputed.disputes] == ["needs_response"]
+    assert (payment.disputes, unseen.disputes) == ([], None)
+    assert parse_obj_as(ListPaymentMethodsResponse, cards).data[0].id == payment.payment_method.id
+    assert payment.payment_method.card.exp_year == payment.card_exp_year % 100
     assert isinstance(dated["total"], float)
     assert (open_payment.status, open_payment.membership.status) == ("open", "past_due")
     assert (payment.status, payment.refunded_amount) == ("paid", 1.0)
@@ -309,6 +401,47 @@ def test_it_signs_webhooks_the_way_the_sdk_checks_them():
 
 
 @pytest.mark.parametrize(
+    ("shape", "dispute_type", "alert_type"),
+    [("current", Dispute, DisputeAlert), ("legacy", DisputeLegacy, DisputeAlertLegacy)],
+)
+def test_it_describes_disputes_as_the_sdk_reads_them(shape, dispute_type, alert_type):
+    stage = Stage(switches=Switches(webhook_shape=shape))
+    payment_id = stage.world.renew(NOON, amount=Decimal("49.00"), currency="gbp")
+    stage.world.dispute_alert(payment_id, NOON + timedelta(days=1))
+    stage.world.dispute(payment_id, NOON + timedelta(days=2))
+
+    (warned,) = stage.events("dispute_alert.created")
+    (disputed,) = stage.events("dispute.created")
+    alert = parse_obj_as(alert_type, warned)
+    dispute = parse_obj_as(dispute_type, disputed)
+
+    assert (alert.amount, alert.currency) == (dispute.amount, dispute.currency) == (49.0, "gbp")
+    assert dispute.status == "needs_response"
+    assert dispute.payment.id == payment_id
+    assert payment_id in (warned.get("payment_id"), warned.get("payment", {}).get("id"))
+    assert known(DisputeReason) >= {disputed["reason"]}
+    assert alert.id.startswith("dspa_")
+    assert dispute.id.startswith("dspt_")
+
+
+@pytest.mark.parametrize(
+    ("shape", "membership_type"), [("current", Membership), ("legacy", MembershipLegacy)]
+)
+def test_it_tells_of_a_member_who_will_not_renew_again(shape, membership_type):
+    stage = Stage(switches=Switches(webhook_shape=shape))
+    payment_id = stage.failed()
+    stage.world.cancel_at_period_end(payment_id, NOON)
+    stage.world.uncancel(payment_id, NOON)
+
+    for kind in ("membership.cancel_at_period_end_changed", "membership.updated"):
+        leaving, staying = (parse_obj_as(membership_type, event) for event in stage.events(kind))
+        assert (leaving.cancel_at_period_end, staying.cancel_at_period_end) == (True, False)
+        assert leaving.status == "past_due"
+        assert leaving.canceled_at
+        assert staying.canceled_at is None
+
+
+@pytest.mark.parametrize(
     ("shape", "payment_type", "membership_type", "refund_type"),
     [
         ("current", Payment, Membership, Refund),
@@ -322,13 +455,14 @@ def test_it_describes_things_in_webhooks_as_the_api_does(
     paid = stage.failed("pending")
     stage.world.retry(paid, stage.now)
     stage.world.fail_renewal(stage.now, script=["authentication_required"])
+    stage.world.void(stage.failed(), stage.now)
     stage.later(days=2)
     stage.world.refund(paid, stage.now)
     stage.later(days=6)
 
     account = {"current": "account_id", "legacy": "company_id"}[shape]
     assert all(account in json.loads(body) for _, body in stage.delivered)
-    for kind in ("failed", "pending", "succeeded", "requires_action"):
+    for kind in ("failed", "pending", "succeeded", "requires_action", "canceled"):
         events = stage.events(f"payment.{kind}")
         assert events, kind
         assert [parse_obj_as(payment_type, event) for event in events]
@@ -340,15 +474,31 @@ def test_it_describes_things_in_webhooks_as_the_api_does(
 
 
 def test_it_speaks_the_sdks_words():
-    # Each of these types is a union of its known words and Any.
-    known_codes = get_args(get_args(PaymentDeclineCodes)[0])
-    known_dates = get_args(get_args(ApiKeyApiVersionDate)[0])
-    known_events = get_args(get_args(WebhookEvent)[0])
+    codes = {code for cause in CAUSES.values() for code in cause.codes}
 
-    assert {code for cause in CAUSES.values() for code in cause.codes} <= set(known_codes)
-    assert set(FAILURE_MESSAGES) <= set(known_codes)
-    assert set(SUPPORTED) == set(known_dates)
-    assert {"payment.failed", "payment.canceled", "membership.deactivated"} <= set(known_events)
+    assert codes | set(FAILURE_MESSAGES) | set(SPARE_DECLINES) <= known(PaymentDeclineCodes)
+    assert set(SUPPORTED) == known(ApiKeyApiVersionDate)
+    assert set(PERMISSIONS.split()) <= known(PermissionAction)
+    assert {"dispute_needs_response", "dispute_warning"} <= known(FriendlyReceiptStatus)
+
+
+def test_it_announces_only_events_the_sdk_knows(stage):
+    paid_id, payment_id = stage.world.renew(NOON), stage.failed("pending")
+    stage.world.dispute_alert(paid_id, NOON)
+    stage.world.dispute(paid_id, NOON)
+    stage.world.cancel_at_period_end(payment_id, NOON)
+    stage.world.void(stage.failed(), NOON)
+    stage.world.retry(payment_id, NOON)
+    stage.world.fail_renewal(NOON, script=["authentication_required"])
+    stage.later(days=3)
+    stage.world.refund(payment_id, stage.now)
+    stage.later(days=40)
+
+    told = {json.loads(body)["type"] for _, body in stage.delivered}
+    page = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text()
+    assert told <= known(WebhookEvent)
+    assert len(told) == 12
+    assert [event for event in told if f"`{event}`" not in page] == []
 
 
 @pytest.fixture
@@ -400,6 +550,52 @@ def test_it_shows_mails_without_trusting_them(stage, server):
     assert "<script>" not in page
 
 
+def test_it_rotates_secrets_while_it_runs(stage, server):
+    payment_id = stage.failed()
+
+    changed = httpx.post(
+        f"{server}/sandbox/secrets", json={"webhook_secret": "ws_new", "api_key": "apik_new"}
+    )
+    stage.now = datetime.now(UTC)
+    stage.world.renew(stage.now)
+
+    assert changed.status_code == 200
+    headers, body = stage.delivered[-1]
+    assert unwrap(body, headers=headers, key="ws_new")["type"] == "payment.succeeded"
+    with pytest.raises(WebhookVerificationError):
+        unwrap(body, headers=headers, key=SECRET)
+    path = f"{server}/api/v1/payments/{payment_id}"
+    answers = [
+        httpx.get(path, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in ("apik_new", "apik_sandbox")
+    ]
+    assert answers == [200, 401]
+    assert httpx.post(f"{server}/sandbox/secrets", json={"api_key": ""}).status_code == 422
+
+
+def test_it_does_every_deed_over_http(stage, server):
+    def post(path: str, **wanted: Any) -> Any:
+        return httpx.post(f"{server}/sandbox/{path}", json=wanted)
+
+    paid_id = post("renew", amount="20.00", currency="eur").json()["payment_id"]
+    membership_id = stage.world.store.payment(paid_id).membership_id
+    failed = {"membership_id": membership_id, "spare_pays": True, "script": ["generic_decline"]}
+    open_id = post("fail_renewal", **failed).json()["payment_id"]
+    for deed in ("cancel_at_period_end", "uncancel", "dispute_alert", "dispute"):
+        assert post(f"payments/{paid_id}/{deed}").json() == {"status": "paid"}
+    assert post(f"payments/{open_id}/dispute").status_code == 422
+    assert post(f"payments/{open_id}/void").json() == {"status": "void"}
+    assert post(f"payments/{open_id}/mark_uncollectible").status_code == 422
+    assert post(f"payments/{open_id}/forgive").status_code == 404
+    assert post("payments/pay_unknown/void").status_code == 404
+    assert post("renew", script=["paid"]).status_code == 422
+
+    ledger = httpx.get(f"{server}/sandbox/ledger").json()
+    assert ledger["net_paid"] == {
+        paid_id: {"amount": "20.00", "currency": "eur", "usd_amount": "21.60"}
+    }
+
+
 def test_it_serves_the_sdk_over_http(stage, server):
     payment_id = stage.failed("paid")
     with httpx.Client() as client:
@@ -409,6 +605,12 @@ def test_it_serves_the_sdk_over_http(stage, server):
             httpx_client=client,
         )
         assert whop.payments.retry(payment_id, request_options=ONCE).status == "paid"
+        membership = whop.memberships.update(
+            stage.world.store.payment(payment_id).membership_id,
+            payment_method_id=whop.payments.retrieve(payment_id).payment_method_id,
+            request_options=ONCE,
+        )
+        assert membership.status == "active"
         ledger = client.get(f"{server}/sandbox/ledger").json()
 
     assert [charge["by"] for charge in ledger["charges"]] == ["whop", "retry"]
