@@ -26,9 +26,10 @@ def make_client(answer) -> WhopClient:
         "https://whop.test/api/v1",
         "apik_x",
         "2026-10-15-1",
-        600_000,
+        Pace(600_000),
         lambda: NOW,
         httpx.MockTransport(answer),
+        lambda seconds: None,
     )
 
 
@@ -127,24 +128,6 @@ def test_an_id_cannot_leave_its_place_in_the_address():
 def test_only_a_safe_link_is_given_to_a_member(link):
     membership = make_client(always(200, {"manage_url": link})).get_membership("mem_1")
     assert membership.manage_url == MEMBERSHIPS_PAGE
-
-
-# --- pace --------------------------------------------------------------------------------------
-
-
-def test_calls_of_one_operation_are_spread_over_the_minute():
-    time = [0.0]
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        time[0] += seconds
-
-    pace = Pace(60, lambda: time[0], sleep)
-    for _ in range(4):
-        pace.wait("GET payments")
-    pace.wait("POST payments/retry")
-    assert slept == [1.0, 1.0, 1.0]
 
 
 # --- signature ---------------------------------------------------------------------------------
