@@ -21,7 +21,15 @@ from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
 from db import events, heartbeats
 from db.logs import configure_logging
-from db.session import connect, database_url, now, session_factory, wait_until_ready
+from db.pace import SharedPace, fingerprint
+from db.session import (
+    SessionFactory,
+    connect,
+    database_url,
+    now,
+    session_factory,
+    wait_until_ready,
+)
 from db.settings import load_settings
 from whop.client import WhopClient
 from whop.payloads import read_event
@@ -44,13 +52,7 @@ class Daemon:
         self.stopping = False
         self.engine = connect(database_url(settings), "daemon", pool_size=8)
         self.sessions = session_factory(self.engine)
-        self.whop = WhopClient(
-            settings.whop_api_url,
-            settings.whop_api_key.get_secret_value(),
-            settings.whop_api_version,
-            settings.whop_rate_per_minute,
-            now,
-        )
+        self.whop = make_client(settings, self.sessions)
         retrier = Retrier(self.sessions, self.whop, settings.rules, now)
         self.cycle = Cycle(self.sessions, retrier, now, stopping=self.is_stopping)
         self.messenger = Messenger(self.sessions, self.whop, make_mailer(settings), now)
@@ -110,6 +112,12 @@ class Daemon:
         with self.sessions.begin() as session:
             left = events.replay(session, now(), self.settings.rules, read)
         print(f"{left} event(s) still cannot be applied.", flush=True)
+
+
+def make_client(settings: DaemonSettings, sessions: SessionFactory) -> WhopClient:
+    key = settings.whop_api_key.get_secret_value()
+    pace = SharedPace(sessions, settings.whop_rate_per_minute, fingerprint(key))
+    return WhopClient(settings.whop_api_url, key, settings.whop_api_version, pace, now)
 
 
 def make_mailer(settings: DaemonSettings) -> Mailer | None:

@@ -24,7 +24,7 @@ from db.policy import Settings
 from db.session import SessionFactory
 from db.status import AttemptOutcome
 from whop.client import WhopClient
-from whop.errors import AccessError, BusyError, NoAnswerError, WhopError
+from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
 from whop.payloads import Payment
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,8 @@ class Retrier:
             after = self.whop.retry_payment(
                 claim.payment_id, claim.company_id, claim.idempotency_key
             )
+        except (BusyError, DownError) as error:
+            return self.leave(claim, error)
         except WhopError as error:
             return self.read_refusal(error)
         return compare(before, after)
@@ -116,7 +118,7 @@ class Retrier:
         return None
 
     def leave(self, claim: Claim, error: WhopError) -> Conclusion:
-        """Whop could not be asked. Nothing was sent now; an earlier charge stays unknown."""
+        """Nothing was charged now; whether an earlier call of this attempt did stays unknown."""
         if claim.sent_at is not None:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
         return self.read_refusal(error, AttemptOutcome.REFUSED)
@@ -125,7 +127,7 @@ class Retrier:
         self, error: WhopError, unanswered: AttemptOutcome = AttemptOutcome.UNKNOWN
     ) -> Conclusion:
         match error:
-            case NoAnswerError():
+            case NoAnswerError() | DownError():
                 return Conclusion(unanswered, detail=str(error), try_again_at=self.later(SOON))
             case BusyError(wait=wait):
                 again = self.later(max(wait, SOON))

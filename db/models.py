@@ -363,3 +363,15 @@ class Heartbeat(Base):
     beat_at: Mapped[datetime] = mapped_column(Time)
     last_cycle_at: Mapped[datetime | None] = mapped_column(Time)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+
+
+class Pace(Base):
+    """When the next call of an operation may go out; all daemons with this key share the row."""
+
+    __tablename__ = "paces"
+
+    credential: Mapped[str] = mapped_column(
+        Text, primary_key=True, comment="the beginning of the key's hash, never the key"
+    )
+    operation: Mapped[str] = mapped_column(Text, primary_key=True)
+    free_at: Mapped[datetime] = mapped_column(Time)

@@ -34,6 +34,7 @@ from sandbox.world import World
 from webhook.deliveries import read_delivery
 from webhook.inbox import Inbox
 from whop.client import WhopClient
+from whop.pace import Pace
 from whop.payloads import read_event
 from whop.signature import read_timestamp, verify_signature
 
@@ -59,6 +60,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+def pass_no_time(seconds: float) -> None:
+    """In simulated time nothing is worth waiting for."""
 
 
 class InProcessCourier:
@@ -104,7 +109,13 @@ class Past:
             sendgrid_keys=[settings.sendgrid_key],
         )
         whop = WhopClient(
-            "http://sandbox/api/v1", settings.api_key, API_VERSION, NO_LIMIT, self.clock, transport
+            "http://sandbox/api/v1",
+            settings.api_key,
+            API_VERSION,
+            Pace(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
+            self.clock,
+            transport,
+            pass_no_time,
         )
         mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
         retrier = Retrier(sessions, whop, rules, self.clock)

@@ -74,7 +74,7 @@ def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
 
 def test_without_its_own_link_the_mail_leads_to_whops_page(rig: Rig):
     rig.fail()
-    rig.world.faults.add("memberships.retrieve", "status", status=500)
+    rig.world.faults.add("memberships.retrieve", "status", status=500, times=3)
     rig.messenger.send_due()
     (mail,) = SendGrid(rig.world).mails()
     assert MEMBERSHIPS_PAGE in mail.part("text/plain")

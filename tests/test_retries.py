@@ -20,7 +20,7 @@ from db.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
 from sandbox.switches import Switches
 from tests.factories import NOW
 from tests.rig import Rig
-from whop.errors import NoAnswerError
+from whop.errors import BusyError, DownError, NoAnswerError
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
     # Whop's own retries stay away unless a test wants them.
     rig.world.switches.whop_attempts_after_hours = ()
     return rig
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def fail_with(error: Exception):
+    def fail(*arguments):
+        raise error
+
+    return fail
 
 
 class Killed(BaseException):
@@ -200,13 +210,58 @@ def test_an_outcome_that_stays_unknown_is_never_charged_under_a_new_key(rig: Rig
 
 def test_when_whop_cannot_be_asked_nothing_is_sent_and_nothing_is_lost(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "paid")
-    rig.world.faults.add("payments.retrieve", "status", status=500)
+    rig.world.faults.add("payments.retrieve", "status", status=500, times=3)
     rig.run()
     assert rig.charges(payment_id) == []
     assert rig.payment(payment_id).status is PaymentStatus.PENDING_RETRY
     rig.run()
     assert rig.charges(payment_id) == ["paid"]
     assert rig.payment(payment_id).retry_count == 0
+
+
+@pytest.mark.parametrize("error", [DownError("not sent"), BusyError("not sent", MINUTE)])
+def test_what_was_not_sent_did_not_happen(rig: Rig, monkeypatch, error):
+    """Only the charge is held back: Whop goes down after it was asked how the payment stands."""
+    payment_id = rig.fail("insufficient_funds", "paid")
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.cycle.retrier.whop, "retry_payment", fail_with(error))
+        rig.run()
+    assert rig.outcomes(payment_id) == ["refused"]
+    payment = rig.payment(payment_id)
+    assert (payment.status, payment.retry_count) == (PaymentStatus.PENDING_RETRY, 0)
+    assert payment.next_retry_at == rig.at(1) + MINUTE
+    rig.run()
+    assert rig.outcomes(payment_id) == ["refused", "paid"]
+
+
+@pytest.mark.parametrize("call", ["get_payment", "retry_payment"])
+@pytest.mark.parametrize("error", [DownError("not sent"), BusyError("not sent", MINUTE)])
+def test_what_was_sent_before_stays_unknown_though_nothing_was_sent_now(
+    rig: Rig, monkeypatch, call, error
+):
+    payment_id = rig.fail("insufficient_funds", "paid")
+    rig.world.faults.add("payments.retry", "timeout_before")
+    rig.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.cycle.retrier.whop, call, fail_with(error))
+        rig.run()
+    assert rig.outcomes(payment_id) == ["unknown"]
+    rig.run()
+    assert rig.outcomes(payment_id) == ["paid"]
+    assert rig.charges(payment_id) == ["paid"]
+
+
+def test_when_whop_is_down_the_cycle_hurts_no_payment(rig: Rig):
+    payment_ids = [rig.fail("insufficient_funds", "paid") for _ in range(4)]
+    rig.world.faults.add("payments.retrieve", "status", times=None)
+    rig.run()
+    whop = rig.cycle.retrier.whop
+    assert whop.circuit.down_since == rig.clock.now
+    assert all(rig.payment(i).status is PaymentStatus.PENDING_RETRY for i in payment_ids)
+    rig.world.faults.clear()
+    rig.run()
+    assert whop.circuit.down_since is None
+    assert [rig.charges(i) for i in payment_ids] == [["paid"]] * 4
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
@@ -451,7 +506,7 @@ def test_the_database_refuses_a_second_open_attempt(rig: Rig, session: Session):
 def test_no_call_to_whop_is_made_inside_a_transaction(rig: Rig, engine: Engine, monkeypatch):
     rig.fail("insufficient_funds", "insufficient_funds", "paid")
     seen = []
-    http = rig.cycle.retrier.whop.http
+    http = rig.cycle.retrier.whop.wire.http
     real = http.request
 
     def look_then_call(*arguments, **named):

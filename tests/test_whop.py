@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from whop_sdk.lib.verify_webhook import unwrap
 
 from db.reports import PaymentReport
-from tests.factories import COMPANY, NOW, SECRET, encode, event, iso, payment_data, sign
-from whop.client import MEMBERSHIPS_PAGE, WhopClient
+from tests.factories import COMPANY, NOW, SECRET, encode, event, iso, money, payment_data, sign
+from tests.rig import Rig
+from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
+from whop.lists import SavedCard
 from whop.pace import Pace
 from whop.payloads import FAILED, read_event
 from whop.signature import SignatureError, verify_signature
@@ -26,9 +29,10 @@ def make_client(answer) -> WhopClient:
         "https://whop.test/api/v1",
         "apik_x",
         "2026-10-15-1",
-        600_000,
+        Pace(600_000),
         lambda: NOW,
         httpx.MockTransport(answer),
+        lambda seconds: None,
     )
 
 
@@ -129,22 +133,204 @@ def test_only_a_safe_link_is_given_to_a_member(link):
     assert membership.manage_url == MEMBERSHIPS_PAGE
 
 
-# --- pace --------------------------------------------------------------------------------------
+# --- lists and other calls ---------------------------------------------------------------------
 
 
-def test_calls_of_one_operation_are_spread_over_the_minute():
-    time = [0.0]
-    slept: list[float] = []
+class Asked:
+    """Answers 200 with this, and keeps what it was asked."""
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        time[0] += seconds
+    def __init__(self, answer: object) -> None:
+        self.content = answer
+        self.requests: list[httpx.Request] = []
+        self.client = make_client(self.answer)
 
-    pace = Pace(60, lambda: time[0], sleep)
-    for _ in range(4):
-        pace.wait("GET payments")
-    pace.wait("POST payments/retry")
-    assert slept == [1.0, 1.0, 1.0]
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(200, json=self.content)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.requests[-1].url.params)
+
+
+def listed(*items: object, cursor: str | None = None) -> dict:
+    info = {"has_next_page": cursor is not None, "end_cursor": cursor or "the last one"}
+    return {"data": list(items), "page_info": info | {"has_previous_page": False}}
+
+
+def test_payments_are_listed_with_the_filters_asked_for():
+    whop = Asked(listed(payment_data(id="pay_1"), payment_data(id="pay_2"), cursor="c2"))
+    page = whop.client.list_payments(
+        COMPANY,
+        status="open",
+        billing_reason="subscription_cycle",
+        created_after=NOW - timedelta(days=6),
+        created_before=NOW,
+        oldest_first=True,
+        after="c1",
+        first=20,
+    )
+    assert [payment.payment_id for payment in page.items] == ["pay_1", "pay_2"]
+    assert (page.next_cursor, page.unreadable) == ("c2", 0)
+    assert whop.requests[0].url.path == "/api/v1/payments"
+    assert whop.query == {
+        "account_id": COMPANY,
+        "status": "open",
+        "billing_reason": "subscription_cycle",
+        "created_after": iso(NOW - timedelta(days=6)),
+        "created_before": iso(NOW),
+        "order": "created_at",
+        "direction": "asc",
+        "after": "c1",
+        "first": "20",
+    }
+
+
+def test_what_is_not_asked_for_is_not_sent():
+    whop = Asked(listed())
+    assert whop.client.list_payments(COMPANY).items == ()
+    assert whop.query == {"account_id": COMPANY, "first": "50"}
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"has_next_page": False, "end_cursor": "c2"},
+        {"has_next_page": True, "end_cursor": None},
+        {"has_next_page": True, "end_cursor": "c1"},
+        {"end_cursor": "c2"},
+        None,
+    ],
+)
+def test_a_list_ends_where_no_other_page_is_promised(info):
+    whop = Asked({"data": [payment_data()], "page_info": info})
+    assert whop.client.list_payments(COMPANY, after="c1").next_cursor is None
+
+
+def test_an_unreadable_item_is_counted_and_costs_none_of_the_others():
+    whop = Asked(listed(payment_data(id="pay_1"), payment_data(total="?"), 7, None, {}))
+    page = whop.client.list_payments(COMPANY)
+    assert [payment.payment_id for payment in page.items] == ["pay_1"]
+    assert page.unreadable == 4
+
+
+@pytest.mark.parametrize("answer", [{"data": None}, {"data": {}}, {}, []])
+def test_a_list_that_is_none_is_no_answer(answer):
+    with pytest.raises(NoAnswerError):
+        Asked(answer).client.list_payments(COMPANY)
+
+
+def test_a_listed_payment_is_as_old_as_whop_says_and_never_newer_than_now():
+    early, late = NOW - timedelta(hours=1), NOW + timedelta(days=1)
+    items = [payment_data(updated_at=iso(early)), payment_data(updated_at=iso(late))]
+    items.append(payment_data(updated_at=None))
+    page = Asked(listed(*items)).client.list_payments(COMPANY)
+    assert [payment.as_of for payment in page.items] == [early, NOW, NOW]
+
+
+def test_pages_of_the_sandbox_are_walked_to_their_end(sessions, tmp_path):
+    rig = Rig(sessions, tmp_path)
+    failed = [rig.fail() for _ in range(5)]
+    whop = rig.cycle.retrier.whop
+    pages = [whop.list_payments(COMPANY, status="open", oldest_first=True, first=2)]
+    while pages[-1].next_cursor is not None:
+        after = pages[-1].next_cursor
+        pages.append(
+            whop.list_payments(COMPANY, status="open", oldest_first=True, first=2, after=after)
+        )
+    assert [len(page.items) for page in pages] == [2, 2, 1]
+    found = [payment for page in pages for payment in page.items]
+    assert sorted(payment.payment_id for payment in found) == sorted(failed)
+    assert all(payment.failed for payment in found)
+    assert whop.list_refunds(COMPANY).items == ()
+    assert whop.find_missing_permissions(COMPANY, ["payment:manage"]) == frozenset()
+
+
+def test_refunds_are_listed():
+    item = {
+        "id": "rf_1",
+        "account_id": COMPANY,
+        "payment_id": "pay_1",
+        "amount": money("9.50"),
+        "original_amount": money("9.50"),
+        "status": "succeeded",
+        "created_at": iso(NOW),
+        "updated_at": iso(NOW),
+    }
+    whop = Asked(listed(item, item | {"payment_id": None}, cursor="c2"))
+    page = whop.client.list_refunds(COMPANY, created_after=NOW, after="c1")
+    (refund,) = page.items
+    assert (refund.refund_id, refund.payment_id, refund.company_id) == ("rf_1", "pay_1", COMPANY)
+    assert (refund.amount, refund.status) == (Decimal("9.50"), "succeeded")
+    assert (page.next_cursor, page.unreadable) == ("c2", 1)
+    assert whop.requests[0].url.path == "/api/v1/refunds"
+    asked = {"account_id": COMPANY, "created_after": iso(NOW), "after": "c1", "first": "50"}
+    assert whop.query == asked
+
+
+def saved(method_id: str, **card: object) -> dict:
+    """As the SDK's PaymentMethodListItemCardPaymentMethod has it."""
+    usual = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 27, "expired": False}
+    return {
+        "typename": "CardPaymentMethod",
+        "id": method_id,
+        "payment_method_type": "card",
+        "created_at": iso(NOW),
+        "has_payer_document": False,
+        "card": usual | card,
+    }
+
+
+def test_a_members_saved_cards_are_listed_and_nothing_else():
+    bank = {"typename": "UsBankAccountPaymentMethod", "id": "payt_3", "us_bank_account": {}}
+    unknown = {"brand": None, "last4": None, "exp_month": None, "exp_year": None}
+    whop = Asked(
+        listed(saved("payt_1"), bank, saved("payt_2", exp_year=2031), saved("payt_4", **unknown))
+    )
+    assert whop.client.list_saved_cards("mber_1", COMPANY) == (
+        SavedCard("payt_1", "visa", "4242", 4, 2027),
+        SavedCard("payt_2", "visa", "4242", 4, 2031),
+        SavedCard("payt_4", None, None, None, None),
+    )
+    assert whop.requests[0].url.path == "/api/v1/payment_methods"
+    assert whop.query == {"member_id": "mber_1", "broken": "false", "first": "50"}
+
+
+def test_a_card_is_changed_by_one_patch():
+    whop = Asked(
+        {
+            "id": "mem_1",
+            "status": "past_due",
+            "cancel_at_period_end": False,
+            "manage_url": "https://whop.com/billing/manage/mber_1/",
+            "product": {"id": "prod_1", "title": "Pro"},
+            "account": {"id": COMPANY, "title": "Acme"},
+        }
+    )
+    assert whop.client.change_card("mem_1", "payt_2") == Membership(
+        "https://whop.com/billing/manage/mber_1/", "Pro", "Acme", "mem_1", "past_due", False
+    )
+    (request,) = whop.requests
+    assert (request.method, request.url.path) == ("PATCH", "/api/v1/memberships/mem_1")
+    assert json.loads(request.content) == {"payment_method_id": "payt_2"}
+
+
+def test_a_membership_that_says_little_is_still_one():
+    assert Asked({}).client.get_membership("mem_1") == Membership(MEMBERSHIPS_PAGE, None, None)
+
+
+def test_what_is_not_granted_or_not_told_is_missing():
+    granted = [
+        {"action": "payment:manage", "granted": True},
+        {"action": "member:manage", "granted": False},
+        {"action": "payment:basic:read", "granted": None},
+        {"action": "not:asked", "granted": True},
+    ]
+    whop = Asked({"data": granted})
+    asked = ["payment:manage", "member:manage", "payment:basic:read", "plan:basic:read"]
+    assert whop.client.find_missing_permissions(COMPANY, asked) == set(asked[1:])
+    assert whop.query["resource_id"] == COMPANY
+    assert set(whop.query["actions"].split(",")) == set(asked)
 
 
 # --- signature ---------------------------------------------------------------------------------
@@ -220,6 +406,53 @@ def test_a_clock_ahead_of_ours_does_not_outrank_later_words():
     payment = read_event(event(data=data), NOW).payment
     assert payment is not None
     assert payment.as_of == NOW
+
+
+CARD = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 2027}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expiry"),
+    [
+        ({"payment_instrument": {"card": CARD}}, "2027-04"),
+        ({"payment_instrument": None, "card_exp_month": 11, "card_exp_year": 2031}, "2031-11"),
+        ({"payment_instrument": None, "payment_method": {"card": CARD}}, "2027-04"),
+        ({"payment_instrument": {"card": CARD | {"exp_year": 27}}}, "2027-04"),
+        ({"payment_instrument": {"card": CARD | {"exp_month": 13}}}, None),
+        ({"payment_instrument": {"card": CARD | {"exp_month": 0}}}, None),
+        ({"payment_instrument": {"card": CARD | {"exp_year": None}}}, None),
+        ({"payment_instrument": None}, None),
+    ],
+)
+def test_it_reads_when_the_card_expires(fields, expiry):
+    payment = read_event(event(data=payment_data(**fields)), NOW).payment
+    assert payment is not None
+    assert payment.card_expiry == expiry
+
+
+@pytest.mark.parametrize(
+    ("fields", "failed"),
+    [
+        ({"substatus": "past_due", "payments_failed": None}, True),
+        ({"substatus": "failed", "payments_failed": 0}, True),
+        ({"substatus": "pending", "payments_failed": 1, "status": "pending"}, True),
+        ({"substatus": "incomplete", "payments_failed": 0}, False),
+        ({"substatus": None, "payments_failed": None}, False),
+        ({"substatus": "succeeded", "payments_failed": 3, "status": "paid"}, False),
+    ],
+)
+def test_a_listed_payment_tells_by_itself_whether_it_failed(fields, failed):
+    (payment,) = Asked(listed(payment_data(**fields))).client.list_payments(COMPANY).items
+    assert payment.failed is failed
+    assert not payment.starts_dunning
+
+
+@pytest.mark.parametrize(
+    "fields", [{"payment_method_id": "payt_1"}, {"payment_method": {"id": "payt_1"}}]
+)
+def test_it_reads_whose_payment_it_is_and_which_method_it_charged(fields):
+    (payment,) = Asked(listed(payment_data(**fields))).client.list_payments(COMPANY).items
+    assert (payment.user_id, payment.payment_method_id) == ("user_1", "payt_1")
 
 
 JSON = st.recursive(

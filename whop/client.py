@@ -1,23 +1,28 @@
-"""Whop's API, as far as we use it. Never re-sends anything by itself."""
+"""Whop's API, as far as we use it. Nothing that may charge is ever sent again by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
 
-from whop.errors import NoAnswerError, check
-from whop.pace import Pace
-from whop.payloads import Payment, read_payment
-from whop.values import Json, PayloadError, link, part, text, time
+from whop import values
+from whop.circuit import Circuit
+from whop.errors import NoAnswerError
+from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
+from whop.pace import Pacer
+from whop.payloads import Payment, Refund, read_payment, read_refund
+from whop.values import Json, PayloadError, flag, ident, link, part, text
+from whop.wire import Query, Wire
 
-TIMEOUT = httpx.Timeout(30, connect=5)
 # Where every member can manage billing, when Whop does not give us the membership's own link.
 MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
+PAGE = 50
+"""Items asked for. The most that Whop gives is not documented; this many works for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,76 +30,157 @@ class Membership:
     manage_url: str
     product: str | None
     seller: str | None
+    membership_id: str | None = None
+    status: str | None = None
+    cancel_at_period_end: bool | None = None
 
 
 class WhopClient:
-    """`clock` gives aware UTC times; it dates answers that carry no time of their own."""
+    """`clock` gives aware UTC times; it dates answers that carry no time of their own.
+
+    Every method raises WhopError. `circuit.down_since` tells since when Whop has not answered.
+    """
 
     def __init__(
         self,
         url: str,
         key: str,
         version: str,
-        per_minute: int,
+        pace: Pacer,
         clock: Callable[[], datetime],
         transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.pace, self.clock = Pace(per_minute), clock
-        self.http = httpx.Client(
-            base_url=url,
-            timeout=TIMEOUT,
-            transport=transport,
-            headers={"Authorization": f"Bearer {key}", "Api-Version-Date": version},
-        )
+        self.clock, self.circuit = clock, Circuit(clock)
+        headers = {"Authorization": f"Bearer {key}", "Api-Version-Date": version}
+        http = httpx.Client(base_url=url, transport=transport, headers=headers)
+        self.wire = Wire(http, pace, self.circuit, sleep)
 
     def close(self) -> None:
-        self.http.close()
+        self.wire.http.close()
+
+    # --- payments ------------------------------------------------------------------------------
 
     def get_payment(self, payment_id: str, company_id: str) -> Payment:
-        """Raises WhopError."""
-        return self.read(self.call("GET", "payments", payment_id), company_id)
+        answer = self.wire.read("payments.retrieve", f"/payments/{escape(payment_id)}")
+        return self.read_answer(answer, company_id)
 
     def retry_payment(self, payment_id: str, company_id: str, key: str) -> Payment:
         """Charges it again: one POST. The same key never charges twice (whop-api.md 2.8).
 
-        Raises WhopError. An answer is not yet money: the payment says where it stands.
+        An answer is not yet money: the payment says where it stands.
         """
-        answer = self.call(
-            "POST", "payments", payment_id, "/retry", headers={"Idempotency-Key": key}
+        answer = self.wire.write(
+            "payments.retry",
+            "POST",
+            f"/payments/{escape(payment_id)}/retry",
+            headers={"Idempotency-Key": key},
         )
-        return self.read(answer, company_id)
+        return self.read_answer(answer, company_id)
+
+    def list_payments(
+        self,
+        company_id: str,
+        *,
+        status: str | None = None,
+        billing_reason: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        oldest_first: bool = False,
+        after: str | None = None,
+        first: int = PAGE,
+    ) -> Page[Payment]:
+        """Newest first unless told otherwise. Without permission Whop answers an empty list."""
+        query: Query = {
+            "account_id": company_id,
+            "status": status,
+            "billing_reason": billing_reason,
+            "created_after": write_time(created_after),
+            "created_before": write_time(created_before),
+            "order": "created_at" if oldest_first else None,
+            "direction": "asc" if oldest_first else None,
+            "after": after,
+            "first": first,
+        }
+        answer = self.wire.read("payments.list", "/payments", query)
+        return read_page(
+            answer, lambda item: read_payment(item, self.date(item), company_id), after
+        )
+
+    def list_refunds(
+        self, company_id: str, *, created_after: datetime | None = None, after: str | None = None
+    ) -> Page[Refund]:
+        query: Query = {
+            "account_id": company_id,
+            "created_after": write_time(created_after),
+            "after": after,
+            "first": PAGE,
+        }
+        answer = self.wire.read("refunds.list", "/refunds", query)
+        return read_page(answer, lambda item: read_refund(item, self.date(item), company_id), after)
+
+    # --- memberships and members ---------------------------------------------------------------
 
     def get_membership(self, membership_id: str) -> Membership:
-        """Raises WhopError. `manage_url` needs the scope member:manage, else the general page."""
-        data = self.call("GET", "memberships", membership_id)
-        return Membership(
-            manage_url=link(data, "manage_url") or MEMBERSHIPS_PAGE,
-            product=text(part(data, "product"), "title"),
-            seller=text(part(data, "account"), "title") or text(part(data, "company"), "title"),
-        )
+        """`manage_url` needs the scope member:manage, else it is the general page."""
+        path = f"/memberships/{escape(membership_id)}"
+        return read_membership(self.wire.read("memberships.retrieve", path))
 
-    def read(self, data: Json, company_id: str) -> Payment:
-        now = self.clock()
+    def change_card(self, membership_id: str, payment_method_id: str) -> Membership:
+        """Renews with this card from now on, and charges an open past-due payment on it at once.
+
+        One PATCH, and no key protects it: without an answer it may have charged (whop-api.md 2.6).
+        """
+        answer = self.wire.write(
+            "memberships.update",
+            "PATCH",
+            f"/memberships/{escape(membership_id)}",
+            json={"payment_method_id": payment_method_id},
+        )
+        return read_membership(answer)
+
+    def list_saved_cards(self, member_id: str, company_id: str) -> tuple[SavedCard, ...]:
+        """Those that can still be charged, as far as Whop knows.
+
+        Whop takes a member or an account, not both; a member belongs to one account anyway.
+        """
+        query: Query = {"member_id": member_id, "broken": "false", "first": PAGE}
+        return tuple(read_cards(self.wire.read("payment_methods.list", "/payment_methods", query)))
+
+    def find_missing_permissions(self, company_id: str, actions: Iterable[str]) -> frozenset[str]:
+        wanted = frozenset(actions)
+        query = {"resource_id": company_id, "actions": ",".join(sorted(wanted))}
+        answer = self.wire.read("permissions.list", "/permissions", query)
+        return wanted.difference(read_granted(answer))
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def read_answer(self, answer: Json, company_id: str) -> Payment:
         try:
-            return read_payment(data, min(time(data, "updated_at") or now, now), company_id)
+            return read_payment(answer, self.date(answer), company_id)
         except PayloadError as error:
             raise NoAnswerError(f"Whop's answer cannot be read: {error}") from None
 
-    def call(
-        self, method: str, kind: str, ident: str, action: str = "", headers: Any = None
-    ) -> Json:
-        self.pace.wait(f"{method} {kind}{action}")
-        try:
-            response = self.http.request(
-                method, f"/{kind}/{quote(ident, safe='')}{action}", headers=headers
-            )
-        except httpx.HTTPError as error:
-            raise NoAnswerError(f"no answer from Whop ({type(error).__name__})") from None
-        check(response)
-        try:
-            data = response.json()
-        except ValueError:
-            raise NoAnswerError("Whop's answer is not JSON") from None
-        if not isinstance(data, dict):
-            raise NoAnswerError("Whop's answer is not an object")
-        return data
+    def date(self, item: Json) -> datetime:
+        now = self.clock()
+        return min(values.time(item, "updated_at") or now, now)
+
+
+def read_membership(answer: Json) -> Membership:
+    return Membership(
+        manage_url=link(answer, "manage_url") or MEMBERSHIPS_PAGE,
+        product=text(part(answer, "product"), "title"),
+        seller=text(part(answer, "account"), "title") or text(part(answer, "company"), "title"),
+        membership_id=ident(answer, "id"),
+        status=text(answer, "status"),
+        cancel_at_period_end=flag(answer, "cancel_at_period_end"),
+    )
+
+
+def escape(ident: str) -> str:
+    """An id cannot leave its place in the address."""
+    return quote(ident, safe="")
+
+
+def write_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

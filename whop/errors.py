@@ -2,7 +2,8 @@
 
 WhopError
 ├── NoAnswerError    it may or may not have happened: time-out, lost connection, 5xx, still running
-├── BusyError        429: it did not happen; `wait` says for how long not to ask again
+├── DownError        nothing was sent: Whop has not answered for a while
+├── BusyError        429, or told so a moment ago: it did not happen; `wait` says when to ask again
 ├── AccessError      401, 402, 403: it did not happen; the key or the account needs a person
 ├── NotFoundError    404: there is no such thing, or not for this key
 └── RefusedError     any other 4xx: it did not happen, and asking again will not help
@@ -24,6 +25,10 @@ class WhopError(Exception):
 
 
 class NoAnswerError(WhopError):
+    pass
+
+
+class DownError(WhopError):
     pass
 
 

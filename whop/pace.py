@@ -6,10 +6,25 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol
+
+LONGEST_WAIT = timedelta(seconds=15)
+"""For one's turn. Much longer would outlast the lease of the payment in hand."""
+
+
+class Pacer(Protocol):
+    """Gives each call of an operation its turn."""
+
+    def wait(self, operation: str) -> timedelta | None:
+        """Returns when the turn has come. Not None: it is that far off; no turn was taken."""
+
+    def hold(self, operation: str, wait: timedelta) -> None:
+        """Whop said to wait: nobody's turn comes earlier. Never shortens an earlier hold."""
 
 
 class Pace:
-    """Spreads calls evenly per operation, for all threads of the process."""
+    """For all threads of one process, or for simulated time."""
 
     def __init__(
         self,
@@ -22,9 +37,18 @@ class Pace:
         self.free_at: dict[str, float] = defaultdict(float)
         self.lock = threading.Lock()
 
-    def wait(self, operation: str) -> None:
+    def wait(self, operation: str) -> timedelta | None:
         with self.lock:
-            start = max(self.clock(), self.free_at[operation])
+            now = self.clock()
+            start = max(now, self.free_at[operation])
+            if (delay := start - now) > LONGEST_WAIT.total_seconds():
+                return timedelta(seconds=delay)
             self.free_at[operation] = start + self.gap
-        if (delay := start - self.clock()) > 0:
+        if delay > 0:
             self.sleep(delay)
+        return None
+
+    def hold(self, operation: str, wait: timedelta) -> None:
+        with self.lock:
+            until = self.clock() + wait.total_seconds()
+            self.free_at[operation] = max(self.free_at[operation], until)

@@ -17,6 +17,7 @@ from whop.values import (
     Json,
     PayloadError,
     count,
+    expiry,
     flag,
     ident,
     link,
@@ -46,7 +47,10 @@ FIRST_PURCHASE = {"subscription_create", "one_time"}
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as Whop describes it at `as_of` (see db.reports.PaymentReport)."""
+    """A payment as Whop describes it at `as_of` (see db.reports.PaymentReport).
+
+    `failed`: unpaid, and a charge has failed; unlike `starts_dunning` it needs no event.
+    """
 
     payment_id: str
     company_id: str
@@ -77,6 +81,10 @@ class Payment:
     card_brand: str | None = None
     card_last4: str | None = None
     recovery_url: str | None = None
+    failed: bool = False
+    user_id: str | None = None
+    payment_method_id: str | None = None
+    card_expiry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +193,7 @@ def read_payment(
     status, substatus = text(data, "status"), text(data, "substatus")
     user, card = part(data, "user"), part(part(data, "payment_instrument"), "card")
     usd = amount if currency == "usd" else read_amount(data.get("usd_total"))
+    paid, failures = kind == SUCCEEDED or status == "paid", count(data, "payments_failed")
     return Payment(
         payment_id=need_ident(data, "id", where),
         company_id=owner,
@@ -194,14 +203,14 @@ def read_payment(
         amount_usd=usd,
         refunded_amount=read_amount(data.get("refunded_amount")),
         starts_dunning=kind == FAILED and text(data, "billing_reason") not in FIRST_PURCHASE,
-        paid=kind == SUCCEEDED or status == "paid",
+        paid=paid,
         pending=kind == PENDING or status in {"pending", "authorized"},
         ended=kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
         disputed=bool(substatus and "dispute" in substatus) or bool(data.get("dispute_alerted_at")),
         retryable=flag(data, "retryable"),
         decline_code=text(data, "decline_code"),
         failure_message=text(data, "failure_message"),
-        failures=count(data, "payments_failed"),
+        failures=failures,
         created_at=time(data, "created_at"),
         last_attempt_at=time(data, "last_payment_attempt_at") or time(data, "last_payment_attempt"),
         next_attempt_at=time(data, "next_payment_attempt_at") or time(data, "next_payment_attempt"),
@@ -215,7 +224,22 @@ def read_payment(
         card_brand=text(card, "brand") or text(data, "card_brand"),
         card_last4=(text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
         recovery_url=link(data, "recovery_url"),
+        failed=not paid and (substatus in {"failed", "past_due"} or bool(failures)),
+        user_id=ident(user, "id"),
+        payment_method_id=ident(data, "payment_method_id")
+        or ident(part(data, "payment_method"), "id"),
+        card_expiry=read_expiry(data),
     )
+
+
+def read_expiry(data: Json) -> str | None:
+    """The card's last month, such as "2027-04"."""
+    card = part(part(data, "payment_instrument"), "card")
+    saved = part(part(data, "payment_method"), "card")
+    for month, year in (expiry(card), expiry(data, "card_"), expiry(saved)):
+        if month and year:
+            return f"{year:04}-{month:02}"
+    return None
 
 
 def read_refund(data: Json, as_of: datetime, company: str) -> Refund:

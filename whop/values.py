@@ -67,6 +67,14 @@ def count(data: Json, name: str) -> int | None:
     return int(value) if 0 <= value <= 1_000_000 else None
 
 
+def expiry(card: Json, prefix: str = "") -> tuple[int | None, int | None]:
+    """A card's month and year; Whop writes years with four digits or with two."""
+    month, year = count(card, f"{prefix}exp_month"), count(card, f"{prefix}exp_year")
+    if year is not None and year < 100:
+        year += 2000
+    return month if month and month <= 12 else None, year
+
+
 def link(data: Json, name: str) -> str | None:
     """Only what a member may be sent to: a web address over TLS."""
     value = text(data, name)

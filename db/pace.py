@@ -1,0 +1,81 @@
+"""Whop's limit, shared by every daemon of a database: turns are handed out by one row each.
+
+The database's clock is the only one that counts, so daemons whose clocks differ agree. A turn is
+committed before it is used: what dies between the two has wasted a turn, never used one twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from db.session import SessionFactory
+
+LONGEST_WAIT = timedelta(seconds=15)
+"""For one's turn. Much longer would outlast the lease of the payment in hand."""
+
+# `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
+TAKE = text("""
+insert into paces (credential, operation, free_at)
+values (:credential, :operation, clock_timestamp() + :gap)
+on conflict (credential, operation) do update
+set free_at = greatest(paces.free_at, clock_timestamp()) + :gap
+where paces.free_at <= clock_timestamp() + :longest
+returning free_at - :gap - clock_timestamp()
+""")
+LOOK = text("""
+select free_at - clock_timestamp() from paces
+where credential = :credential and operation = :operation
+""")
+HOLD = text("""
+insert into paces (credential, operation, free_at)
+values (:credential, :operation, clock_timestamp() + :wait)
+on conflict (credential, operation) do update
+set free_at = greatest(paces.free_at, excluded.free_at)
+""")
+
+
+def fingerprint(key: str) -> str:
+    """Tells keys apart without giving one away."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+class SharedPace:
+    """A whop.pace.Pacer. A database that is away raises OperationalError: no call goes unpaced."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        per_minute: int,
+        credential: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.sessions, self.credential, self.sleep = sessions, credential, sleep
+        self.gap = timedelta(minutes=1) / per_minute
+
+    def wait(self, operation: str) -> timedelta | None:
+        delay, taken = self.take(operation)
+        if not taken:
+            return delay
+        if delay > timedelta():
+            self.sleep(delay.total_seconds())  # with no transaction open
+        return None
+
+    def take(self, operation: str) -> tuple[timedelta, bool]:
+        """How far off the next turn is, and whether it was taken; it is not if too far."""
+        whose = {"credential": self.credential, "operation": operation}
+        with self.sessions.begin() as session:
+            limits = {"gap": self.gap, "longest": LONGEST_WAIT}
+            delay: timedelta | None = session.scalar(TAKE, whose | limits)
+            if delay is not None:
+                return delay, True
+            return session.execute(LOOK, whose).scalar_one(), False
+
+    def hold(self, operation: str, wait: timedelta) -> None:
+        whose = {"credential": self.credential, "operation": operation}
+        with self.sessions.begin() as session:
+            session.execute(HOLD, whose | {"wait": wait})

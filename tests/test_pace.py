@@ -1,0 +1,230 @@
+"""Turns to call Whop: within a process, and shared by daemons through the database."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from db.pace import SharedPace, fingerprint
+from db.session import SessionFactory, connect, session_factory
+from tests.factories import COMPANY, NOW
+from whop.client import WhopClient
+from whop.errors import BusyError
+from whop.pace import Pace
+
+RETRY = "payments.retry"
+MINUTE = timedelta(minutes=1)
+
+
+class Time:
+    """Passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+def make_shared(sessions: SessionFactory, per_minute: int, key: str = "apik_x") -> SharedPace:
+    return SharedPace(sessions, per_minute, fingerprint(key), sleep=lambda seconds: None)
+
+
+def free_at(engine: Engine, operation: str = RETRY) -> datetime:
+    with engine.connect() as connection:
+        query = text("select free_at from paces where operation = :operation")
+        return connection.execute(query, {"operation": operation}).scalar_one()
+
+
+def database_time(engine: Engine) -> datetime:
+    with engine.connect() as connection:
+        return connection.execute(text("select clock_timestamp()")).scalar_one()
+
+
+# --- within a process --------------------------------------------------------------------------
+
+
+def test_calls_of_one_operation_are_spread_over_the_minute():
+    time = Time()
+    pace = Pace(60, time.now, time.sleep)
+    assert [pace.wait("payments.retrieve") for _ in range(4)] == [None] * 4
+    assert pace.wait("payments.retry") is None
+    assert time.slept == [1.0, 1.0, 1.0]
+
+
+def test_a_hold_keeps_one_operation_back_and_the_others_not():
+    time = Time()
+    pace = Pace(60, time.now, time.sleep)
+    pace.hold(RETRY, MINUTE)
+    assert pace.wait(RETRY) == MINUTE
+    assert pace.wait("payments.retrieve") is None
+    assert time.slept == []
+
+
+def test_a_hold_is_never_shortened_by_a_later_one():
+    time = Time()
+    pace = Pace(60, time.now, time.sleep)
+    pace.hold(RETRY, MINUTE)
+    pace.hold(RETRY, MINUTE / 2)
+    assert pace.wait(RETRY) == MINUTE
+
+
+def test_after_a_hold_the_calls_are_spread_again():
+    time = Time()
+    pace = Pace(60, time.now, time.sleep)
+    pace.hold(RETRY, timedelta(seconds=5))
+    for _ in range(3):
+        pace.wait(RETRY)
+    assert time.slept == [5.0, 1.0, 1.0]
+
+
+# --- shared by daemons -------------------------------------------------------------------------
+
+
+def test_two_daemons_never_take_turns_closer_than_the_gap(engine: Engine, sessions: SessionFactory):
+    """Two engines stand for two processes; their threads race for one row."""
+    other = connect(engine.url, "the other daemon", pool_size=4)
+    paces = [make_shared(sessions, 600), make_shared(session_factory(other), 600)]
+    began, taken = database_time(engine), []
+
+    def take_some(pace: SharedPace) -> None:
+        taken.extend(pace.take(RETRY)[1] for _ in range(20))
+
+    threads = [threading.Thread(target=take_some, args=[pace]) for pace in paces * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.dispose()
+    assert taken == [True] * 120
+    # Two that had taken the same turn would have moved the row on by one gap only.
+    assert free_at(engine) >= began + timedelta(milliseconds=100) * 120
+    assert database_time(engine) < began + timedelta(milliseconds=100) * 100
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(seconds=3)])
+def test_a_turn_is_a_whole_gap_after_the_last_one_or_now(engine: Engine, sessions, ahead):
+    pace = make_shared(sessions, 60)
+    pace.hold(RETRY, ahead)
+    before = max(free_at(engine), database_time(engine))
+    delay, taken = pace.take(RETRY)
+    assert taken
+    assert delay <= ahead
+    assert free_at(engine) >= before + timedelta(seconds=1)
+    second, taken = pace.take(RETRY)
+    assert taken
+    assert second > ahead + timedelta(seconds=0.5)
+
+
+def test_it_sleeps_until_its_turn_with_no_transaction_open(engine: Engine, sessions):
+    seen: list[tuple[float, int]] = []
+    pace = SharedPace(
+        sessions, 60, fingerprint("k"), lambda s: seen.append((s, engine.pool.checkedout()))
+    )
+    assert pace.wait(RETRY) is None
+    assert pace.wait(RETRY) is None
+    ((slept, connections),) = seen
+    assert 0 < slept <= 1
+    assert connections == 0
+
+
+def test_operations_and_keys_have_turns_of_their_own(engine: Engine, sessions: SessionFactory):
+    mine = make_shared(sessions, 60)
+    mine.hold(RETRY, MINUTE)
+    assert mine.wait("payments.retrieve") is None
+    assert make_shared(sessions, 60, key="apik_y").wait(RETRY) is None
+    held = mine.wait(RETRY)
+    assert held is not None
+    assert timedelta(seconds=50) < held <= MINUTE
+
+
+def test_every_daemon_is_held_back_and_a_refused_turn_is_not_used_up(
+    engine: Engine, sessions: SessionFactory
+):
+    one, other = make_shared(sessions, 600), make_shared(sessions, 600)
+    one.hold(RETRY, MINUTE)
+    until = free_at(engine)
+    other.hold(RETRY, MINUTE / 2)
+    assert other.wait(RETRY) is not None
+    assert free_at(engine) == until
+
+
+def test_a_daemon_killed_between_its_turn_and_its_call_wastes_that_turn_only(
+    engine: Engine, sessions: SessionFactory
+):
+    make_shared(sessions, 60).take(RETRY)  # and is never heard of again
+    after_first = free_at(engine)
+    delay, taken = make_shared(sessions, 60).take(RETRY)
+    assert taken
+    assert delay <= timedelta(seconds=1)
+    assert free_at(engine) == after_first + timedelta(seconds=1)
+
+
+def test_without_a_database_no_call_is_made(engine: Engine):
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(404)
+
+    away = session_factory(connect(engine.url.set(query={"host": "/nowhere"}), "tests"))
+    whop = WhopClient(
+        "https://whop.test",
+        "k",
+        "v",
+        make_shared(away, 60),
+        lambda: NOW,
+        httpx.MockTransport(answer),
+    )
+    with pytest.raises(OperationalError):
+        whop.get_payment("pay_1", COMPANY)
+    assert sent == []
+
+
+def test_the_table_holds_no_key(engine: Engine, sessions: SessionFactory):
+    make_shared(sessions, 60, key="apik_secret").wait(RETRY)
+    with engine.connect() as connection:
+        (stored,) = connection.execute(text("select credential from paces")).scalars()
+    assert stored == hashlib.sha256(b"apik_secret").hexdigest()[:16]
+
+
+# --- told to wait ------------------------------------------------------------------------------
+
+
+def test_a_429_keeps_the_daemons_that_share_the_key_from_asking(
+    engine: Engine, sessions: SessionFactory
+):
+    sent = itertools.count()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        next(sent)
+        return httpx.Response(429, json={"error": {"message": "Try again in 40 seconds."}})
+
+    clients = [
+        WhopClient(
+            "https://whop.test",
+            "k",
+            "v",
+            make_shared(sessions, 60),
+            lambda: NOW,
+            httpx.MockTransport(answer),
+        )
+        for _ in range(2)
+    ]
+    for client in clients:
+        with pytest.raises(BusyError) as caught:
+            client.retry_payment("pay_1", COMPANY, "k")
+        assert timedelta(seconds=30) < caught.value.wait <= timedelta(seconds=40)
+    assert next(sent) == 1

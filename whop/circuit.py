@@ -1,0 +1,76 @@
+"""When Whop is down: stop calling for a while, say since when, and try one call now and then.
+
+closed     every call goes out
+open       none does, until the rest is over
+half-open  one goes out as a probe: any answer closes the circuit, silence means a longer rest
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from whop.errors import DownError
+
+log = logging.getLogger(__name__)
+
+MOST_UNANSWERED = 5
+FIRST_REST = timedelta(seconds=30)
+LONGEST_REST = timedelta(minutes=5)
+
+
+class Circuit:
+    """Shared by all threads. Each call that was let through ends in `answered` or `unanswered`."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock, self.lock = clock, threading.Lock()
+        self.missed = 0
+        self.missed_since: datetime | None = None
+        self.rest = FIRST_REST
+        self.resting_until: datetime | None = None
+
+    @property
+    def down_since(self) -> datetime | None:
+        """The first call of those without an answer. None: the circuit is closed."""
+        with self.lock:
+            return None if self.resting_until is None else self.missed_since
+
+    def check(self) -> None:
+        """Raises DownError while no call would be let through."""
+        with self.lock:
+            self.refuse_at_rest(self.clock())
+
+    def let_through(self) -> None:
+        """The last thing before a call is sent. Raises DownError."""
+        with self.lock:
+            now = self.clock()
+            self.refuse_at_rest(now)
+            if self.resting_until is not None:
+                # This call is the probe. The next one's turn is set before its end is known, and
+                # later than any call can last: a probe that is cut off must not bar the way.
+                self.rest = min(self.rest * 2, LONGEST_REST)
+                self.resting_until = now + self.rest
+
+    def answered(self) -> None:
+        with self.lock:
+            if self.resting_until is not None:
+                log.warning("Whop answers again")
+            self.missed, self.missed_since = 0, None
+            self.rest, self.resting_until = FIRST_REST, None
+
+    def unanswered(self) -> None:
+        with self.lock:
+            now = self.clock()
+            self.missed += 1
+            self.missed_since = self.missed_since or now
+            if self.missed >= MOST_UNANSWERED and self.resting_until is None:
+                self.resting_until = now + self.rest
+                log.warning("Whop did not answer %d calls in a row; none for now", self.missed)
+
+    def refuse_at_rest(self, now: datetime) -> None:
+        left = timedelta() if self.resting_until is None else self.resting_until - now
+        # More than a whole rest is left only if the clock was set back.
+        if timedelta() < left <= self.rest:
+            raise DownError(f"not sent: Whop has not answered since {self.missed_since:%H:%M:%S}")

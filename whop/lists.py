@@ -1,0 +1,66 @@
+"""What Whop answers in lists: pages of anything, saved cards, permissions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from whop.errors import NoAnswerError
+from whop.values import Json, PayloadError, expiry, flag, ident, part, text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """`unreadable` items were left out. `next_cursor` None: this was the last page."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+    method_id: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+
+
+def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None) -> Page[T]:
+    """Raises NoAnswerError where there is no list. `after` is the cursor of this page."""
+    found = answer.get("data")
+    if not isinstance(found, list):
+        raise NoAnswerError("Whop's answer cannot be read: data: must be a list")
+    items = []
+    for item in found:
+        try:
+            if isinstance(item, Mapping):
+                items.append(read(item))
+        except PayloadError:
+            continue
+    return Page(tuple(items), find_next(answer, after), len(found) - len(items))
+
+
+def find_next(answer: Json, after: str | None) -> str | None:
+    info = part(answer, "page_info")
+    cursor = text(info, "end_cursor") if flag(info, "has_next_page") else None
+    return None if cursor == after else cursor  # one that stands still would never end
+
+
+def read_cards(answer: Json) -> Iterator[SavedCard]:
+    """Other ways to pay (bank accounts, wallets) have no `card` and are passed over."""
+    for item in read_page(answer, lambda item: item).items:
+        method_id, card = ident(item, "id"), part(item, "card")
+        if method_id is not None and card:
+            yield SavedCard(method_id, text(card, "brand"), text(card, "last4"), *expiry(card))
+
+
+def read_granted(answer: Json) -> Iterator[str]:
+    for item in read_page(answer, lambda item: item).items:
+        action = text(item, "action")
+        if action is not None and flag(item, "granted"):
+            yield action

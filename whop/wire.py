@@ -1,0 +1,89 @@
+"""One call to Whop: paced, guarded by the circuit, and made again only where that is safe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import random
+from typing import Any
+
+import httpx
+
+from whop.circuit import Circuit
+from whop.errors import BusyError, NoAnswerError, check
+from whop.pace import Pacer
+from whop.values import Json
+
+Query = Mapping[str, str | int | None]
+
+READ_TIMEOUT = httpx.Timeout(10, connect=5)
+WRITE_TIMEOUT = httpx.Timeout(30, connect=5)
+"""A bank may take its time. Reads with all their repetitions end within a payment's lease."""
+PAUSES = (0.5, 1.0)
+"""Seconds before a read is repeated, give or take half."""
+
+
+class Wire:
+    """`operation` is what Whop's limit counts by. All methods raise WhopError."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        pace: Pacer,
+        circuit: Circuit,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        self.http, self.pace, self.circuit = http, pace, circuit
+        self.sleep, self.jitter = sleep, jitter
+
+    def read(self, operation: str, path: str, query: Query | None = None) -> Json:
+        """Made again, a little later each time, while Whop does not answer."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        for pause in PAUSES:
+            try:
+                return self.call(operation, "GET", path, READ_TIMEOUT, params=asked)
+            except NoAnswerError:
+                self.sleep(pause * (0.5 + self.jitter()))
+        return self.call(operation, "GET", path, READ_TIMEOUT, params=asked)
+
+    def write(self, operation: str, method: str, path: str, **request: Any) -> Json:
+        """One call, whatever comes of it: it may move money."""
+        return self.call(operation, method, path, WRITE_TIMEOUT, **request)
+
+    def call(
+        self, operation: str, method: str, path: str, timeout: httpx.Timeout, **request: Any
+    ) -> Json:
+        self.circuit.check()
+        if (held := self.pace.wait(operation)) is not None:
+            raise BusyError(f"not sent: Whop asked us to wait with {operation}", held)
+        self.circuit.let_through()  # it may have opened while we waited
+        response = self.send(method, path, timeout=timeout, **request)
+        try:
+            check(response)
+        except BusyError as error:
+            self.pace.hold(operation, error.wait)
+            raise
+        return read_object(response)
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self.http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            self.circuit.unanswered()
+            raise NoAnswerError(f"no answer from Whop ({type(error).__name__})") from None
+        if response.is_server_error:
+            self.circuit.unanswered()
+        else:
+            self.circuit.answered()
+        return response
+
+
+def read_object(response: httpx.Response) -> Json:
+    try:
+        data = response.json()
+    except ValueError:
+        raise NoAnswerError("Whop's answer is not JSON") from None
+    if not isinstance(data, dict):
+        raise NoAnswerError("Whop's answer is not an object")
+    return data
