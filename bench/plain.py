@@ -19,8 +19,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.companies import NO_TERMS, add_companies
 from db.models import Message, Payment, WebhookEvent
-from db.payments import EMAIL, FIRST_MESSAGE, NO_ZONE, add_companies, describe_new
+from db.payments import EMAIL, FIRST_MESSAGE, describe_new
 from db.policy import Settings
 from db.reports import PaymentReport
 from db.session import now as utc_now
@@ -75,7 +76,7 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
 
 def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
     add_companies(session, {report.company_id})
-    session.add(Payment(**describe_new(report, NO_ZONE, now, RULES)))
+    session.add(Payment(**describe_new(report, NO_TERMS, now, RULES)))
     session.flush()  # its message refers to it
     session.add(
         Message(

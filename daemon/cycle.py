@@ -1,4 +1,5 @@
-"""One hour's work: find out about unsettled attempts, charge what is due, close what is over."""
+"""One hour's work: find out about unsettled attempts, read back what the webhooks missed, charge
+what is due, close what is over."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from datetime import datetime
 
 from sqlalchemy.exc import OperationalError
 
+from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from db import heartbeats, payments
+from db import heartbeats, requests, stops
 from db.session import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -22,43 +24,67 @@ class Counts:
     """What a cycle did."""
 
     settled: int = 0
+    found: int = 0
+    """Failed payments that nobody had told us about."""
     retried: int = 0
     closed: int = 0
     errors: int = 0
 
 
 class Cycle:
-    """`workers` threads share the work; each takes one payment at a time."""
+    """`workers` threads share the work; each takes one payment at a time. Without a reconciler
+    only webhooks tell what happens."""
 
     def __init__(
         self,
         sessions: SessionFactory,
         retrier: Retrier,
         clock: Callable[[], datetime],
+        reconciler: Reconciler | None = None,
         workers: int = 4,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.sessions, self.retrier, self.clock = sessions, retrier, clock
-        self.workers, self.stopping = workers, stopping
+        self.reconciler, self.workers, self.stopping = reconciler, workers, stopping
         self.started_at = clock()
 
     def run(self) -> Counts:
         counts = Counts()
         counts.settled = self.drain(self.retrier.settle_one, counts)
+        if self.reconciler is not None:
+            counts.found = self.reconciler.run()
         counts.retried = self.drain(self.retrier.retry_one, counts)
         with self.sessions.begin() as session:
             now = self.clock()
-            counts.closed = payments.close_windows(session, now)
+            counts.closed = stops.close_windows(session, now)
             heartbeats.beat(
                 session,
                 "daemon",
                 self.started_at,
                 now,
                 last_cycle_at=now,
-                details=asdict(counts),
+                details=asdict(counts) | {"whop_down_since": self.find_trouble()},
             )
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(counts).items()))
         return counts
+
+    def find_trouble(self) -> str | None:
+        """Since when Whop has not answered, for the heartbeat; None: it answers."""
+        since = self.retrier.whop.circuit.down_since
+        return None if since is None else since.isoformat()
+
+    def honour_requests(self) -> int:
+        """What creators asked for since the last time, at once. Returns how many."""
+        honoured = 0
+        while not self.stopping():
+            with self.sessions.begin() as session:
+                request = requests.honour_one(session, self.clock(), self.retrier.rules)
+                if request is None:
+                    break
+                log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)
+                honoured += 1
+        self.drain(self.retrier.retry_hastened, Counts())
+        return honoured
 
     def drain(self, unit: Callable[[], bool], counts: Counts) -> int:
         """Runs units until there is no more work; a unit that breaks is counted and passed over.

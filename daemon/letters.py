@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from db.declines import DeclineClass
+from db.declines import DeclineClass, explain_to_member
 from db.outbox import Letter
 from whop.client import Membership
 
@@ -41,6 +41,7 @@ def write(letter: Letter, membership: Membership) -> Written:
         "product": letter.product or membership.product or "your membership",
         "amount": format_money(letter.amount, letter.currency),
         "card": describe_card(letter.card_brand, letter.card_last4),
+        "explanation": explain_to_member(letter.decline_class, letter.decline_code),
         "next_try": format_time(letter.next_retry_at),
         "ends": format_time(letter.window_ends_at),
         "button": "Confirm the payment" if confirm else "Update your card",

@@ -71,8 +71,12 @@ CLOSED: dict[ClosedReason, str] = {
     ClosedReason.RETRIES_USED: "all retries declined",
     ClosedReason.WINDOW_CLOSED: "the time to pay is over",
     ClosedReason.MEMBERSHIP_ENDED: "the membership ended",
+    ClosedReason.MEMBER_CANCELED: "the member wants no renewal",
     ClosedReason.CANCELED: "canceled on Whop",
-    ClosedReason.DISPUTED: "the member disputes it",
+    ClosedReason.DISPUTED: "the member disputes a payment",
+    ClosedReason.REFUNDED: "refunded",
+    ClosedReason.CONSENT_WITHDRAWN: "the member stopped the charge",
+    ClosedReason.STOPPED: "stopped by you",
 }
 
 

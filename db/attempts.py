@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, delete, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Payment
 from db.reports import PaymentReport
-from db.status import UNSETTLED, AttemptOutcome, Trigger
-
-# How late Whop's own charge may run after the time it announced. Our assumption: not published.
-WHOPS_DELAY = timedelta(minutes=15)
-
+from db.status import OUR_TRIGGERS, UNSETTLED, AttemptOutcome, Means, Trigger
 
 # Statements that run for every event or charge are built once: building costs more than running.
 SELECT_UNSETTLED = select(Attempt).where(
@@ -35,20 +32,99 @@ def find_unsettled(session: Session, payment: Payment) -> Attempt | None:
     return session.scalar(SELECT_UNSETTLED, {"payment_id": payment.payment_id})
 
 
-def open_attempt(session: Session, payment: Payment, trigger: Trigger, now: datetime) -> Attempt:
+def open_attempt(session: Session, payment: Payment, now: datetime) -> Attempt:
     """The intention, on disk before any charge. The key makes Whop run it once, if ever."""
-    number = (session.scalar(SELECT_LAST_NUMBER, {"payment_id": payment.payment_id}) or 0) + 1
+    number = next_number(session, payment)
     attempt = Attempt(
         payment_id=payment.payment_id,
         company_id=payment.company_id,
         number=number,
-        trigger=trigger,
+        trigger=payment.next_trigger,
+        means=payment.next_means,
         outcome=AttemptOutcome.OPEN,
         idempotency_key=f"retry:{payment.payment_id}:{number}",
         started_at=now,
     )
     session.add(attempt)
     return attempt
+
+
+def next_number(session: Session, payment: Payment) -> int:
+    return (session.scalar(SELECT_LAST_NUMBER, {"payment_id": payment.payment_id}) or 0) + 1
+
+
+def has_tried_backup(session: Session, payment: Payment) -> bool:
+    query = exists().where(
+        Attempt.payment_id == payment.payment_id, Attempt.means == Means.BACKUP_CARD
+    )
+    return bool(session.scalar(select(query)))
+
+
+# --- tries that are not ours -------------------------------------------------------------------
+# The first failure is the payment itself; these are the later ones. Each has a key of its own, so
+# that it is written once, in whatever order and however often we hear of it.
+
+
+def note_foreign_failure(session: Session, payment: Payment, report: PaymentReport) -> None:
+    """The failure that this report is about, unless it was our own charge.
+
+    Whop numbers the failures of a payment. Without that number (older shapes) nothing is told.
+    """
+    number, failed_at = report.failures, report.last_attempt_at
+    if number is None or number < 2 or failed_at is None:
+        return
+    ours = exists().where(
+        Attempt.payment_id == payment.payment_id,
+        Attempt.trigger.in_(OUR_TRIGGERS),
+        Attempt.outcome.in_(UNSETTLED | {AttemptOutcome.DECLINED}),
+        Attempt.failures_before == number - 1,
+    )
+    if not session.scalar(select(ours)):
+        key = f"whop:{payment.payment_id}:{number}"
+        note_foreign(session, payment, key, Trigger.WHOP, AttemptOutcome.DECLINED, failed_at)
+
+
+def note_foreign_payment(
+    session: Session, payment: Payment, trigger: Trigger, paid_at: datetime
+) -> None:
+    forget_foreign_payment(session, payment)
+    key = paid_key(payment)
+    note_foreign(session, payment, key, trigger, AttemptOutcome.PAID, paid_at)
+
+
+def forget_foreign_payment(session: Session, payment: Payment) -> None:
+    """It turned out to be ours, or somebody else's."""
+    session.execute(delete(Attempt).where(Attempt.idempotency_key == paid_key(payment)))
+
+
+def paid_key(payment: Payment) -> str:
+    return f"paid:{payment.payment_id}"
+
+
+def note_foreign(
+    session: Session,
+    payment: Payment,
+    key: str,
+    trigger: Trigger,
+    outcome: AttemptOutcome,
+    at: datetime,
+) -> None:
+    session.flush()
+    row = {
+        "payment_id": payment.payment_id,
+        "company_id": payment.company_id,
+        "number": next_number(session, payment),
+        "trigger": trigger,
+        "outcome": outcome,
+        "idempotency_key": key,
+        "started_at": at,
+        "finished_at": at,
+    }
+    unique = [Attempt.idempotency_key]
+    session.execute(insert(Attempt).values(row).on_conflict_do_nothing(index_elements=unique))
+
+
+# --- settling ours -----------------------------------------------------------------------------
 
 
 def finish(
@@ -72,15 +148,3 @@ def shows_decline(
     if report.failures is not None and failures_before is not None:
         return report.failures > failures_before
     return report.last_attempt_at is not None and report.last_attempt_at >= sent_at
-
-
-def collected(attempt: Attempt, payment: Payment, paid_at: datetime) -> bool:
-    """Whether a payment made at `paid_at` is our attempt's doing, told only by circumstance.
-
-    Conservative: nothing sent, paid before it was sent, or a charge of Whop's own due in between
-    all mean that it was not us.
-    """
-    if attempt.sent_at is None or paid_at < attempt.sent_at.replace(microsecond=0):
-        return False
-    whops = payment.whop_next_attempt_at
-    return whops is None or not attempt.sent_at - WHOPS_DELAY <= whops <= paid_at

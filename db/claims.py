@@ -10,14 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
-from db import attempts, payments
+from db import attempts, cards, payments, stops
 from db.models import Attempt, Payment
-from db.policy import Settings
+from db.policy import Settings, is_worn_out
 from db.reports import PaymentReport
-from db.status import UNSETTLED, AttemptOutcome, PaymentStatus, RecoveredBy, Trigger
+from db.status import (
+    UNPAID,
+    UNSETTLED,
+    AttemptOutcome,
+    ClosedReason,
+    Means,
+    PaymentStatus,
+    RecoveredBy,
+    Trigger,
+)
 
 # Longer than the two calls of a retry can take with their time-outs (2 x 35 s), with room.
 LEASE = timedelta(minutes=2)
@@ -47,16 +56,33 @@ SELECT_ABANDONED = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One attempt in hand, copied out of the transaction. `sent_at` set: it may have charged."""
+    """One attempt in hand, copied out of the transaction. `sent_at` set: it may have charged, with
+    the key to Whop that `sent_with` names. The card is the one that was declined."""
 
     attempt_id: int
     payment_id: str
     company_id: str
     number: int
+    trigger: Trigger
+    means: Means
     idempotency_key: str
     sent_at: datetime | None
+    sent_with: str | None
     failures_before: int | None
+    membership_id: str | None
+    member_id: str | None
+    payment_method_id: str | None
+    card_last4: str | None
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is committed just before a charge: how Whop described the payment, and what is sent."""
+
+    before: PaymentReport
+    credential: str
+    payment_method_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +98,20 @@ class Conclusion:
     try_again_at: datetime | None = None
 
 
-def claim_due(session: Session, now: datetime) -> Claim | None:
-    """Takes one payment whose retry is due and opens its attempt. None: nothing is due."""
-    payment = session.scalar(SELECT_DUE, {"now": now})
-    if payment is None:
-        return None
-    attempt = attempts.open_attempt(session, payment, Trigger.SCHEDULE, now)
-    return lease(session, payment, attempt, now)
+def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Claim | None:
+    """Takes one payment whose retry is due and opens its attempt. None: nothing is due.
+
+    `hastened`: only those that a creator has asked for.
+    """
+    asked = Payment.next_trigger == Trigger.OPERATOR if hastened else true()
+    while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
+        if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
+            payments.move(payment, payments.WAITING)
+            session.flush()
+            continue
+        attempt = attempts.open_attempt(session, payment, now)
+        return lease(session, payment, attempt, now)
+    return None
 
 
 def claim_unsettled(session: Session, now: datetime) -> Claim | None:
@@ -98,16 +131,28 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
         payment_id=payment.payment_id,
         company_id=payment.company_id,
         number=attempt.number,
+        trigger=attempt.trigger,
+        means=attempt.means,
         idempotency_key=attempt.idempotency_key,
         sent_at=attempt.sent_at,
+        sent_with=attempt.sent_with,
         failures_before=attempt.failures_before,
+        membership_id=payment.membership_id,
+        member_id=payment.member_id,
+        payment_method_id=payment.payment_method_id,
+        card_last4=payment.card_last4,
         until=payment.claimed_until,
     )
 
 
-def mark_sent(session: Session, claim: Claim, failures: int | None, now: datetime) -> bool:
+def mark_sent(
+    session: Session, claim: Claim, sending: Sending, now: datetime, rules: Settings
+) -> bool:
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
     payment, attempt = hold(session, claim)
+    payments.hear(session, payment, sending.before, now, rules)
+    if payment.status in UNPAID and stops.is_disputing(session, payment):
+        payments.move(payment, payments.closed(ClosedReason.DISPUTED))
     if (
         attempt.outcome not in UNSETTLED
         or payment.status is not PaymentStatus.PENDING_RETRY
@@ -117,7 +162,9 @@ def mark_sent(session: Session, claim: Claim, failures: int | None, now: datetim
         return False
     if attempt.sent_at is None:
         attempt.sent_at = now
-        attempt.failures_before = failures
+        attempt.sent_with = sending.credential
+        attempt.failures_before = sending.before.failures
+        attempt.payment_method_id = sending.payment_method_id
     return True
 
 
@@ -133,6 +180,7 @@ def conclude(
         attempts.finish(attempt, AttemptOutcome.PAID, now)
         hear_if_given(session, payment, conclusion, now, rules)
         payment.recovered_by = RecoveredBy.RETRY
+        attempts.forget_foreign_payment(session, payment)
         return
     if attempt.outcome not in UNSETTLED:
         hear_if_given(session, payment, conclusion, now, rules)
@@ -153,7 +201,8 @@ def reschedule(
     session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
 ) -> None:
     payment.claimed_until = None
-    if conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None:
+    refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
+    if refused and payment.next_means is Means.RETRY:
         payment.retryable = False  # Whop's refusal outweighs what it said just before
     if payment.status is not PaymentStatus.PENDING_RETRY:
         return

@@ -43,6 +43,35 @@ MEANINGS: dict[DeclineClass, str] = {
     DeclineClass.UNKNOWN: "no reason given that we know",
 }
 
+# What the member may read. It says what helps and never why the bank refused: nobody should learn
+# from us that a card is thought stolen, nor a thief that it is known.
+NEUTRAL = "A quick look at your payment details puts it right."
+FOR_MEMBER: dict[DeclineClass, str] = {
+    DeclineClass.FUNDS: "Your bank could not cover it this time.",
+    DeclineClass.ISSUER: "Your bank said no without giving a reason. Another card, or a call to "
+    "the bank, usually settles it.",
+    DeclineClass.TECHNICAL: "Something went wrong on the way to your bank.",
+    DeclineClass.AUTHENTICATION: "Your bank wants you to confirm the payment.",
+    DeclineClass.CARD: "The card on file can no longer be charged.",
+    DeclineClass.FRAUD: NEUTRAL,
+    DeclineClass.CONSENT: "If you meant to stop, there is nothing you need to do.",
+    DeclineClass.DUPLICATE: NEUTRAL,
+    DeclineClass.AMOUNT: NEUTRAL,
+    DeclineClass.BANK_DEBIT: "Your bank did not carry out the debit.",
+    DeclineClass.TEST: NEUTRAL,
+    DeclineClass.UNKNOWN: NEUTRAL,
+}
+FOR_MEMBER_BY_CODE: dict[str, str] = {
+    "expired_card": "The card on file has expired.",
+    "card_velocity_exceeded": "Your card has reached its limit for now.",
+    "withdrawal_count_limit_exceeded": "Your card has reached its limit for now.",
+    "contact_issuer": "Please ask your bank to allow the charge, or use another card.",
+    "restricted_card": "This card cannot be used for this purchase.",
+    "invalid_zip": "The postal code on file does not match your card.",
+    "invalid_cvc": "The security code on file does not match your card.",
+    "currency_not_supported": "Your card does not pay in this currency.",
+}
+
 # Charging these again is forbidden by the card networks or by the member's own word, whatever the
 # policy: Visa category 1 (lost, stolen, revoked), suspected fraud, stopped payments, debit rails.
 NEVER_CHARGED_AGAIN = frozenset(
@@ -229,3 +258,13 @@ def read_code(text: str | None) -> str | None:
             return str(word)
     readable = text.replace("_", " ")
     return next((code for pattern, code in TEXTS if pattern.search(readable)), None)
+
+
+def explain_to_member(decline_class: DeclineClass, code: str | None) -> str:
+    """One sentence that may be read by whoever opens the mail."""
+    return FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
+
+
+def explain_to_creator(words: str, decline_class: DeclineClass) -> str:
+    """What the bank said and what that means, as one sentence."""
+    return f"{words}: {MEANINGS[decline_class]}."

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db import payments
+from db import payments, stops
+from db.companies import Terms
 from db.intake import store_events
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
-from db.reports import PaymentReport, Reading
+from db.reports import DisputeReport, PaymentReport, Reading
 
 # Reads a stored payload again; the second argument is when it was received.
 Reader = Callable[[Any, datetime], Reading]
@@ -51,7 +52,7 @@ class Event:
     def has_news(self) -> bool:
         reading = self.reading
         return reading is not None and any(
-            (reading.payment, reading.refund, reading.membership_end)
+            (reading.payment, reading.refund, reading.membership_end, reading.dispute)
         )
 
 
@@ -61,13 +62,13 @@ def record(
     """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
     if not events:
         return
-    fresh, revived, zones = store(session, events, now)
+    fresh, revived, terms = store(session, events, now)
     starters: dict[str, Event] = {}
     for event in fresh:
         if event.starter is not None:
             starters.setdefault(event.starter.payment_id, event)
     reports = [event.starter for event in starters.values() if event.starter is not None]
-    created = payments.create_payments(session, reports, zones, now, rules)
+    created = payments.create_payments(session, reports, terms, now, rules)
     done = {starters[payment_id].event_id for payment_id in created}
     rest = [event for event in fresh if event.has_news and event.event_id not in done]
     waited_for = {payment_id for payment_id, waits in created.items() if waits}
@@ -75,6 +76,15 @@ def record(
         rest = load_waiting(session, waited_for, read) + rest
     applied = apply(session, rest, now, rules)
     mark_applied(session, applied | (done & revived), now)
+
+
+def apply_waiting(
+    session: Session, payment_ids: set[str], now: datetime, rules: Settings, read: Reader
+) -> None:
+    """What was heard about these payments before they were known."""
+    if payment_ids:
+        waiting = load_waiting(session, payment_ids, read)
+        mark_applied(session, apply(session, waiting, now, rules), now)
 
 
 def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> int:
@@ -93,9 +103,9 @@ def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> in
 
 def store(
     session: Session, events: Sequence[Event], now: datetime
-) -> tuple[list[Event], set[str], dict[str, str]]:
+) -> tuple[list[Event], set[str], dict[str, Terms]]:
     """Inserts them. Returns those to apply, the ids among them that were poison before, and the
-    time zones of the companies whose payments they start.
+    terms of the companies whose payments they start.
 
     What starts a payment counts as applied at once: that spares the hot path an update.
     """
@@ -115,11 +125,11 @@ def store(
         for event in unique.values()
     ]
     companies = {event.starter.company_id for event in events if event.starter}
-    new, zones = store_events(session, rows, companies, now)
+    new, terms = store_events(session, rows, companies, now)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
     fresh = [event for event in unique.values() if event.event_id in new | revived]
-    return fresh, revived, zones
+    return fresh, revived, terms
 
 
 def find_poison(session: Session, event_ids: set[str]) -> set[str]:
@@ -144,6 +154,37 @@ def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[
         .order_by(WebhookEvent.id)
     )
     return [reread(event, read) for event in stored]
+
+
+def list_waiting_disputes(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:
+    """Those that do not tell whose payment they are about: Whop has to be asked."""
+    stored = session.scalars(
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.company_id == company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+            WebhookEvent.error.is_(None),
+        )
+        .order_by(WebhookEvent.id)
+    )
+    found = [read(event.payload, event.received_at).dispute for event in stored]
+    return [dispute for dispute in found if dispute is not None]
+
+
+def settle_waiting_dispute(session: Session, dispute: DisputeReport, now: datetime) -> None:
+    """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
+    stops.note_dispute(session, dispute, now)
+    session.execute(
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.payment_id == dispute.payment_id,
+            WebhookEvent.company_id == dispute.company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+        )
+        .values(applied_at=now)
+    )
 
 
 def reread(stored: WebhookEvent, read: Reader) -> Event:
@@ -176,8 +217,10 @@ def apply_one(
     if reading is None:
         return False
     if reading.membership_end is not None:
-        payments.end_membership(session, reading.membership_end)
+        stops.end_membership(session, reading.membership_end)
         return True
+    if reading.dispute is not None:
+        return stops.note_dispute(session, reading.dispute, now)
     payment = known.get(reading.payment_id or "")
     if payment is None:
         return False

@@ -6,12 +6,14 @@ expressions costs more of the receiver's time than Postgres needs to run it (doc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
+
+from db.companies import Terms, read_terms
 
 # Two statements in one round trip. The locks come first, in one order, so that two receivers cannot
 # wait for each other, and as a statement of their own, so that what follows sees what the one who
@@ -36,29 +38,31 @@ with stored as (
     on conflict do nothing
     returning event_id
 )
-select event_id, null as company_id, null as time_zone from stored
+select event_id, null as company_id, null as time_zone, cast(null as jsonb) as settings from stored
 union all
-select null, id, time_zone from companies where id = any(cast(%(asked)s as text[]))
+select null, id, time_zone, settings from companies where id = any(cast(%(asked)s as text[]))
 """
 
 COLUMNS = (
     "payment_id, company_id, membership_id, member_id, member_name, member_email, product,"
     " billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,"
-    " decline_class, card_brand, card_last4, recovery_url, status, next_retry_at, closed_reason,"
-    " retryable, whop_failures, failed_at, window_ends_at, last_attempt_at, whop_next_attempt_at,"
-    " as_of, created_at"
+    " decline_class, card_brand, card_last4, card_expiry, payment_method_id, user_id, recovery_url,"
+    " status, next_retry_at, closed_reason, retryable, whop_failures, failed_at, window_ends_at,"
+    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, imported,"
+    " held_out, as_of, created_at"
 )
-# `waits`: something about this payment came before it and has not been applied.
+# Nobody is written to about history, nor those who are left to Whop alone. `waits`: something about
+# this payment came before it and has not been applied.
 INSERT_PAYMENTS = f"""
 with created as (
     insert into payments ({COLUMNS})
     select {COLUMNS} from json_populate_recordset(cast(null as payments), cast(%(rows)s as json))
     on conflict do nothing
-    returning payment_id, company_id
+    returning payment_id, company_id, imported or held_out is true as silent
 ), queued as (
     insert into messages (payment_id, company_id, step, channel, state, due_at)
     select payment_id, company_id, %(step)s, %(channel)s, 'queued', cast(%(now)s as timestamptz)
-    from created
+    from created where not silent
     on conflict do nothing
 )
 select payment_id, exists (
@@ -71,8 +75,8 @@ from created
 
 def store_events(
     session: Session, rows: Sequence[dict[str, Any]], company_ids: set[str], now: datetime
-) -> tuple[set[str], dict[str, str]]:
-    """The ids that were new, and the time zones of those companies that are known.
+) -> tuple[set[str], dict[str, Terms]]:
+    """The ids that were new, and the terms of those companies that are known.
 
     From here to the end of the transaction everybody else's events about the same payments wait:
     one payment's events are applied one after the other.
@@ -89,7 +93,20 @@ def store_events(
     }
     found = session.connection().exec_driver_sql(STORE_EVENTS, values).all()
     new = {row.event_id for row in found if row.event_id is not None}
-    return new, {row.company_id: row.time_zone for row in found if row.company_id is not None}
+    return new, {
+        row.company_id: read_terms(row.time_zone, row.settings)
+        for row in found
+        if row.company_id is not None
+    }
+
+
+LOCK_ONE = "select pg_advisory_xact_lock(hashtextextended(%(id)s, 0))"
+
+
+def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
+    """The same locks, for those who speak about payments without an event."""
+    for payment_id in sorted(payment_ids):
+        session.connection().exec_driver_sql(LOCK_ONE, {"id": payment_id})
 
 
 def insert_payments(

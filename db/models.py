@@ -223,7 +223,7 @@ class Attempt(Base):
             "uq_attempts_backup_card",
             "payment_id",
             unique=True,
-            postgresql_where=text("means = 'backup_card'"),
+            postgresql_where=text("means = 'backup_card' and sent_at is not null"),
         ),
     )
 
@@ -241,6 +241,9 @@ class Attempt(Base):
     started_at: Mapped[datetime] = mapped_column(Time)
     sent_at: Mapped[datetime | None] = mapped_column(
         Time, comment="committed just before the charge; null means nothing was ever sent"
+    )
+    sent_with: Mapped[str | None] = mapped_column(
+        Text, comment="which of our keys at Whop the charge carried"
     )
     failures_before: Mapped[int | None] = mapped_column(
         comment="Whop's payments_failed just before the charge"
@@ -314,6 +317,21 @@ class Message(Base):
     detail: Mapped[str | None] = mapped_column(Text)
 
 
+class Dispute(Base):
+    """Whose bank takes a payment back: nothing of theirs is charged any more."""
+
+    __tablename__ = "disputes"
+
+    payment_id: Mapped[str] = mapped_column(
+        Text, primary_key=True, comment="the one disputed: a paid one"
+    )
+    company_id: Mapped[str] = mapped_column(Text, index=True)
+    member_id: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    membership_id: Mapped[str | None] = mapped_column(Text)
+    heard_at: Mapped[datetime] = mapped_column(Time)
+
+
 class Request(Base):
     """What a creator wants done about one payment; the daemon honours it within a minute."""
 
@@ -330,7 +348,7 @@ class Request(Base):
     asked_by: Mapped[str] = mapped_column(Text)
     asked_at: Mapped[datetime] = mapped_column(Time)
     done_at: Mapped[datetime | None] = mapped_column(Time)
-    outcome: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Text)
 
 
 class Sync(Base):

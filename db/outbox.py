@@ -37,6 +37,7 @@ class Letter:
     currency: str
     reason: str
     decline_class: DeclineClass
+    decline_code: str | None
     card_brand: str | None
     card_last4: str | None
     product: str | None
@@ -90,6 +91,7 @@ def write_letter(message: Message, payment: Payment) -> Letter:
         currency=payment.currency,
         reason=payment.reason,
         decline_class=payment.decline_class,
+        decline_code=payment.decline_code,
         card_brand=payment.card_brand,
         card_last4=payment.card_last4,
         product=payment.product,

@@ -13,22 +13,27 @@ from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db import attempts
-from db.declines import classify
+from db import attempts, cards
+from db.attribution import Circumstances, attribute, may_be_whops
+from db.companies import NO_TERMS, Terms, add_companies, find_terms
+from db.declines import DeclineClass, classify
 from db.intake import insert_payments
-from db.models import Attempt, Company, Payment, Refund
-from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide
-from db.reports import MembershipEnd, PaymentReport, RefundReport
+from db.models import Attempt, Message, Payment, Refund
+from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide, decide_backup
+from db.reports import PaymentReport, RefundReport
 from db.status import (
     UNPAID,
     AttemptOutcome,
     ClosedReason,
+    Means,
+    MessageState,
     PaymentStatus,
     RecoveredBy,
+    Trigger,
     may_move,
 )
 
@@ -37,7 +42,6 @@ WINDOW = timedelta(days=5)
 FIRST_MESSAGE = "payment_failed"
 EMAIL = "email"
 PAID_WITHOUT_US = "paid without us"
-NO_ZONE = "UTC"
 LOCK_PAYMENTS = (
     select(Payment)
     .where(Payment.payment_id.in_(bindparam("ids", expanding=True)))
@@ -59,11 +63,16 @@ class IllegalMoveError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a payment stands after a decision."""
+    """Where a payment stands after a decision, and by what means it is charged next."""
 
     status: PaymentStatus
     next_retry_at: datetime | None = None
     closed_reason: ClosedReason | None = None
+    means: Means = Means.RETRY
+    trigger: Trigger = Trigger.SCHEDULE
+
+
+WAITING = Place(PaymentStatus.FAILED)
 
 
 # --- making payments known ---------------------------------------------------------------------
@@ -72,38 +81,37 @@ class Place:
 def create_payments(
     session: Session,
     reports: Sequence[PaymentReport],
-    zones: Mapping[str, str],
+    terms: Mapping[str, Terms],
     now: datetime,
     rules: Settings,
+    *,
+    imported: bool = False,
 ) -> dict[str, bool]:
     """Inserts the unknown ones with their first message, each report about a different payment.
 
-    `zones` gives the time zones of the companies known so far; others are added. Returns the new
-    ids, and which of them have reports waiting in the inbox.
+    `terms` are those of the companies known so far; others are added. `imported`: history, about
+    which nobody is written to. Returns the new ids, and which of them have reports waiting in the
+    inbox.
     """
     if not reports:
         return {}
-    add_companies(session, {report.company_id for report in reports} - zones.keys())
+    add_companies(session, {report.company_id for report in reports} - terms.keys())
     rows = [
-        describe_new(report, zones.get(report.company_id, NO_ZONE), now, rules)
+        describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules)
+        | {"imported": imported}
         for report in reports
     ]
     return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
 
 
-def add_companies(session: Session, ids: set[str]) -> None:
-    if ids:
-        rows = [{"id": company_id, "time_zone": NO_ZONE} for company_id in sorted(ids)]
-        session.execute(insert(Company).on_conflict_do_nothing(), rows)
-
-
 def describe_new(
-    report: PaymentReport, zone: str, now: datetime, rules: Settings
+    report: PaymentReport, terms: Terms, now: datetime, rules: Settings
 ) -> dict[str, Any]:
     failed_at = find_first_failure(report, now)
     window_ends_at = failed_at + WINDOW
     last_attempt_at = min(report.last_attempt_at or failed_at, now)
     decline = classify(report.decline_code, report.failure_message)
+    held_out = terms.holds_out(report.company_id, report.member_id)
     situation = Situation(
         decline_class=decline.decline_class,
         decline_code=decline.code,
@@ -115,15 +123,19 @@ def describe_new(
         card_brand=report.card_brand,
         charges=report.failures or 1,
         whop_next_attempt_at=report.next_attempt_at,
-        time_zone=zone,
+        time_zone=terms.time_zone,
         spread=find_spread(report.payment_id),
+        held_out=bool(held_out),
     )
-    place = choose_place(situation, rules, now)
+    place = find_stop(report) or choose_place(situation, rules, now)
+    if report.pending and place.status in UNPAID:
+        place = WAITING
     return {
         "payment_id": report.payment_id,
         "company_id": report.company_id,
         "membership_id": report.membership_id,
         "member_id": report.member_id,
+        "user_id": report.user_id,
         "member_name": report.member_name,
         "member_email": report.member_email,
         "product": report.product,
@@ -137,9 +149,13 @@ def describe_new(
         "decline_class": decline.decline_class,
         "card_brand": report.card_brand,
         "card_last4": report.card_last4,
+        "card_expiry": report.card_expiry,
+        "payment_method_id": report.payment_method_id,
         "recovery_url": report.recovery_url,
         "status": place.status,
         "next_retry_at": place.next_retry_at,
+        "next_means": place.means,
+        "next_trigger": place.trigger,
         "closed_reason": place.closed_reason,
         "retryable": situation.retryable,
         "whop_failures": report.failures,
@@ -147,6 +163,8 @@ def describe_new(
         "window_ends_at": window_ends_at,
         "last_attempt_at": last_attempt_at,
         "whop_next_attempt_at": report.next_attempt_at,
+        "whop_said_at": None if report.paid else report.as_of,
+        "held_out": held_out,
         "as_of": report.as_of,
         "created_at": now,
     }
@@ -155,7 +173,7 @@ def describe_new(
 def find_first_failure(report: PaymentReport, now: datetime) -> datetime:
     """A renewal is charged when it is created, so a later failure dates back to that moment."""
     first = report.last_attempt_at
-    if (report.failures or 0) > 1 and report.created_at is not None:
+    if ((report.failures or 0) > 1 or report.paid) and report.created_at is not None:
         first = report.created_at
     return min(first or now, now)
 
@@ -181,39 +199,62 @@ def hear(
     if newer:
         note_facts(payment, report)
     if report.paid:
-        note_paid(payment, attempt, report, now)
+        note_paid(session, payment, attempt, report, now)
         return
+    note_whops_plan(session, payment, report)
     declined = attempt is not None and attempts.shows_decline(
         report, attempt.sent_at, attempt.failures_before
     )
     if attempt is not None and declined:
         note_declined(payment, attempt, report, now)
         attempt = None
+    attempts.note_foreign_failure(session, payment, report)
     if payment.status not in UNPAID or not (newer or declined):
         return
-    if report.disputed:
-        close(payment, ClosedReason.DISPUTED)
-    elif report.ended:
-        close(payment, ClosedReason.CANCELED)
+    if (stop := find_stop(report)) is not None:
+        move(payment, stop)
     elif report.pending:
-        move(payment, Place(PaymentStatus.FAILED))  # being settled: the next word decides
+        move(payment, WAITING)  # being settled: the next word decides
     elif attempt is None:
         schedule(session, payment, now, rules)
+
+
+def find_stop(report: PaymentReport) -> Place | None:
+    """Whop's own word that nobody should try to collect this any more."""
+    if report.disputed:
+        return closed(ClosedReason.DISPUTED)
+    if report.ended:
+        return closed(ClosedReason.CANCELED)
+    if report.refunded_amount and not report.paid:
+        return closed(ClosedReason.REFUNDED)
+    return None
+
+
+def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
+    """When Whop itself tries next, by its newest word on it. Heard after the payment, that word
+    can still change who made it."""
+    if payment.whop_said_at is not None and report.as_of <= payment.whop_said_at:
+        return
+    payment.whop_said_at = report.as_of
+    payment.whop_next_attempt_at = report.next_attempt_at
+    if payment.recovered_by in {RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US}:
+        credit(session, payment)
 
 
 def note_facts(payment: Payment, report: PaymentReport) -> None:
     """What a newer report says outright. What it leaves out stays as it was."""
     payment.as_of = report.as_of
-    if not report.paid:  # a paid report has none; the old one tells who collected it
-        payment.whop_next_attempt_at = report.next_attempt_at
     for column in (
         "membership_id",
         "member_id",
+        "user_id",
         "member_name",
         "member_email",
         "product",
         "card_brand",
         "card_last4",
+        "card_expiry",
+        "payment_method_id",
         "recovery_url",
         "retryable",
         "refunded_amount",
@@ -242,20 +283,41 @@ def note_declined(
 
 
 def note_paid(
-    payment: Payment, attempt: Attempt | None, report: PaymentReport, now: datetime
+    session: Session,
+    payment: Payment,
+    attempt: Attempt | None,
+    report: PaymentReport,
+    now: datetime,
 ) -> None:
-    """Recovered, whoever did it; ours only where the circumstances leave no one else."""
+    """Recovered, whoever did it."""
     if payment.status is PaymentStatus.RECOVERED:
         return
-    paid_at = min(report.paid_at or report.as_of, now)
-    ours = attempt is not None and attempts.collected(attempt, payment, paid_at)
+    payment.recovered_at = min(report.paid_at or report.as_of, now)
+    payment.claimed_until = None
+    move(payment, Place(PaymentStatus.RECOVERED))
+    credit(session, payment, attempt)
     if attempt is not None:
+        ours = payment.recovered_by is RecoveredBy.RETRY
         outcome = AttemptOutcome.PAID if ours else AttemptOutcome.REFUSED
         attempts.finish(attempt, outcome, now, None if ours else PAID_WITHOUT_US)
-    payment.recovered_at = paid_at
-    payment.recovered_by = RecoveredBy.RETRY if ours else RecoveredBy.WITHOUT_US
-    payment.whop_next_attempt_at = payment.claimed_until = None
-    move(payment, Place(PaymentStatus.RECOVERED))
+
+
+def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
+    """Says who made it, by the circumstances, and keeps the try that did."""
+    assert payment.recovered_at is not None
+    mailed = select(func.min(Message.sent_at)).where(
+        Message.payment_id == payment.payment_id, Message.state == MessageState.SENT
+    )
+    seen = Circumstances(
+        paid_at=payment.recovered_at,
+        charge_sent_at=attempt.sent_at if attempt is not None else None,
+        whops_attempt_at=payment.whop_next_attempt_at,
+        message_sent_at=session.scalar(mailed),
+    )
+    payment.recovered_by = attribute(seen)
+    if payment.recovered_by is not RecoveredBy.RETRY:
+        trigger = Trigger.WHOP if may_be_whops(seen) else Trigger.MEMBER
+        attempts.note_foreign_payment(session, payment, trigger, payment.recovered_at)
 
 
 # --- moving ------------------------------------------------------------------------------------
@@ -266,22 +328,41 @@ def move(payment: Payment, place: Place) -> None:
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {place.status}")
     payment.status = place.status
     payment.next_retry_at = place.next_retry_at
+    payment.next_means, payment.next_trigger = place.means, place.trigger
     payment.closed_reason = place.closed_reason
 
 
-def close(payment: Payment, reason: ClosedReason) -> None:
-    move(payment, Place(PaymentStatus.PERMANENT_FAIL, closed_reason=reason))
+def closed(reason: ClosedReason) -> Place:
+    return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
 
 
 def postpone(payment: Payment, until: datetime) -> None:
-    """The payment is fine and Whop was not: the same retry, later."""
-    move(payment, Place(PaymentStatus.PENDING_RETRY, until))
+    """The payment is fine and Whop was not: the same charge, later."""
+    move(
+        payment,
+        Place(
+            PaymentStatus.PENDING_RETRY,
+            until,
+            means=payment.next_means,
+            trigger=payment.next_trigger,
+        ),
+    )
 
 
 def schedule(session: Session, payment: Payment, now: datetime, rules: Settings) -> None:
     """Asks the policy again. Not while an attempt of ours is unsettled."""
-    company = session.get_one(Company, payment.company_id)
-    situation = Situation(
+    terms = find_terms(session, payment.company_id)
+    situation = describe_situation(session, payment, terms, now)
+    place = choose_place(situation, rules, now)
+    if place.status is not PaymentStatus.PENDING_RETRY and terms.backup_card:
+        place = plan_backup(session, payment, situation, now) or place
+    move(payment, place)
+
+
+def describe_situation(
+    session: Session, payment: Payment, terms: Terms, now: datetime
+) -> Situation:
+    return Situation(
         decline_class=payment.decline_class,
         decline_code=payment.decline_code,
         declined_retries=payment.retry_count,
@@ -290,12 +371,24 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: Settings)
         last_charge_at=payment.last_attempt_at,
         window_ends_at=payment.window_ends_at,
         card_brand=payment.card_brand,
-        charges=max(payment.whop_failures or 1, 1 + payment.retry_count),
+        charges=cards.count_charges(session, payment, now),
         whop_next_attempt_at=payment.whop_next_attempt_at,
-        time_zone=company.time_zone,
+        time_zone=terms.time_zone,
         spread=find_spread(payment.payment_id),
+        held_out=bool(payment.held_out),
     )
-    move(payment, choose_place(situation, rules, now))
+
+
+def plan_backup(
+    session: Session, payment: Payment, situation: Situation, now: datetime
+) -> Place | None:
+    """Where the card on file is of no more use: another saved one, once."""
+    if not (payment.membership_id and payment.member_id):
+        return None
+    at = decide_backup(situation, now)
+    if at is None or attempts.has_tried_backup(session, payment):
+        return None
+    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD)
 
 
 def find_spread(payment_id: str) -> float:
@@ -305,49 +398,16 @@ def find_spread(payment_id: str) -> float:
 
 def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
     if now >= situation.window_ends_at:
-        return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=ClosedReason.WINDOW_CLOSED)
+        return closed(ClosedReason.WINDOW_CLOSED)
+    if situation.decline_class is DeclineClass.CONSENT:
+        return closed(ClosedReason.CONSENT_WITHDRAWN)
     match decide(situation, rules, now):
         case Retry(at):
             return Place(PaymentStatus.PENDING_RETRY, at)
         case NoRetry(WhyNot.RETRIES_USED) if situation.declined_retries:
-            return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=ClosedReason.RETRIES_USED)
+            return closed(ClosedReason.RETRIES_USED)
         case NoRetry():
-            return Place(PaymentStatus.FAILED)
-
-
-def close_windows(session: Session, now: datetime) -> int:
-    """Gives up payments whose window has ended and whose attempts are all settled."""
-    closed = session.scalars(
-        update(Payment)
-        .where(
-            Payment.status.in_(UNPAID),
-            Payment.window_ends_at <= now,
-            Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
-        )
-        .values(
-            status=PaymentStatus.PERMANENT_FAIL,
-            next_retry_at=None,
-            closed_reason=ClosedReason.WINDOW_CLOSED,
-        )
-        .returning(Payment.id)
-    )
-    return len(closed.all())
-
-
-def end_membership(session: Session, end: MembershipEnd) -> None:
-    """An attempt in hand is left to settle: its charge may already have been made."""
-    payments = session.scalars(
-        select(Payment)
-        .where(
-            Payment.company_id == end.company_id,
-            Payment.membership_id == end.membership_id,
-            Payment.status.in_(UNPAID),
-        )
-        .order_by(Payment.id)
-        .with_for_update()
-    )
-    for payment in payments:
-        close(payment, ClosedReason.MEMBERSHIP_ENDED)
+            return WAITING
 
 
 def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:
@@ -375,3 +435,5 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
         Refund.payment_id == payment.payment_id, Refund.status.in_(GIVEN_BACK)
     )
     payment.refunded_amount = session.scalar(given_back) or Decimal(0)
+    if payment.refunded_amount and payment.status in UNPAID:
+        move(payment, closed(ClosedReason.REFUNDED))

@@ -25,6 +25,7 @@ class WhyNot(StrEnum):
     FORBIDDEN = "charging this card again is not allowed; only the member can fix it"
     NEEDS_MEMBER = "trying again will not help; only the member can fix it"
     CARD_LIMIT = "the card networks allow no more attempts on this card for now"
+    HELD_OUT = "this member is in the share left to Whop alone, to measure what we add"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All a policy may look at. `last_charge_at` and `charges` count Whop's attempts and ours.
+    """All a policy may look at. `last_charge_at` is Whop's attempt or ours, whichever was later;
+    `charges` are those of both on this card within 30 days, for whatever payment.
 
     `spread` is between 0 and 1, fixed for a payment: it keeps payments from all being due at once.
     """
@@ -55,6 +57,7 @@ class Situation:
     whop_next_attempt_at: datetime | None = None
     time_zone: str = "UTC"
     spread: float = 0.0
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +78,31 @@ CARD_LIMITS = {"visa": 15, "mastercard": 35}
 STRICTEST_LIMIT = min(CARD_LIMITS.values())
 
 
-def decide(situation: Situation, settings: Settings, now: datetime) -> Decision:
-    """The policy's moment, within what is allowed whatever the policy."""
+def find_obstacle(situation: Situation, settings: Settings) -> WhyNot | None:
+    """What forbids a charge at any time, whatever the policy and whoever asks for it."""
+    if situation.held_out:
+        return WhyNot.HELD_OUT
     if situation.declined_retries >= settings.max_retries:
-        return NoRetry(WhyNot.RETRIES_USED)
+        return WhyNot.RETRIES_USED
     if situation.decline_class in NEVER_CHARGED_AGAIN:
-        return NoRetry(WhyNot.FORBIDDEN)
+        return WhyNot.FORBIDDEN
     if not situation.retryable:
-        return NoRetry(WhyNot.NOT_RETRYABLE)
-    if situation.charges >= CARD_LIMITS.get(situation.card_brand or "", STRICTEST_LIMIT):
-        return NoRetry(WhyNot.CARD_LIMIT)
+        return WhyNot.NOT_RETRYABLE
+    if is_worn_out(situation.card_brand, situation.charges):
+        return WhyNot.CARD_LIMIT
+    return None
+
+
+def is_worn_out(card_brand: str | None, charges: int) -> bool:
+    """Whether the network allows no further attempt on a card with so many in 30 days."""
+    return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
+
+
+def decide(situation: Situation, settings: Settings, now: datetime) -> Decision:
+    """The policy's moment, within what is allowed."""
+    obstacle = find_obstacle(situation, settings)
+    if obstacle is not None:
+        return NoRetry(obstacle)
     earliest = max(situation.last_charge_at + settings.interval, now)
     at = POLICIES[settings.policy](situation, earliest)
     if at is None:
@@ -186,6 +204,30 @@ def avoid_whop(at: datetime, whops: datetime | None) -> datetime:
     if whops is not None and whops - BEFORE_WHOP < at <= whops + AFTER_WHOP:
         return whops + AFTER_WHOP
     return at
+
+
+def wait_for_whop(settings: Settings, now: datetime, whops: datetime | None) -> datetime | None:
+    """When to look again instead of charging now, with Whop's plan as it has just told it."""
+    if settings.policy == "hourly":
+        return None
+    clear = avoid_whop(now, whops)
+    return clear if clear > now else None
+
+
+# Where another card of the member's may help: not where the member or a network has said no.
+BACKUP_HELPS = frozenset(
+    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.CARD, DeclineClass.UNKNOWN}
+)
+
+
+def decide_backup(situation: Situation, now: datetime) -> datetime | None:
+    """When to try the member's other saved card. By day: it may surprise its owner."""
+    if situation.held_out or situation.decline_class not in BACKUP_HELPS:
+        return None
+    zone = ZoneInfo(situation.time_zone)
+    at = avoid_whop(max(now, situation.last_charge_at + AFTER_WHOP), situation.whop_next_attempt_at)
+    at = wait_for_day(at, zone, situation.spread)
+    return at if at <= situation.window_ends_at - MARGIN else None
 
 
 POLICIES: dict[str, Callable[[Situation, datetime], datetime | None]] = {

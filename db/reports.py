@@ -25,6 +25,14 @@ class PaymentReport(Protocol):
         """A failed renewal: the one report that makes a payment known."""
 
     @property
+    def renewal(self) -> bool:
+        """Not a first purchase: of a member who is there."""
+
+    @property
+    def failed(self) -> bool:
+        """Unpaid, after a charge that failed."""
+
+    @property
     def paid(self) -> bool: ...
     @property
     def pending(self) -> bool: ...
@@ -63,6 +71,8 @@ class PaymentReport(Protocol):
     @property
     def member_id(self) -> str | None: ...
     @property
+    def user_id(self) -> str | None: ...
+    @property
     def member_name(self) -> str | None: ...
     @property
     def member_email(self) -> str | None: ...
@@ -74,6 +84,12 @@ class PaymentReport(Protocol):
     def card_brand(self) -> str | None: ...
     @property
     def card_last4(self) -> str | None: ...
+    @property
+    def card_expiry(self) -> str | None:
+        """`2027-04`."""
+
+    @property
+    def payment_method_id(self) -> str | None: ...
     @property
     def recovery_url(self) -> str | None: ...
 
@@ -96,16 +112,33 @@ class RefundReport(Protocol):
 
 
 class MembershipEnd(Protocol):
-    """Whop or the member ended it: its open payments can no longer be collected by us."""
+    """It is over, or will be by the member's own wish: its open payments are left alone."""
 
     @property
     def membership_id(self) -> str: ...
     @property
     def company_id(self) -> str: ...
+    @property
+    def by_member(self) -> bool: ...
+
+
+class DisputeReport(Protocol):
+    """A member's bank takes a payment back, or warns that it is about to."""
+
+    @property
+    def payment_id(self) -> str: ...
+    @property
+    def company_id(self) -> str: ...
+    @property
+    def member_id(self) -> str | None: ...
+    @property
+    def user_id(self) -> str | None: ...
+    @property
+    def membership_id(self) -> str | None: ...
 
 
 class Reading(Protocol):
-    """An event as understood: what kind, whose, and at most one of the three reports."""
+    """An event as understood: what kind, whose, and at most one of the four reports."""
 
     @property
     def type(self) -> str: ...
@@ -119,3 +152,5 @@ class Reading(Protocol):
     def refund(self) -> RefundReport | None: ...
     @property
     def membership_end(self) -> MembershipEnd | None: ...
+    @property
+    def dispute(self) -> DisputeReport | None: ...

@@ -19,8 +19,10 @@ from sqlalchemy import exists, or_, select
 from daemon.cycle import Cycle
 from daemon.mailer import Mailer
 from daemon.messages import Messenger
+from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from db.models import Attempt, Message, Payment
+from db.pace import fingerprint
 from db.policy import Settings as Rules
 from db.session import SessionFactory
 from db.status import UNPAID, UNSETTLED, MessageState
@@ -100,7 +102,8 @@ class Past:
             webhook_secret=settings.webhook_secret,
             deliver=self.receive,
         )
-        rules, read = rules or Rules(), partial(read_event, default_company=settings.company_id)
+        self.rules = rules = rules or Rules()
+        read = partial(read_event, default_company=settings.company_id)
         self.inbox = Inbox(sessions, rules, read, self.clock)
         transport = InProcess(
             self.world,
@@ -118,7 +121,9 @@ class Past:
             pass_no_time,
         )
         mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
-        retrier = Retrier(sessions, whop, rules, self.clock)
+        retrier = Retrier(sessions, whop, rules, self.clock, fingerprint(settings.api_key))
+        self.reconciler = Reconciler(sessions, whop, rules, self.clock, read, settings.company_id)
+        # Every webhook arrives here: reading back each hour would find nothing, at great length.
         self.cycle = Cycle(sessions, retrier, self.clock, workers=1)
         self.messenger = Messenger(sessions, whop, mailer, self.clock)
 

@@ -130,6 +130,12 @@ def add_payment(
     return get_payment(session, heard.payment_id)
 
 
+def fail_now(session: Session, now: datetime, **overrides: Any) -> Payment:
+    """A payment whose charge fails at this moment: for tests that live by the real clock."""
+    times = dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(now))
+    return add_payment(session, now, **times | overrides)
+
+
 def get_payment(session: Session, payment_id: str) -> Payment:
     payment = payments.lock_payments(session, [payment_id])[payment_id]
     session.commit()

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from db.models import Attempt, Message, Payment
 from db.policy import Settings as Rules
 from db.session import SessionFactory
+from db.status import OUR_TRIGGERS
 from sandbox.history import Past
 from sandbox.live import Settings
 from tests.factories import COMPANY, NOW, SECRET
@@ -60,7 +61,9 @@ class Rig(Past):
             return list(session.scalars(select(Message).where(Message.payment_id == payment_id)))
 
     def outcomes(self, payment_id: str) -> list[str]:
-        return [attempt.outcome for attempt in self.attempts(payment_id)]
+        """Of our own attempts."""
+        ours = [a for a in self.attempts(payment_id) if a.trigger in OUR_TRIGGERS]
+        return [attempt.outcome for attempt in ours]
 
     def charges(self, payment_id: str, by: str = "retry") -> list[str]:
         """The outcomes of the real charges, from the simulated Whop's ledger."""

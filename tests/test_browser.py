@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from db import embedded, migrate
 from db.models import Base, Heartbeat
 from db.session import connect, now, session_factory
-from tests.factories import COMPANY, add_payment
+from tests.factories import COMPANY, fail_now
 
 pytestmark = pytest.mark.browser
 
@@ -86,7 +86,7 @@ def own_engine(database: Database) -> Iterator[Engine]:
 def records(own_engine: Engine) -> Iterator[Session]:
     """One recovered payment's worth of history, and a daemon that ran just now."""
     with session_factory(own_engine)() as session:
-        add_payment(session, now(), user={"id": "u1", "name": "Maya Okafor"})
+        fail_now(session, now(), user={"id": "u1", "name": "Maya Okafor"})
         at = now()
         session.add(
             Heartbeat(process="daemon", instance="a", started_at=at, beat_at=at, last_cycle_at=at)
@@ -199,7 +199,7 @@ def test_it_shows_header_cards_chart_and_table(open_page: Callable[..., Page], w
 def test_it_never_scrolls_sideways_on_a_phone(
     open_page: Callable[..., Page], records: Session
 ) -> None:
-    add_payment(
+    fail_now(
         records,
         now(),
         user={"id": "u2", "name": "A" * 120},
@@ -228,7 +228,7 @@ def test_it_shows_a_new_payment_by_itself_without_moving_the_page(
     page.evaluate("window.stillHere = true")
     main.evaluate("e => e.scrollTo(0, 300)")
     seen = page.locator(".fresh b").inner_text()
-    add_payment(records, now(), user={"id": "u2", "name": "Liam Chen"})
+    fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
     row = page.get_by_role("row").filter(has_text="Liam Chen")
     expect(row).to_be_visible(timeout=REFRESHED)
     assert read_figure(page, "Total Failed Payments") == "2"
@@ -252,7 +252,7 @@ def test_it_keeps_the_reader_s_zoom_through_refreshes_and_new_data(
     expect(whole).to_be_visible(timeout=REFRESHED)
     read = "document.querySelector('.js-plotly-plot')._fullLayout.xaxis.range.join()"
     zoomed = page.evaluate(read)
-    add_payment(records, now(), user={"id": "u2", "name": "Liam Chen"})
+    fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
     expect(page.get_by_text("Liam Chen")).to_be_visible(timeout=REFRESHED)
     expect(page.locator(".key")).to_contain_text("Failed $98.00")
     assert page.evaluate(read) == zoomed
@@ -275,7 +275,7 @@ def test_it_shows_hostile_words_as_they_were_typed(
 ) -> None:
     name = "<script>window.taken=1</script>**x** $a$ [x](http://evil.example)"
     reason = "<img src=x onerror='window.taken=1'> no"
-    add_payment(
+    fail_now(
         records,
         now(),
         user={"id": "u2", "name": name},

@@ -31,7 +31,7 @@ from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.stats import Day
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
-from tests.factories import COMPANY, HOUR, NOW, add_payment, money
+from tests.factories import COMPANY, HOUR, NOW, fail_now, money
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
@@ -70,7 +70,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..
 
 
 def pay(session: Session, by: RecoveredBy, **overrides: Any) -> None:
-    payment = add_payment(session, read_clock(), **overrides)
+    payment = fail_now(session, read_clock(), **overrides)
     payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
     payment.recovered_by, payment.recovered_at = by, read_clock()
     session.add(payment)
@@ -79,7 +79,7 @@ def pay(session: Session, by: RecoveredBy, **overrides: Any) -> None:
 
 def add_another_company(session: Session) -> None:
     payments.add_companies(session, {"biz_another"})
-    theirs = add_payment(session, read_clock(), user={"id": "u", "name": "Not Yours"})
+    theirs = fail_now(session, read_clock(), user={"id": "u", "name": "Not Yours"})
     theirs.company_id = "biz_another"
     session.add(theirs)
     session.commit()
@@ -118,7 +118,7 @@ def read_figures(page: AppTest) -> dict[str, str]:
 def test_it_shows_the_figures_and_who_brought_the_money(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     pay(session, RecoveredBy.RETRY)
     pay(session, RecoveredBy.WITHOUT_US)
     beat(session, timedelta(minutes=12))
@@ -148,7 +148,7 @@ def test_it_lists_the_newest_failures_first_and_no_more_than_it_says(
     at = read_clock()
     for age in range(data.ROWS + 1):
         moment = (at - age * HOUR).isoformat()
-        add_payment(
+        fail_now(
             session, at, last_payment_attempt_at=moment, user={"id": "u", "name": f"Member {age}!"}
         )
     words = read_all(open_page())
@@ -173,7 +173,7 @@ def test_it_shows_zeros_and_a_first_step_while_nothing_has_failed(
 def test_it_asks_which_company_when_it_knows_several(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     add_another_company(session)
     page = open_page()
     assert "WHOP_COMPANY_ID" in page.warning[0].value
@@ -183,7 +183,7 @@ def test_it_asks_which_company_when_it_knows_several(
 def test_it_shows_one_company_and_nothing_of_another(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     add_another_company(session)
     page = open_page(WHOP_COMPANY_ID=COMPANY)
     assert read_figures(page)["Total Failed Payments"] == "1"
@@ -218,7 +218,7 @@ def test_it_does_not_start_in_production_without_a_database(
 def test_it_warns_when_the_daemon_is_silent(
     open_page: Callable[..., AppTest], session: Session, ago: timedelta | None, words: str
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     if ago is not None:
         beat(session, ago)
     assert words in open_page().warning[0].value
@@ -227,7 +227,7 @@ def test_it_warns_when_the_daemon_is_silent(
 def test_it_keeps_the_period_in_the_page_s_address(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     page = open_page("6 months")
     figure = json.loads(page.get("plotly_chart")[0].proto.spec)
     assert len(figure["data"][0]["x"]) == 26
@@ -237,7 +237,7 @@ def test_it_keeps_the_period_in_the_page_s_address(
 def test_it_shows_the_default_period_for_an_address_that_makes_no_sense(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    add_payment(session, read_clock())
+    fail_now(session, read_clock())
     figure = json.loads(open_page("<b>").get("plotly_chart")[0].proto.spec)
     assert len(figure["data"][0]["x"]) == 30
 
@@ -246,9 +246,7 @@ def test_it_lets_no_word_of_a_member_reach_markdown(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     person = {"id": "u", "name": HOSTILE}
-    add_payment(
-        session, read_clock(), user=person, decline_code=None, failure_message=f"<b>{HOSTILE}"
-    )
+    fail_now(session, read_clock(), user=person, decline_code=None, failure_message=f"<b>{HOSTILE}")
     page = open_page()
     html = "".join(block.proto.body for block in page.get("html"))
     assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$ [x](http://evil.example)" in html

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 
-from db.declines import CODES, MEANINGS, NEVER_CHARGED_AGAIN, DeclineClass, classify
+from db.declines import (
+    CLASS_OF,
+    CODES,
+    FOR_MEMBER,
+    FOR_MEMBER_BY_CODE,
+    MEANINGS,
+    NEVER_CHARGED_AGAIN,
+    DeclineClass,
+    classify,
+    explain_to_creator,
+    explain_to_member,
+)
 
 DOCS = Path(__file__).parent.parent / "docs" / "declines.md"
 
@@ -72,6 +83,45 @@ def test_whatever_is_said_there_is_a_class_and_a_word(code, text):
 def test_lost_stolen_and_stopped_cards_are_never_charged_again():
     for code in ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"):
         assert classify(code).decline_class in NEVER_CHARGED_AGAIN
+
+
+@pytest.mark.parametrize(("code", "decline_class"), [*CLASS_OF.items(), (None, "unknown")])
+def test_every_code_has_a_sentence_for_the_creator_and_one_for_the_member(code, decline_class):
+    for sentence in (
+        explain_to_creator(classify(code).words, DeclineClass(decline_class)),
+        explain_to_member(DeclineClass(decline_class), code),
+    ):
+        assert sentence.endswith(".")
+        assert len(sentence) > 20
+
+
+@pytest.mark.parametrize("code", [None, *CLASS_OF])
+def test_the_member_never_reads_of_fraud_loss_or_theft(code):
+    decline_class = CLASS_OF.get(code or "", DeclineClass.UNKNOWN)
+    said = explain_to_member(decline_class, code).lower()
+    forbidden = (
+        "fraud",
+        "stolen",
+        "lost",
+        "theft",
+        "risk",
+        "suspic",
+        "report",
+        "deceased",
+        "block",
+    )
+    assert [word for word in forbidden if word in said] == []
+
+
+def test_sentences_for_the_member_are_for_what_exists():
+    assert set(FOR_MEMBER) == set(DeclineClass)
+    assert set(FOR_MEMBER_BY_CODE) <= set(CLASS_OF)
+
+
+def test_the_docs_show_what_the_member_reads():
+    page = " ".join(DOCS.read_text().split())
+    sentences = {*FOR_MEMBER.values(), *FOR_MEMBER_BY_CODE.values()}
+    assert [sentence for sentence in sentences if sentence not in page] == []
 
 
 def test_the_docs_list_every_class_and_every_code():

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from db import events, payments, stats
 from db.events import Event
-from db.models import JsonText, Message, Payment, Refund, WebhookEvent
+from db.models import Attempt, JsonText, Message, Payment, Refund, WebhookEvent
 from db.session import SessionFactory
 from db.status import PaymentStatus
 from tests.factories import (
@@ -100,7 +100,7 @@ STORY = [
 
 def wipe(sessions: SessionFactory) -> None:
     with sessions.begin() as session:
-        for model in (Refund, Message, Payment, WebhookEvent):
+        for model in (Attempt, Refund, Message, Payment, WebhookEvent):
             session.execute(delete(model))
 
 

@@ -180,6 +180,7 @@ def letter() -> Letter:
         currency="usd",
         reason="Card reported stolen",
         decline_class=DeclineClass.FRAUD,
+        decline_code="stolen_card",
         card_brand="visa",
         card_last4="4242",
         product=None,

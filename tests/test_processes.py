@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from daemon.__main__ import Daemon
+from daemon.loop import Loop
 from daemon.settings import DaemonSettings
 from db import embedded
 from db.models import Base
@@ -273,28 +274,27 @@ def test_a_database_that_is_restarted_stops_neither_receiver_nor_daemon(
 
 
 @pytest.fixture
-def cut_off(tmp_path: Path) -> Iterator[Daemon]:
-    """A daemon whose database is away, with the three jobs of its schedule."""
+def cut_off(tmp_path: Path) -> Iterator[Loop]:
+    """The jobs of a daemon whose database is away."""
     settings = DaemonSettings(
         _env_file=None, environment="development", database_url=f"postgresql:///x?host={tmp_path}"
     )
     daemon = Daemon(settings)
-    for job in (daemon.run_cycle, daemon.send_messages, daemon.beat):
-        daemon.scheduler.every(1).minutes.do(daemon.guard, job)
-    yield daemon
+    jobs = (daemon.run_cycle, daemon.send_messages, daemon.honour_requests, daemon.beat)
+    yield Loop(*[(1, job) for job in jobs])
     daemon.engine.dispose()
     daemon.whop.close()
 
 
-def test_a_long_outage_does_not_pile_up_work(cut_off: Daemon):
+def test_a_long_outage_does_not_pile_up_work(cut_off: Loop):
     for _ in range(4):
         cut_off.scheduler.run_all()
-    assert len(cut_off.scheduler.jobs) <= 6
+    assert len(cut_off.scheduler.jobs) <= 8
 
 
-def test_an_outage_is_told_in_a_line_per_job(cut_off: Daemon, caplog: pytest.LogCaptureFixture):
+def test_an_outage_is_told_in_a_line_per_job(cut_off: Loop, caplog: pytest.LogCaptureFixture):
     cut_off.scheduler.run_all()
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 4
     assert "Traceback" not in caplog.text
 
 

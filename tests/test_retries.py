@@ -94,12 +94,21 @@ def test_it_does_not_charge_a_recovered_payment(rig: Rig):
 
 
 @pytest.mark.parametrize(
-    "code", ["stolen_card", "suspected_fraud", "blocked_by_cardholder", "bank_insufficient_funds"]
+    "code", ["stolen_card", "suspected_fraud", "duplicate_transaction", "bank_insufficient_funds"]
 )
 def test_it_never_charges_again_where_that_is_forbidden(rig: Rig, code):
     payment_id = rig.fail(code, "paid")
     rig.run(hours=5)
     assert rig.payment(payment_id).status is PaymentStatus.FAILED
+    assert rig.charges(payment_id) == []
+
+
+def test_a_member_who_stopped_the_charge_is_left_alone(rig: Rig):
+    payment_id = rig.fail("blocked_by_cardholder", "paid")
+    rig.run(hours=5)
+    payment = rig.payment(payment_id)
+    assert payment.status is PaymentStatus.PERMANENT_FAIL
+    assert payment.closed_reason is ClosedReason.CONSENT_WITHDRAWN
     assert rig.charges(payment_id) == []
 
 
@@ -462,7 +471,7 @@ def test_two_daemons_share_the_work_and_never_a_payment(rig: Rig):
     payment_ids = [rig.fail("insufficient_funds", "paid") for _ in range(24)]
     rig.pass_time(1)
     retriers = [
-        Retrier(rig.sessions, rig.cycle.retrier.whop, rig.cycle.retrier.rules, rig.clock)
+        Retrier(rig.sessions, rig.cycle.retrier.whop, rig.rules, rig.clock, "one key")
         for _ in range(2)
     ]
 

@@ -11,12 +11,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db import stats
+from db.declines import DeclineClass, explain_to_creator
 from db.session import now, unready_reason
 from db.status import PaymentStatus
 from webhook.settings import WebhookSettings
@@ -60,6 +61,7 @@ class PaymentOut(BaseModel):
     currency: str
     refunded_amount: float
     reason: str
+    explanation: str = ""
     decline_code: str | None
     decline_class: str
     status: PaymentStatus
@@ -72,6 +74,11 @@ class PaymentOut(BaseModel):
     recovered_by: str | None
     closed_reason: str | None
     created_at: datetime
+
+    @model_validator(mode="after")
+    def explain(self) -> PaymentOut:
+        self.explanation = explain_to_creator(self.reason, DeclineClass(self.decline_class))
+        return self
 
 
 class PaymentPage(BaseModel):

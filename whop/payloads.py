@@ -38,6 +38,14 @@ CANCELED = "payment.canceled"
 PAYMENT_EVENTS = {FAILED, SUCCEEDED, PENDING, CANCELED, "payment.requires_action"}
 REFUND_EVENTS = {"refund.created", "refund.updated"}
 MEMBERSHIP_ENDED = "membership.deactivated"
+MEMBERSHIP_EVENTS = {
+    MEMBERSHIP_ENDED,
+    "membership.updated",
+    "membership.cancel_at_period_end_changed",
+}
+ENDED_MEMBERSHIPS = {"canceled", "expired"}
+DISPUTE_EVENTS = {"dispute.created", "dispute_alert.created"}
+UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
 
 # ISO 4217's code for "no currency": not telling is not dollars.
 NO_CURRENCY = "xxx"
@@ -82,6 +90,7 @@ class Payment:
     card_last4: str | None = None
     recovery_url: str | None = None
     failed: bool = False
+    renewal: bool = True
     user_id: str | None = None
     payment_method_id: str | None = None
     card_expiry: str | None = None
@@ -101,11 +110,23 @@ class Refund:
 class MembershipEnd:
     membership_id: str
     company_id: str
+    by_member: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """`payment_id` is the payment disputed. An alert does not tell whose it is."""
+
+    payment_id: str
+    company_id: str
+    member_id: str | None = None
+    user_id: str | None = None
+    membership_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An event as understood. All three None: of a kind that is stored and ignored."""
+    """An event as understood. All four None: of a kind that is stored and ignored."""
 
     type: str
     company_id: str | None
@@ -113,6 +134,7 @@ class Reading:
     payment: Payment | None = None
     refund: Refund | None = None
     membership_end: MembershipEnd | None = None
+    dispute: Dispute | None = None
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -127,7 +149,7 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     kind = need_text(body, "type")
     data = body.get("data")
     company = ident(body, "account_id") or ident(body, "company_id")
-    if kind not in PAYMENT_EVENTS | REFUND_EVENTS | {MEMBERSHIP_ENDED}:
+    if kind not in UNDERSTOOD:
         return Reading(kind, company or default_company)
     if not isinstance(data, Mapping):
         raise PayloadError("data", "must be a JSON object")
@@ -142,8 +164,10 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     if kind in REFUND_EVENTS:
         refund = read_refund(data, as_of, company)
         return Reading(kind, company, refund.payment_id, refund=refund)
-    end = MembershipEnd(need_ident(data, "id", "data."), company)
-    return Reading(kind, company, membership_end=end)
+    if kind in DISPUTE_EVENTS:
+        dispute = read_dispute(data, company)
+        return Reading(kind, company, dispute.payment_id, dispute=dispute)
+    return Reading(kind, company, membership_end=read_membership_end(kind, data, company))
 
 
 def is_flat(body: Json) -> bool:
@@ -193,6 +217,7 @@ def read_payment(
     status, substatus = text(data, "status"), text(data, "substatus")
     user, card = part(data, "user"), part(part(data, "payment_instrument"), "card")
     usd = amount if currency == "usd" else read_amount(data.get("usd_total"))
+    renewal = text(data, "billing_reason") not in FIRST_PURCHASE
     paid, failures = kind == SUCCEEDED or status == "paid", count(data, "payments_failed")
     return Payment(
         payment_id=need_ident(data, "id", where),
@@ -202,7 +227,7 @@ def read_payment(
         currency=currency,
         amount_usd=usd,
         refunded_amount=read_amount(data.get("refunded_amount")),
-        starts_dunning=kind == FAILED and text(data, "billing_reason") not in FIRST_PURCHASE,
+        starts_dunning=kind == FAILED and renewal,
         paid=paid,
         pending=kind == PENDING or status in {"pending", "authorized"},
         ended=kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
@@ -224,6 +249,7 @@ def read_payment(
         card_brand=text(card, "brand") or text(data, "card_brand"),
         card_last4=(text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
         recovery_url=link(data, "recovery_url"),
+        renewal=renewal,
         failed=not paid and (substatus in {"failed", "past_due"} or bool(failures)),
         user_id=ident(user, "id"),
         payment_method_id=ident(data, "payment_method_id")
@@ -256,6 +282,32 @@ def read_refund(data: Json, as_of: datetime, company: str) -> Refund:
         status=text(data, "status") or "pending",
         as_of=as_of,
     )
+
+
+def read_dispute(data: Json, company: str) -> Dispute:
+    """Of a dispute or an alert, in either shape: payment and buyer are objects, or there is only
+    the payment's id."""
+    payment, buyer = part(data, "payment"), part(data, "buyer")
+    payment_id = ident(data, "payment_id") or ident(payment, "id")
+    if payment_id is None:
+        raise PayloadError("data.payment_id", "is missing")
+    return Dispute(
+        payment_id=payment_id,
+        company_id=company,
+        member_id=ident(buyer, "member_id") or ident(part(payment, "member"), "id"),
+        user_id=ident(buyer, "user_id") or ident(part(payment, "user"), "id"),
+        membership_id=ident(part(payment, "membership"), "id"),
+    )
+
+
+def read_membership_end(kind: str, data: Json, company: str) -> MembershipEnd | None:
+    """None: it goes on, and is to be renewed."""
+    membership_id = need_ident(data, "id", "data.")
+    if kind == MEMBERSHIP_ENDED or text(data, "status") in ENDED_MEMBERSHIPS:
+        return MembershipEnd(membership_id, company)
+    if flag(data, "cancel_at_period_end"):
+        return MembershipEnd(membership_id, company, by_member=True)
+    return None
 
 
 def find_company(data: Json) -> str | None:

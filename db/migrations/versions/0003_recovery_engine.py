@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -37,16 +37,35 @@ def upgrade() -> None:
     )
     op.add_column("attempts", sa.Column("means", sa.Text(), server_default="retry", nullable=False))
     op.add_column("attempts", sa.Column("payment_method_id", sa.Text()))
+    op.add_column(
+        "attempts",
+        sa.Column("sent_with", sa.Text(), comment="which of our keys at Whop the charge carried"),
+    )
     op.create_check_constraint(op.f("ck_attempts_means"), "attempts", MEANS)
     op.create_index(
         "uq_attempts_backup_card",
         "attempts",
         ["payment_id"],
         unique=True,
-        postgresql_where=sa.text("means = 'backup_card'"),
+        postgresql_where=sa.text("means = 'backup_card' and sent_at is not null"),
     )
+    create_disputes()
     create_requests()
     create_syncs()
+
+
+def create_disputes() -> None:
+    op.create_table(
+        "disputes",
+        sa.Column("payment_id", sa.Text(), nullable=False, comment="the one disputed: a paid one"),
+        sa.Column("company_id", sa.Text(), nullable=False),
+        sa.Column("member_id", sa.Text()),
+        sa.Column("user_id", sa.Text()),
+        sa.Column("membership_id", sa.Text()),
+        sa.Column("heard_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("payment_id", name="pk_disputes"),
+    )
+    op.create_index("ix_disputes_company_id", "disputes", ["company_id"])
 
 
 def create_requests() -> None:
@@ -59,7 +78,7 @@ def create_requests() -> None:
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("asked_at", TIME, nullable=False),
         sa.Column("done_at", TIME),
-        sa.Column("outcome", sa.Text()),
+        sa.Column("answer", sa.Text()),
         sa.CheckConstraint("kind in ('stop', 'hasten')", name=op.f("ck_requests_kind")),
         sa.ForeignKeyConstraint(
             ["payment_id"], ["payments.payment_id"], name="fk_requests_payment_id"
@@ -96,8 +115,10 @@ def create_syncs() -> None:
 def downgrade() -> None:
     op.drop_table("syncs")
     op.drop_table("requests")
+    op.drop_table("disputes")
     op.drop_index("uq_attempts_backup_card", table_name="attempts")
     op.drop_constraint(op.f("ck_attempts_means"), "attempts")
+    op.drop_column("attempts", "sent_with")
     op.drop_column("attempts", "payment_method_id")
     op.drop_column("attempts", "means")
     op.drop_index("ix_payments_card", table_name="payments")

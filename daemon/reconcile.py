@@ -1,0 +1,202 @@
+"""Reading back from Whop what the webhooks may have missed, company by company.
+
+1. Ask which permissions our key has: without them Whop answers an empty list, not an error.
+2. The first time: import 90 days, page by page, resumable, writing to nobody.
+3. List the open renewals; then ask for each payment of ours that the list did not show.
+4. List the refunds, and find out whose payments the disputes are about.
+
+Pages are heard one transaction each. No transaction is open while Whop is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from db import events, payments, syncs
+from db.companies import list_company_ids
+from db.events import Reader
+from db.policy import Settings
+from db.session import SessionFactory
+from db.syncs import Progress
+from whop.client import WhopClient
+from whop.errors import NotFoundError, WhopError
+from whop.payloads import Dispute, Payment
+
+log = logging.getLogger(__name__)
+
+LISTING = "payment:basic:read"
+NEEDED = (
+    LISTING,
+    "payment:manage",
+    "member:basic:read",
+    "member:email:read",
+    "member:manage",
+)
+RENEWAL = "subscription_cycle"
+# Whop gives a payment up after five days; one that is a month older than that is history.
+OPEN_FOR = timedelta(days=35)
+OVERLAP = timedelta(days=1)
+"""Read again each time: a refund that Whop wrote late must not fall between two readings."""
+MOST_ASKED = 500
+"""Single payments asked for in a cycle. The rest has its turn in the next: longest unread first."""
+
+
+class Reconciler:
+    """`company_id` is read from the first day on; others as soon as an event names them."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        whop: WhopClient,
+        rules: Settings,
+        clock: Callable[[], datetime],
+        read: Reader,
+        company_id: str | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.sessions, self.whop, self.rules = sessions, whop, rules
+        self.clock, self.read, self.company_id, self.stopping = clock, read, company_id, stopping
+
+    def run(self) -> int:
+        """Returns how many failed payments nobody had told us about."""
+        with self.sessions() as session:
+            company_ids = set(list_company_ids(session)) | {self.company_id or ""} - {""}
+        return sum(self.read_company(company_id) for company_id in sorted(company_ids))
+
+    def read_company(self, company_id: str) -> int:
+        started_at = self.clock()
+        with self.sessions.begin() as session:
+            progress = syncs.claim_sync(session, company_id, started_at)
+        if progress is None or self.stopping():
+            return 0
+        found, missing, trouble, complete = 0, frozenset[str](), None, False
+        try:
+            missing = self.whop.find_missing_permissions(company_id, NEEDED)
+            if LISTING in missing:
+                trouble = f"Whop does not let us read payments: {LISTING} is missing"
+            else:
+                found = self.read_payments(progress, started_at)
+                self.read_refunds(progress)
+                self.read_disputes(company_id)
+                complete = not self.stopping()
+        except WhopError as error:
+            trouble = str(error)
+        if trouble is not None:
+            log.error("company %s could not be read back: %s", company_id, trouble)
+        elif missing:
+            log.error("company %s: permissions are missing: %s", company_id, ", ".join(missing))
+        with self.sessions.begin() as session:
+            syncs.release_sync(
+                session,
+                company_id,
+                missing=missing,
+                trouble=trouble,
+                read_until=started_at if complete else None,
+            )
+        return found
+
+    # --- payments ------------------------------------------------------------------------------
+
+    def read_payments(self, progress: Progress, started_at: datetime) -> int:
+        found = 0 if progress.imported else self.import_history(progress)
+        found += self.read_open(progress.company_id)
+        self.ask_for_quiet(progress.company_id, started_at)
+        return found
+
+    def import_history(self, progress: Progress) -> int:
+        """Oldest first, so that what is new while we read comes last and is not missed."""
+        cursor, found = progress.import_cursor, 0
+        while not self.stopping():
+            page = self.whop.list_payments(
+                progress.company_id,
+                created_after=progress.since,
+                oldest_first=True,
+                after=cursor,
+            )
+            cursor = page.next_cursor
+            with self.sessions.begin() as session:
+                found += self.take_in(session, progress.company_id, page.items, imported=True)
+                syncs.note_page(session, progress.company_id, cursor, self.clock())
+            if cursor is None:
+                log.info("company %s: history imported", progress.company_id)
+                break
+        return found
+
+    def read_open(self, company_id: str) -> int:
+        cursor, found = None, 0
+        while not self.stopping():
+            page = self.whop.list_payments(
+                company_id,
+                status="open",
+                billing_reason=RENEWAL,
+                created_after=self.clock() - OPEN_FOR,
+                after=cursor,
+            )
+            cursor = page.next_cursor
+            with self.sessions.begin() as session:
+                found += self.take_in(session, company_id, page.items)
+                syncs.renew_claim(session, company_id, self.clock())
+            if cursor is None:
+                break
+        return found
+
+    def ask_for_quiet(self, company_id: str, started_at: datetime) -> None:
+        with self.sessions() as session:
+            quiet = syncs.list_quiet(session, company_id, started_at, self.clock(), MOST_ASKED)
+        for payment_id in quiet:
+            if self.stopping():
+                return
+            try:
+                heard = [self.whop.get_payment(payment_id, company_id)]
+            except NotFoundError:
+                heard = []
+            with self.sessions.begin() as session:
+                self.take_in(session, company_id, heard)
+                syncs.note_read(session, payment_id, self.clock())
+                syncs.renew_claim(session, company_id, self.clock())
+
+    def take_in(
+        self, session: Session, company_id: str, heard: Sequence[Payment], imported: bool = False
+    ) -> int:
+        return syncs.take_in(
+            session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
+        )
+
+    # --- refunds and disputes ------------------------------------------------------------------
+
+    def read_refunds(self, progress: Progress) -> None:
+        """Since the last complete reading. Of payments that never failed they are not ours."""
+        since, cursor = (progress.read_until or progress.since) - OVERLAP, None
+        while not self.stopping():
+            page = self.whop.list_refunds(progress.company_id, created_after=since, after=cursor)
+            cursor = page.next_cursor
+            with self.sessions.begin() as session:
+                known = payments.lock_payments(session, [r.payment_id for r in page.items])
+                for refund in page.items:
+                    if (payment := known.get(refund.payment_id)) is not None:
+                        payments.record_refund(session, payment, refund)
+            if cursor is None:
+                break
+
+    def read_disputes(self, company_id: str) -> None:
+        """An alert names the payment only; Whop tells whose it is."""
+        with self.sessions() as session:
+            waiting = events.list_waiting_disputes(session, company_id, self.read)
+        for dispute in waiting:
+            try:
+                payment = self.whop.get_payment(dispute.payment_id, company_id)
+            except NotFoundError:
+                continue
+            named = Dispute(
+                dispute.payment_id,
+                company_id,
+                payment.member_id,
+                payment.user_id,
+                payment.membership_id,
+            )
+            with self.sessions.begin() as session:
+                events.settle_waiting_dispute(session, named, self.clock())
