@@ -127,9 +127,12 @@ def describe_new(
         spread=find_spread(report.payment_id),
         held_out=bool(held_out),
     )
-    place = find_stop(report) or choose_place(situation, rules, now)
+    place = choose_place(situation, rules, now)
+    if terms.backup_card and report.membership_id and report.member_id:
+        place = plan_backup(place, situation, now) or place
     if report.pending and place.status in UNPAID:
         place = WAITING
+    place = find_stop(report) or place
     return {
         "payment_id": report.payment_id,
         "company_id": report.company_id,
@@ -209,10 +212,12 @@ def hear(
         note_declined(payment, attempt, report, now)
         attempt = None
     attempts.note_foreign_failure(session, payment, report)
-    if payment.status not in UNPAID or not (newer or declined):
+    if payment.status not in UNPAID:
         return
     if (stop := find_stop(report)) is not None:
-        move(payment, stop)
+        move(payment, stop)  # for good, so an old word is as good as a new one
+    elif not (newer or declined):
+        return
     elif report.pending:
         move(payment, WAITING)  # being settled: the next word decides
     elif attempt is None:
@@ -354,8 +359,10 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: Settings)
     terms = find_terms(session, payment.company_id)
     situation = describe_situation(session, payment, terms, now)
     place = choose_place(situation, rules, now)
-    if place.status is not PaymentStatus.PENDING_RETRY and terms.backup_card:
-        place = plan_backup(session, payment, situation, now) or place
+    if terms.backup_card and payment.membership_id and payment.member_id:
+        backup = plan_backup(place, situation, now)
+        if backup is not None and not attempts.has_tried_backup(session, payment):
+            place = backup
     move(payment, place)
 
 
@@ -379,16 +386,12 @@ def describe_situation(
     )
 
 
-def plan_backup(
-    session: Session, payment: Payment, situation: Situation, now: datetime
-) -> Place | None:
-    """Where the card on file is of no more use: another saved one, once."""
-    if not (payment.membership_id and payment.member_id):
+def plan_backup(place: Place, situation: Situation, now: datetime) -> Place | None:
+    """Where the card on file is of no more use, another saved one; it is tried once."""
+    if place.status is PaymentStatus.PENDING_RETRY:
         return None
     at = decide_backup(situation, now)
-    if at is None or attempts.has_tried_backup(session, payment):
-        return None
-    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD)
+    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD) if at else None
 
 
 def find_spread(payment_id: str) -> float:

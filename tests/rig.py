@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ class Rig(Past):
             file=folder / "sandbox.sqlite", company_id=COMPANY, webhook_secret=SECRET, seed=seed
         )
         super().__init__(sessions, settings, NOW, rules or Rules(policy="hourly"))
+
+    def use(self, **rules: Any) -> None:
+        """Other rules from now on, for receiver and daemon."""
+        self.rules = self.inbox.rules = replace(self.rules, **rules)
+        self.cycle.retrier.rules = self.reconciler.rules = self.rules
 
     def fail(self, *script: str, **wanted: Any) -> str:
         """A payment whose charges end as `script` says, the failing one first."""

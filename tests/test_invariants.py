@@ -68,8 +68,8 @@ GUARDS = [
         2,
         "a recovered payment does not fail again",
         "db/payments.py",
-        "if payment.status not in UNPAID or not (newer or declined):",
-        "if not (newer or declined):",
+        "    if payment.status not in UNPAID:\n        return\n    if (stop",
+        "    if (stop",
         "test_ledger.py::test_a_recovered_payment_does_not_fail_again",
     ),
     Guard(
@@ -107,18 +107,17 @@ GUARDS = [
     Guard(
         3,
         "a paid payment is not charged",
-        "daemon/retries.py",
-        "        if payment.paid:\n",
-        "        if False:\n",
+        "daemon/verdicts.py",
+        "    sent = claim.sent_at is not None\n    if payment.paid:\n",
+        "    sent = claim.sent_at is not None\n    if False:\n",
         "test_retries.py::test_a_paid_payment_is_not_charged_whatever_else_whop_says",
     ),
     Guard(
         3,
         "what is not retryable is not charged",
-        "daemon/retries.py",
-        "        if payment.retryable is False or payment.ended or payment.disputed:\n"
-        "            return Conclusion(AttemptOutcome.REFUSED",
-        "        if False:\n            return Conclusion(AttemptOutcome.REFUSED",
+        "daemon/verdicts.py",
+        "    if is_stopped(payment):\n",
+        "    if False:\n",
         "test_retries.py::test_a_stopped_payment_is_not_even_asked_to_be_charged",
     ),
     Guard(
@@ -132,9 +131,11 @@ GUARDS = [
     Guard(
         4,
         "no answer concludes nothing",
-        "daemon/retries.py",
-        "unanswered: AttemptOutcome = AttemptOutcome.UNKNOWN",
-        "unanswered: AttemptOutcome = AttemptOutcome.DECLINED",
+        "daemon/verdicts.py",
+        "    if isinstance(error, NoAnswerError) or claim.sent_at is not None:\n"
+        "        return Conclusion(AttemptOutcome.UNKNOWN",
+        "    if isinstance(error, NoAnswerError) or claim.sent_at is not None:\n"
+        "        return Conclusion(AttemptOutcome.DECLINED",
         "test_retries.py::test_an_unknown_outcome_is_settled_by_asking_and_charged_once",
     ),
     Guard(
