@@ -37,7 +37,7 @@ class WhopApi:
         self._world = world
         self._api_keys = frozenset(api_keys)
         self._endpoints = Endpoints(world)
-        self._limits = Limits()
+        self.limits = Limits()
         self._idempotency = Idempotency(world.store)
 
     def handle(self, request: Request, now: datetime) -> Answer:
@@ -61,7 +61,7 @@ class WhopApi:
         if fault and fault.kind == "status":
             raise failing(fault)
         allowed = self._world.switches.rate_per_minute
-        self._limits.count(operation, request.bearer, allowed, now)
+        self.limits.count(operation, request.bearer, allowed, now)
         shape = shape_for(request.headers.get(HEADER))
         call = Call(request, subject, shape, now)
         key = request.headers.get("idempotency-key")

@@ -39,7 +39,7 @@ def create_app(
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
     app.include_router(served(sendgrid, PATH, clock))
     app.include_router(pages(world, sendgrid))
-    app.include_router(Control(world, clock).routes())
+    app.include_router(Control(world, clock, whop.limits).routes())
     return app
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from sandbox.limits import Limits
 from sandbox.post_room import page
 from sandbox.renewals import Overrides
 from sandbox.store import Missing
@@ -44,9 +45,10 @@ class WantedTime(Wanted):
 
 
 class Control:
-    def __init__(self, world: World, clock: Callable[[], datetime]) -> None:
+    def __init__(self, world: World, clock: Callable[[], datetime], limits: Limits) -> None:
         self._world = world
         self._clock = clock
+        self._limits = limits
         self._deeds: dict[str, Callable[[str, datetime], object]] = {
             "member_pays": world.member_pays,
             "change_card": world.change_card,
@@ -65,6 +67,7 @@ class Control:
         router.get("/switches")(self.switches)
         router.post("/switches")(self.set_switches)
         router.post("/advance")(self.advance)
+        router.get("/limits")(self.limits)
         return router
 
     def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
@@ -117,6 +120,9 @@ class Control:
         to = utc(wanted.to) if wanted.to else self._clock()
         self._world.advance(to)
         return {"now": to, "next_due": self._world.next_due()}
+
+    def limits(self) -> dict[str, int]:
+        return {"refused": self._limits.refused}
 
 
 @contextmanager
