@@ -14,7 +14,7 @@ from functools import partial
 import schedule
 from sqlalchemy.exc import OperationalError
 
-from daemon.cycle import Cycle
+from daemon.cycle import WORKERS, Cycle
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
 from daemon.retries import Retrier
@@ -50,7 +50,7 @@ class Daemon:
     def __init__(self, settings: DaemonSettings) -> None:
         self.settings = settings
         self.stopping = False
-        self.engine = connect(database_url(settings), "daemon", pool_size=8)
+        self.engine = connect(database_url(settings), "daemon", pool_size=WORKERS)
         self.sessions = session_factory(self.engine)
         self.whop = make_client(settings, self.sessions)
         retrier = Retrier(self.sessions, self.whop, settings.rules, now)

@@ -16,6 +16,9 @@ from db.session import SessionFactory
 
 log = logging.getLogger(__name__)
 
+WORKERS = 12
+"""Enough for one daemon to use up Whop's limit while Whop takes half a second (docs/speed.md)."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -35,7 +38,7 @@ class Cycle:
         sessions: SessionFactory,
         retrier: Retrier,
         clock: Callable[[], datetime],
-        workers: int = 4,
+        workers: int = WORKERS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.sessions, self.retrier, self.clock = sessions, retrier, clock
