@@ -1,4 +1,4 @@
-"""`python -m bench [ingest] [--seconds N]`: measures, compares, judges."""
+"""`python -m bench [ingest | retries] [--seconds N] [--window N]`: measures, compares, judges."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import ingest
+from bench import ingest, retries
 from bench.figures import Target, lay_out
 from bench.scratch import BenchError
 from db.embedded import EmbeddedPostgresError
 
-BENCHES: dict[str, Callable[[float], list[Target]]] = {"ingest": ingest.run}
+BENCHES: dict[str, Callable[[argparse.Namespace], list[Target]]] = {
+    "ingest": lambda arguments: ingest.run(arguments.seconds),
+    "retries": lambda arguments: retries.run(arguments.window),
+}
 
 
 def main() -> int:
@@ -19,7 +22,7 @@ def main() -> int:
     targets: list[Target] = []
     try:
         for name in [arguments.name] if arguments.name else BENCHES:
-            targets += BENCHES[name](arguments.seconds)
+            targets += BENCHES[name](arguments)
     except (BenchError, EmbeddedPostgresError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -32,7 +35,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", nargs="?", choices=list(BENCHES), help="default: all")
     parser.add_argument(
-        "--seconds", type=float, default=4, help="how long each case is timed (default: 4)"
+        "--seconds",
+        type=float,
+        default=4,
+        help="how long each case of ingest is timed (default: 4)",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        default=120,
+        help="how long retries are counted (default: 120; 0: all that is due, about 17 minutes)",
     )
     return parser.parse_args()
 

@@ -100,21 +100,30 @@ def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -
 def uvicorn(home: Path, app: str, settings: dict[str, str]) -> Iterator[tuple[int, int]]:
     """The app in a process like the Procfile's; yields its port and its process id."""
     port = find_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--no-access-log"]
+    command = ["-m", "uvicorn", app, "--no-access-log"]
     command += ["--app-dir", str(embedded.ROOT), "--port", str(port)]
-    log = home / "server.log"
-    with log.open("wb") as output:
+    with python(home, "server", command, settings) as process:
+        wait_for(port, process, home / "server.log")
+        yield port, process.pid
+
+
+@contextmanager
+def python(
+    home: Path, name: str, command: list[str], settings: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the product's, with these settings and no others; its words in `name`.log."""
+    path = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(embedded.ROOT)}
+    with (home / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(
-            command,
+            [sys.executable, *command],
             cwd=home,  # a developer's .env must not reach it
-            env={"PATH": os.environ.get("PATH", "")} | settings,
+            env=path | settings,
             stdout=output,
             stderr=output,
             preexec_fn=embedded.stop_with_parent,
         )
     try:
-        wait_for(port, process, log)
-        yield port, process.pid
+        yield process
     finally:
         process.terminate()
         process.wait(timeout=START_SECONDS)

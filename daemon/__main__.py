@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from daemon.cycle import Cycle
+from daemon.cycle import WORKERS, Cycle
 from daemon.loop import TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
@@ -40,7 +40,7 @@ class Daemon:
     def __init__(self, settings: DaemonSettings) -> None:
         self.settings = settings
         self.stopping = False
-        self.engine = connect(database_url(settings), "daemon", pool_size=8)
+        self.engine = connect(database_url(settings), "daemon", pool_size=WORKERS)
         self.sessions = session_factory(self.engine)
         self.read = partial(read_event, default_company=settings.whop_company_id)
         key = settings.whop_api_key.get_secret_value()

@@ -18,6 +18,9 @@ from db.session import SessionFactory
 
 log = logging.getLogger(__name__)
 
+WORKERS = 12
+"""Enough for one daemon to use up Whop's limit while Whop takes half a second (docs/speed.md)."""
+
 
 @dataclass(slots=True)
 class Counts:
@@ -41,7 +44,7 @@ class Cycle:
         retrier: Retrier,
         clock: Callable[[], datetime],
         reconciler: Reconciler | None = None,
-        workers: int = 4,
+        workers: int = WORKERS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.sessions, self.retrier, self.clock = sessions, retrier, clock

@@ -59,6 +59,8 @@ class Retrier:
         return self.work_on(claims.claim_unsettled)
 
     def work_on(self, take: Callable[..., Claim | None]) -> bool:
+        if self.whop.circuit.is_resting():
+            return False  # it stays due: claiming it would only write down that nothing was sent
         with self.sessions.begin() as session:
             claim = take(session, self.clock())
         if claim is None:

@@ -15,8 +15,10 @@ from sqlalchemy import text
 
 from db.session import SessionFactory
 
-LONGEST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(seconds=10)
 """For one's turn. Much longer would outlast the lease of the payment in hand."""
+QUEUE = 25
+"""Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
 
 # `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
 TAKE = text("""
@@ -56,6 +58,7 @@ class SharedPace:
     ) -> None:
         self.sessions, self.credential, self.sleep = sessions, credential, sleep
         self.gap = timedelta(minutes=1) / per_minute
+        self.longest = max(LONGEST_WAIT, QUEUE * self.gap)
 
     def wait(self, operation: str) -> timedelta | None:
         delay, taken = self.take(operation)
@@ -69,7 +72,7 @@ class SharedPace:
         """How far off the next turn is, and whether it was taken; it is not if too far."""
         whose = {"credential": self.credential, "operation": operation}
         with self.sessions.begin() as session:
-            limits = {"gap": self.gap, "longest": LONGEST_WAIT}
+            limits = {"gap": self.gap, "longest": self.longest}
             delay: timedelta | None = session.scalar(TAKE, whose | limits)
             if delay is not None:
                 return delay, True

@@ -39,7 +39,7 @@ class WhopApi:
         self._world = world
         self.accept_keys(api_keys)
         self._endpoints = Endpoints(world)
-        self._limits = Limits()
+        self.limits = Limits()
         self._idempotency = Idempotency(world.store)
 
     def accept_keys(self, api_keys: Collection[str]) -> None:
@@ -67,7 +67,7 @@ class WhopApi:
         if fault and fault.kind == "status":
             raise failing(fault)
         allowed = self._world.switches.rate_per_minute
-        self._limits.count(operation, request.bearer, allowed, now)
+        self.limits.count(operation, request.bearer, allowed, now)
         shape = shape_for(request.headers.get(HEADER))
         call = Call(request, subject, shape, now)
         key = request.headers.get("idempotency-key")

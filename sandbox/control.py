@@ -80,6 +80,7 @@ class Control:
         router.get("/switches")(self.switches)
         router.post("/switches")(self.set_switches)
         router.post("/advance")(self.advance)
+        router.get("/limits")(self.limits)
         return router
 
     def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
@@ -149,6 +150,9 @@ class Control:
         to = utc(wanted.to) if wanted.to else self._clock()
         self._world.advance(to)
         return {"now": to, "next_due": self._world.next_due()}
+
+    def limits(self) -> dict[str, int]:
+        return {"refused": self._whop.limits.refused}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ class Limits:
     def __init__(self) -> None:
         self._lock = Lock()
         self._counts: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self.refused = 0
 
     def count(self, operation: str, credential: str, allowed: int, now: datetime) -> None:
         with self._lock:
@@ -22,6 +23,7 @@ class Limits:
             if now >= began + WINDOW:
                 began, count = now, 0
             if count >= allowed:
+                self.refused += 1
                 raise exceeded((began + WINDOW - now).total_seconds())
             self._counts[operation, credential] = (began, count + 1)
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import Engine, select
 
+from bench import retries
 from bench.deliveries import render
 from bench.figures import Target, lay_out, percentile, ratio
 from bench.ingest import Case, check, judge
 from bench.load import Load, is_whole, run
 from bench.scratch import BenchError
+from db.models import Payment
+from db.session import now, session_factory
+from sandbox.app import create_app
+from sandbox.records import Charge
+from sandbox.world import World
 from whop.payloads import read_event
 from whop.signature import verify_signature
 
 NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)
 SECRET = "ws_a_secret_for_tests"
+ONE = Decimal(1)
 STORED = {"webhook_events": 2, "payments": 2, "messages": 2}
 
 
@@ -166,6 +176,71 @@ def test_a_target_is_met_up_to_its_very_limit():
 
 def test_it_lays_out_names_to_the_left_and_figures_to_the_right():
     assert lay_out(("", "req/s"), [("receiver", "9")]) == ["          req/s", "receiver      9"]
+
+
+# --- retries -----------------------------------------------------------------------------------
+
+
+def charge(second: float, payment_id: str = "", key: str = "k") -> Charge:
+    at = NOW + timedelta(seconds=second)
+    return Charge(payment_id or f"pay_{second}", at, "retry", "paid", ONE, ONE, "usd", key)
+
+
+def test_it_counts_the_steady_part_and_not_the_start():
+    charges = [charge(second) for second in (0, 9.9, 10, 15, 29.9, 30)]
+    found = retries.sum_up(charges, 20, 0, (80.0,))
+    assert (found.charges, found.seconds, found.rate) == (3, 20, 0.15)
+
+
+def test_it_counts_all_there_is_when_told_to():
+    found = retries.sum_up([charge(second) for second in range(101)], 0, 0, (80.0,))
+    assert (found.charges, found.seconds) == (100, 100)
+
+
+def test_it_sees_a_payment_charged_twice_at_any_time():
+    charges = [charge(0, "pay_1"), charge(11), charge(500, "pay_1")]
+    assert retries.sum_up(charges, 20, 0, (80.0,)).doubled == 1
+
+
+@pytest.mark.parametrize(
+    ("charges", "refused", "doubled", "megabytes", "met"),
+    [
+        (950, 0, 0, (80.0, 90.0), [True, True, True, True]),
+        (949, 0, 0, (80.0, 90.1), [False, True, True, False]),
+        (1000, 1, 1, (80.0,), [True, False, False, True]),
+    ],
+)
+def test_it_judges_speed_by_what_whop_permits(charges, refused, doubled, megabytes, met):
+    found = retries.Run(100, charges, doubled, refused, megabytes)
+    assert [target.met for target in retries.judge(found)] == met
+
+
+def test_its_failures_are_due_and_known_through_the_receivers_code(engine: Engine, tmp_path):
+    retries.prepare(engine, tmp_path / "sandbox.sqlite", 5)
+    with session_factory(engine)() as session:
+        due = session.scalars(select(Payment).where(Payment.next_retry_at <= now())).all()
+        assert len(due) == 5
+    assert retries.read_retries(tmp_path / "sandbox.sqlite") == []
+    with pytest.raises(BenchError, match="0 charges"):
+        retries.check([], engine)
+    with pytest.raises(BenchError, match="pay_1"):
+        retries.check([charge(0, "pay_1")], engine)
+
+
+def test_the_simulated_whop_counts_what_its_limit_refuses():
+    world = World()
+    world.switches.rate_per_minute = 2
+    asked = [*["/api/v1/payments"] * 5, "/sandbox/limits"]
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create_app(world, lambda: NOW))
+        key = {"authorization": "Bearer apik_sandbox"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://whop") as client:
+            return [await client.get(path, headers=key) for path in asked]
+
+    *answers, counted = asyncio.run(ask())
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429]
+    assert counted.json() == {"refused": 3}
 
 
 # --- verdicts ----------------------------------------------------------------------------------

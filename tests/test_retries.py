@@ -266,6 +266,8 @@ def test_when_whop_is_down_the_cycle_hurts_no_payment(rig: Rig):
     rig.run()
     whop = rig.cycle.retrier.whop
     assert whop.circuit.down_since == rig.clock.now
+    # Three tries for the first and two for the second opened it; nothing else was taken up.
+    assert sum(len(rig.attempts(i)) for i in payment_ids) == 2
     assert all(rig.payment(i).status is PaymentStatus.PENDING_RETRY for i in payment_ids)
     rig.world.faults.clear()
     rig.run()

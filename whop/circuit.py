@@ -37,6 +37,11 @@ class Circuit:
         with self.lock:
             return None if self.resting_until is None else self.missed_since
 
+    def is_resting(self) -> bool:
+        """Whether a call made now would be refused."""
+        with self.lock:
+            return self.rests_at(self.clock())
+
     def check(self) -> None:
         """Raises DownError while no call would be let through."""
         with self.lock:
@@ -69,8 +74,10 @@ class Circuit:
                 self.resting_until = now + self.rest
                 log.warning("Whop did not answer %d calls in a row; none for now", self.missed)
 
-    def refuse_at_rest(self, now: datetime) -> None:
+    def rests_at(self, now: datetime) -> bool:
         left = timedelta() if self.resting_until is None else self.resting_until - now
-        # More than a whole rest is left only if the clock was set back.
-        if timedelta() < left <= self.rest:
+        return timedelta() < left <= self.rest  # more only if the clock was set back
+
+    def refuse_at_rest(self, now: datetime) -> None:
+        if self.rests_at(now):
             raise DownError(f"not sent: Whop has not answered since {self.missed_since:%H:%M:%S}")

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
-LONGEST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(seconds=10)
 """For one's turn. Much longer would outlast the lease of the payment in hand."""
+QUEUE = 25
+"""Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
 
 
 class Pacer(Protocol):
@@ -33,6 +35,7 @@ class Pace:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.gap = 60 / per_minute
+        self.longest = max(LONGEST_WAIT.total_seconds(), QUEUE * self.gap)
         self.clock, self.sleep = clock, sleep
         self.free_at: dict[str, float] = defaultdict(float)
         self.lock = threading.Lock()
@@ -41,7 +44,7 @@ class Pace:
         with self.lock:
             now = self.clock()
             start = max(now, self.free_at[operation])
-            if (delay := start - now) > LONGEST_WAIT.total_seconds():
+            if (delay := start - now) > self.longest:
                 return timedelta(seconds=delay)
             self.free_at[operation] = start + self.gap
         if delay > 0:

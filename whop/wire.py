@@ -56,7 +56,7 @@ class Wire:
     ) -> Json:
         self.circuit.check()
         if (held := self.pace.wait(operation)) is not None:
-            raise BusyError(f"not sent: Whop asked us to wait with {operation}", held)
+            raise BusyError(f"not sent: the next turn for {operation} is too far off", held)
         self.circuit.let_through()  # it may have opened while we waited
         response = self.send(method, path, timeout=timeout, **request)
         try:

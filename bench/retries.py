@@ -1,0 +1,238 @@
+"""Retries: two daemons charge what is due as fast as Whop permits, and no faster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from subprocess import Popen
+
+import httpx
+from sqlalchemy import Engine, text
+
+from bench import scratch
+from bench.figures import Target, lay_out, ratio
+from bench.scratch import SECRET, BenchError
+from db.embedded import Server
+from db.policy import Settings as Rules
+from db.session import now, session_factory
+from sandbox.ledger import Ledger
+from sandbox.records import Charge, Company
+from sandbox.store import Store
+from sandbox.world import World
+from webhook.deliveries import read_delivery
+from webhook.inbox import Inbox
+from whop.payloads import read_event
+
+DUE = 10_000
+DAEMONS = 2
+ANSWER_SECONDS = 0.3
+PERMITTED = 10.0
+"""Charges a second: Whop's 600 calls a minute per operation and key."""
+PER_MINUTE = 590
+"""What the daemons are told. Ten calls are kept back: one that is held up by a busy machine may
+reach Whop up to a second late, in a minute that is already full."""
+WARM_UP = timedelta(seconds=10)
+BATCH = 128
+COMPANY, KEY = "biz_bench", "apik_sandbox"
+FAILED_AGO = timedelta(hours=2)
+SCRIPTS = (("insufficient_funds", "paid"), ("insufficient_funds",), ("generic_decline", "paid"))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the simulated Whop saw, and what the daemons weighed."""
+
+    seconds: float
+    charges: int
+    doubled: int
+    refused: int
+    megabytes: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        return ratio(self.charges, self.seconds)
+
+
+def run(seconds: float) -> list[Target]:
+    """`seconds` of steady work are counted; 0: until all that is due has been charged."""
+    others = os.getloadavg()[0]
+    with scratch.folder() as home, scratch.postgres(home) as (server, engine):
+        print(f"Making {DUE:,} payments fail…", flush=True)
+        prepare(engine, home / "sandbox.sqlite", DUE)
+        with simulate(home, server) as url:
+            megabytes = work(home, server, engine, url, seconds)
+            refused = int(httpx.get(f"{url}/sandbox/limits").raise_for_status().json()["refused"])
+        charges = read_retries(home / "sandbox.sqlite")
+        check(charges, engine)
+    found = sum_up(charges, seconds, refused, megabytes)
+    report(found, others)
+    return judge(found)
+
+
+def judge(found: Run) -> list[Target]:
+    return [
+        Target("retries, of Whop's permitted rate", ">=", 0.95, found.rate / PERMITTED),
+        Target("retries, 429 provoked", "<=", 0, found.refused),
+        Target("retries, payments charged twice", "<=", 0, found.doubled),
+        Target("daemon, memory", "<=", 90, max(found.megabytes), " MB"),
+    ]
+
+
+# --- the stage ---------------------------------------------------------------------------------
+
+
+def prepare(engine: Engine, file: Path, count: int) -> None:
+    """Renewals that failed two hours ago, heard of by the receiver's own code; all are due."""
+    letters: list[tuple[str, bytes]] = []
+
+    def keep(headers: dict[str, str], body: bytes) -> int:
+        letters.append((headers["webhook-id"], body))
+        return 200
+
+    failed_at = now() - FAILED_AGO
+    store = Store(file)
+    world = World(store, company=Company(COMPANY), seed=1, webhook_secret=SECRET, deliver=keep)
+    for number in range(count):
+        world.fail_renewal(failed_at, script=SCRIPTS[number % len(SCRIPTS)])
+    store.close()
+    rules = Rules(policy="hourly")
+    inbox = Inbox(session_factory(engine), rules, read_event, lambda: failed_at)
+    for first in range(0, len(letters), BATCH):
+        batch = letters[first : first + BATCH]
+        events = [read_delivery(name, body, failed_at, COMPANY) for name, body in batch]
+        if any(inbox.record_all(events)):
+            raise BenchError("the receiver's code refused a failure of the simulated Whop")
+
+
+@contextmanager
+def simulate(home: Path, server: Server) -> Iterator[str]:
+    """Whop, slow to answer, and a receiver that hears of every charge. Yields Whop's address."""
+    receiver = {
+        "DATABASE_URL": write_url(server),
+        "WHOP_WEBHOOK_SECRET": SECRET,
+        "WHOP_COMPANY_ID": COMPANY,
+        "API_TOKEN": "not used here",
+        "RETRY_POLICY": "hourly",
+    }
+    port = scratch.find_port()
+    url = f"http://127.0.0.1:{port}"
+    with scratch.uvicorn(home, "webhook.main:app", receiver) as (heard_at, _):
+        settings = {
+            "SANDBOX_PORT": str(port),
+            "SANDBOX_FILE": str(home / "sandbox.sqlite"),
+            "SANDBOX_FAILURES_PER_MINUTE": "0",
+            "WHOP_COMPANY_ID": COMPANY,
+            "WHOP_WEBHOOK_SECRET": SECRET,
+            "WEBHOOK_URL": f"http://127.0.0.1:{heard_at}/webhook/whop",
+        }
+        with scratch.python(home, "sandbox", ["-m", "sandbox"], settings) as process:
+            scratch.wait_for(port, process, home / "sandbox.log")
+            for operation in ("payments.retrieve", "payments.retry"):
+                slow = {"operation": operation, "kind": "latency", "seconds": ANSWER_SECONDS}
+                httpx.post(f"{url}/sandbox/faults", json=slow | {"times": None}).raise_for_status()
+            yield url
+
+
+def work(home: Path, server: Server, engine: Engine, url: str, seconds: float) -> tuple[float, ...]:
+    """Two daemons, started as the Procfile starts them. Answers what each weighs at the end."""
+    settings = {
+        "DATABASE_URL": write_url(server),
+        "WHOP_API_KEY": KEY,
+        "WHOP_API_URL": f"{url}/api/v1",
+        "WHOP_RATE_PER_MINUTE": str(PER_MINUTE),
+        "RETRY_POLICY": "hourly",
+    }
+    names = [f"daemon{number}" for number in range(1, DAEMONS + 1)]
+    with ExitStack() as stack:
+        daemons = {
+            name: stack.enter_context(scratch.python(home, name, ["-m", "daemon"], settings))
+            for name in names
+        }
+        wait_while_all_run(home, daemons, lambda: count_charged(engine) > 0)
+        if seconds:
+            until = time.monotonic() + WARM_UP.total_seconds() + seconds
+            wait_while_all_run(home, daemons, lambda: time.monotonic() > until)
+        else:
+            wait_while_all_run(home, daemons, lambda: count_charged(engine) == DUE)
+        return tuple(scratch.memory(process.pid) for process in daemons.values())
+
+
+def wait_while_all_run(
+    home: Path, daemons: Mapping[str, Popen[bytes]], happened: Callable[[], bool]
+) -> None:
+    while not happened():
+        for name, process in daemons.items():
+            if process.poll() is not None:
+                said = (home / f"{name}.log").read_text(errors="replace")
+                raise BenchError(f"{name} ended:\n{said[-2000:]}")
+        time.sleep(0.2)
+
+
+def write_url(server: Server) -> str:
+    return server.url.render_as_string(hide_password=False)
+
+
+# --- what came of it ---------------------------------------------------------------------------
+
+
+def count_charged(engine: Engine) -> int:
+    with engine.connect() as connection:
+        query = text("select count(*) from attempts where outcome in ('paid', 'declined')")
+        return int(connection.execute(query).scalar_one())
+
+
+def read_retries(file: Path) -> list[Charge]:
+    store = Store(file)
+    charges = [charge for charge in Ledger(store).charges() if charge.by == "retry"]
+    store.close()
+    return charges
+
+
+def check(charges: Sequence[Charge], engine: Engine) -> None:
+    """Every charge must be one of ours that was written down before it was made."""
+    with engine.connect() as connection:
+        query = text("select idempotency_key from attempts where sent_at is not null")
+        written = set(connection.execute(query).scalars())
+    unknown = [charge.payment_id for charge in charges if charge.idempotency_key not in written]
+    if unknown or not charges:
+        raise BenchError(f"{len(charges)} charges, of which not in our books: {unknown[:5]}")
+
+
+def sum_up(
+    charges: Sequence[Charge], seconds: float, refused: int, megabytes: tuple[float, ...]
+) -> Run:
+    """The steady part: the first seconds after the start are not counted."""
+    times = sorted(charge.at for charge in charges)
+    begin = times[0] + (WARM_UP if seconds else timedelta())
+    end = begin + timedelta(seconds=seconds) if seconds else times[-1]
+    often = Counter(charge.payment_id for charge in charges)
+    return Run(
+        seconds=(end - begin).total_seconds(),
+        charges=sum(begin <= at < end for at in times),
+        doubled=sum(number > 1 for number in often.values()),
+        refused=refused,
+        megabytes=megabytes,
+    )
+
+
+def report(found: Run, others: float) -> None:
+    print(
+        f"\nRetries: {DUE:,} payments due, {DAEMONS} daemons, Whop answering in "
+        f"{ANSWER_SECONDS * 1000:.0f} ms and permitting {PERMITTED * 60:.0f} calls a minute,\n"
+        f"WHOP_RATE_PER_MINUTE={PER_MINUTE}, a receiver that hears of every charge, fsync on.\n"
+    )
+    rows = [
+        ("charges counted", f"{found.charges:,} in {found.seconds:.0f} s"),
+        ("charges a second", f"{found.rate:.2f} of {PERMITTED:g}"),
+        ("429 answered", str(found.refused)),
+        ("payments charged twice", str(found.doubled)),
+        ("memory of each daemon", ", ".join(f"{size:.0f} MB" for size in found.megabytes)),
+    ]
+    print("\n".join(lay_out(("", ""), rows)))
+    print(f"\nThe load before the start was {others:.1f} on {os.cpu_count()} cores.\n")
