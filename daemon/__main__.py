@@ -18,7 +18,7 @@ from daemon.messages import Messenger
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
-from db import events, heartbeats, requests
+from db import events, requests
 from db.logs import configure_logging
 from db.pace import SharedPace, fingerprint
 from db.session import connect, database_url, now, session_factory, wait_until_ready
@@ -85,7 +85,7 @@ class Daemon:
 
     def beat(self) -> None:
         with self.sessions.begin() as session:
-            heartbeats.beat(session, "daemon", self.cycle.started_at, now())
+            self.cycle.beat(session, now())
 
     def run_once(self) -> None:
         wait_until_ready(self.engine, self.is_stopping)

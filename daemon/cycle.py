@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
@@ -60,21 +61,29 @@ class Cycle:
         with self.sessions.begin() as session:
             now = self.clock()
             counts.closed = stops.close_windows(session, now)
-            heartbeats.beat(
-                session,
-                "daemon",
-                self.started_at,
-                now,
-                last_cycle_at=now,
-                details=asdict(counts) | {"whop_down_since": self.find_trouble()},
-            )
+            self.beat(session, now, last_cycle_at=now, counts=counts)
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(counts).items()))
         return counts
 
-    def find_trouble(self) -> str | None:
-        """Since when Whop has not answered, for the heartbeat; None: it answers."""
-        since = self.retrier.whop.circuit.down_since
-        return None if since is None else since.isoformat()
+    def beat(
+        self,
+        session: Session,
+        now: datetime,
+        *,
+        last_cycle_at: datetime | None = None,
+        counts: Counts | None = None,
+    ) -> None:
+        """A sign of life, and since when Whop has not answered (None: it does)."""
+        down = self.retrier.whop.circuit.down_since
+        details = {"whop_down_since": down.isoformat() if down else None}
+        heartbeats.beat(
+            session,
+            "daemon",
+            self.started_at,
+            now,
+            last_cycle_at=last_cycle_at,
+            details=details | (asdict(counts) if counts else {}),
+        )
 
     def honour_requests(self) -> int:
         """What creators asked for since the last time, at once. Returns how many."""

@@ -26,14 +26,16 @@ def beat(
     last_cycle_at: datetime | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """What is not given stays as it was."""
-    said = {"last_cycle_at": last_cycle_at, "details": details}
-    values = {"beat_at": now} | {name: value for name, value in said.items() if value is not None}
-    row = {"process": process, "instance": INSTANCE, "started_at": started_at} | values
+    """What is not given stays as it was; each of the `details` by itself."""
+    cycled = {"last_cycle_at": last_cycle_at} if last_cycle_at else {}
+    row = {"process": process, "instance": INSTANCE, "started_at": started_at, "beat_at": now}
+    statement = insert(Heartbeat).values(row | cycled | {"details": details or {}})
+    kept = Heartbeat.details.concat(statement.excluded.details)
     session.execute(
-        insert(Heartbeat)
-        .values(row)
-        .on_conflict_do_update(index_elements=["process", "instance"], set_=values)
+        statement.on_conflict_do_update(
+            index_elements=["process", "instance"],
+            set_={"beat_at": now, "details": kept} | cycled,
+        )
     )
     session.execute(
         delete(Heartbeat).where(Heartbeat.process == process, Heartbeat.beat_at < now - FORGOTTEN)

@@ -322,10 +322,10 @@ class Dispute(Base):
 
     __tablename__ = "disputes"
 
+    company_id: Mapped[str] = mapped_column(Text, primary_key=True)
     payment_id: Mapped[str] = mapped_column(
         Text, primary_key=True, comment="the one disputed: a paid one"
     )
-    company_id: Mapped[str] = mapped_column(Text, index=True)
     member_id: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[str | None] = mapped_column(Text)
     membership_id: Mapped[str | None] = mapped_column(Text)

@@ -63,9 +63,8 @@ def create_disputes() -> None:
         sa.Column("user_id", sa.Text()),
         sa.Column("membership_id", sa.Text()),
         sa.Column("heard_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("payment_id", name="pk_disputes"),
+        sa.PrimaryKeyConstraint("company_id", "payment_id", name="pk_disputes"),
     )
-    op.create_index("ix_disputes_company_id", "disputes", ["company_id"])
 
 
 def create_requests() -> None:
