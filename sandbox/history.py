@@ -194,6 +194,8 @@ def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rul
     """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
     first = now - LATELY * (LATE_FAILURES + 1)
     past = Past(sessions, settings, first, rules)
+    # What fell due since the world last moved is heard at its own time, however long ago.
+    past.clock.now = min(first, past.world.next_due() or first)
     past.world.advance(first)
     for number in range(1, LATE_FAILURES + 1):
         past.clock.now = first + LATELY * number

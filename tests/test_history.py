@@ -1,0 +1,73 @@
+"""The demo's past: lived through the real code, whenever and however often it is asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from db.models import Payment, WebhookEvent
+from db.policy import Settings as Rules
+from sandbox.history import LATE_FAILURES, fail_lately, live_through
+from sandbox.ledger import Ledger
+from sandbox.live import Settings
+from sandbox.store import Store
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+DAYS = 4
+HOURLY = Rules(policy="hourly")
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(file=tmp_path / "sandbox.sqlite", seed=3)
+
+
+def count(sessions, model=Payment) -> int:
+    with sessions() as session:
+        return session.scalar(select(func.count()).select_from(model))
+
+
+@pytest.mark.parametrize("minutes", [1, 20, 59])
+def test_the_last_minutes_follow_on_the_last_full_hour(sessions, settings, minutes):
+    now = NOW + timedelta(minutes=minutes)
+    live_through(sessions, settings, now, print, DAYS)
+    lived = count(sessions)
+    fail_lately(sessions, settings, now, HOURLY)
+    assert lived > 0
+    assert count(sessions) == lived + LATE_FAILURES
+
+
+def test_after_a_pause_of_days_it_is_heard_what_happened_meanwhile(sessions, settings):
+    live_through(sessions, settings, NOW, print, DAYS)
+    heard = count(sessions, WebhookEvent)
+    later = NOW + timedelta(days=3, minutes=7)
+    fail_lately(sessions, settings, later, HOURLY)
+    assert count(sessions, WebhookEvent) > heard + LATE_FAILURES
+    with sessions() as session:
+        received = session.scalars(select(WebhookEvent.received_at)).all()
+    assert all(at <= later for at in received)
+    assert any(NOW + timedelta(hours=1) < at < later - timedelta(hours=1) for at in received)
+
+
+def test_it_is_lived_once_and_goes_on_where_it_was_cut_off(sessions, settings):
+    said: list[str] = []
+
+    class CutOff(Exception):
+        pass
+
+    def cut_off(text: str) -> None:
+        raise CutOff
+
+    with pytest.raises(CutOff):
+        live_through(sessions, settings, NOW, cut_off, days=14)
+    live_through(sessions, settings, NOW, said.append, days=14)
+    whole = count(sessions)
+    live_through(sessions, settings, NOW, said.append, days=14)
+    assert count(sessions) == whole
+    store = Store(settings.file)
+    failed = {charge.payment_id for charge in Ledger(store).charges()}
+    assert Ledger(store).paid_twice() == []
+    assert whole == len(failed)
+    store.close()
