@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, delete, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, bindparam, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Payment
 from db.reports import PaymentReport
-from db.status import OUR_TRIGGERS, UNSETTLED, AttemptOutcome, Means, Trigger
+from db.status import UNSETTLED, AttemptOutcome, Means, Trigger
 
 # Statements that run for every event or charge are built once: building costs more than running.
 SELECT_UNSETTLED = select(Attempt).where(
@@ -19,6 +18,23 @@ SELECT_UNSETTLED = select(Attempt).where(
 SELECT_LAST_NUMBER = select(func.max(Attempt.number)).where(
     Attempt.payment_id == bindparam("payment_id")
 )
+
+
+INSERT_FOREIGN = text("""
+insert into attempts
+    (payment_id, company_id, number, trigger, outcome, idempotency_key, started_at, finished_at)
+select :payment_id, :company_id,
+    (select coalesce(max(number), 0) + 1 from attempts where payment_id = :payment_id),
+    :trigger, :outcome, :key, :at, :at
+where not exists (
+    select from attempts
+    where payment_id = :payment_id and failures_before = :after_failures
+        and trigger in ('schedule', 'operator')
+        and outcome in ('declined', 'open', 'pending', 'unknown')
+)
+on conflict (idempotency_key) do nothing
+""")
+DELETE_FOREIGN = text("delete from attempts where idempotency_key = :key")
 
 
 def unsettled_payment_ids() -> Select[str]:
@@ -73,15 +89,10 @@ def note_foreign_failure(session: Session, payment: Payment, report: PaymentRepo
     number, failed_at = report.failures, report.last_attempt_at
     if number is None or number < 2 or failed_at is None:
         return
-    ours = exists().where(
-        Attempt.payment_id == payment.payment_id,
-        Attempt.trigger.in_(OUR_TRIGGERS),
-        Attempt.outcome.in_(UNSETTLED | {AttemptOutcome.DECLINED}),
-        Attempt.failures_before == number - 1,
+    key = f"whop:{payment.payment_id}:{number}"
+    note_foreign(
+        session, payment, key, Trigger.WHOP, AttemptOutcome.DECLINED, failed_at, number - 1
     )
-    if not session.scalar(select(ours)):
-        key = f"whop:{payment.payment_id}:{number}"
-        note_foreign(session, payment, key, Trigger.WHOP, AttemptOutcome.DECLINED, failed_at)
 
 
 def note_foreign_payment(
@@ -94,7 +105,7 @@ def note_foreign_payment(
 
 def forget_foreign_payment(session: Session, payment: Payment) -> None:
     """It turned out to be ours, or somebody else's."""
-    session.execute(delete(Attempt).where(Attempt.idempotency_key == paid_key(payment)))
+    session.execute(DELETE_FOREIGN, {"key": paid_key(payment)})
 
 
 def paid_key(payment: Payment) -> str:
@@ -108,20 +119,22 @@ def note_foreign(
     trigger: Trigger,
     outcome: AttemptOutcome,
     at: datetime,
+    after_failures: int | None = None,
 ) -> None:
+    """Nothing where a charge of ours was the one that followed so many failures."""
     session.flush()
-    row = {
-        "payment_id": payment.payment_id,
-        "company_id": payment.company_id,
-        "number": next_number(session, payment),
-        "trigger": trigger,
-        "outcome": outcome,
-        "idempotency_key": key,
-        "started_at": at,
-        "finished_at": at,
-    }
-    unique = [Attempt.idempotency_key]
-    session.execute(insert(Attempt).values(row).on_conflict_do_nothing(index_elements=unique))
+    session.execute(
+        INSERT_FOREIGN,
+        {
+            "payment_id": payment.payment_id,
+            "company_id": payment.company_id,
+            "trigger": trigger.value,
+            "outcome": outcome.value,
+            "key": key,
+            "at": at,
+            "after_failures": after_failures,
+        },
+    )
 
 
 # --- settling ours -----------------------------------------------------------------------------
