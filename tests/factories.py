@@ -130,10 +130,13 @@ def add_payment(
     return get_payment(session, heard.payment_id)
 
 
+def failing_at(moment: datetime) -> dict[str, str]:
+    """Times of a payment whose charge fails then: for tests that live by the real clock."""
+    return dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(moment))
+
+
 def fail_now(session: Session, now: datetime, **overrides: Any) -> Payment:
-    """A payment whose charge fails at this moment: for tests that live by the real clock."""
-    times = dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(now))
-    return add_payment(session, now, **times | overrides)
+    return add_payment(session, now, **failing_at(now) | overrides)
 
 
 def get_payment(session: Session, payment_id: str) -> Payment:

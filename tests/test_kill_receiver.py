@@ -16,7 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.factories import COMPANY, encode, event, payment_data, sign
+from tests.factories import COMPANY, encode, event, failing_at, payment_data, sign
 from tests.processes import SECRET, TOKEN, Process, Processes, free_port, started_in
 
 ROUNDS = 3
@@ -44,7 +44,7 @@ class Delivery:
 
 def make_delivery() -> Delivery:
     payment_id = f"pay_kill_{next(numbers)}"
-    body = encode(event(data=payment_data(id=payment_id)))
+    body = encode(event(data=payment_data(id=payment_id, **failing_at(datetime.now(UTC)))))
     return Delivery(f"msg_kill_{payment_id}", payment_id, body)
 
 
