@@ -8,18 +8,38 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from db.models import Payment
+from db.models import Attempt, Payment
+from db.status import AttemptOutcome
 
 # The networks' 30 days, and the five in which a payment of theirs may still have been tried.
 LOOKED_BACK = timedelta(days=35)
+DAY = timedelta(days=1)
 TRIES = func.greatest(func.coalesce(Payment.whop_failures, 1), 1 + Payment.retry_count)
-COUNT_CHARGES = select(func.coalesce(func.sum(TRIES), 0)).where(
+SAME_CARD = (
     Payment.company_id == bindparam("company_id"),
     Payment.card_last4 == bindparam("last4"),
     Payment.card_brand.is_not_distinct_from(bindparam("brand")),
     Payment.card_expiry.is_not_distinct_from(bindparam("expiry")),
     Payment.failed_at > bindparam("since"),
-    Payment.payment_id != bindparam("payment_id"),
+)
+COUNT_CHARGES = select(func.coalesce(func.sum(TRIES), 0)).where(
+    *SAME_CARD, Payment.payment_id != bindparam("payment_id")
+)
+# The first failure is the payment itself, the later tries are attempts; those refused were none.
+COUNT_LATELY = select(
+    select(func.count())
+    .select_from(Payment)
+    .where(*SAME_CARD, Payment.failed_at > bindparam("lately"))
+    .scalar_subquery()
+    + select(func.count())
+    .select_from(Attempt)
+    .join(Payment, Payment.payment_id == Attempt.payment_id)
+    .where(
+        *SAME_CARD,
+        Attempt.started_at > bindparam("lately"),
+        Attempt.outcome != AttemptOutcome.REFUSED,
+    )
+    .scalar_subquery()
 )
 
 
@@ -30,14 +50,24 @@ def count_charges(session: Session, payment: Payment, now: datetime) -> int:
     if payment.card_last4 is None:
         return own
     others = session.scalar(
-        COUNT_CHARGES,
-        {
-            "company_id": payment.company_id,
-            "last4": payment.card_last4,
-            "brand": payment.card_brand,
-            "expiry": payment.card_expiry,
-            "since": now - LOOKED_BACK,
-            "payment_id": payment.payment_id,
-        },
+        COUNT_CHARGES, describe(payment, now) | {"payment_id": payment.payment_id}
     )
     return own + int(others or 0)
+
+
+def count_charges_today(session: Session, payment: Payment, now: datetime) -> int:
+    """All tries on the payment's card in the last 24 hours, its own included."""
+    if payment.card_last4 is None:
+        return 0
+    asked = describe(payment, now) | {"lately": now - DAY}
+    return int(session.scalar(COUNT_LATELY, asked) or 0)
+
+
+def describe(payment: Payment, now: datetime) -> dict[str, object]:
+    return {
+        "company_id": payment.company_id,
+        "last4": payment.card_last4,
+        "brand": payment.card_brand,
+        "expiry": payment.card_expiry,
+        "since": now - LOOKED_BACK,
+    }

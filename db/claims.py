@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from db import attempts, cards, payments, stops
 from db.models import Attempt, Payment
-from db.policy import Settings, is_worn_out
+from db.policy import MOST_IN_A_DAY, Settings, is_worn_out
 from db.reports import PaymentReport
 from db.status import (
     UNPAID,
@@ -107,6 +107,10 @@ def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Cla
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
         if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
             payments.move(payment, payments.WAITING)
+            session.flush()
+            continue
+        if cards.count_charges_today(session, payment, now) >= MOST_IN_A_DAY:
+            payments.postpone(payment, now + cards.DAY / 4)
             session.flush()
             continue
         attempt = attempts.open_attempt(session, payment, now)

@@ -72,10 +72,11 @@ class NoRetry:
 
 Decision = Retry | NoRetry
 
-# Attempts on one card in 30 days. Visa: 15 (newer texts say 20); Mastercard: 35, and 10 in a day,
-# which an hour between charges keeps us below anyway (recovery-rules.md 3.1 and 3.2).
+# Attempts on one card in 30 days. Visa: 15 (newer texts say 20); Mastercard: 35, and 10 in a day
+# (recovery-rules.md 3.1 and 3.2).
 CARD_LIMITS = {"visa": 15, "mastercard": 35}
 STRICTEST_LIMIT = min(CARD_LIMITS.values())
+MOST_IN_A_DAY = 10
 
 
 def find_obstacle(situation: Situation, settings: Settings) -> WhyNot | None:

@@ -134,7 +134,6 @@ def list_quiet(
     and, once a day, those given up lately. Longest unread first."""
     given_up = and_(
         Payment.status == PaymentStatus.PERMANENT_FAIL,
-        Payment.window_ends_at > now - STILL_LOOKED_AT,
         or_(Payment.read_at.is_(None), Payment.read_at < now - SELDOM),
     )
     unread = or_(Payment.read_at.is_(None), Payment.read_at < before)
@@ -142,6 +141,7 @@ def list_quiet(
         select(Payment.payment_id)
         .where(
             Payment.company_id == company_id,
+            Payment.failed_at > now - STILL_LOOKED_AT,  # nothing older is unpaid: windows end
             or_(and_(Payment.status.in_(UNPAID), unread), given_up),
         )
         .order_by(Payment.read_at.asc().nulls_first())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
 from db import cards, payments
 from db.models import Payment
-from db.policy import CARD_LIMITS
+from db.policy import CARD_LIMITS, MOST_IN_A_DAY
 from db.status import PaymentStatus
 from tests.factories import HOURLY, NOW, add_payment, report
 from tests.rig import Rig
@@ -80,3 +81,17 @@ def test_one_try_below_the_limit_is_allowed(rig: Rig):
     wear_out(rig, first, CARD_LIMITS.get(brand or "", min(CARD_LIMITS.values())) - 2)
     rig.run(hours=3)
     assert rig.charges(second) == ["paid"]
+
+
+def test_a_card_tried_ten_times_in_a_day_rests(rig: Rig):
+    rig.use(interval=timedelta(minutes=5), max_retries=15)
+    first = rig.fail("insufficient_funds")
+    membership_id = rig.world.store.payment(first).membership_id
+    second = rig.fail("insufficient_funds", membership_id=membership_id)
+    rig.world.switches.retry_limit = 99
+    for _ in range(40):
+        rig.pass_time(0.1)
+        rig.cycle.run()
+    assert 2 + len(rig.charges(first)) + len(rig.charges(second)) == MOST_IN_A_DAY
+    rig.run(hours=26)
+    assert 2 + len(rig.charges(first)) + len(rig.charges(second)) > MOST_IN_A_DAY
