@@ -234,5 +234,5 @@ def report(found: Run, others: float) -> None:
         ("payments charged twice", str(found.doubled)),
         ("memory of each daemon", ", ".join(f"{size:.0f} MB" for size in found.megabytes)),
     ]
-    print("\n".join(lay_out(("", ""), rows)))
+    print("\n".join(lay_out(rows[0], rows[1:])))
     print(f"\nThe load before the start was {others:.1f} on {os.cpu_count()} cores.\n")
