@@ -152,6 +152,26 @@ def test_an_open_circuit_sends_nothing():
     assert whop.sent == []
 
 
+def test_an_open_circuit_takes_no_turn():
+    whop = Whop(500)
+    whop.go_down()
+    turns = dict(whop.client.wire.pace.free_at)
+    with pytest.raises(DownError):
+        whop.charge()
+    assert whop.client.wire.pace.free_at == turns
+
+
+def test_after_the_rest_one_call_is_sent_and_the_next_is_not():
+    whop = Whop(500)
+    whop.go_down()
+    whop.now += FIRST_REST
+    with pytest.raises(NoAnswerError):
+        whop.charge()
+    with pytest.raises(DownError):
+        whop.charge()
+    assert whop.sent == ["POST"]
+
+
 def test_a_read_that_finds_it_open_between_two_tries_stops_there():
     whop = Whop(500)
     with pytest.raises(NoAnswerError):

@@ -107,6 +107,11 @@ def test_a_broken_connection_is_no_answer(broken):
         ("Slow down", {"retry-after": "7"}, 7),
         ("Slow down", {}, 60),
         ("Try again in 999999 seconds.", {}, 3600),
+        ("Try again in 12 seconds.", {"retry-after": "7"}, 7),
+        ("Try again in 12 seconds.", {"retry-after": "Fri, 20 Nov 2026 09:16:04 GMT"}, 12),
+        ("Try again in 12 seconds.", {"retry-after": b"\xb2"}, 12),
+        ("Slow down", {"retry-after": "9" * 5000}, 60),
+        ("Try again in 1 second.", {}, 1),
     ],
 )
 def test_the_wait_is_read_from_header_or_text(message, headers, seconds):

@@ -17,6 +17,9 @@ from datetime import timedelta
 import httpx
 
 DEFAULT_WAIT = timedelta(seconds=60)
+LONGEST_WAIT = timedelta(hours=1)
+SECONDS = re.compile(r"([0-9]{1,9})")
+WRITTEN = re.compile(r"in ([0-9]{1,9}) second")
 IN_PROGRESS = "idempotency_request_in_progress"
 
 
@@ -80,5 +83,5 @@ def read_error(response: httpx.Response) -> tuple[str | None, str]:
 def read_wait(response: httpx.Response, message: str) -> timedelta:
     """Whop writes the delay into the text, "Try again in 12 seconds." (whop-api.md 2.9)."""
     header = response.headers.get("retry-after", "")
-    found = header if header.isdigit() else next(iter(re.findall(r"in (\d+) second", message)), "")
-    return timedelta(seconds=min(int(found), 3600)) if found else DEFAULT_WAIT
+    found = SECONDS.fullmatch(header) or WRITTEN.search(message)
+    return min(timedelta(seconds=int(found[1])), LONGEST_WAIT) if found else DEFAULT_WAIT
