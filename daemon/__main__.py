@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from daemon.cycle import WORKERS, Cycle
-from daemon.loop import TICK_SECONDS, Loop
+from daemon.loop import SOON, TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
 from daemon.reconcile import Reconciler
@@ -74,8 +74,10 @@ class Daemon:
         Loop((minutes, self.run_cycle)).run(self.is_stopping)
         beside.join()
 
-    def run_cycle(self) -> None:
+    def run_cycle(self) -> object:
+        """A Whop that is down ends a cycle early; what is left need not wait for an hour."""
         self.cycle.run()
+        return SOON if self.whop.circuit.is_resting() else None
 
     def send_messages(self) -> None:
         self.messenger.send_due(self.is_stopping)

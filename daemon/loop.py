@@ -12,6 +12,8 @@ from sqlalchemy.exc import OperationalError
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
+SOON = object()
+"""What a job returns that could not do all and wants to go on in a minute."""
 
 
 class Loop:
@@ -35,13 +37,15 @@ class Loop:
     def guard(self, job: Callable[[], object]) -> None:
         """A job that raised would never be scheduled again, and would block those behind it."""
         try:
-            job()
+            again = job() is SOON
         except OperationalError:
             log.warning("%s: the database does not answer; again in a minute", job.__name__)
-            if not self.scheduler.get_jobs(job.__name__):
-                self.scheduler.every(1).minutes.do(self.run_once_more, job).tag(job.__name__)
+            again = True
         except Exception:
             log.exception("%s failed", job.__name__)
+            again = False
+        if again and not self.scheduler.get_jobs(job.__name__):
+            self.scheduler.every(1).minutes.do(self.run_once_more, job).tag(job.__name__)
 
     def run_once_more(self, job: Callable[[], object]) -> type[schedule.CancelJob]:
         self.guard(job)

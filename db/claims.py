@@ -28,8 +28,9 @@ from db.status import (
     Trigger,
 )
 
-# Longer than the two calls of a retry can take with their time-outs (2 x 35 s), with room.
-LEASE = timedelta(minutes=2)
+# Longer than a retry can take: reads with their repetitions 47 s, a charge 35 s, and turns at Whop's
+# limit of up to 10 s each.
+LEASE = timedelta(minutes=3)
 
 UNCLAIMED = or_(Payment.claimed_until.is_(None), Payment.claimed_until <= bindparam("now"))
 SELECT_DUE = (

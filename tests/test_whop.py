@@ -194,7 +194,7 @@ def test_payments_are_listed_with_the_filters_asked_for():
 def test_what_is_not_asked_for_is_not_sent():
     whop = Asked(listed())
     assert whop.client.list_payments(COMPANY).items == ()
-    assert whop.query == {"account_id": COMPANY, "first": "50"}
+    assert whop.query == {"account_id": COMPANY, "first": "25"}
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_refunds_are_listed():
     assert (refund.amount, refund.status) == (Decimal("9.50"), "succeeded")
     assert (page.next_cursor, page.unreadable) == ("c2", 1)
     assert whop.requests[0].url.path == "/api/v1/refunds"
-    asked = {"account_id": COMPANY, "created_after": iso(NOW), "after": "c1", "first": "50"}
+    asked = {"account_id": COMPANY, "created_after": iso(NOW), "after": "c1", "first": "25"}
     assert whop.query == asked
 
 
@@ -298,7 +298,7 @@ def test_a_members_saved_cards_are_listed_and_nothing_else():
         SavedCard("payt_4", None, None, None, None),
     )
     assert whop.requests[0].url.path == "/api/v1/payment_methods"
-    assert whop.query == {"member_id": "mber_1", "broken": "false", "first": "50"}
+    assert whop.query == {"member_id": "mber_1", "broken": "false", "first": "25"}
 
 
 def test_a_card_is_changed_by_one_patch():
