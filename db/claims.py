@@ -28,8 +28,8 @@ from db.status import (
     Trigger,
 )
 
-# Longer than a retry can take: reads with their repetitions 47 s, a charge 35 s, and turns at Whop's
-# limit of up to 10 s each.
+# Longer than a retry can take: reads with their repetitions 47 s, a charge 35 s, and turns at
+# Whop's limit of up to 10 s each.
 LEASE = timedelta(minutes=3)
 
 UNCLAIMED = or_(Payment.claimed_until.is_(None), Payment.claimed_until <= bindparam("now"))
