@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from db import events, payments, syncs
+from db import events, syncs
 from db.companies import list_company_ids
 from db.events import Reader
 from db.policy import Settings
@@ -169,16 +169,13 @@ class Reconciler:
     # --- refunds and disputes ------------------------------------------------------------------
 
     def read_refunds(self, progress: Progress) -> None:
-        """Since the last complete reading. Of payments that never failed they are not ours."""
+        """Since the last complete reading."""
         since, cursor = (progress.read_until or progress.since) - OVERLAP, None
         while not self.stopping():
             page = self.whop.list_refunds(progress.company_id, created_after=since, after=cursor)
             cursor = page.next_cursor
             with self.sessions.begin() as session:
-                known = payments.lock_payments(session, [r.payment_id for r in page.items])
-                for refund in page.items:
-                    if (payment := known.get(refund.payment_id)) is not None:
-                        payments.record_refund(session, payment, refund)
+                syncs.take_in_refunds(session, progress.company_id, page.items)
             if cursor is None:
                 break
 

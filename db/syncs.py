@@ -20,7 +20,7 @@ from db.events import Reader
 from db.intake import lock_events
 from db.models import Payment, Sync
 from db.policy import Settings
-from db.reports import PaymentReport
+from db.reports import PaymentReport, RefundReport
 from db.status import UNPAID, PaymentStatus
 
 HISTORY = timedelta(days=90)
@@ -116,7 +116,8 @@ def take_in(
     events.apply_waiting(session, {p for p, waits in created.items() if waits}, now, rules, read)
     known |= payments.lock_payments(session, created)
     for report in reports:
-        if (payment := known.get(report.payment_id)) is not None:
+        payment = known.get(report.payment_id)
+        if payment is not None and payment.company_id == company_id:
             payments.hear(session, payment, report, now, rules)
             payment.read_at = now
     return len(created)
@@ -125,6 +126,15 @@ def take_in(
 def has_failed(report: PaymentReport) -> bool:
     """A renewal whose charge failed at least once, whatever became of it."""
     return report.renewal and (report.failed or (report.paid and bool(report.failures)))
+
+
+def take_in_refunds(session: Session, company_id: str, refunds: Sequence[RefundReport]) -> None:
+    """Of payments that never failed they are not ours to keep."""
+    known = payments.lock_payments(session, [refund.payment_id for refund in refunds])
+    for refund in refunds:
+        payment = known.get(refund.payment_id)
+        if payment is not None and payment.company_id == company_id:
+            payments.record_refund(session, payment, refund)
 
 
 def list_quiet(
