@@ -108,7 +108,8 @@ class Daemon:
             with self.sessions.begin() as session:
                 requests.ask(session, payment_id, kind, "operator", now())
         except requests.UnknownPaymentError as error:
-            sys.exit(f"error: {error}")
+            sys.stderr.write(f"error: {error}\n")
+            raise SystemExit(1) from None
         print("Asked for. The daemon does it within a minute and logs what came of it.", flush=True)
 
 

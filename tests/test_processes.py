@@ -360,6 +360,25 @@ def test_once_ends_by_itself_when_its_work_is_done(stage: Stage):
     assert stage.row(payment_id).status == "recovered"
 
 
+def test_what_is_asked_for_at_the_command_line_is_honoured_between_cycles(stage: Stage):
+    hastened = stage.fail("insufficient_funds", "paid")
+    stopped = stage.fail("insufficient_funds", "paid")
+    daemon = stage.daemon("-m tests.hurried", RETRY_INTERVAL_MINUTES="1440")
+    wait_until(lambda: daemon.says("cycle:"), "the first cycle is over")
+    for command, payment_id in (("hasten", hastened), ("stop", stopped)):
+        assert stage.daemon(f"-m daemon {command} {payment_id}").wait() == 0
+    wait_until(lambda: stage.row(hastened).status == "recovered", "the one is charged")
+    wait_until(lambda: stage.row(stopped).closed_reason == "stopped", "the other is stopped")
+    assert stage.retries(stopped) == []
+    assert daemon.said.count("cycle: settled") == 1
+
+
+def test_asking_about_a_payment_nobody_knows_is_an_error(stage: Stage):
+    asked = stage.daemon("-m daemon stop pay_of_nobody")
+    assert asked.wait() == 1
+    assert "there is no failed payment pay_of_nobody" in asked.said
+
+
 def test_a_receiver_stops_when_it_is_told_to(processes: Processes, database_url: str):
     port = free_port()
     receiver = processes.start_receiver(port, DATABASE_URL=database_url)
