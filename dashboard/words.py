@@ -67,6 +67,11 @@ class State:
 
 
 NEEDS_THE_CREATOR = frozenset({DeclineClass.AMOUNT, DeclineClass.DUPLICATE})
+RECOVERED: dict[RecoveredBy, str] = {
+    RecoveredBy.RETRY: "by our retry",
+    RecoveredBy.MEMBER: "by the member, after our message",
+    RecoveredBy.WITHOUT_US: "without us",
+}
 CLOSED: dict[ClosedReason, str] = {
     ClosedReason.RETRIES_USED: "all retries declined",
     ClosedReason.WINDOW_CLOSED: "the time to pay is over",
@@ -98,7 +103,7 @@ def describe_state(row: PaymentRow, now: datetime) -> State:
 def describe_recovery(row: PaymentRow) -> str:
     if row.refunded_amount >= row.amount > 0:
         return "refunded since"
-    who = "by our retry" if row.recovered_by is RecoveredBy.RETRY else "without us"
+    who = RECOVERED[row.recovered_by or RecoveredBy.WITHOUT_US]
     return f"{who}, partly refunded" if row.refunded_amount > 0 else who
 
 
