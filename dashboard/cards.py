@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data import Snapshot
-from dashboard.words import count, format_usd
+from dashboard.data import Findings, Snapshot
+from dashboard.words import count, describe_baseline, describe_lift, format_usd
 from db.stats import Day, Summary
 
 SPARK_DAYS = 30
@@ -117,6 +117,16 @@ def show_at_risk(summary: Summary) -> None:
         '<span class="note">unpaid, and not given up: a retry is planned, or we wait for the '
         f"member or Whop.{escape(unconverted)}</span></div>"
     )
+
+
+def show_findings(findings: Findings) -> None:
+    sentences = []
+    if findings.lift is not None:
+        sentences.append(describe_lift(findings.lift))
+    if findings.baseline is not None:
+        sentences.append(describe_baseline(findings.baseline))
+    if sentences:
+        st.html("".join(f'<p class="finding">{escape(words)}</p>' for words in sentences))
 
 
 def show_lines(*lines: str) -> None:

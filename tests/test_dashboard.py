@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -24,15 +25,16 @@ from dashboard.charts import Period, draw_money, group_days, narrow, render_key,
 from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
-from dashboard.words import Tone, describe_state, format_money, format_span
-from db import payments
+from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
+from db import payments, stats
 from db.declines import DeclineClass
-from db.models import Company, Heartbeat
+from db.lift import Group, Interval, Lift, Money, NotEnoughData
+from db.models import Company, Heartbeat, Sync
 from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.stats import Day
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
-from tests.factories import COMPANY, HOUR, NOW, fail_now, money
+from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 PRICES = {
@@ -90,11 +92,16 @@ def add_another_company(session: Session) -> None:
     session.commit()
 
 
-def beat(session: Session, ago: timedelta) -> None:
+def beat(session: Session, ago: timedelta, **details: Any) -> None:
     at = read_clock()
     session.add(
         Heartbeat(
-            process="daemon", instance="a:1", started_at=at, beat_at=at, last_cycle_at=at - ago
+            process="daemon",
+            instance="a:1",
+            started_at=at,
+            beat_at=at,
+            last_cycle_at=at - ago,
+            details=details,
         )
     )
     session.commit()
@@ -145,6 +152,89 @@ def test_it_shows_the_figures_and_who_brought_the_money(
     assert '<span class="value">$49.00</span>' in words  # at risk
     assert "Last retry cycle 12 min ago." in words
     assert not page.warning
+
+
+def note_sync(session: Session, **columns: Any) -> None:
+    payments.add_companies(session, {COMPANY})
+    session.add(Sync(company_id=COMPANY, since=NOW, **columns))
+    session.commit()
+
+
+def read_warnings(page: AppTest) -> list[str]:
+    found = [block.proto.body for block in page.get("html") if 'class="amiss"' in block.proto.body]
+    return [re.sub("<[^>]+>", "", html) for html in found]
+
+
+def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    """The reading fails for the same reason: that is no second warning."""
+    note_sync(session, missing_permissions=["member:manage", "payment:manage"], trouble="missing")
+    (warning,) = read_warnings(open_page())
+    assert "Missing: member:manage, payment:manage." in warning
+    assert "Grant them to the key in Whop&#x27;s developer settings" in warning
+
+
+def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session, trouble=HOSTILE)
+    page = open_page()
+    (html,) = [b.proto.body for b in page.get("html") if 'class="amiss"' in b.proto.body]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$" in html
+    assert "<script" not in html
+    assert "See whether WHOP_API_KEY is valid" in html
+
+
+def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session, trouble="the request timed out")
+    session.get_one(Company, COMPANY).time_zone = "Asia/Kolkata"
+    beat(session, timedelta(minutes=2), whop_down_since="2026-11-20T09:15:04+00:00")
+    (warning,) = read_warnings(open_page())
+    assert warning.startswith("Whop does not answer. It has not since 20 November, 14:45,")
+
+
+def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Session) -> None:
+    at = read_clock()
+    for instance, ago, since in (("a:1", HOUR, at.isoformat()), ("a:2", 0 * HOUR, None)):
+        beat_at, details = at - ago, {"whop_down_since": since}
+        session.add(
+            Heartbeat(
+                process="daemon",
+                instance=instance,
+                started_at=at,
+                beat_at=beat_at,
+                details=details,
+            )
+        )
+    session.flush()
+    assert stats.find_whop_outage(session) is None
+
+
+def test_it_warns_of_nothing_while_all_is_well(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session)
+    beat(session, timedelta(minutes=2), whop_down_since=None)
+    page = open_page()
+    assert (read_warnings(page), list(page.warning)) == ([], [])
+    assert stats.find_sync_trouble(session, "biz_another") is None
+
+
+def test_it_says_what_our_work_adds_and_what_came_back_before(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock())
+    assert 'class="finding"' not in read_all(open_page())
+    st.cache_data.clear()
+    ended = (read_clock() - timedelta(days=6)).isoformat()
+    history = report(created_at=ended, last_payment_attempt_at=ended, updated_at=ended)
+    payments.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
+    session.commit()
+    words = read_all(open_page())
+    assert "Before the set-up, 1 payment worth $49.00 failed and came to an end; 0 of" in words
 
 
 def test_it_says_every_figure_s_definition(open_page: Callable[..., AppTest]) -> None:
@@ -353,6 +443,45 @@ def test_it_says_a_span_in_one_unit(seconds: int, words: str) -> None:
 )
 def test_it_says_how_failures_changed(last: int, before: int, words: str) -> None:
     assert describe_change(last, before) == words
+
+
+NO_MONEY = Money(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gain", "money_gain", "words"),
+    [
+        ((0.14, 0.05, 0.22), None, "74.0%: +14.0 points (95% interval: +5.0 to +22.0)."),
+        (
+            (0.14, -0.01, 0.27),
+            (0.1, 0.02, 0.18),
+            "74.0%: +14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the money "
+            "(95% interval: +2.0 to +18.0). That may still be chance.",
+        ),
+    ],
+)
+def test_it_says_how_much_our_work_adds_and_how_sure_that_is(
+    gain: tuple[float, ...], money_gain: tuple[float, ...] | None, words: str
+) -> None:
+    by_money = Interval(*money_gain) if money_gain else None
+    groups = Group(100, 88, NO_MONEY), Group(50, 37, NO_MONEY)
+    said = describe_lift(Lift(*groups, by_number=Interval(*gain), by_money=by_money))
+    assert said == (
+        "Of 100 members whose payment we worked on, 88.0% paid in the end; of 50 left to Whop "
+        f"alone, {words}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (NotEnoughData(0, 1), "yet: 1 member left to Whop alone must still"),
+        (NotEnoughData(2, 0), "yet: 2 members whose payment we work on must still"),
+        (NotEnoughData(2, 9), "9 members left to Whop alone and 2 members whose payment we work"),
+    ],
+)
+def test_it_says_how_many_members_are_missing(missing: NotEnoughData, words: str) -> None:
+    assert words in describe_lift(missing)
 
 
 def row(**overrides: Any) -> PaymentRow:
