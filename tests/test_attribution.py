@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from db import outbox
+from db import attempts, outbox, payments
 from db.attribution import WHOPS_DELAY, Circumstances, attribute
 from db.models import Payment
 from db.session import SessionFactory
@@ -91,3 +91,15 @@ def test_every_order_of_what_we_hear_ends_with_the_same_attribution(
         wipe(sessions)
     # Of 24 orders, those in which the mail stands after a failure and before the payment.
     assert written_to == 6
+
+
+def test_a_charge_whose_end_was_unknown_is_ours_where_whops_was_not_due(sessions: SessionFactory):
+    record(sessions, [event("payment.failed", payment_data(id="pay_1"))], NOW)
+    with sessions.begin() as session:
+        payment = payments.lock_payments(session, ["pay_1"])["pay_1"]
+        attempt = attempts.open_attempt(session, payment, at(3))
+        attempt.sent_at, attempt.failures_before = at(3), 1
+        payment.claimed_until = at(3)
+    record(sessions, [event("payment.succeeded", paid_data(at(3), id="pay_1"))], at(4))
+    with sessions() as session:
+        assert session.scalars(select(Payment.recovered_by)).one() is RETRY
