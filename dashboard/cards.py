@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data import Snapshot
-from dashboard.words import count, format_usd
-from db.stats import Summary
+from dashboard.data import Findings, Snapshot
+from dashboard.words import count, describe_baseline, describe_lift, format_usd
+from db.stats import Day, Summary
 
 SPARK_DAYS = 30
 
@@ -25,12 +25,16 @@ def show_cards(snapshot: Snapshot) -> None:
     )
     with month:
         show_month(summary, snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone)))
-        show_spark([day.recovered_by_retry + day.recovered_without_us for day in recent], "ours")
+        show_spark([sum_recovered(day) for day in recent], "recovered")
     with rate:
         show_rate(summary)
     with failed:
         show_failed(summary)
         show_spark([Decimal(day.failures) for day in recent], "failed")
+
+
+def sum_recovered(day: Day) -> Decimal:
+    return day.recovered_by_retry + day.recovered_by_member + day.recovered_without_us
 
 
 def show_month(summary: Summary, local: datetime) -> None:
@@ -39,14 +43,16 @@ def show_month(summary: Summary, local: datetime) -> None:
         format_usd(summary.recovered_this_month),
         help=(
             "Failed payments that were paid since the first of this month, less refunds, in US "
-            "dollars. It counts all of them, whoever brought the money; the split is below."
+            "dollars. It counts all of them, whoever brought the money; the split is below: what "
+            "our own charges collected, what members paid after a message of ours, and what Whop "
+            "or the member did without us."
         ),
     )
-    ours = summary.recovered_by_retry_this_month
-    without = summary.recovered_this_month - ours
+    retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
     show_lines(
-        f"<b>{format_usd(ours)}</b> by our retries",
-        f"<b>{format_usd(without)}</b> by Whop or the member",
+        f"<b>{format_usd(retry)}</b> by our retries",
+        f"<b>{format_usd(member)}</b> by members, after our message",
+        f"<b>{format_usd(summary.recovered_this_month - retry - member)}</b> without us",
     )
     show_note(f"{local:%B} so far. The bars are the last {SPARK_DAYS} days.")
 
@@ -57,13 +63,15 @@ def show_rate(summary: Summary) -> None:
         f"{summary.recovery_rate}%",
         help=(
             "Recovered payments divided by all failed payments, all time, by number. Payments "
-            "still being worked on count as not recovered yet, so the rate can rise later."
+            "still being worked on count as not recovered yet, so the rate can rise later. It "
+            "counts recoveries by whoever brought the money, not only ours."
         ),
     )
     show_lines(
         f"<b>{summary.total_recovered:,}</b> of <b>{summary.total_failed:,}</b> payments recovered",
-        f"<b>{format_usd(summary.recovered_amount)}</b> in all, "
-        f"<b>{format_usd(summary.recovered_by_retry_amount)}</b> by us",
+        f"<b>{format_usd(summary.recovered_amount)}</b> in all: "
+        f"<b>{format_usd(summary.recovered_by_retry_amount)}</b> by our retries, "
+        f"<b>{format_usd(summary.recovered_by_member_amount)}</b> by members, after our message",
     )
     show_note("Recovered ÷ failed, all time.")
     st.html(
@@ -109,6 +117,16 @@ def show_at_risk(summary: Summary) -> None:
         '<span class="note">unpaid, and not given up: a retry is planned, or we wait for the '
         f"member or Whop.{escape(unconverted)}</span></div>"
     )
+
+
+def show_findings(findings: Findings) -> None:
+    sentences = []
+    if findings.lift is not None:
+        sentences.append(describe_lift(findings.lift))
+    if findings.baseline is not None:
+        sentences.append(describe_baseline(findings.baseline))
+    if sentences:
+        st.html("".join(f'<p class="finding">{escape(words)}</p>' for words in sentences))
 
 
 def show_lines(*lines: str) -> None:

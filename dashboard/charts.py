@@ -18,6 +18,7 @@ from db.stats import Day
 WEEK = 7
 FAILED = "Failed"
 BY_RETRY = "Recovered by our retries"
+BY_MEMBER = "Recovered by members, after our message"
 WITHOUT_US = "Recovered without us"
 FONT = '"Source Sans", -apple-system, "Segoe UI", sans-serif'
 
@@ -43,6 +44,7 @@ class Bar:
     start: date
     failed: Decimal
     by_retry: Decimal
+    by_member: Decimal
     without_us: Decimal
 
 
@@ -65,6 +67,7 @@ def sum_up(days: Sequence[Day]) -> Bar:
         days[0].day,
         sum((day.failed for day in days), Decimal(0)),
         sum((day.recovered_by_retry for day in days), Decimal(0)),
+        sum((day.recovered_by_member for day in days), Decimal(0)),
         sum((day.recovered_without_us for day in days), Decimal(0)),
     )
 
@@ -74,7 +77,8 @@ def render_key(days: Sequence[Day]) -> str:
     total = sum_up(days)
     entries = (
         ("failed", FAILED, total.failed),
-        ("ours", BY_RETRY, total.by_retry),
+        ("by-retry", BY_RETRY, total.by_retry),
+        ("by-member", BY_MEMBER, total.by_member),
         ("without-us", WITHOUT_US, total.without_us),
     )
     items = "".join(
@@ -90,24 +94,25 @@ def draw_money(days: Sequence[Day], period: Period, *, zoom: bool = True) -> go.
     With `zoom` dragging marks a range of days; without, a finger on the chart scrolls the page.
     """
     bars = group_days(days, period.days_per_bar)
-    failed = [bar.failed for bar in bars]
-    ours = [bar.by_retry for bar in bars]
-    without = [bar.without_us for bar in bars]
     figure = go.Figure(layout=LAYOUT)
     dates = [bar.start.isoformat() for bar in bars]
     step = timedelta(days=period.days_per_bar) / timedelta(milliseconds=1)
+    failed = [bar.failed for bar in bars]
     figure.add_bar(x=dates, width=0.86 * step, **describe_bars(FAILED, palette.FAILED, failed))
-    figure.add_bar(x=dates, width=0.5 * step, **describe_bars(BY_RETRY, palette.OURS, ours))
-    figure.add_bar(
-        x=dates,
-        width=0.5 * step,
-        base=[float(amount) for amount in ours],
-        **describe_bars(WITHOUT_US, palette.WITHOUT_US, without),
-    )
+    below = [Decimal(0)] * len(bars)
+    for name, colour, amounts in (
+        (BY_RETRY, palette.BY_RETRY, [bar.by_retry for bar in bars]),
+        (BY_MEMBER, palette.BY_MEMBER, [bar.by_member for bar in bars]),
+        (WITHOUT_US, palette.WITHOUT_US, [bar.without_us for bar in bars]),
+    ):
+        base = [float(amount) for amount in below]
+        described = describe_bars(name, colour, amounts)
+        figure.add_bar(x=dates, width=0.5 * step, base=base, **described)
+        below = [one + other for one, other in zip(below, amounts, strict=True)]
     figure.update_layout(dragmode="select" if zoom else False)
     figure.update_xaxes(**describe_dates(period, len(bars)))
     figure.update_yaxes(**AMOUNTS)
-    if not any((*failed, *ours, *without)):
+    if not any((*failed, *below)):
         figure.update_yaxes(range=[0, 100])
     return figure
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from dashboard.settings import DashboardSettings
 from db import stats
 from db.declines import DeclineClass
+from db.lift import Lift, NotEnoughData
 from db.logs import configure_logging
 from db.models import Payment
 from db.session import SessionFactory, connect, database_url, now, session_factory
@@ -27,6 +28,8 @@ ROWS = 25
 HISTORY_DAYS = 26 * 7
 FRESH = timedelta(seconds=5)
 """Half a refresh: however many people look, the database is asked once in this time."""
+SLOW = timedelta(minutes=5)
+"""What takes windows of five days to change, and reads all of a company's payments."""
 
 
 class Trouble(StrEnum):
@@ -57,6 +60,14 @@ class PaymentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What our work adds over Whop alone, and how it was before us; None: nothing to say."""
+
+    lift: Lift | NotEnoughData | None
+    baseline: stats.Baseline | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that one refresh shows, read in one transaction, so that its parts agree."""
 
@@ -65,6 +76,9 @@ class Snapshot:
     summary: stats.Summary
     days: tuple[stats.Day, ...]
     payments: tuple[PaymentRow, ...]
+    findings: Findings
+    sync_trouble: stats.SyncTrouble | None
+    whop_down_since: datetime | None
     last_cycle_at: datetime | None
     as_of: datetime
 
@@ -104,8 +118,18 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         summary=stats.summarize(session, whose, at),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
         payments=tuple(copy_payment(payment) for payment in newest),
+        findings=read_findings(session, whose, at),
+        sync_trouble=stats.find_sync_trouble(session, whose),
+        whop_down_since=stats.find_whop_outage(session),
         last_cycle_at=stats.find_last_cycle(session),
         as_of=at,
+    )
+
+
+@st.cache_data(ttl=SLOW, max_entries=1, show_spinner=False)
+def read_findings(_session: Session, company_id: str, _at: datetime) -> Findings:
+    return Findings(
+        stats.measure_lift(_session, company_id, _at), stats.measure_baseline(_session, company_id)
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from html import escape
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -68,6 +69,49 @@ def show_freshness(snapshot: Snapshot) -> None:
         warn_about_daemon("No retry cycle has run yet.")
     elif age > CYCLE_IS_LATE:
         warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
+
+
+def show_amiss(snapshot: Snapshot) -> None:
+    """Whop out of reach, and what our key may not do there: one warning each."""
+    trouble, since = snapshot.sync_trouble, snapshot.whop_down_since
+    missing = trouble.missing_permissions if trouble is not None else ()
+    if since is not None:
+        warn("Whop does not answer.", describe_outage(snapshot, since))
+    elif trouble is not None and trouble.words and not missing:
+        # While Whop is away this is but a consequence; a missing permission says more.
+        warn("Payments cannot be read back from Whop.", describe_unread(trouble.words))
+    if missing:
+        warn("Our key at Whop may not do all it needs to.", describe_missing(missing))
+
+
+def describe_outage(snapshot: Snapshot, since: datetime) -> str:
+    local = since.astimezone(ZoneInfo(snapshot.time_zone))
+    return (
+        f"It has not since {local:%-d %B, %H:%M}, as of the last retry cycle. Payments keep their "
+        "place and nothing is charged meanwhile; the daemon goes on by itself once Whop is back. "
+        "If Whop's own site works, see whether WHOP_API_URL is right."
+    )
+
+
+def describe_unread(words: str) -> str:
+    return (
+        f"Whop said: {words}. Until that is solved, failures and payments that no webhook told us "
+        "about are missing here. See whether WHOP_API_KEY is valid for this company; the daemon "
+        "tries again in every cycle."
+    )
+
+
+def describe_missing(permissions: Sequence[str]) -> str:
+    return (
+        f"Missing: {', '.join(permissions)}. What needs them is left undone, and payments may be "
+        "missing here. Grant them to the key in Whop's developer settings, or approve them where "
+        "the app is installed; the daemon notices in its next cycle."
+    )
+
+
+def warn(what: str, then: str) -> None:
+    """As HTML: some of these words are Whop's, and `st.warning` would read them as Markdown."""
+    st.html(f'<p class="amiss" role="alert"><b>{escape(what)}</b> {escape(then)}</p>')
 
 
 def warn_about_daemon(what: str) -> None:

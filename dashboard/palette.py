@@ -8,8 +8,10 @@ INK = "#0F172A"
 MUTED = "#64748B"
 LINE = "#E2E8F0"
 FAILED = "#CBD5E1"
-OURS = "#0F766E"
-WITHOUT_US = "#7CC4BA"
+# Who brought the money, from dark to light: the order can be told without seeing any colour.
+BY_RETRY = "#0F766E"
+BY_MEMBER = "#D97706"
+WITHOUT_US = "#5EBFB2"
 
 STYLE = Path(__file__).parent / "style.css"
 
@@ -20,7 +22,8 @@ def render_style() -> str:
         "muted": MUTED,
         "line": LINE,
         "failed": FAILED,
-        "ours": OURS,
+        "by-retry": BY_RETRY,
+        "by-member": BY_MEMBER,
         "without-us": WITHOUT_US,
     }
     properties = "".join(f"--{name}:{value};" for name, value in colours.items())

@@ -1,4 +1,4 @@
-"""`python -m db migrate [REVISION]` and `python -m db serve [COMMAND …]`."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices]."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 from db import embedded
+from db.companies import ChoiceError, Terms, find_terms, save_terms
 from db.logs import configure_logging
-from db.session import connect, database_url, wait_until_reachable
+from db.session import connect, database_url, session_factory, wait_until_reachable
 from db.settings import CommonSettings, load_settings
 
 
@@ -22,6 +24,8 @@ def main() -> int:
         return serve_while(arguments.run, settings)
     settings = load_settings(CommonSettings)
     configure_logging(settings.log_level, settings.log_format)
+    if arguments.command == "company":
+        return choose(arguments, settings)
     return migrate_to(arguments.revision, arguments.down, settings)
 
 
@@ -35,7 +39,52 @@ def parse_arguments() -> argparse.Namespace:
         "serve", help="run the embedded Postgres; given a command, for as long as it runs"
     )
     serve.add_argument("run", nargs=argparse.REMAINDER, metavar="COMMAND")
+    company = commands.add_parser("company", help="show or change what a company has chosen")
+    company.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    company.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
+    company.add_argument(
+        "--holdout", type=int, metavar="PERCENT", help="share of members left to Whop alone"
+    )
+    company.add_argument(
+        "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
+    )
     return parser.parse_args()
+
+
+def choose(arguments: argparse.Namespace, settings: CommonSettings) -> int:
+    chosen = {
+        "time_zone": arguments.time_zone,
+        "holdout_percent": arguments.holdout,
+        "backup_card": None if arguments.backup_card is None else arguments.backup_card == "on",
+    }
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    engine = connect(database_url(settings), "company")
+    wait_until_reachable(engine)
+    with session_factory(engine).begin() as session:
+        terms = find_terms(session, arguments.company_id)
+        if changes:
+            terms = replace(terms, **changes)
+            try:
+                save_terms(session, arguments.company_id, terms)
+            except ChoiceError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
+    print(f"{arguments.company_id}:\n{describe_terms(terms)}", flush=True)
+    return 0
+
+
+def describe_terms(terms: Terms) -> str:
+    held_out = (
+        f"{terms.holdout_percent}% of the members are left to Whop alone, to measure what we add"
+        if terms.holdout_percent
+        else "off: every member's payment is worked on"
+    )
+    backup = "on: one other saved card is tried, once" if terms.backup_card else "off"
+    return (
+        f"  time zone    {terms.time_zone}: days, months and the hours of charges\n"
+        f"  holdout      {held_out}\n"
+        f"  backup card  {backup}"
+    )
 
 
 def migrate_to(revision: str, down: bool, settings: CommonSettings) -> int:

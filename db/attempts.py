@@ -148,6 +148,12 @@ def finish(
     attempt.detail = detail
 
 
+def failed_since(report: PaymentReport, attempt: Attempt) -> bool:
+    """Whether Whop counts a failure more than when this charge was sent."""
+    before = attempt.failures_before
+    return report.failures is not None and before is not None and report.failures > before
+
+
 def shows_decline(
     report: PaymentReport, sent_at: datetime | None, failures_before: int | None
 ) -> bool:

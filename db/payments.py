@@ -202,6 +202,10 @@ def hear(
     if newer:
         note_facts(payment, report)
     if report.paid:
+        if attempt is not None and attempts.failed_since(report, attempt):
+            # Whop counts a failure after ours was sent. Whose, it does not say: not claimed.
+            note_declined(payment, attempt, report, now)
+            attempt = None
         note_paid(session, payment, attempt, report, now)
         return
     note_whops_plan(session, payment, report)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,23 +19,28 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard import data
+from dashboard import data, palette
 from dashboard.cards import describe_change
 from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
-from dashboard.words import Tone, describe_state, format_money, format_span
-from db import payments
+from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
+from db import payments, stats
 from db.declines import DeclineClass
-from db.models import Company, Heartbeat
+from db.lift import Group, Interval, Lift, Money, NotEnoughData
+from db.models import Company, Heartbeat, Sync
 from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.stats import Day
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
-from tests.factories import COMPANY, HOUR, NOW, fail_now, money
+from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
+PRICES = {
+    by: {"total": money(amount), "usd_total": money(amount)}
+    for by, amount in zip(RecoveredBy, ("10.00", "7.00", "4.00"), strict=True)
+}
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
 
 
@@ -85,11 +92,16 @@ def add_another_company(session: Session) -> None:
     session.commit()
 
 
-def beat(session: Session, ago: timedelta) -> None:
+def beat(session: Session, ago: timedelta, **details: Any) -> None:
     at = read_clock()
     session.add(
         Heartbeat(
-            process="daemon", instance="a:1", started_at=at, beat_at=at, last_cycle_at=at - ago
+            process="daemon",
+            instance="a:1",
+            started_at=at,
+            beat_at=at,
+            last_cycle_at=at - ago,
+            details=details,
         )
     )
     session.commit()
@@ -119,22 +131,110 @@ def test_it_shows_the_figures_and_who_brought_the_money(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     fail_now(session, read_clock())
-    pay(session, RecoveredBy.RETRY)
-    pay(session, RecoveredBy.WITHOUT_US)
+    for by in RecoveredBy:
+        pay(session, by, **PRICES[by])
     beat(session, timedelta(minutes=12))
     page = open_page()
     assert page.title[0].value == "💰 Revenue Recovery Dashboard"
     assert read_figures(page) == {
-        "$ Recovered This Month": "$98.00",
-        "Recovery Rate %": "66.7%",
-        "Total Failed Payments": "3",
+        "$ Recovered This Month": "$21.00",
+        "Recovery Rate %": "75.0%",
+        "Total Failed Payments": "4",
     }
     words = read_all(page)
-    assert "<b>$49.00</b> by our retries" in words
-    assert "<b>$49.00</b> by Whop or the member" in words
+    assert "<p><b>$10.00</b> by our retries</p>" in words
+    assert "<p><b>$7.00</b> by members, after our message</p>" in words
+    assert "<p><b>$4.00</b> without us</p>" in words
+    assert (
+        "<b>$21.00</b> in all: <b>$10.00</b> by our retries, <b>$7.00</b> by members, "
+        "after our message" in words
+    )
     assert '<span class="value">$49.00</span>' in words  # at risk
     assert "Last retry cycle 12 min ago." in words
     assert not page.warning
+
+
+def note_sync(session: Session, **columns: Any) -> None:
+    payments.add_companies(session, {COMPANY})
+    session.add(Sync(company_id=COMPANY, since=NOW, **columns))
+    session.commit()
+
+
+def read_warnings(page: AppTest) -> list[str]:
+    found = [block.proto.body for block in page.get("html") if 'class="amiss"' in block.proto.body]
+    return [re.sub("<[^>]+>", "", html) for html in found]
+
+
+def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    """The reading fails for the same reason: that is no second warning."""
+    note_sync(session, missing_permissions=["member:manage", "payment:manage"], trouble="missing")
+    (warning,) = read_warnings(open_page())
+    assert "Missing: member:manage, payment:manage." in warning
+    assert "Grant them to the key in Whop&#x27;s developer settings" in warning
+
+
+def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session, trouble=HOSTILE)
+    page = open_page()
+    (html,) = [b.proto.body for b in page.get("html") if 'class="amiss"' in b.proto.body]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$" in html
+    assert "<script" not in html
+    assert "See whether WHOP_API_KEY is valid" in html
+
+
+def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session, trouble="the request timed out")
+    session.get_one(Company, COMPANY).time_zone = "Asia/Kolkata"
+    beat(session, timedelta(minutes=2), whop_down_since="2026-11-20T09:15:04+00:00")
+    (warning,) = read_warnings(open_page())
+    assert warning.startswith("Whop does not answer. It has not since 20 November, 14:45,")
+
+
+def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Session) -> None:
+    at = read_clock()
+    for instance, ago, since in (("a:1", HOUR, at.isoformat()), ("a:2", 0 * HOUR, None)):
+        beat_at, details = at - ago, {"whop_down_since": since}
+        session.add(
+            Heartbeat(
+                process="daemon",
+                instance=instance,
+                started_at=at,
+                beat_at=beat_at,
+                details=details,
+            )
+        )
+    session.flush()
+    assert stats.find_whop_outage(session) is None
+
+
+def test_it_warns_of_nothing_while_all_is_well(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    note_sync(session)
+    beat(session, timedelta(minutes=2), whop_down_since=None)
+    page = open_page()
+    assert (read_warnings(page), list(page.warning)) == ([], [])
+    assert stats.find_sync_trouble(session, "biz_another") is None
+
+
+def test_it_says_what_our_work_adds_and_what_came_back_before(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock())
+    assert 'class="finding"' not in read_all(open_page())
+    st.cache_data.clear()
+    ended = (read_clock() - timedelta(days=6)).isoformat()
+    history = report(created_at=ended, last_payment_attempt_at=ended, updated_at=ended)
+    payments.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
+    session.commit()
+    words = read_all(open_page())
+    assert "Before the set-up, 1 payment worth $49.00 failed and came to an end; 0 of" in words
 
 
 def test_it_says_every_figure_s_definition(open_page: Callable[..., AppTest]) -> None:
@@ -280,12 +380,13 @@ def test_it_remembers_trouble_as_well(open_page: Callable[..., AppTest]) -> None
 
 
 def test_it_splits_the_chart_s_money_by_who_brought_it(session: Session) -> None:
-    for by, amount in ((RecoveredBy.RETRY, "10.00"), (RecoveredBy.WITHOUT_US, "4.00")):
-        pay(session, by, total=money(amount), usd_total=money(amount))
+    for by in RecoveredBy:
+        pay(session, by, **PRICES[by])
     snapshot = read_snapshot(session, COMPANY, read_clock())
     assert isinstance(snapshot, Snapshot)
     total = sum_up(snapshot.days)
-    assert (total.failed, total.by_retry, total.without_us) == tuple(map(Decimal, (14, 10, 4)))
+    shown = (total.failed, total.by_retry, total.by_member, total.without_us)
+    assert shown == tuple(map(Decimal, (21, 10, 7, 4)))
 
 
 def test_it_cannot_write(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,6 +445,45 @@ def test_it_says_how_failures_changed(last: int, before: int, words: str) -> Non
     assert describe_change(last, before) == words
 
 
+NO_MONEY = Money(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("gain", "money_gain", "words"),
+    [
+        ((0.14, 0.05, 0.22), None, "74.0%: +14.0 points (95% interval: +5.0 to +22.0)."),
+        (
+            (0.14, -0.01, 0.27),
+            (0.1, 0.02, 0.18),
+            "74.0%: +14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the money "
+            "(95% interval: +2.0 to +18.0). That may still be chance.",
+        ),
+    ],
+)
+def test_it_says_how_much_our_work_adds_and_how_sure_that_is(
+    gain: tuple[float, ...], money_gain: tuple[float, ...] | None, words: str
+) -> None:
+    by_money = Interval(*money_gain) if money_gain else None
+    groups = Group(100, 88, NO_MONEY), Group(50, 37, NO_MONEY)
+    said = describe_lift(Lift(*groups, by_number=Interval(*gain), by_money=by_money))
+    assert said == (
+        "Of 100 members whose payment we worked on, 88.0% paid in the end; of 50 left to Whop "
+        f"alone, {words}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (NotEnoughData(0, 1), "yet: 1 member left to Whop alone must still"),
+        (NotEnoughData(2, 0), "yet: 2 members whose payment we work on must still"),
+        (NotEnoughData(2, 9), "9 members left to Whop alone and 2 members whose payment we work"),
+    ],
+)
+def test_it_says_how_many_members_are_missing(missing: NotEnoughData, words: str) -> None:
+    assert words in describe_lift(missing)
+
+
 def row(**overrides: Any) -> PaymentRow:
     return PaymentRow(
         **{
@@ -379,6 +519,10 @@ PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
         (PENDING | {"claimed_until": NOW + HOUR}, "Charging now"),
         (PENDING | {"claimed_until": NOW}, "Retry in 12 min"),
         (PAID, "Recovered by our retry"),
+        (
+            PAID | {"recovered_by": RecoveredBy.MEMBER},
+            "Recovered by the member, after our message",
+        ),
         (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered without us"),
         (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded since"),
         (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
@@ -426,7 +570,7 @@ AMOUNTS = some.decimals(min_value=0, max_value=10**6, places=2)
 @some.composite
 def histories(draw: some.DrawFn) -> list[Day]:
     return [
-        Day(date(2026, 1, 1) + timedelta(days=n), draw(AMOUNTS), draw(AMOUNTS), draw(AMOUNTS), 1)
+        Day(date(2026, 1, 1) + timedelta(days=n), *(draw(AMOUNTS) for _ in range(4)), failures=1)
         for n in range(draw(some.integers(1, 60)))
     ]
 
@@ -436,11 +580,12 @@ def test_it_loses_no_money_in_grouping_days(days: list[Day], per_bar: int) -> No
     bars = group_days(days, per_bar)
     assert sum(bar.failed for bar in bars) == sum(day.failed for day in days)
     assert sum(bar.by_retry for bar in bars) == sum(day.recovered_by_retry for day in days)
+    assert sum(bar.by_member for bar in bars) == sum(day.recovered_by_member for day in days)
     assert sum(bar.without_us for bar in bars) == sum(day.recovered_without_us for day in days)
 
 
 def flat_history(period: Period) -> list[Day]:
-    amounts = (Decimal(100), Decimal(30), Decimal(20))
+    amounts = (Decimal(100), Decimal(30), Decimal(15), Decimal(20))
     first = date(2026, 1, 5)
     return [Day(first + timedelta(days=n), *amounts, failures=1) for n in range(period.days)]
 
@@ -452,17 +597,18 @@ def flat_history(period: Period) -> list[Day]:
 def test_it_draws_failed_money_behind_and_recovered_money_by_who(
     period: Period, bars: int, scale: int
 ) -> None:
-    failed, ours, without = draw_money(flat_history(period), period).data
-    assert (failed.name, ours.name, without.name) == (
+    failed, *recovered = draw_money(flat_history(period), period).data
+    assert [failed.name, *(part.name for part in recovered)] == [
         "Failed",
         "Recovered by our retries",
+        "Recovered by members, after our message",
         "Recovered without us",
-    )
+    ]
     assert list(failed.y) == [100.0 * scale] * bars
-    assert list(ours.y) == [30.0 * scale] * bars
-    assert list(without.y) == [20.0 * scale] * bars
-    assert list(without.base) == list(ours.y)
-    assert failed.width > ours.width
+    for part, base, height in zip(recovered, (0, 30, 45), (30, 15, 20), strict=True):
+        assert list(part.base) == [float(base * scale)] * bars
+        assert list(part.y) == [float(height * scale)] * bars
+        assert failed.width > part.width
     assert failed.customdata[0] == format_money(Decimal(100 * scale), "usd")
 
 
@@ -495,11 +641,30 @@ def test_it_lets_a_finger_scroll_the_page_over_the_chart() -> None:
 
 
 def test_it_draws_an_empty_history() -> None:
-    nothing = [Day(date(2026, 1, 1), Decimal(0), Decimal(0), Decimal(0), 0)]
+    nothing = [Day(date(2026, 1, 1), *[Decimal(0)] * 4, failures=0)]
     assert draw_money(nothing, Period.MONTH).layout.yaxis.range == (0, 100)
 
 
 def test_it_says_the_chart_s_totals_beside_its_colours() -> None:
     key = render_key(flat_history(Period.MONTH))
-    for words in ("Failed <b>$3,000.00", "our retries <b>$900.00", "without us <b>$600.00"):
+    for words in (
+        "Failed <b>$3,000.00",
+        "our retries <b>$900.00",
+        "after our message <b>$450.00",
+        "without us <b>$600.00",
+    ):
         assert words in key
+
+
+def find_lightness(colour: str) -> float:
+    """CIE L*, 0 to 100: what is left of a colour for who sees none."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    luminance = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return 116 * luminance ** (1 / 3) - 16
+
+
+def test_its_colours_can_be_told_apart_by_their_lightness_alone() -> None:
+    tones = (palette.BY_RETRY, palette.BY_MEMBER, palette.WITHOUT_US, palette.FAILED, "#FFFFFF")
+    steps = [find_lightness(tone) for tone in tones]
+    assert all(lighter - darker > 10 for darker, lighter in itertools.pairwise(steps))

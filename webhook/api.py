@@ -31,7 +31,10 @@ class Problem(BaseModel):
 
 
 class SummaryOut(BaseModel):
-    """Money is a number in major units of `currency`; the rate is in percent, 0 to 100."""
+    """Money is a number in major units of `currency`; the rate is in percent, 0 to 100.
+
+    `by_retry`: one of our own charges collected it. `by_member`: the member paid after our message.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -40,8 +43,10 @@ class SummaryOut(BaseModel):
     recovery_rate: float
     recovered_amount: float
     recovered_by_retry_amount: float
+    recovered_by_member_amount: float
     recovered_this_month: float
     recovered_by_retry_this_month: float
+    recovered_by_member_this_month: float
     at_risk_amount: float
     unconverted: int
     currency: str

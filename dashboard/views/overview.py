@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import notices
-from dashboard.cards import show_at_risk, show_cards
+from dashboard.cards import show_at_risk, show_cards, show_findings
 from dashboard.data import ROWS, Snapshot, Trouble, take_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import render_table
@@ -32,9 +32,11 @@ def refresh(settings: DashboardSettings) -> None:
         return
     with notice:
         notices.show_freshness(snapshot)
+        notices.show_amiss(snapshot)
     with figures:
         show_cards(snapshot)
         show_at_risk(snapshot.summary)
+        show_findings(snapshot.findings)
     if not snapshot.payments:
         with money:
             notices.show_first_steps(settings.base_url)

@@ -1,0 +1,144 @@
+"""Who recovered a payment: the pure rules, and the same facts heard in every order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db import attempts, outbox, payments
+from db.attribution import WHOPS_DELAY, Circumstances, attribute
+from db.models import Attempt, Payment
+from db.session import SessionFactory
+from db.status import MessageState, RecoveredBy
+from tests.factories import NOW, event, iso, paid_data, payment_data
+from tests.test_ledger import record, wipe
+
+RETRY, MEMBER, WITHOUT_US = RecoveredBy.RETRY, RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US
+SECOND = timedelta(seconds=1)
+
+
+def at(hours: float) -> datetime:
+    return NOW + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("seen", "who"),
+    [
+        ({"proven": True, "whops_attempt_at": at(10)}, RETRY),
+        ({"charge_sent_at": at(9)}, RETRY),
+        ({"charge_sent_at": at(9), "whops_attempt_at": at(8)}, RETRY),
+        ({"charge_sent_at": at(9), "whops_attempt_at": at(9) - WHOPS_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": at(9), "whops_attempt_at": at(10) + WHOPS_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": at(9), "whops_attempt_at": at(10) + WHOPS_DELAY + SECOND}, RETRY),
+        ({"charge_sent_at": at(11)}, WITHOUT_US),
+        ({}, WITHOUT_US),
+        ({"message_sent_at": at(1)}, MEMBER),
+        ({"message_sent_at": at(10) + SECOND}, WITHOUT_US),
+        ({"message_sent_at": at(1), "whops_attempt_at": at(2)}, WITHOUT_US),
+        ({"message_sent_at": at(1), "whops_attempt_at": at(10) + WHOPS_DELAY}, WITHOUT_US),
+        ({"message_sent_at": at(1), "whops_attempt_at": at(10) + WHOPS_DELAY + SECOND}, MEMBER),
+    ],
+)
+def test_it_claims_only_what_nothing_else_explains(seen: dict[str, Any], who: RecoveredBy):
+    """Paid ten hours after the failure."""
+    assert attribute(Circumstances(paid_at=at(10), **seen)) is who
+
+
+def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[str, Any]) -> bool:
+    """Returns whether the mail left: once the payment is known to be paid, none does."""
+    mailed = False
+    for step in order:
+        if step != "mail":
+            record(sessions, [contents[step]], at(60))
+            continue
+        with sessions.begin() as session:
+            letter = outbox.take_letter(session, at(60))
+            if letter is not None:
+                outbox.finish_letter(session, letter.message_id, MessageState.SENT, at(1))
+                mailed = True
+    return mailed
+
+
+@pytest.mark.parametrize(("paid", "who"), [(48.1, WITHOUT_US), (30, MEMBER)])
+def test_every_order_of_what_we_hear_ends_with_the_same_attribution(
+    sessions: SessionFactory, paid: float, who: RecoveredBy
+):
+    """Whop tries after a day, fails, and announces its next try for the second day."""
+    first = {"next_payment_attempt_at": iso(at(24))}
+    second = {
+        "payments_failed": 2,
+        "last_payment_attempt_at": iso(at(24)),
+        "updated_at": iso(at(24)),
+        "next_payment_attempt_at": iso(at(48)),
+    }
+    contents = {
+        "failed": event("payment.failed", payment_data(id="pay_1", **first)),
+        "second": event("payment.failed", payment_data(id="pay_1", **second)),
+        "paid": event("payment.succeeded", paid_data(at(paid), id="pay_1")),
+    }
+    written_to = 0
+    for order in itertools.permutations([*contents, "mail"]):
+        mailed = tell_story(sessions, order, contents)
+        with sessions() as session:
+            found = session.scalars(select(Payment.recovered_by)).one()
+        assert found is (who if mailed else WITHOUT_US), order
+        written_to += mailed
+        wipe(sessions)
+    # Of 24 orders, those in which the mail stands after a failure and before the payment.
+    assert written_to == 6
+
+
+def send_a_charge(sessions: SessionFactory) -> None:
+    """Three hours after the failure. Its answer never comes."""
+    record(sessions, [event("payment.failed", payment_data(id="pay_1"))], NOW)
+    with sessions.begin() as session:
+        payment = payments.lock_payments(session, ["pay_1"])["pay_1"]
+        attempt = attempts.open_attempt(session, payment, at(3))
+        attempt.sent_at, attempt.failures_before = at(3), 1
+        payment.claimed_until = at(3)
+
+
+def read_end(sessions: SessionFactory) -> tuple[RecoveredBy | None, list[tuple[str, str]], int]:
+    with sessions() as session:
+        payment = session.scalars(select(Payment)).one()
+        tries = session.execute(select(Attempt.trigger, Attempt.outcome)).all()
+        return payment.recovered_by, sorted((t, o) for t, o in tries), payment.retry_count
+
+
+def test_a_charge_whose_end_was_unknown_is_ours_where_whops_was_not_due(sessions: SessionFactory):
+    send_a_charge(sessions)
+    again = event("payment.failed", payment_data(id="pay_1"))
+    paid = event("payment.succeeded", paid_data(at(3), id="pay_1", payments_failed=1))
+    record(sessions, [paid, again, paid], at(4))
+    assert read_end(sessions) == (RETRY, [("schedule", "paid")], 0)
+
+
+def test_a_failure_after_our_unknown_charge_is_taken_for_ours_in_every_order(
+    sessions: SessionFactory,
+):
+    """Whop's own try failed at four hours and paid at five, or ours failed: nobody can tell."""
+    second = payment_data(
+        id="pay_1",
+        payments_failed=2,
+        last_payment_attempt_at=iso(at(4)),
+        updated_at=iso(at(4)),
+        next_payment_attempt_at=iso(at(5)),
+    )
+    contents = [
+        event("payment.failed", second),
+        event("payment.succeeded", paid_data(at(5.1), id="pay_1", payments_failed=2)),
+    ]
+    for order in (contents, contents[::-1]):
+        send_a_charge(sessions)
+        for content in order:
+            record(sessions, [content], at(6))
+        who, tries, declined = read_end(sessions)
+        assert (who, declined) == (WITHOUT_US, 1)
+        assert tries[0] == ("schedule", "declined")
+        assert [outcome for trigger, outcome in tries if trigger != "schedule"] == ["paid"]
+        wipe(sessions)

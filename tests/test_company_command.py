@@ -1,0 +1,51 @@
+"""`python -m db company`: what it shows, keeps and refuses."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from sqlalchemy.orm import Session
+
+from db import __main__ as commands
+from db.companies import NO_TERMS, Terms, find_terms
+from tests.factories import COMPANY
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path, database_url: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setattr(commands, "configure_logging", lambda level, style: None)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["db", "company", COMPANY, *options])
+    return commands.main()
+
+
+def test_it_keeps_what_is_chosen_and_leaves_the_rest(monkeypatch, session: Session, capsys):
+    options = ("--time-zone", "Europe/Berlin", "--holdout", "10", "--backup-card", "on")
+    assert run(monkeypatch, *options) == 0
+    assert run(monkeypatch, "--backup-card", "off") == 0
+    assert find_terms(session, COMPANY) == Terms("Europe/Berlin", 10, False)
+    assert "10% of the members are left to Whop alone" in capsys.readouterr().out
+
+
+def test_without_options_it_only_shows(monkeypatch, session: Session, capsys):
+    assert run(monkeypatch) == 0
+    assert "off: every member's payment is worked on" in capsys.readouterr().out
+    assert find_terms(session, COMPANY) == NO_TERMS
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--holdout", "51"), "from 0 to 50 percent"),
+        (("--time-zone", "Mars/Base"), "Mars/Base is not a time zone"),
+    ],
+)
+def test_it_refuses_what_cannot_be_kept(monkeypatch, session: Session, capsys, options, words):
+    assert run(monkeypatch, *options) == 2
+    assert words in capsys.readouterr().err
+    assert find_terms(session, COMPANY) == NO_TERMS
