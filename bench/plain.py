@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.companies import NO_TERMS, add_companies
 from db.models import Message, Payment, WebhookEvent
-from db.payments import EMAIL, FIRST_MESSAGE, describe_new
+from db.newcomers import EMAIL, FIRST_MESSAGE, describe_new
 from db.policy import Settings
 from db.reports import PaymentReport
 from db.session import now as utc_now

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from db import heartbeats, requests, stops
+from db import heartbeats, payments, requests
 from db.session import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Cycle:
         counts.retried = self.drain(self.retrier.retry_one, counts)
         with self.sessions.begin() as session:
             now = self.clock()
-            counts.closed = stops.close_windows(session, now)
+            counts.closed = payments.close_windows(session, now)
             self.beat(session, now, last_cycle_at=now, counts=counts)
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(counts).items()))
         return counts

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from db import attempts, cards, payments, stops
 from db.models import Attempt, Payment
+from db.places import WAITING, closed
 from db.policy import MOST_IN_A_DAY, Settings, is_worn_out
 from db.reports import PaymentReport
 from db.status import (
@@ -107,7 +108,7 @@ def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Cla
     asked = Payment.next_trigger == Trigger.OPERATOR if hastened else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
         if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
-            payments.move(payment, payments.WAITING)
+            payments.move(payment, WAITING)
             session.flush()
             continue
         if cards.count_charges_today(session, payment, now) >= MOST_IN_A_DAY:
@@ -157,7 +158,7 @@ def mark_sent(
     payment, attempt = hold(session, claim)
     payments.hear(session, payment, sending.before, now, rules)
     if payment.status in UNPAID and stops.is_disputing(session, payment):
-        payments.move(payment, payments.closed(ClosedReason.DISPUTED))
+        payments.move(payment, closed(ClosedReason.DISPUTED))
     if (
         attempt.outcome not in UNSETTLED
         or payment.status is not PaymentStatus.PENDING_RETRY

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db import payments, stops
+from db import newcomers, payments, stops
 from db.companies import Terms
 from db.intake import store_events
 from db.models import JsonText, Payment, WebhookEvent, write_json
@@ -68,7 +68,7 @@ def record(
         if event.starter is not None:
             starters.setdefault(event.starter.payment_id, event)
     reports = [event.starter for event in starters.values() if event.starter is not None]
-    created = payments.create_payments(session, reports, terms, now, rules)
+    created = newcomers.create_payments(session, reports, terms, now, rules)
     done = {starters[payment_id].event_id for payment_id in created}
     rest = [event for event in fresh if event.has_news and event.event_id not in done]
     waited_for = {payment_id for payment_id, waits in created.items() if waits}

@@ -6,30 +6,26 @@ The caller holds the row's lock and owns the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
-from zlib import crc32
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import attempts, cards
 from db.attribution import Circumstances, attribute, may_be_whops
-from db.companies import NO_TERMS, Terms, add_companies, find_terms
-from db.declines import DeclineClass, classify
-from db.intake import insert_payments
+from db.companies import Terms, find_terms
+from db.declines import classify
 from db.models import Attempt, Message, Payment, Refund
-from db.policy import NoRetry, Retry, Settings, Situation, WhyNot, decide, decide_backup
+from db.places import WAITING, Place, choose_place, closed, find_spread, find_stop, plan_backup
+from db.policy import Settings, Situation
 from db.reports import PaymentReport, RefundReport
 from db.status import (
     UNPAID,
     AttemptOutcome,
     ClosedReason,
-    Means,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -37,10 +33,6 @@ from db.status import (
     may_move,
 )
 
-# Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
-WINDOW = timedelta(days=5)
-FIRST_MESSAGE = "payment_failed"
-EMAIL = "email"
 PAID_WITHOUT_US = "paid without us"
 LOCK_PAYMENTS = (
     select(Payment)
@@ -59,126 +51,6 @@ class WrongCompanyError(Exception):
 
 class IllegalMoveError(Exception):
     """The code tried a status change that the table does not allow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a payment stands after a decision, and by what means it is charged next."""
-
-    status: PaymentStatus
-    next_retry_at: datetime | None = None
-    closed_reason: ClosedReason | None = None
-    means: Means = Means.RETRY
-    trigger: Trigger = Trigger.SCHEDULE
-
-
-WAITING = Place(PaymentStatus.FAILED)
-
-
-# --- making payments known ---------------------------------------------------------------------
-
-
-def create_payments(
-    session: Session,
-    reports: Sequence[PaymentReport],
-    terms: Mapping[str, Terms],
-    now: datetime,
-    rules: Settings,
-    *,
-    imported: bool = False,
-) -> dict[str, bool]:
-    """Inserts the unknown ones with their first message, each report about a different payment.
-
-    `terms` are those of the companies known so far; others are added. `imported`: history, about
-    which nobody is written to. Returns the new ids, and which of them have reports waiting in the
-    inbox.
-    """
-    if not reports:
-        return {}
-    add_companies(session, {report.company_id for report in reports} - terms.keys())
-    rows = [
-        describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules)
-        | {"imported": imported}
-        for report in reports
-    ]
-    return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
-
-
-def describe_new(
-    report: PaymentReport, terms: Terms, now: datetime, rules: Settings
-) -> dict[str, Any]:
-    failed_at = find_first_failure(report, now)
-    window_ends_at = failed_at + WINDOW
-    last_attempt_at = min(report.last_attempt_at or failed_at, now)
-    decline = classify(report.decline_code, report.failure_message)
-    held_out = terms.holds_out(report.company_id, report.member_id)
-    situation = Situation(
-        decline_class=decline.decline_class,
-        decline_code=decline.code,
-        declined_retries=0,
-        retryable=report.retryable is not False,
-        failed_at=failed_at,
-        last_charge_at=last_attempt_at,
-        window_ends_at=window_ends_at,
-        card_brand=report.card_brand,
-        charges=report.failures or 1,
-        whop_next_attempt_at=report.next_attempt_at,
-        time_zone=terms.time_zone,
-        spread=find_spread(report.payment_id),
-        held_out=bool(held_out),
-    )
-    place = choose_place(situation, rules, now)
-    if terms.backup_card and report.membership_id and report.member_id:
-        place = plan_backup(place, situation, now) or place
-    if report.pending and place.status in UNPAID:
-        place = WAITING
-    place = find_stop(report) or place
-    return {
-        "payment_id": report.payment_id,
-        "company_id": report.company_id,
-        "membership_id": report.membership_id,
-        "member_id": report.member_id,
-        "user_id": report.user_id,
-        "member_name": report.member_name,
-        "member_email": report.member_email,
-        "product": report.product,
-        "billing_reason": report.billing_reason,
-        "amount": report.amount,
-        "currency": report.currency,
-        "amount_usd": report.amount_usd,
-        "refunded_amount": report.refunded_amount or 0,
-        "reason": decline.words,
-        "decline_code": decline.code,
-        "decline_class": decline.decline_class,
-        "card_brand": report.card_brand,
-        "card_last4": report.card_last4,
-        "card_expiry": report.card_expiry,
-        "payment_method_id": report.payment_method_id,
-        "recovery_url": report.recovery_url,
-        "status": place.status,
-        "next_retry_at": place.next_retry_at,
-        "next_means": place.means,
-        "next_trigger": place.trigger,
-        "closed_reason": place.closed_reason,
-        "retryable": situation.retryable,
-        "whop_failures": report.failures,
-        "failed_at": failed_at,
-        "window_ends_at": window_ends_at,
-        "last_attempt_at": last_attempt_at,
-        "whop_next_attempt_at": report.next_attempt_at,
-        "whop_said_at": None if report.paid else report.as_of,
-        "held_out": held_out,
-        "as_of": report.as_of,
-        "created_at": now,
-    }
-
-
-def find_first_failure(report: PaymentReport, now: datetime) -> datetime:
-    """A renewal is charged when it is created, so a later failure dates back to that moment."""
-    first = report.last_attempt_at
-    if ((report.failures or 0) > 1 or report.paid) and report.created_at is not None:
-        first = report.created_at
-    return min(first or now, now)
 
 
 # --- hearing about known payments --------------------------------------------------------------
@@ -226,17 +98,6 @@ def hear(
         move(payment, WAITING)  # being settled: the next word decides
     elif attempt is None:
         schedule(session, payment, now, rules)
-
-
-def find_stop(report: PaymentReport) -> Place | None:
-    """Whop's own word that nobody should try to collect this any more."""
-    if report.disputed:
-        return closed(ClosedReason.DISPUTED)
-    if report.ended:
-        return closed(ClosedReason.CANCELED)
-    if report.refunded_amount and not report.paid:
-        return closed(ClosedReason.REFUNDED)
-    return None
 
 
 def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
@@ -341,10 +202,6 @@ def move(payment: Payment, place: Place) -> None:
     payment.closed_reason = place.closed_reason
 
 
-def closed(reason: ClosedReason) -> Place:
-    return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
-
-
 def postpone(payment: Payment, until: datetime) -> None:
     """The payment is fine and Whop was not: the same charge, later."""
     move(
@@ -390,31 +247,23 @@ def describe_situation(
     )
 
 
-def plan_backup(place: Place, situation: Situation, now: datetime) -> Place | None:
-    """Where the card on file is of no more use, another saved one; it is tried once."""
-    if place.status is PaymentStatus.PENDING_RETRY:
-        return None
-    at = decide_backup(situation, now)
-    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD) if at else None
-
-
-def find_spread(payment_id: str) -> float:
-    """From 0 to 1, the same each time for one payment."""
-    return crc32(payment_id.encode()) / 2**32
-
-
-def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
-    if now >= situation.window_ends_at:
-        return closed(ClosedReason.WINDOW_CLOSED)
-    if situation.decline_class is DeclineClass.CONSENT:
-        return closed(ClosedReason.CONSENT_WITHDRAWN)
-    match decide(situation, rules, now):
-        case Retry(at):
-            return Place(PaymentStatus.PENDING_RETRY, at)
-        case NoRetry(WhyNot.RETRIES_USED) if situation.declined_retries:
-            return closed(ClosedReason.RETRIES_USED)
-        case NoRetry():
-            return WAITING
+def close_windows(session: Session, now: datetime) -> int:
+    """Gives up payments whose window has ended and whose attempts are all settled."""
+    found = session.scalars(
+        update(Payment)
+        .where(
+            Payment.status.in_(UNPAID),
+            Payment.window_ends_at <= now,
+            Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
+        )
+        .values(
+            status=PaymentStatus.PERMANENT_FAIL,
+            next_retry_at=None,
+            closed_reason=ClosedReason.WINDOW_CLOSED,
+        )
+        .returning(Payment.id)
+    )
+    return len(found.all())
 
 
 def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db import attempts, payments
 from db.companies import find_terms
 from db.models import Payment, Request
-from db.payments import Place, closed
+from db.places import Place, closed
 from db.policy import Settings, find_obstacle
 from db.status import UNPAID, ClosedReason, PaymentStatus, RequestKind, Trigger
 

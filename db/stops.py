@@ -8,37 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, false, or_, select, update
+from sqlalchemy import ColumnElement, exists, false, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db import attempts
 from db.models import Dispute, Payment
-from db.payments import closed, move
+from db.payments import move
+from db.places import closed
 from db.reports import DisputeReport, MembershipEnd
-from db.status import UNPAID, ClosedReason, PaymentStatus
+from db.status import UNPAID, ClosedReason
 
 # What tells whose a payment is; which of them we are told depends on the shape.
 MEMBERS_NAMES = ("member_id", "user_id", "membership_id")
-
-
-def close_windows(session: Session, now: datetime) -> int:
-    """Gives up payments whose window has ended and whose attempts are all settled."""
-    found = session.scalars(
-        update(Payment)
-        .where(
-            Payment.status.in_(UNPAID),
-            Payment.window_ends_at <= now,
-            Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
-        )
-        .values(
-            status=PaymentStatus.PERMANENT_FAIL,
-            next_retry_at=None,
-            closed_reason=ClosedReason.WINDOW_CLOSED,
-        )
-        .returning(Payment.id)
-    )
-    return len(found.all())
 
 
 def end_membership(session: Session, end: MembershipEnd) -> None:

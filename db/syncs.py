@@ -14,7 +14,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db import events, payments
+from db import events, newcomers, payments
 from db.companies import add_companies, find_terms
 from db.events import Reader
 from db.intake import lock_events
@@ -112,7 +112,7 @@ def take_in(
     known = payments.lock_payments(session, [report.payment_id for report in reports])
     missed = [r for r in reports if r.payment_id not in known and has_failed(r)]
     terms = {company_id: find_terms(session, company_id)}
-    created = payments.create_payments(session, missed, terms, now, rules, imported=imported)
+    created = newcomers.create_payments(session, missed, terms, now, rules, imported=imported)
     events.apply_waiting(session, {p for p, waits in created.items() if waits}, now, rules, read)
     known |= payments.lock_payments(session, created)
     for report in reports:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import payments
+from db import newcomers, payments
 from db.models import Payment
 from db.policy import Settings
 from whop import payloads
@@ -125,7 +125,7 @@ def add_payment(
 ) -> Payment:
     """A payment that has just failed, made known the way webhooks do it, and committed."""
     heard = report(**overrides)
-    payments.create_payments(session, [heard], {}, now, rules or HOURLY)
+    newcomers.create_payments(session, [heard], {}, now, rules or HOURLY)
     session.commit()
     return get_payment(session, heard.payment_id)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from db import cards, payments
+from db import cards, newcomers
 from db.models import Payment
 from db.policy import CARD_LIMITS, MOST_IN_A_DAY
 from db.status import PaymentStatus
@@ -37,7 +37,7 @@ def test_another_card_is_another_count(session, change):
 
 def test_another_seller_is_another_count(session):
     theirs = replace(report(payments_failed=9, **on_card()), company_id="biz_other")
-    payments.create_payments(session, [theirs], {}, NOW, HOURLY)
+    newcomers.create_payments(session, [theirs], {}, NOW, HOURLY)
     payment = add_payment(session, **on_card())
     assert cards.count_charges(session, payment, payment.failed_at) == 1
 

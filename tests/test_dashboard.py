@@ -26,7 +26,7 @@ from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
 from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
-from db import payments, stats
+from db import companies, newcomers, stats
 from db.declines import DeclineClass
 from db.lift import Group, Interval, Lift, Money, NotEnoughData
 from db.models import Company, Heartbeat, Sync
@@ -85,7 +85,7 @@ def pay(session: Session, by: RecoveredBy, **overrides: Any) -> None:
 
 
 def add_another_company(session: Session) -> None:
-    payments.add_companies(session, {"biz_another"})
+    companies.add_companies(session, {"biz_another"})
     theirs = fail_now(session, read_clock(), user={"id": "u", "name": "Not Yours"})
     theirs.company_id = "biz_another"
     session.add(theirs)
@@ -155,7 +155,7 @@ def test_it_shows_the_figures_and_who_brought_the_money(
 
 
 def note_sync(session: Session, **columns: Any) -> None:
-    payments.add_companies(session, {COMPANY})
+    companies.add_companies(session, {COMPANY})
     session.add(Sync(company_id=COMPANY, since=NOW, **columns))
     session.commit()
 
@@ -231,7 +231,7 @@ def test_it_says_what_our_work_adds_and_what_came_back_before(
     st.cache_data.clear()
     ended = (read_clock() - timedelta(days=6)).isoformat()
     history = report(created_at=ended, last_payment_attempt_at=ended, updated_at=ended)
-    payments.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
+    newcomers.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
     session.commit()
     words = read_all(open_page())
     assert "Before the set-up, 1 payment worth $49.00 failed and came to an end; 0 of" in words

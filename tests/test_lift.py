@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
-from db import lift, payments, stats
+from db import companies, lift, newcomers, payments, stats
 from db.companies import NO_TERMS, Terms, save_terms
 from db.lift import (
     ENOUGH,
@@ -215,10 +215,10 @@ def fail(
     """A renewal of this member that failed `days` after NOW, made known the way webhooks do it."""
     at = NOW + timedelta(days=days)
     known_at = ENDED if imported else at
-    payments.add_companies(session, {COMPANY})
+    companies.add_companies(session, {COMPANY})
     times = dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(at))
     heard = report(**times | {"member_id": member} | overrides)
-    payments.create_payments(
+    newcomers.create_payments(
         session, [heard], {COMPANY: terms}, known_at, HOURLY, imported=imported
     )
     payment = payments.lock_payments(session, [heard.payment_id])[heard.payment_id]
@@ -312,7 +312,7 @@ def test_only_what_was_drawn_and_has_ended_counts(session: Session, company: str
     fail(session, next(alone), terms=NO_TERMS)
     fail(session, next(alone), imported=True)
     fail(session, None, user=None)  # nobody drew for it
-    payments.add_companies(session, {"biz_other"})
+    companies.add_companies(session, {"biz_other"})
     fail(session, next(alone)).company_id = "biz_other"
     session.flush()
     assert count_members(session) == (0, 1)

@@ -238,7 +238,24 @@ def test_plans_are_for_codes_and_classes_that_exist_and_may_be_charged():
 
 
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns"}
-RULES = ("status", "declines", "policy", "payments", "attempts", "claims", "events", "outbox")
+RULES = (
+    "status",
+    "declines",
+    "policy",
+    "attribution",
+    "places",
+    "newcomers",
+    "payments",
+    "attempts",
+    "cards",
+    "claims",
+    "stops",
+    "requests",
+    "companies",
+    "syncs",
+    "events",
+    "outbox",
+)
 
 
 @pytest.mark.parametrize("module", [*RULES, "intake"])
