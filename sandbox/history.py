@@ -105,27 +105,32 @@ class Past:
         self.rules = rules = rules or Rules()
         read = partial(read_event, default_company=settings.company_id)
         self.inbox = Inbox(sessions, rules, read, self.clock)
-        transport = InProcess(
+        self.transport = transport = InProcess(
             self.world,
             self.clock,
             api_keys=[settings.api_key],
             sendgrid_keys=[settings.sendgrid_key],
         )
-        whop = WhopClient(
-            "http://sandbox/api/v1",
-            settings.api_key,
-            API_VERSION,
-            Pace(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
-            self.clock,
-            transport,
-            pass_no_time,
-        )
+        whop = self.make_client(settings.api_key)
         mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
         retrier = Retrier(sessions, whop, rules, self.clock, fingerprint(settings.api_key))
         self.reconciler = Reconciler(sessions, whop, rules, self.clock, read, settings.company_id)
         # Every webhook arrives here: reading back each hour would find nothing, at great length.
         self.cycle = Cycle(sessions, retrier, self.clock, workers=1)
         self.messenger = Messenger(sessions, whop, mailer, self.clock)
+
+    def make_client(self, key: str, clock: Callable[[], datetime] | None = None) -> WhopClient:
+        """Of a daemon with this key and, where its clock is off, that clock."""
+        clock = clock or self.clock
+        return WhopClient(
+            "http://sandbox/api/v1",
+            key,
+            API_VERSION,
+            Pace(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
+            clock,
+            self.transport,
+            pass_no_time,
+        )
 
     def receive(self, headers: dict[str, str], body: bytes) -> int:
         """What the receiver does with a delivery, minus the socket. Answers the status."""

@@ -273,6 +273,32 @@ def test_a_database_that_is_restarted_stops_neither_receiver_nor_daemon(
     assert receiver.runs
 
 
+def test_a_database_that_is_restarted_while_a_charge_is_in_hand_loses_none(
+    processes: Processes, own_postgres: OwnPostgres, tmp_path: Path
+):
+    own_postgres.start()
+    processes.run("-m", "db", "migrate", DATABASE_URL=own_postgres.url)
+    engine = connect(own_postgres.server.url, "tests")
+    with stage_in(tmp_path, engine) as stage:
+        payment_ids = [stage.fail("insufficient_funds", end) for end in ("paid", "expired_card")]
+        stage.make_due(*payment_ids)
+        stage.break_down("webhook", "drop", times=None)
+        stage.break_down("payments.retry", "latency", seconds=3, times=2)
+        daemon = stage.daemon("-m tests.hurried", RETRY_INTERVAL_MINUTES="1")
+        for payment_id in payment_ids:
+            wait_until(lambda p=payment_id: stage.retries(p), "Whop has charged, no answer yet")
+        own_postgres.stop()
+        own_postgres.start()
+        stage.let_leases_lapse()
+        wait_until(lambda: stage.row(payment_ids[0]).status == "recovered", "it is made good")
+        wait_until(lambda: stage.row(payment_ids[1]).retry_count == 1, "the decline as well")
+        assert daemon.runs
+        for payment_id in payment_ids:
+            assert len(stage.retries(payment_id)) == 1
+            assert len(stage.attempts(payment_id)) == 1
+    engine.dispose()
+
+
 @pytest.fixture
 def cut_off(tmp_path: Path) -> Iterator[Loop]:
     """The jobs of a daemon whose database is away."""
