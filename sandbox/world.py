@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Unpack
 
+from sandbox.assumptions import MIDDLE, Assumptions
 from sandbox.charging import Charging
 from sandbox.deeds import Deeds
 from sandbox.ledger import Ledger
@@ -32,6 +33,7 @@ class World:
         switches: Switches | None = None,
         faults: Faults | None = None,
         pace: Pace = HISTORY,
+        assumed: Assumptions = MIDDLE,
         seed: int = 7,
         webhook_secret: str = "ws_sandbox_secret",
         deliver: Deliver | None = None,
@@ -51,7 +53,7 @@ class World:
         self._sent_at = sent_at
         charging = Charging(self.store, self.shapes, self.outbox, self.switches, pace)
         self.ledger: Ledger = charging.ledger
-        self._deeds = Deeds(self.store, charging, self.switches, pace, self.seed)
+        self._deeds = Deeds(self.store, charging, self.switches, pace, self.seed, assumed)
 
     def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
         """A renewal is charged and declined; answers the payment's id."""

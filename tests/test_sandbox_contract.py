@@ -38,7 +38,7 @@ from whop_sdk.types.refund_legacy import RefundLegacy
 from whop_sdk.types.webhook_event import WebhookEvent
 
 from sandbox.app import create_app
-from sandbox.population import CAUSES, FAILURE_MESSAGES
+from sandbox.population import CODES, FAILURE_MESSAGES
 from sandbox.switches import Switches
 from sandbox.transport import InProcess
 from sandbox.versions import SUPPORTED
@@ -345,7 +345,7 @@ def test_it_speaks_the_sdks_words():
     known_dates = get_args(get_args(ApiKeyApiVersionDate)[0])
     known_events = get_args(get_args(WebhookEvent)[0])
 
-    assert {code for cause in CAUSES.values() for code in cause.codes} <= set(known_codes)
+    assert {code for codes in CODES.values() for code in codes} <= set(known_codes)
     assert set(FAILURE_MESSAGES) <= set(known_codes)
     assert set(SUPPORTED) == set(known_dates)
     assert {"payment.failed", "payment.canceled", "membership.deactivated"} <= set(known_events)

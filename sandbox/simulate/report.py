@@ -1,0 +1,167 @@
+"""The sections of the report, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from sandbox.assumptions import LEVELS, SOURCES, Assumptions, Odds
+from sandbox.simulate.bands import BANDS
+from sandbox.simulate.breaches import count_breaches
+from sandbox.simulate.figures import (
+    CHARGES,
+    LEFT,
+    MESSAGES,
+    OURS,
+    RECOVERED,
+    Estimate,
+    Figure,
+    Weights,
+    compare,
+    estimate,
+)
+from sandbox.simulate.schedules import SCHEDULES
+from sandbox.simulate.trial import Case
+
+OURS_IS = "smart"
+PLAIN = "hourly"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One level under one reading of Whop's limit: the same payments under each policy."""
+
+    level: str
+    retry_limit: int
+    cases: Mapping[str, Sequence[Case]]
+    weights: Weights
+
+    def of(self, figure: Figure, policy: str) -> Estimate:
+        return estimate(figure.sums(self.cases[policy]), self.weights)
+
+    def against_smart(self, policy: str) -> Estimate:
+        ours, theirs = RECOVERED.sums(self.cases[OURS_IS]), RECOVERED.sums(self.cases[policy])
+        return compare(ours, theirs, self.weights)
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def percent(found: Estimate) -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})".replace("%", "")
+
+
+def points(found: Estimate) -> str:
+    low, high = 100 * found.low, 100 * found.high
+    return f"{100 * found.value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def plain(found: Estimate) -> str:
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+# --- sections ----------------------------------------------------------------------------------
+
+
+def show_bands(told: Mapping[str, Sequence[Case]], silent: Mapping[str, Sequence[Case]]) -> str:
+    rows = []
+    for band in BANDS:
+        values = [band.measure(told[level], silent[level]) for level in told]
+        produced = [f"{value:.2f} {band.verdict(value)}" for value in values]
+        published = f"{band.low:.2f} to {band.high:.2f}"
+        rows.append((band.name, band.definition, published, *produced, band.source))
+    heads = ("figure", "which is", "published", *told, "by")
+    return "\n".join(table(heads, rows))
+
+
+def show_comparison(found: Comparison) -> str:
+    heads = (
+        "policy",
+        "recovered, % of the money",
+        "against `smart`, points",
+        "by our retries, %",
+        "our charges per recovery",
+        "breaches",
+        "messages per recovery",
+        "left, %",
+    )
+    rows = []
+    for policy in sorted(found.cases, key=lambda p: -RECOVERED.sums(found.cases[p]).ratio()):
+        cases = found.cases[policy]
+        rows.append(
+            (
+                f"`{policy}`",
+                percent(found.of(RECOVERED, policy)),
+                "" if policy == OURS_IS else points(found.against_smart(policy)),
+                percent(found.of(OURS, policy)),
+                plain(found.of(CHARGES, policy)),
+                str(count_breaches(cases)),
+                f"{MESSAGES.sums(cases).ratio():.2f}",
+                f"{LEFT.sums(cases).ratio():.1%}".rstrip("%"),
+            )
+        )
+    return "\n".join(table(heads, rows))
+
+
+def judge(found: Comparison) -> str:
+    """Whether `smart` keeps its three promises here, in words and numbers."""
+    others = [policy for policy in found.cases if policy != OURS_IS]
+    if not others:
+        return ""
+    best = max(others, key=lambda policy: RECOVERED.sums(found.cases[policy]).ratio())
+    gap = found.against_smart(best)
+    if gap.value > 0:
+        money = "no, less than"
+    elif gap.high < 0:
+        money = "yes, more than"
+    else:
+        money = "yes, but not beyond doubt, against"
+    words = [f"most money: {money} the best other, `{best}` ({points(gap)})"]
+    if PLAIN in found.cases:
+        ours, theirs = (CHARGES.sums(found.cases[p]).ratio() for p in (OURS_IS, PLAIN))
+        half = "yes" if ours <= theirs / 2 else "no"
+        words.append(f"half of `{PLAIN}`'s charges at most: {half}, {ours:.2f} to {theirs:.2f}")
+    breaches = count_breaches(found.cases[OURS_IS])
+    words.append(f"no breach: {'yes' if breaches == 0 else f'no, {breaches}'}")
+    return "; ".join(words)
+
+
+def show_schedules(policies: Sequence[str]) -> str:
+    rows = []
+    for name in policies:
+        if (schedule := SCHEDULES.get(name)) is not None:
+            hours = ", ".join(f"{hours:.3g}" for hours in schedule.in_window) or "none"
+            rows.append((f"`{name}`", schedule.source, schedule.reading, hours))
+    heads = ("schedule", "source", "our reading", "hours within Whop's five days")
+    return "\n".join(table(heads, rows))
+
+
+def show_assumptions(names: Sequence[str]) -> str:
+    levels = [LEVELS[name] for name in names]
+    rows = []
+    for field in fields(Assumptions):
+        if field.name not in ("name", "odds"):
+            values = [f"{getattr(level, field.name):g}" for level in levels]
+            rows.append((f"`{field.name}`", *values, SOURCES[field.name]))
+    for cause in levels[0].odds:
+        values = [describe(level.odds[cause]) for level in levels]
+        rows.append((cause.replace("_", " "), *values, ""))
+    heads = ("assumption", *names, "source")
+    odds = [
+        f"- `{field.name}`: {SOURCES[field.name]}"
+        for field in fields(Odds)
+        if field.name in SOURCES
+    ]
+    return "\n".join([*table(heads, rows), "", *odds])
+
+
+def describe(odds: Odds) -> str:
+    """`share`, `passes` and `member_pays` of one cause, in percent."""
+    return " / ".join(f"{100 * n:g}" for n in (odds.share, odds.passes, odds.member_pays))
