@@ -43,6 +43,9 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Study, int]:
     parser.add_argument(
         "--limits", type=numbers, default=(3, 1), help="retries of one payment that Whop allows"
     )
+    parser.add_argument(
+        "--whop-attempts", type=hours, default=(24, 48, 72, 96), help="hours of Whop's own retries"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes at work (default: 2)")
     chosen = vars(parser.parse_args(arguments))
     jobs = chosen.pop("jobs")
@@ -63,6 +66,10 @@ def names_among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
 
 def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
+
+
+def hours(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
 
 
 def tell(trial: Trial, seconds: float, done: int, of: int) -> None:

@@ -22,7 +22,6 @@ Weights = Sequence[Sequence[int]]
 class Figure:
     """`part` over `whole`, each summed over the payments."""
 
-    name: str
     part: Callable[[Case], float]
     whole: Callable[[Case], float]
 
@@ -61,11 +60,16 @@ def paid(case: Case) -> float:
     return float(case.paid_by is not None)
 
 
-RECOVERED = Figure("recovered money", lambda case: usd(case) * paid(case), usd)
-OURS = Figure("by our retries", lambda case: usd(case) * (case.paid_by == "retry"), usd)
-CHARGES = Figure("our charges per recovery", lambda case: case.our_charges, paid)
-MESSAGES = Figure("messages per recovery", lambda case: case.messages, paid)
-LEFT = Figure("members who left meanwhile", lambda case: case.left, lambda case: 1)
+def by_us(case: Case) -> float:
+    return float(case.paid_by == "retry")
+
+
+RECOVERED = Figure(lambda case: usd(case) * paid(case), usd)
+OURS = Figure(lambda case: usd(case) * by_us(case), usd)
+CHARGES = Figure(lambda case: case.our_charges, paid)
+CHARGES_OF_OURS = Figure(lambda case: case.our_charges, by_us)
+MESSAGES = Figure(lambda case: case.messages, paid)
+LEFT = Figure(lambda case: case.left, lambda case: 1)
 
 
 def resample(random: Random, size: int, times: int) -> Weights:

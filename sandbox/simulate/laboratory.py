@@ -80,9 +80,13 @@ def open_database(url: URL) -> None:
 
 def run_timed(trial: Trial) -> tuple[list[Case], float]:
     started = time.monotonic()
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with engine.begin() as connection:
-        connection.execute(text(f"truncate {tables} restart identity cascade"))
+    empty(engine)
     with tempfile.TemporaryDirectory() as folder:
         cases = run_trial(trial, session_factory(engine), Path(folder))
     return cases, time.monotonic() - started
+
+
+def empty(engine: Engine) -> None:
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"truncate {tables} restart identity cascade"))

@@ -10,6 +10,7 @@ from sandbox.simulate.bands import BANDS
 from sandbox.simulate.breaches import count_breaches
 from sandbox.simulate.figures import (
     CHARGES,
+    CHARGES_OF_OURS,
     LEFT,
     MESSAGES,
     OURS,
@@ -55,7 +56,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def percent(found: Estimate) -> str:
-    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})".replace("%", "")
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def points(found: Estimate) -> str:
@@ -81,33 +82,40 @@ def show_bands(told: Mapping[str, Sequence[Case]], silent: Mapping[str, Sequence
     return "\n".join(table(heads, rows))
 
 
+HEADS = (
+    "policy",
+    "recovered, $",
+    "% of what failed",
+    "against `smart`, points",
+    "by our retries, %",
+    "our charges per recovery",
+    "and per recovery of ours",
+    "breaches",
+    "messages per recovery",
+    "members who left, %",
+)
+
+
 def show_comparison(found: Comparison) -> str:
-    heads = (
-        "policy",
-        "recovered, % of the money",
-        "against `smart`, points",
-        "by our retries, %",
-        "our charges per recovery",
-        "breaches",
-        "messages per recovery",
-        "left, %",
-    )
-    rows = []
-    for policy in sorted(found.cases, key=lambda p: -RECOVERED.sums(found.cases[p]).ratio()):
-        cases = found.cases[policy]
-        rows.append(
-            (
-                f"`{policy}`",
-                percent(found.of(RECOVERED, policy)),
-                "" if policy == OURS_IS else points(found.against_smart(policy)),
-                percent(found.of(OURS, policy)),
-                plain(found.of(CHARGES, policy)),
-                str(count_breaches(cases)),
-                f"{MESSAGES.sums(cases).ratio():.2f}",
-                f"{LEFT.sums(cases).ratio():.1%}".rstrip("%"),
-            )
+    def recovered(policy: str) -> float:
+        return sum(RECOVERED.sums(found.cases[policy]).parts)
+
+    rows = [
+        (
+            f"`{policy}`",
+            f"{recovered(policy):,.0f}",
+            percent(found.of(RECOVERED, policy)),
+            "" if policy == OURS_IS else points(found.against_smart(policy)),
+            percent(found.of(OURS, policy)),
+            plain(found.of(CHARGES, policy)),
+            plain(found.of(CHARGES_OF_OURS, policy)),
+            str(count_breaches(found.cases[policy])),
+            plain(found.of(MESSAGES, policy)),
+            percent(found.of(LEFT, policy)),
         )
-    return "\n".join(table(heads, rows))
+        for policy in sorted(found.cases, key=recovered, reverse=True)
+    ]
+    return "\n".join(table(HEADS, rows))
 
 
 def judge(found: Comparison) -> str:

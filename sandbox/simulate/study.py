@@ -24,7 +24,9 @@ Results = Mapping[Trial, Sequence[Case]]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """`limits`: readings of how many retries of one payment Whop allows; the first is the main."""
+    """`limits`: readings of how many retries of one payment Whop allows; the first is the main.
+    `whop_attempts`: one reading of the hours of Whop's own.
+    """
 
     seed: int
     creators: int
@@ -32,6 +34,7 @@ class Study:
     levels: Sequence[str]
     policies: Sequence[str]
     limits: Sequence[int]
+    whop_attempts: tuple[float, ...]
 
     @property
     def command(self) -> str:
@@ -42,6 +45,7 @@ class Study:
             "levels": ",".join(self.levels),
             "policies": ",".join(self.policies),
             "limits": ",".join(map(str, self.limits)),
+            "whop-attempts": ",".join(f"{hours:g}" for hours in self.whop_attempts),
         }
         return "python -m sandbox.simulate " + " ".join(f"--{k} {v}" for k, v in given.items())
 
@@ -57,7 +61,7 @@ class Study:
     ) -> Iterator[Trial]:
         for number in range(1, self.creators + 1):
             creator = 100 * self.seed + number
-            yield Trial(policy, level, creator, self.days, limit, mails)
+            yield Trial(policy, level, creator, self.days, limit, self.whop_attempts, mails)
 
     def pool(
         self, results: Results, policy: str, level: str, limit: int, *, mails: bool = True

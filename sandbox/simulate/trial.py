@@ -36,13 +36,16 @@ class PaidTwiceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`retry_limit`: how many retries of one payment Whop allows, which nobody knows."""
+    """`whop_attempts`: the hours of Whop's own retries. Nobody knows them, nor how many retries of
+    one payment Whop allows.
+    """
 
     policy: str
     level: str
     creator: int
     days: int
     retry_limit: int = 3
+    whop_attempts: tuple[float, ...] = (24, 48, 72, 96)
     mails: bool = True
 
     @property
@@ -113,6 +116,7 @@ def begin(trial: Trial, sessions: SessionFactory, folder: Path) -> Life:
     life = Life(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
     life.cards = {}
     life.world.switches.retry_limit = trial.retry_limit
+    life.world.switches.whop_attempts_after_hours = trial.whop_attempts
     if not trial.mails:
         life.messenger.mailer = None
     return life
@@ -148,4 +152,4 @@ def count_messages(sessions: SessionFactory) -> dict[str, int]:
             .where(Message.state == MessageState.SENT)
             .group_by(Message.payment_id)
         )
-        return dict(session.execute(counted).tuples().all())
+        return dict(session.execute(counted).all())
