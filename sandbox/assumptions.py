@@ -66,25 +66,24 @@ SHARE_BANDS = {
 """Of a creator who sells to consumers: Recurly's 2014-2016 study, tilted to debit cards."""
 
 SOURCES = {
-    "share": "Recurly, 836 sites, 2014-2016, tilted to debit cards; within its bands",
-    "passes": "fitted to the bands below; the order (funds, unexplained, contact) is Recurly's",
+    "share": "Recurly, 836 sites, 2014-2016, tilted to debit cards; within SHARE_BANDS",
+    "passes": "fitted to the bands above; for lack of funds, money that comes between paydays",
     "not_before_hours": "assumed",
-    "after_hours": "assumed; Recurly's 2 to 12 days, cut off by Whop's five",
-    "for_hours": "assumed; money that comes between paydays is spent again",
+    "after_hours": "assumed, for the first retry's band; Recurly saw most take 2 to 12 days",
+    "for_hours": "assumed: what has passed comes back",
     "waits_for_payday": "pay frequencies of US private firms, BLS 2013",
-    "member_pays": "fitted to the bands below",
+    "member_pays": "fitted to the bands above",
     "funded_hours": "assumed: the median, log-normal; how long money lasts after a payday",
     "funded_spread": "assumed: of its logarithm",
     "trust_kept": "assumed: the chance left after each attempt from the second retry on",
     "night_patience": "Recurly says much more declines from 0:00 to 5:00, not how many: assumed",
     "member_hours": "assumed: the median until a member acts alone",
-    "mail_helps": "fitted to Baremetrics' 0.13 a mail, of which 0.5 to 0.7 counts beside retries",
+    "mail_helps": "of member_pays, so that a mail moves less than the 0.13 that Baremetrics saw",
     "mail_fades": "Baremetrics: the mail of day 3 does 0.86 of what the mail of day 0 did",
     "mail_hours": "assumed: the median from mail to payment",
     "leaves": "assumed: members who cancel meanwhile, whatever we do",
     "leaves_per_decline": "assumed: who cancels for one more notice of a failed charge",
 }
-
 LOW = Assumptions(
     name="low",
     odds={

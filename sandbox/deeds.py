@@ -22,6 +22,7 @@ from sandbox.renewals import (
     draw_leaving,
     draw_member_pays,
     draw_renewal,
+    draw_tiring,
     first_decline,
     renewing_member,
 )
@@ -168,12 +169,10 @@ class Deeds:
         self._tire(payment, due.at)
 
     def _tire(self, payment: Payment, at: datetime) -> Payment:
-        """Whop tells the member of every failed charge, and each time a few have had enough."""
-        random = Random(f"{payment.story.luck}/tires/{payment.payments_failed}")
-        tired = random.random() < self._assumed.leaves_per_decline
-        if tired and payment.status == "open" and not payment.script:
-            hours = draw_delay(random, self._assumed.mail_hours) / self._pace.member_speed
-            self._leave(Due("cancel", payment.id, at + timedelta(hours=hours)))
+        speed, failures = self._pace.member_speed, payment.payments_failed
+        due = draw_tiring(payment, failures, at, speed, self._assumed)
+        if due is not None and payment.status == "open":
+            self._leave(due)
         return payment
 
     def _leave(self, due: Due) -> None:

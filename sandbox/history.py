@@ -14,7 +14,7 @@ from random import Random
 
 import httpx
 from sendgrid.helpers.mail import Mail
-from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy import BindParameter, bindparam, exists, or_, select
 
 from daemon.cycle import Cycle
 from daemon.mailer import Mailer
@@ -51,10 +51,11 @@ NO_LIMIT = 10**9
 """Calls a minute. In simulated time the hour passes between two of them."""
 SENDER = "Lantern Academy <billing@example.com>"
 
-DUE = or_(Payment.next_retry_at <= bindparam("now"), Payment.window_ends_at <= bindparam("now"))
+NOW: BindParameter[datetime] = bindparam("now")
+DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
 ANY_WORK = select(
     exists().where(Payment.status.in_(UNPAID), DUE)
-    | exists().where(Message.state == MessageState.QUEUED)
+    | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= NOW)
     | exists().where(Attempt.outcome.in_(UNSETTLED))
 )
 """Built once: it runs every hour of six months."""

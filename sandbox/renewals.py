@@ -119,3 +119,14 @@ def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumpti
     if payment.script or random.random() >= assumed.leaves:
         return None
     return Due("cancel", payment.id, at + random.random() * LEAVES_WITHIN / speed)
+
+
+def draw_tiring(
+    payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
+) -> Due | None:
+    """Whop tells the member of every failed charge, and each time a few have had enough."""
+    random = Random(f"{payment.story.luck}/tires/{failures}")
+    if payment.script or random.random() >= assumed.leaves_per_decline:
+        return None
+    hours = draw_delay(random, assumed.mail_hours) / speed
+    return Due("cancel", payment.id, at + timedelta(hours=hours))

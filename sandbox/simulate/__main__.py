@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Sequence
 
 from db.embedded import EmbeddedPostgresError
 from sandbox.assumptions import LEVELS
-from sandbox.simulate.laboratory import run_trials
+from sandbox.simulate.laboratory import run_quick_trials, run_trials
 from sandbox.simulate.report import OURS_IS
-from sandbox.simulate.schedules import POLICY_NAMES
+from sandbox.simulate.schedules import POLICY_NAMES, enter_schedules
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import PaidTwiceError, Trial
 
@@ -25,11 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         results = run_trials(study.trials(), jobs, tell)
+        say(f"All lived through in {time.monotonic() - started:.0f} s; now the quick model.")
+        quick = run_quick_trials(study.crowd.trials() if study.many else (), jobs)
     except (EmbeddedPostgresError, PaidTwiceError) as error:
         say(str(error))
         return 1
-    say(f"All lived through in {time.monotonic() - started:.0f} s; now the intervals.")
-    print(study.write(results))
+    say(f"Done in {time.monotonic() - started:.0f} s; now the intervals.")
+    enter_schedules()
+    print(study.write(results, quick))
     return 0
 
 
@@ -46,6 +49,7 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Study, int]:
     parser.add_argument(
         "--whop-attempts", type=hours, default=(24, 48, 72, 96), help="hours of Whop's own retries"
     )
+    parser.add_argument("--many", type=int, default=20, help="more creators, by the quick model")
     parser.add_argument("--jobs", type=int, default=2, help="processes at work (default: 2)")
     chosen = vars(parser.parse_args(arguments))
     jobs = chosen.pop("jobs")

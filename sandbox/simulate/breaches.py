@@ -40,15 +40,15 @@ NEVER_AGAIN = frozenset(
 
 def count_breaches(cases: Iterable[Case]) -> int:
     """Charges of ours beyond a network's limit, or on a card that had been refused for good."""
-    on_card: defaultdict[tuple[str, str, int, int], list[Charge]] = defaultdict(list)
+    on_card: defaultdict[tuple[str, str], list[Charge]] = defaultdict(list)
     for case in cases:
-        card = case.card
         charged = [charge for charge in case.charges if charge.by != "member"]
-        on_card[card.brand, card.last4, card.exp_month, card.exp_year] += charged
+        # The world knows the card itself: among many creators, two may look alike.
+        on_card[case.card.brand, case.card.method_id] += charged
     return sum(
         charge.by == "retry"
         and (is_excessive(brand, charge, charges) or is_forbidden(charge, charges))
-        for (brand, *_), charges in on_card.items()
+        for (brand, _), charges in on_card.items()
         for charge in charges
     )
 

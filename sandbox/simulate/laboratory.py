@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 from db import embedded, migrate
 from db.models import Base
 from db.session import connect, session_factory
+from sandbox.simulate.quick import run_quickly
 from sandbox.simulate.schedules import enter_schedules
 from sandbox.simulate.trial import Case, Trial, run_trial
 
@@ -48,10 +49,18 @@ def run_trials(trials: Iterable[Trial], jobs: int, report: Report) -> dict[Trial
     return {trial: results[trial.essence] for trial in asked}
 
 
+def run_quick_trials(trials: Iterable[Trial], jobs: int) -> dict[Trial, list[Case]]:
+    asked = list(trials)
+    needed = list(dict.fromkeys(trial.essence for trial in asked))
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=enter_schedules) as pool:
+        results = dict(zip(needed, pool.map(run_quickly, needed, chunksize=8), strict=True))
+    return {trial: results[trial.essence] for trial in asked}
+
+
 @contextmanager
 def scratch_postgres() -> Iterator[embedded.Server]:
     """In a folder open to the user that Postgres runs as, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="churn-simulate-"))
+    home = Path(tempfile.mkdtemp(prefix="churn-simulate-", dir=embedded.SHORT))
     home.chmod(0o755)
     server = embedded.Server(home / "data", home / "run")
     try:

@@ -122,7 +122,7 @@ def judge(found: Comparison) -> str:
     """Whether `smart` keeps its three promises here, in words and numbers."""
     others = [policy for policy in found.cases if policy != OURS_IS]
     if not others:
-        return ""
+        return "there is nothing to compare with"
     best = max(others, key=lambda policy: RECOVERED.sums(found.cases[policy]).ratio())
     gap = found.against_smart(best)
     if gap.value > 0:
@@ -153,23 +153,34 @@ def show_schedules(policies: Sequence[str]) -> str:
 
 def show_assumptions(names: Sequence[str]) -> str:
     levels = [LEVELS[name] for name in names]
-    rows = []
-    for field in fields(Assumptions):
-        if field.name not in ("name", "odds"):
-            values = [f"{getattr(level, field.name):g}" for level in levels]
-            rows.append((f"`{field.name}`", *values, SOURCES[field.name]))
-    for cause in levels[0].odds:
-        values = [describe(level.odds[cause]) for level in levels]
-        rows.append((cause.replace("_", " "), *values, ""))
-    heads = ("assumption", *names, "source")
-    odds = [
-        f"- `{field.name}`: {SOURCES[field.name]}"
-        for field in fields(Odds)
-        if field.name in SOURCES
+    causes = [
+        (cause.replace("_", " "), *(describe(level.odds[cause]) for level in levels))
+        for cause in levels[0].odds
     ]
-    return "\n".join([*table(heads, rows), "", *odds])
+    whole = [
+        (name, *(f"{getattr(level, name):g}" for level in levels), SOURCES[name])
+        for name in (field.name for field in fields(Assumptions))
+        if name in SOURCES
+    ]
+    sources = [(field.name, SOURCES[field.name]) for field in fields(Odds)]
+    return "\n".join(
+        [
+            *table(("why a renewal fails", *names), causes),
+            "",
+            *table(("of each cause", "source"), sources),
+            "",
+            *table(("of a level", *names, "source"), whole),
+        ]
+    )
 
 
 def describe(odds: Odds) -> str:
-    """`share`, `passes` and `member_pays` of one cause, in percent."""
-    return " / ".join(f"{100 * n:g}" for n in (odds.share, odds.passes, odds.member_pays))
+    words = [f"{100 * odds.share:g} %"]
+    if odds.waits_for_payday:
+        words.append("waits for payday")
+    if odds.passes:
+        hours = "for good" if odds.for_hours is None else f"for {odds.for_hours:g} h"
+        after = f"{odds.not_before_hours:g} + {odds.after_hours:g} h"
+        words.append(f"passes in {100 * odds.passes:g} % after {after}, {hours}")
+    words.append(f"member pays in {100 * odds.member_pays:g} %")
+    return "; ".join(words)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from sandbox.simulate.crowd import Crowd, tell_agreement
 from sandbox.simulate.figures import Weights, resample
 from sandbox.simulate.report import (
     OURS_IS,
@@ -18,14 +19,15 @@ from sandbox.simulate.report import (
 )
 from sandbox.simulate.trial import Case, Trial
 
-RESAMPLES = 1000
+RESAMPLES, MANY_RESAMPLES = 1000, 400
 Results = Mapping[Trial, Sequence[Case]]
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """`limits`: readings of how many retries of one payment Whop allows; the first is the main.
-    `whop_attempts`: one reading of the hours of Whop's own.
+    `whop_attempts`: one reading of the hours of Whop's own. `many`: how many more creators the
+    quick model is asked about.
     """
 
     seed: int
@@ -35,6 +37,7 @@ class Study:
     policies: Sequence[str]
     limits: Sequence[int]
     whop_attempts: tuple[float, ...]
+    many: int
 
     @property
     def command(self) -> str:
@@ -46,6 +49,7 @@ class Study:
             "policies": ",".join(self.policies),
             "limits": ",".join(map(str, self.limits)),
             "whop-attempts": ",".join(f"{hours:g}" for hours in self.whop_attempts),
+            "many": self.many,
         }
         return "python -m sandbox.simulate " + " ".join(f"--{k} {v}" for k, v in given.items())
 
@@ -69,7 +73,15 @@ class Study:
         trials = self.trials_of(policy, level, limit, mails=mails)
         return [case for trial in trials for case in results[trial]]
 
-    def write(self, results: Results) -> str:
+    @property
+    def crowd(self) -> Crowd:
+        """Creators that neither the trials nor the tuning have seen."""
+        first = 100_000 * self.seed + 1
+        like = Trial(OURS_IS, self.levels[0], first, self.days, self.limits[0], self.whop_attempts)
+        creators = range(first, first + self.many)
+        return Crowd(like, creators, self.levels, self.policies, self.limits)
+
+    def write(self, results: Results, quick: Results) -> str:
         main = self.limits[0]
         told = {level: self.pool(results, OURS_IS, level, main) for level in self.levels}
         silent = {
@@ -83,6 +95,7 @@ class Study:
             show_bands(told, silent),
             "### The policies",
             *self.write_comparisons(results),
+            *self.write_crowd(results, quick),
             "### The schedules",
             show_schedules(self.policies),
             "### The assumptions",
@@ -99,5 +112,25 @@ class Study:
                 yield f"**{level.capitalize()}, Whop allows {limit}.** {judge(found)}."
                 yield show_comparison(found)
 
-    def draw_weights(self, size: int) -> Weights:
-        return resample(Random(f"{self.seed}/resamples"), size, RESAMPLES)
+    def write_crowd(self, results: Results, quick: Results) -> Iterator[str]:
+        if not self.many:
+            return
+        silent = {
+            trial: results[trial]
+            for level in self.levels
+            for trial in self.trials_of(OURS_IS, level, self.limits[0], mails=False)
+        }
+        trials = self.crowd.trials_of(OURS_IS, self.levels[0], self.limits[0], self.whop_attempts)
+        payments = sum(len(quick[trial]) for trial in trials)
+        yield "### Many creators"
+        yield (
+            f"To tell apart two policies that differ by a point takes more payments than the real "
+            f"code lives through in half an hour. So {self.many} other creators, {payments} failed "
+            f"renewals at each level, are left to a quick model of the same world and policies, "
+            f"without messages. Beside the real code's trials without messages "
+            f"{tell_agreement(silent)}."
+        )
+        yield from self.crowd.write(quick, self.draw_weights(payments, MANY_RESAMPLES))
+
+    def draw_weights(self, size: int, times: int = RESAMPLES) -> Weights:
+        return resample(Random(f"{self.seed}/resamples"), size, times)

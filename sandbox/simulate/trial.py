@@ -85,9 +85,16 @@ class Case:
 
 
 class Life(Past):
-    """A past that remembers with which card each renewal failed: members change theirs."""
+    """A creator's past under one trial. Remembers each failing card: members change theirs."""
 
-    cards: dict[str, Card]
+    def __init__(self, trial: Trial, sessions: SessionFactory, folder: Path) -> None:
+        settings = Settings(file=folder / "sandbox.sqlite", seed=trial.creator)
+        super().__init__(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
+        self.world.switches.retry_limit = trial.retry_limit
+        self.world.switches.whop_attempts_after_hours = trial.whop_attempts
+        if not trial.mails:
+            self.messenger.mailer = None
+        self.cards: dict[str, Card] = {}
 
     def let_fail(self, at: datetime) -> str:
         payment_id = super().let_fail(at)
@@ -97,7 +104,7 @@ class Life(Past):
 
 def run_trial(trial: Trial, sessions: SessionFactory, folder: Path) -> list[Case]:
     """Lives through it in an empty database; the cases in the order of their failure."""
-    life = begin(trial, sessions, folder)
+    life = Life(trial, sessions, folder)
     plan = plan_failures(Random(trial.creator), START, trial.days)
     plan += [[]] * (AFTERMATH // timedelta(days=1) + 1)
     for day, failures in enumerate(plan):
@@ -109,17 +116,6 @@ def run_trial(trial: Trial, sessions: SessionFactory, folder: Path) -> list[Case
     cases = read_cases(life)
     life.world.store.close()
     return cases
-
-
-def begin(trial: Trial, sessions: SessionFactory, folder: Path) -> Life:
-    settings = Settings(file=folder / "sandbox.sqlite", seed=trial.creator)
-    life = Life(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
-    life.cards = {}
-    life.world.switches.retry_limit = trial.retry_limit
-    life.world.switches.whop_attempts_after_hours = trial.whop_attempts
-    if not trial.mails:
-        life.messenger.mailer = None
-    return life
 
 
 def read_cases(life: Life) -> list[Case]:
