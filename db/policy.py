@@ -120,7 +120,7 @@ def plan_hourly(situation: Situation, earliest: datetime) -> datetime:
 
 # Hours from the first failure, one for each retry; what is not listed waits for the member. From
 # the table in recovery-rules.md 3.4: spread over the five days, technical errors fast, and the last
-# try for funds just before the end.
+# try for funds just before the end. docs/policy.md compares them with other schedules.
 PLANS: dict[DeclineClass, tuple[float, ...]] = {
     DeclineClass.FUNDS: (30, 62, 106),
     DeclineClass.ISSUER: (26, 74),
@@ -140,6 +140,11 @@ PAYDAY_STARTS = time(9)
 SPREAD = timedelta(hours=2)
 WAIT_FOR_PAYDAY = timedelta(hours=24)
 BEFORE_WHOP, AFTER_WHOP = timedelta(hours=6), timedelta(hours=1)
+# Money lasts a day more often than not, so a charge of Whop's own within the day finds what ours
+# would. Whop may allow us only one: it is worth most once Whop has stopped trying.
+LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
+PAUSE = timedelta(hours=12)
+"""After a declined retry of ours. A broken line may be mended sooner."""
 MARGIN = timedelta(hours=2)
 """Kept free before the window's end: a charge and its settling need time."""
 
@@ -150,12 +155,15 @@ def plan_smart(situation: Situation, earliest: datetime) -> datetime | None:
     if situation.declined_retries >= len(plan):
         return None
     planned = situation.failed_at + timedelta(hours=plan[situation.declined_retries])
+    if situation.declined_retries and situation.decline_class is not DeclineClass.TECHNICAL:
+        earliest = max(earliest, situation.last_charge_at + PAUSE)
     at = max(planned, earliest)
+    before = LEAVE_TO_WHOP.get(situation.decline_class, BEFORE_WHOP)
     zone = ZoneInfo(situation.time_zone)
     if situation.decline_class is DeclineClass.FUNDS:
         at = wait_for_payday(at, zone)
     for _ in range(2):  # waiting for the day may lead to Whop's hour, and waiting for Whop to night
-        at = avoid_whop(at, situation.whop_next_attempt_at)
+        at = avoid_whop(at, situation.whop_next_attempt_at, before)
         if situation.decline_class is not DeclineClass.TECHNICAL:
             at = wait_for_day(at, zone, situation.spread)
     return fit_window(at, planned, earliest, situation)
@@ -200,9 +208,9 @@ def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
     return morning.astimezone(at.tzinfo)
 
 
-def avoid_whop(at: datetime, whops: datetime | None) -> datetime:
+def avoid_whop(at: datetime, whops: datetime | None, before: timedelta = BEFORE_WHOP) -> datetime:
     """Whop is about to charge by itself: a charge just before would only spend an attempt."""
-    if whops is not None and whops - BEFORE_WHOP < at <= whops + AFTER_WHOP:
+    if whops is not None and whops - before < at <= whops + AFTER_WHOP:
         return whops + AFTER_WHOP
     return at
 

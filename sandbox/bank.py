@@ -2,50 +2,50 @@
 
 The shape follows what is published about recoveries: money comes with paydays and runs out
 again, bank-side trouble passes within hours, unexplained refusals sometimes lift, dead cards never
-work, and every further attempt is trusted a little less.
+work, and every further attempt is trusted a little less. The numbers are in assumptions.py.
 """
 
 import math
 from calendar import monthrange
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
+from sandbox.assumptions import PAY_FREQUENCIES, Assumptions
 from sandbox.pace import Pace
-from sandbox.population import PAY_FREQUENCIES, Cause
 from sandbox.records import PAID, Story
 
 PAYDAY_HOUR = time(6, tzinfo=UTC)
 NIGHT_ENDS = 5
-NIGHT_PATIENCE = 0.55
-TRUST_KEPT = 0.94
 FAR_ENOUGH = timedelta(days=365)
-FUNDED_MEDIAN_HOURS = 40.0
-FUNDED_SPREAD = 0.8
 
 
-def draw_story(random: Random, cause: Cause, failed_at: datetime) -> Story:
+def draw_story(random: Random, assumed: Assumptions, code: str, failed_at: datetime) -> Story:
+    odds = assumed.odds_of(code)
     clears_at = None
-    if random.random() < cause.clears:
-        wait = random.expovariate(1 / cause.clears_after_hours)
-        clears_at = failed_at + timedelta(hours=cause.clears_not_before_hours + wait)
+    if random.random() < odds.passes:
+        wait = random.expovariate(1 / odds.after_hours)
+        clears_at = failed_at + timedelta(hours=odds.not_before_hours + wait)
     frequency = None
-    if cause.waits_for_payday:
+    if odds.waits_for_payday:
         names, shares = zip(*PAY_FREQUENCIES.items(), strict=True)
         frequency = random.choices(names, shares)[0]
     return Story(
         starts_at=failed_at,
         luck=random.getrandbits(32),
         pay_frequency=frequency,
-        funded_hours=random.lognormvariate(math.log(FUNDED_MEDIAN_HOURS), FUNDED_SPREAD),
+        funded_hours=random.lognormvariate(math.log(assumed.funded_hours), assumed.funded_spread),
         clears_at=clears_at,
-        clears_hours=cause.clears_for_hours,
+        clears_hours=odds.for_hours,
+        trust_kept=assumed.trust_kept,
+        night_patience=assumed.night_patience,
     )
 
 
 def new_card(story: Story, at: datetime) -> Story:
     """The member changed the card: this one works."""
-    return Story(starts_at=at, luck=story.luck, clears_at=at)
+    return replace(story, starts_at=at, pay_frequency=None, clears_at=at, clears_hours=None)
 
 
 def decide(story: Story, decline_code: str, at: datetime, attempt: int, pace: Pace) -> str:
@@ -80,10 +80,12 @@ def _funded(story: Story, at: datetime, pace: Pace) -> bool:
 
 
 def _trusted(story: Story, at: datetime, attempt: int) -> bool:
-    trust = TRUST_KEPT ** max(0, attempt - 2)
+    trust = story.trust_kept ** max(0, attempt - 2)
     if at.hour < NIGHT_ENDS:
-        trust *= NIGHT_PATIENCE
-    return Random(f"{story.luck}/{attempt}").random() < trust
+        trust *= story.night_patience
+    # Drawn by the hour, not by the attempt: what was tried before must not change the draw.
+    hour = (at - story.starts_at) // timedelta(hours=1)
+    return Random(f"{story.luck}/{hour}").random() < trust
 
 
 def last_payday(frequency: str, luck: int, day: date) -> date:

@@ -3,7 +3,6 @@
 Every deed is called inside the store's transaction, so a charge and its trace are written together.
 """
 
-import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -11,20 +10,24 @@ from typing import assert_never
 
 from sandbox import bank
 from sandbox.announcing import Announcer
+from sandbox.assumptions import Assumptions
 from sandbox.backup import Backup
 from sandbox.charging import Charging
 from sandbox.disputes import Disputes
 from sandbox.endings import Endings
 from sandbox.pace import Pace
 from sandbox.people import draw_card
-from sandbox.population import MAIL_HELPS_SHARE, MEMBER_PAYS_SPREAD, cause_of
+from sandbox.population import MONEY, cause_of
 from sandbox.records import PAID, Due, Membership, Payment
 from sandbox.refunds import Refunds
 from sandbox.renewals import (
     Overrides,
     Renewal,
+    draw_delay,
+    draw_leaving,
     draw_member_pays,
     draw_renewal,
+    draw_tiring,
     first_decline,
     renewing_member,
 )
@@ -42,12 +45,14 @@ class Deeds:
         switches: Switches,
         pace: Pace,
         seed: int,
+        assumed: Assumptions,
     ) -> None:
         self._store = store
         self._charging = charging
         self._switches = switches
         self._pace = pace
         self._seed = seed
+        self._assumed = assumed
         self.backup = Backup(store, charging, announcer, switches)
         self.endings = Endings(store, charging, announcer, switches)
         self.refunds = Refunds(store, announcer, pace, seed)
@@ -79,16 +84,18 @@ class Deeds:
     def fail_renewal(self, account_id: str, wanted: Overrides, at: datetime) -> Payment:
         key = f"{self._seed}/{self._store.next_number('renewal')}"
         random = Random(key)
-        code = first_decline(random, wanted)
+        code = first_decline(random, wanted, self._assumed)
         membership = self._renewing(random, account_id, key, wanted, at, code)
-        payment = draw_renewal(random, membership, key, wanted, at, code)
+        payment = draw_renewal(random, membership, key, wanted, at, code, self._assumed)
         payment = replace(payment, script=tuple(wanted.get("script", ())))
         payment = self._charging.charge(payment, "whop", at, outcome=code)
         if (days := self._switches.whop_cancels_after_days) is not None:
             self._store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))
         speed = self._pace.member_speed
-        if due := draw_member_pays(random, payment, wanted, at, code, speed):
+        if due := draw_member_pays(random, payment, wanted, at, code, speed, self._assumed):
             self._store.schedule(due)
+        if due := draw_leaving(payment, at, speed, self._assumed):
+            self._leave(due)
         return payment
 
     def renew(self, account_id: str, wanted: Renewal, at: datetime) -> Payment:
@@ -96,7 +103,7 @@ class Deeds:
         key = f"{self._seed}/paid/{self._store.next_number('paid renewal')}"
         random = Random(key)
         membership = self._renewing(random, account_id, key, wanted, at, "")
-        payment = draw_renewal(random, membership, key, wanted, at, "")
+        payment = draw_renewal(random, membership, key, wanted, at, "", self._assumed)
         return self._charging.charge(payment, "whop", at, outcome=PAID)
 
     def _renewing(
@@ -121,7 +128,7 @@ class Deeds:
         if refused := refusal(payment, membership, self._switches):
             return refused
         if self._switches.retry_answers == "sync":
-            return self._charging.charge(payment, "retry", at, key=key)
+            return self._tire(self._charging.charge(payment, "retry", at, key=key), at)
         charges_at = at + timedelta(seconds=self._switches.async_seconds)
         self._store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
         # The answer shows the payment as it was: nothing has happened to it yet.
@@ -133,7 +140,7 @@ class Deeds:
         payment = self._store.payment(payment_id)
         if payment.status != "open" or payment.in_flight:
             return False
-        if not cause_of(payment.decline_code or "").waits_for_payday:
+        if cause_of(payment.decline_code or "") != MONEY:
             payment = self._with_new_card(payment, at)
         self._charging.charge(payment, "member", at, outcome=PAID)
         return True
@@ -155,11 +162,14 @@ class Deeds:
     def mail_arrives(self, payment_id: str, at: datetime) -> None:
         """A message about a payment moves some members to pay."""
         payment = self._store.payment(payment_id)
-        random = Random(f"{payment.story.luck}/mail/{self._store.next_number('mail')}")
-        helps = cause_of(payment.decline_code or "").member_pays * MAIL_HELPS_SHARE
+        number = self._store.next_number(f"mail/{payment_id}")
+        random = Random(f"{payment.story.luck}/mail/{number}")
+        assumed = self._assumed
+        helps = assumed.odds_of(payment.decline_code or "").member_pays * assumed.mail_helps
+        helps *= assumed.mail_fades ** (number - 1)
         if payment.script or payment.status != "open" or random.random() >= helps:
             return
-        hours = random.lognormvariate(math.log(5), MEMBER_PAYS_SPREAD) / self._pace.member_speed
+        hours = draw_delay(random, assumed.mail_hours) / self._pace.member_speed
         pays_at = at + timedelta(hours=hours)
         planned = self._store.planned("member_pays", payment_id)
         if planned is None or pays_at < planned:
@@ -170,13 +180,26 @@ class Deeds:
         if payment.status != "open" or payment.in_flight:
             return
         if self._store.membership(payment.membership_id).status in COLLECTING:
-            self._charging.charge(payment, "whop", due.at)
+            self._tire(self._charging.charge(payment, "whop", due.at), due.at)
         else:
             self._charging.pass_over(payment, due.at)
 
     def _charge_in_flight(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
-        self._charging.charge(payment, "retry", due.at, key=due.detail or None)
+        payment = self._charging.charge(payment, "retry", due.at, key=due.detail or None)
+        self._tire(payment, due.at)
+
+    def _tire(self, payment: Payment, at: datetime) -> Payment:
+        speed, failures = self._pace.member_speed, payment.payments_failed
+        due = draw_tiring(payment, failures, at, speed, self._assumed)
+        if due is not None and payment.status == "open":
+            self._leave(due)
+        return payment
+
+    def _leave(self, due: Due) -> None:
+        planned = self._store.planned(due.kind, due.subject)
+        if planned is None or due.at < planned:
+            self._store.schedule(due)
 
     def _settle(self, due: Due) -> None:
         payment = self._store.payment(due.subject)

@@ -14,7 +14,7 @@ from random import Random
 
 import httpx
 from sendgrid.helpers.mail import Mail
-from sqlalchemy import exists, or_, select
+from sqlalchemy import BindParameter, bindparam, exists, or_, select
 
 from daemon.cycle import Cycle
 from daemon.mailer import Mailer
@@ -26,6 +26,7 @@ from db.pace import fingerprint
 from db.policy import Settings as Rules
 from db.session import SessionFactory
 from db.status import UNPAID, UNSETTLED, MessageState
+from sandbox.assumptions import MIDDLE, Assumptions
 from sandbox.live import Settings
 from sandbox.pace import HISTORY
 from sandbox.records import Company
@@ -52,6 +53,15 @@ API_VERSION = "2026-10-15-1"
 NO_LIMIT = 10**9
 """Calls a minute. In simulated time the hour passes between two of them."""
 SENDER = "Lantern Academy <billing@example.com>"
+
+NOW: BindParameter[datetime] = bindparam("now")
+DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
+ANY_WORK = select(
+    exists().where(Payment.status.in_(UNPAID), DUE)
+    | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= NOW)
+    | exists().where(Attempt.outcome.in_(UNSETTLED))
+)
+"""Built once: it runs every hour of six months."""
 
 
 class Clock:
@@ -91,6 +101,7 @@ class Past:
         settings: Settings,
         start: datetime,
         rules: Rules | None = None,
+        assumed: Assumptions = MIDDLE,
     ) -> None:
         self.sessions, self.settings = sessions, settings
         self.clock = Clock(start)
@@ -98,6 +109,7 @@ class Past:
             Store(settings.file),
             company=Company(settings.company_id),
             pace=HISTORY,
+            assumed=assumed,
             seed=SEED if settings.seed is None else settings.seed,
             webhook_secret=settings.webhook_secret,
             deliver=self.receive,
@@ -143,27 +155,20 @@ class Past:
     def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
         for failed_at in failures:
             self.world.advance(failed_at)
-            self.world.fail_renewal(failed_at)
+            self.let_fail(failed_at)
         self.world.advance(hour)
         self.clock.now = hour
         if self.has_work():
             self.messenger.send_due()
             self.cycle.run()
 
+    def let_fail(self, at: datetime) -> str:
+        return self.world.fail_renewal(at)
+
     def has_work(self) -> bool:
         """An hour in which the daemon would find nothing to do is not worth its queries."""
-        now = self.clock.now
-        due = or_(Payment.next_retry_at <= now, Payment.window_ends_at <= now)
         with self.sessions() as session:
-            return bool(
-                session.scalar(
-                    select(
-                        exists().where(Payment.status.in_(UNPAID), due)
-                        | exists().where(Message.state == MessageState.QUEUED)
-                        | exists().where(Attempt.outcome.in_(UNSETTLED))
-                    )
-                )
-            )
+            return bool(session.scalar(ANY_WORK, {"now": self.clock.now}))
 
 
 def live_through(

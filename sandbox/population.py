@@ -1,85 +1,31 @@
-"""Who the simulated members are and why their renewals fail. All the numbers are here.
+"""Who the simulated members are, what they buy, and the words of a decline.
 
-Shares of the causes are the middle of the bands of recovery-rules.md 2.4; pay frequencies are
-those of US private firms. The rest is invented, and only has to be believable.
+Invented, and only has to be believable. What decides about recoveries is in assumptions.py.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-PAY_FREQUENCIES = {"weekly": 32.4, "biweekly": 36.5, "semimonthly": 19.8, "monthly": 11.3}
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a charge fails, and how often it puts itself right without or with the member."""
-
-    share: float
-    codes: tuple[str, ...]
-    clears: float = 0.0
-    clears_not_before_hours: float = 0.0
-    clears_after_hours: float = 1.0
-    clears_for_hours: float | None = None
-    waits_for_payday: bool = False
-    member_pays: float = 0.1
-
-
-CAUSES = {
-    "funds": Cause(
-        0.35,
-        (
-            "insufficient_funds",
-            "insufficient_funds",
-            "insufficient_funds",
-            "card_velocity_exceeded",
-        ),
-        clears=0.22,
-        clears_not_before_hours=8,
-        clears_after_hours=30,
-        clears_for_hours=30,
-        waits_for_payday=True,
-        member_pays=0.10,
+CODES = {
+    "funds": (
+        "insufficient_funds",
+        "insufficient_funds",
+        "insufficient_funds",
+        "card_velocity_exceeded",
     ),
-    "generic": Cause(
-        0.30,
-        ("generic_decline", "generic_decline", "bank_declined", "cannot_authorize"),
-        clears=0.48,
-        clears_not_before_hours=4,
-        clears_after_hours=40,
-        member_pays=0.11,
-    ),
-    "do_not_honor": Cause(
-        0.115,
-        ("card_declined_by_issuer", "contact_issuer"),
-        clears=0.34,
-        clears_not_before_hours=10,
-        clears_after_hours=50,
-        member_pays=0.12,
-    ),
-    "technical": Cause(
-        0.045,
-        ("processing_error", "issuer_unavailable", "try_again_later"),
-        clears=0.96,
-        clears_not_before_hours=0.4,
-        clears_after_hours=2.5,
-        member_pays=0.02,
-    ),
-    "expired": Cause(0.08, ("expired_card",), member_pays=0.24),
-    "invalid": Cause(
-        0.065, ("invalid_card_number", "closed_account", "invalid_account"), member_pays=0.18
-    ),
-    "lost_or_fraud": Cause(
-        0.06,
-        ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"),
-        member_pays=0.08,
-    ),
-    "authentication": Cause(
-        0.045, ("authentication_required", "three_d_secure_failed"), member_pays=0.30
-    ),
+    "generic": ("generic_decline", "generic_decline", "bank_declined", "cannot_authorize"),
+    "do_not_honor": ("card_declined_by_issuer", "contact_issuer"),
+    "technical": ("processing_error", "issuer_unavailable", "try_again_later"),
+    "expired": ("expired_card",),
+    "invalid": ("invalid_card_number", "closed_account", "invalid_account"),
+    "lost_or_fraud": ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"),
+    "authentication": ("authentication_required", "three_d_secure_failed"),
 }
-UNKNOWN_CAUSE = Cause(0.0, ())
+"""What a bank answers for each cause; named twice is twice as likely."""
+MONEY = "funds"
+"""The one cause that a new card does not cure: the member pays when there is money."""
 
-NEEDS_AUTHENTICATION = frozenset({*CAUSES["authentication"].codes, "three_d_secure_timeout"})
+NEEDS_AUTHENTICATION = frozenset({*CODES["authentication"], "three_d_secure_timeout"})
 
 FAILURE_MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",
@@ -105,9 +51,8 @@ FAILURE_MESSAGES = {
 }
 
 
-def cause_of(decline_code: str) -> Cause:
-    named = (cause for cause in CAUSES.values() if decline_code in cause.codes)
-    return next(named, UNKNOWN_CAUSE)
+def cause_of(decline_code: str) -> str | None:
+    return next((cause for cause, codes in CODES.items() if decline_code in codes), None)
 
 
 def failure_message(decline_code: str) -> str:
@@ -147,9 +92,6 @@ CARD_BRANDS = {
 
 REFUNDED_SHARE = 0.04
 PARTLY_REFUNDED_SHARE = 0.3
-MEMBER_PAYS_MEDIAN_HOURS = 16.0
-MEMBER_PAYS_SPREAD = 0.9
-MAIL_HELPS_SHARE = 0.5
 
 FIRST_NAMES = """
 Amara Aisha Anders Beatriz Bruno Camille Chidi Daniela David Elif Emeka Emily Farah Fatima Felix

@@ -68,6 +68,8 @@ class Story:
     funded_hours: float = 0.0
     clears_at: datetime | None = None
     clears_hours: float | None = None
+    trust_kept: float = 1.0
+    night_patience: float = 1.0
 
 
 @dataclass(frozen=True)

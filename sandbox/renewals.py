@@ -11,14 +11,13 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from sandbox import bank
+from sandbox.assumptions import Assumptions
 from sandbox.people import draw_membership, identifier, in_usd
-from sandbox.population import (
-    CAUSES,
-    MEMBER_PAYS_MEDIAN_HOURS,
-    MEMBER_PAYS_SPREAD,
-    cause_of,
-)
+from sandbox.population import CODES
 from sandbox.records import PAID, PENDING, Due, Membership, Payment
+
+DELAY_SPREAD = 0.9
+LEAVES_WITHIN = timedelta(days=5)
 
 
 @with_config(extra="forbid")
@@ -50,7 +49,7 @@ class Overrides(Renewal, total=False):
     member_pays_after_hours: float
 
 
-def first_decline(random: Random, wanted: Overrides) -> str:
+def first_decline(random: Random, wanted: Overrides, assumed: Assumptions) -> str:
     """Why the renewal fails."""
     if script := wanted.get("script"):
         if script[0].partition(":")[0] in (PAID, PENDING):
@@ -58,8 +57,8 @@ def first_decline(random: Random, wanted: Overrides) -> str:
         return script[0]
     if code := wanted.get("decline_code"):
         return code
-    causes = list(CAUSES.values())
-    return random.choice(random.choices(causes, [cause.share for cause in causes])[0].codes)
+    shares = [odds.share for odds in assumed.odds.values()]
+    return random.choice(CODES[random.choices(list(assumed.odds), shares)[0]])
 
 
 def renewing_member(
@@ -76,7 +75,13 @@ def renewing_member(
 
 
 def draw_renewal(
-    random: Random, membership: Membership, key: str, wanted: Renewal, at: datetime, code: str
+    random: Random,
+    membership: Membership,
+    key: str,
+    wanted: Renewal,
+    at: datetime,
+    code: str,
+    assumed: Assumptions,
 ) -> Payment:
     """The payment as it stands before its first charge, which `code` declines if there is one."""
     amount = wanted.get("amount", membership.price)
@@ -93,18 +98,47 @@ def draw_renewal(
         created_at=at,
         updated_at=at,
         card=membership.card,
-        story=bank.draw_story(random, cause_of(code), at),
+        story=bank.draw_story(random, assumed, code, at),
     )
 
 
 def draw_member_pays(
-    random: Random, payment: Payment, wanted: Overrides, at: datetime, code: str, speed: float
+    random: Random,
+    payment: Payment,
+    wanted: Overrides,
+    at: datetime,
+    code: str,
+    speed: float,
+    assumed: Assumptions,
 ) -> Due | None:
     """Some members put it right by themselves; those of a scripted payment only when told to."""
     hours = wanted.get("member_pays_after_hours")
     if hours is None:
-        if payment.script or random.random() >= cause_of(code).member_pays:
+        if payment.script or random.random() >= assumed.odds_of(code).member_pays:
             return None
-        median = math.log(MEMBER_PAYS_MEDIAN_HOURS)
-        hours = random.lognormvariate(median, MEMBER_PAYS_SPREAD) / speed
+        hours = draw_delay(random, assumed.member_hours) / speed
     return Due("member_pays", payment.id, at + timedelta(hours=hours))
+
+
+def draw_delay(random: Random, median_hours: float) -> float:
+    """Hours until a member gets round to it."""
+    return random.lognormvariate(math.log(median_hours), DELAY_SPREAD)
+
+
+def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumptions) -> Due | None:
+    """Some members cancel while the payment is owed, whatever anybody does."""
+    random = Random(f"{payment.story.luck}/leaves")
+    if payment.script or random.random() >= assumed.leaves:
+        return None
+    return Due("cancel", payment.id, at + random.random() * LEAVES_WITHIN / speed)
+
+
+def draw_tiring(
+    payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
+) -> Due | None:
+    """Whop tells the member of every failed charge, and each time a few have had enough."""
+    random = Random(f"{payment.story.luck}/tires/{failures}")
+    if payment.script or random.random() >= assumed.leaves_per_decline:
+        return None
+    hours = draw_delay(random, assumed.mail_hours) / speed
+    return Due("cancel", payment.id, at + timedelta(hours=hours))

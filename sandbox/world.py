@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Unpack
 
 from sandbox.announcing import Announcer
+from sandbox.assumptions import MIDDLE, Assumptions
 from sandbox.cards import Cards
 from sandbox.charging import Charging
 from sandbox.deeds import Deeds
@@ -34,6 +35,7 @@ class World:
         switches: Switches | None = None,
         faults: Faults | None = None,
         pace: Pace = HISTORY,
+        assumed: Assumptions = MIDDLE,
         seed: int = 7,
         webhook_secret: str = "ws_sandbox_secret",
         deliver: Deliver | None = None,
@@ -55,7 +57,9 @@ class World:
         charging = Charging(self.store, announcer, self.switches, pace)
         self.cards: Cards = charging.cards
         self.ledger: Ledger = charging.ledger
-        self._deeds = Deeds(self.store, charging, announcer, self.switches, pace, self.seed)
+        self._deeds = Deeds(
+            self.store, charging, announcer, self.switches, pace, self.seed, assumed
+        )
 
     def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
         """A renewal is charged and declined; answers the payment's id."""

@@ -209,6 +209,41 @@ def test_it_keeps_six_hours_clear_before_whops_own_attempt(hours, hour, decline_
         assert not whops - BEFORE_WHOP < decision.at <= whops
 
 
+@pytest.mark.parametrize(
+    ("decline_class", "whops", "hours"),
+    [
+        (DeclineClass.FUNDS, 48, 49),  # Whop charges within the day: let it
+        (DeclineClass.FUNDS, 60, 30),  # too far away to wait for
+        (DeclineClass.FUNDS, None, 30),  # Whop has stopped trying
+        (DeclineClass.ISSUER, 48, 26),
+    ],
+)
+def test_it_leaves_lack_of_funds_to_whop_within_a_day_of_its_own_attempt(
+    decline_class, whops, hours
+):
+    monday = datetime(2026, 11, 9, 8, tzinfo=UTC)
+    assert hours == smart_hours(
+        failed_at=monday,
+        decline_class=decline_class,
+        whop_next_attempt_at=whops and monday + whops * HOUR,
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hours"),
+    [
+        ({"decline_class": DeclineClass.FUNDS}, 110),
+        ({"decline_class": DeclineClass.TECHNICAL}, 99),
+        ({"decline_class": DeclineClass.FUNDS, "declined_retries": 0}, 99),  # it was Whop's
+    ],
+)
+def test_it_pauses_for_half_a_day_after_a_retry_of_its_own(overrides, hours):
+    failed_at = datetime(2026, 11, 3, 6, tzinfo=UTC)  # no payday or night comes into play
+    last_charge_at = failed_at + 98 * HOUR
+    given = {"declined_retries": 1, "failed_at": failed_at, "last_charge_at": last_charge_at}
+    assert smart_hours(**given | overrides) == hours
+
+
 def test_it_never_plans_past_the_margin_before_the_end():
     for last in range(0, 120, 5):
         asked = situation(

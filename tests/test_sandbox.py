@@ -17,9 +17,10 @@ import httpx
 import pytest
 
 from sandbox import bank
+from sandbox.assumptions import MIDDLE
 from sandbox.live import Ticker, settings_from
 from sandbox.pace import HISTORY, LIVE
-from sandbox.population import CAUSES
+from sandbox.population import CODES
 from sandbox.records import PAID, Story
 from sandbox.switches import FaultKind, Switches
 from sandbox.world import World
@@ -767,9 +768,9 @@ def test_it_funds_an_account_after_a_payday_and_not_for_ever():
 @pytest.mark.parametrize("cause", ["expired", "invalid", "lost_or_fraud", "authentication"])
 def test_it_never_clears_a_card_only_the_member_can_replace(cause):
     random = Random(3)
-    for code in CAUSES[cause].codes:
+    for code in CODES[cause]:
         for _ in range(50):
-            story = bank.draw_story(random, CAUSES[cause], NOON)
+            story = bank.draw_story(random, MIDDLE, code, NOON)
             assert bank.decide(story, code, NOON + 30 * DAY, 2, HISTORY) == code
 
 

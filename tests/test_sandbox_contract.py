@@ -50,7 +50,7 @@ from whop_sdk.types.webhook_event import WebhookEvent
 from sandbox.app import create_app
 from sandbox.endpoints import PERMISSIONS
 from sandbox.people import SPARE_DECLINES
-from sandbox.population import CAUSES, FAILURE_MESSAGES
+from sandbox.population import CODES, FAILURE_MESSAGES
 from sandbox.switches import Switches
 from sandbox.transport import InProcess
 from sandbox.versions import SUPPORTED
@@ -474,7 +474,7 @@ def test_it_describes_things_in_webhooks_as_the_api_does(
 
 
 def test_it_speaks_the_sdks_words():
-    codes = {code for cause in CAUSES.values() for code in cause.codes}
+    codes = {code for codes in CODES.values() for code in codes}
 
     assert codes | set(FAILURE_MESSAGES) | set(SPARE_DECLINES) <= known(PaymentDeclineCodes)
     assert set(SUPPORTED) == known(ApiKeyApiVersionDate)

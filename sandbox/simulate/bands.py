@@ -1,0 +1,104 @@
+"""What the field publishes about recoveries, beside what the simulated world produces.
+
+Bands, not points: they come from different populations, and not all fit one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from db.declines import DeclineClass, classify
+from sandbox.records import PAID
+from sandbox.simulate.trial import Case
+
+SOFT = {
+    DeclineClass.FUNDS,
+    DeclineClass.ISSUER,
+    DeclineClass.TECHNICAL,
+    DeclineClass.UNKNOWN,
+}
+RETRIES = {"whop", "retry"}
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """`measure` is told the same payments twice: with our messages, and without."""
+
+    name: str
+    low: float
+    high: float
+    source: str
+    definition: str
+    measure: Callable[[Sequence[Case], Sequence[Case]], float]
+
+    def verdict(self, value: float) -> str:
+        if value < self.low:
+            return "below"
+        return "above" if value > self.high else "within"
+
+
+def share(met: int, of: int) -> float:
+    return met / of if of else 0.0
+
+
+def recovered(cases: Sequence[Case]) -> int:
+    return sum(case.paid_by is not None for case in cases)
+
+
+def retried(cases: Sequence[Case]) -> int:
+    return sum(case.paid_by in RETRIES for case in cases)
+
+
+def first_retries(cases: Sequence[Case]) -> tuple[int, int]:
+    """Paid, and made: the first charge after the failure, if it was not the member's."""
+    soft = [case for case in cases if classify(case.first_code).decline_class in SOFT]
+    firsts = [case.charges[1] for case in soft if len(case.charges) > 1]
+    made = [charge for charge in firsts if charge.by in RETRIES]
+    return sum(charge.outcome == PAID for charge in made), len(made)
+
+
+BANDS = (
+    Band(
+        "total recovery",
+        0.45,
+        0.60,
+        "Churn Buster, in 30 days and more",
+        "failed renewals that are paid, by whomever",
+        lambda told, silent: share(recovered(told), len(told)),
+    ),
+    Band(
+        "the retries' share",
+        0.55,
+        0.70,
+        "Churn Buster",
+        "of the recovered, those paid by a retry, Whop's or ours",
+        lambda told, silent: share(retried(told), recovered(told)),
+    ),
+    Band(
+        "silent recovery",
+        0.15,
+        0.28,
+        "Churn Buster, by day 5",
+        "failed renewals paid by a retry when we write to nobody",
+        lambda told, silent: share(retried(silent), len(silent)),
+    ),
+    Band(
+        "first retry",
+        0.20,
+        0.35,
+        "Pagos",
+        "of soft declines, first retries that are paid, when we write to nobody",
+        lambda told, silent: share(*first_retries(silent)),
+    ),
+    Band(
+        "one message",
+        0.03,
+        0.13,
+        "Baremetrics",
+        "recoveries gained by writing, for each message sent",
+        lambda told, silent: share(
+            recovered(told) - recovered(silent), sum(case.messages for case in told)
+        ),
+    ),
+)

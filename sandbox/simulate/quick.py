@@ -1,0 +1,151 @@
+"""The same world and the same policies without the receiver, the daemon and a database.
+
+A hundred times faster, so that many creators can be asked. It knows no messages, so it stands
+beside trials without them, and is believed only as far as it agrees with them, charge by charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from operator import itemgetter
+from random import Random
+
+from db.declines import classify
+from db.newcomers import WINDOW
+from db.places import find_spread
+from db.policy import Retry, Situation, decide
+from sandbox import bank
+from sandbox.assumptions import LEVELS
+from sandbox.history import HOUR, plan_failures
+from sandbox.pace import HISTORY
+from sandbox.records import PAID, By, Charge, Company, Membership, Payment
+from sandbox.renewals import (
+    draw_leaving,
+    draw_member_pays,
+    draw_renewal,
+    draw_tiring,
+    first_decline,
+    renewing_member,
+)
+from sandbox.simulate.schedules import rules_for
+from sandbox.simulate.trial import START, Case, Trial
+
+REAL_TIME = HISTORY.member_speed
+
+
+@dataclass
+class Short:
+    """One renewal's five days: who acts next, until somebody pays or the membership ends."""
+
+    trial: Trial
+    membership: Membership
+    payment: Payment
+    ends_at: datetime
+    pays_at: datetime | None
+    charges: list[Charge]
+    whops: list[datetime]
+    retry_at: datetime | None = None
+    ours: int = field(default=0)
+
+    def live(self) -> Case:
+        self.plan(self.payment.created_at)
+        while self.charges[-1].outcome != PAID:
+            at, by = min(self.upcoming(), key=itemgetter(0))
+            if by is None:
+                break
+            self.charge(at, by)
+        left = self.charges[-1].outcome != PAID and self.ends_at < self.payment.created_at + WINDOW
+        card, usd = self.membership.card, self.payment.usd_amount
+        return Case(self.payment.id, usd, card, tuple(self.charges), 0, left)
+
+    def upcoming(self) -> Iterator[tuple[datetime, By | None]]:
+        yield self.ends_at, None
+        if self.pays_at is not None:
+            yield self.pays_at, "member"
+        if self.whops:
+            yield self.whops[0], "whop"
+        if self.retry_at is not None:
+            yield next_hour(self.retry_at), "retry"
+
+    def charge(self, at: datetime, by: By) -> None:
+        code, story = self.charges[0].outcome, self.payment.story
+        outcome = PAID
+        if by != "member":
+            outcome = bank.decide(story, code, at, len(self.charges) + 1, HISTORY)
+        self.charges.append(charge_of(self.payment, at, by, outcome))
+        if by == "whop":
+            self.whops.pop(0)
+        self.ours += by == "retry"
+        if outcome != PAID:
+            assumed = LEVELS[self.trial.level]
+            if due := draw_tiring(self.payment, len(self.charges), at, REAL_TIME, assumed):
+                self.ends_at = min(self.ends_at, due.at)
+            self.plan(at)
+
+    def plan(self, now: datetime) -> None:
+        """What the receiver and the daemon do on hearing of a decline."""
+        payment, code = self.payment, self.charges[0].outcome
+        situation = Situation(
+            decline_class=classify(code).decline_class,
+            decline_code=code,
+            declined_retries=self.ours,
+            retryable=self.ours < self.trial.retry_limit,
+            failed_at=payment.created_at,
+            last_charge_at=self.charges[-1].at,
+            window_ends_at=payment.created_at + WINDOW,
+            card_brand=self.membership.card.brand,
+            charges=len(self.charges),
+            whop_next_attempt_at=self.whops[0] if self.whops else None,
+            spread=find_spread(payment.id),
+        )
+        decision = decide(situation, rules_for(self.trial.policy), now)
+        self.retry_at = decision.at if isinstance(decision, Retry) else None
+
+
+def run_quickly(trial: Trial) -> list[Case]:
+    """What `run_trial` answers for a trial without messages."""
+    times = [at for day in plan_failures(Random(trial.creator), START, trial.days) for at in day]
+    return [draw_short(trial, number, at).live() for number, at in enumerate(times, 1)]
+
+
+def draw_short(trial: Trial, number: int, at: datetime) -> Short:
+    """Draws as `Deeds.fail_renewal` does."""
+    assumed, key = LEVELS[trial.level], f"{trial.creator}/{number}"
+    random = Random(key)
+    code = first_decline(random, {}, assumed)
+    membership = renewing_member(random, Company().id, key, {}, at, code)
+    payment = draw_renewal(random, membership, key, {}, at, code, assumed)
+    pays = draw_member_pays(random, payment, {}, at, code, REAL_TIME, assumed)
+    leaves = draw_leaving(payment, at, REAL_TIME, assumed)
+    return Short(
+        trial=trial,
+        membership=membership,
+        payment=payment,
+        ends_at=leaves.at if leaves else at + WINDOW,
+        pays_at=pays.at if pays else None,
+        charges=[charge_of(payment, at, "whop", code)],
+        whops=[at + timedelta(hours=hours) for hours in trial.whop_attempts],
+    )
+
+
+def charge_of(payment: Payment, at: datetime, by: By, outcome: str) -> Charge:
+    amounts = payment.amount, payment.usd_amount, payment.currency
+    return Charge(payment.id, at, by, outcome, *amounts)
+
+
+def next_hour(at: datetime) -> datetime:
+    """When the daemon's next cycle comes."""
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return hour if hour == at else hour + HOUR
+
+
+def count_agreeing(cases: Sequence[Case], quickly: Sequence[Case]) -> int:
+    """Payments of which both tell the same: every charge, by whom, when and with what outcome."""
+
+    def told(case: Case) -> object:
+        charges = [(charge.by, charge.at, charge.outcome) for charge in case.charges]
+        return case.payment_id, case.usd, case.card, case.left, charges
+
+    return sum(told(a) == told(b) for a, b in zip(cases, quickly, strict=True))

@@ -1,0 +1,84 @@
+"""The schedules of others, as policies to compare ours with. Not for creators.
+
+A schedule is hours after the failed charge, one for each retry. All run through `decide`: what no
+policy may do (docs/retry-policy.md) binds them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from db.newcomers import WINDOW
+from db.policy import POLICIES, Settings, Situation
+
+DAY = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """`reading` is set where the source leaves the hours open and we had to choose."""
+
+    hours: tuple[float, ...]
+    source: str
+    reading: str = ""
+
+    @property
+    def in_window(self) -> tuple[float, ...]:
+        return tuple(hours for hours in self.hours if timedelta(hours=hours) < WINDOW)
+
+
+def every(hours: float, times: int) -> tuple[float, ...]:
+    return tuple(hours * number for number in range(1, times + 1))
+
+
+SCHEDULES = {
+    "whop": Schedule((), "no retry of ours: MAX_RETRIES 0"),
+    "woocommerce": Schedule(
+        (12, 1 * DAY, 2 * DAY, 4 * DAY, 7 * DAY), "WooCommerce Subscriptions' default"
+    ),
+    "polar": Schedule((2 * DAY, 7 * DAY, 14 * DAY, 21 * DAY), "Polar, `server/polar/config.py`"),
+    "yuno": Schedule((1 / 12, 1, 5, 1 * DAY, 2 * DAY, 4 * DAY), "Yuno's documentation of retries"),
+    "killbill": Schedule((8 * DAY, 16 * DAY, 24 * DAY), "Kill Bill's default"),
+    "adyen": Schedule(
+        every(4 * DAY, 7),
+        "Adyen's example of 7 retries in 28 days",
+        "evenly spread; Adyen lets a model choose",
+    ),
+    "stripe": Schedule(
+        every(42, 8),
+        "Stripe's recommended 8 tries in 14 days",
+        "evenly spread; Stripe lets a model choose",
+    ),
+    "recurly": Schedule(
+        every(2 * DAY, 20),
+        "Recurly's static rule for `try again`: every 2 days, 20 at most",
+        "for every decline; Recurly has others for a few",
+    ),
+}
+
+
+def follow(hours: tuple[float, ...]) -> Callable[[Situation, datetime], datetime | None]:
+    def plan(situation: Situation, earliest: datetime) -> datetime | None:
+        if situation.declined_retries >= len(hours):
+            return None
+        planned = situation.failed_at + timedelta(hours=hours[situation.declined_retries])
+        return max(planned, earliest)
+
+    return plan
+
+
+def enter_schedules() -> None:
+    """Makes them policies of this process."""
+    POLICIES.update({name: follow(schedule.hours) for name, schedule in SCHEDULES.items()})
+
+
+def rules_for(policy: str) -> Settings:
+    """Ours with their usual settings, the others with as many retries as they list."""
+    if policy in SCHEDULES:
+        return Settings(policy, max_retries=len(SCHEDULES[policy].hours))
+    return Settings(policy)
+
+
+POLICY_NAMES = ("smart", "hourly", *SCHEDULES)
