@@ -216,11 +216,10 @@ def avoid_whop(at: datetime, whops: datetime | None, before: timedelta = BEFORE_
 
 
 def wait_for_whop(settings: Settings, now: datetime, whops: datetime | None) -> datetime | None:
-    """When to look again instead of charging now, with Whop's plan as it has just told it."""
-    if settings.policy == "hourly":
-        return None
+    """When to look again instead of charging now, with Whop's plan as it has just told it. Only
+    `smart` minds Whop's plan."""
     clear = avoid_whop(now, whops)
-    return clear if clear > now else None
+    return clear if settings.policy == "smart" and clear > now else None
 
 
 # Where another card of the member's may help: not where the member or a network has said no.

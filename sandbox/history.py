@@ -13,6 +13,7 @@ from functools import partial
 from random import Random
 
 import httpx
+from python_http_client.exceptions import HTTPError
 from sendgrid.helpers.mail import Mail
 from sqlalchemy import BindParameter, bindparam, exists, or_, select
 
@@ -89,7 +90,14 @@ class InProcessCourier:
         )
 
     def send(self, message: Mail) -> httpx.Response:
-        return self.http.post(MAIL_PATH, json=message.get()).raise_for_status()
+        """Raises what SendGrid's own client would."""
+        try:
+            response = self.http.post(MAIL_PATH, json=message.get())
+        except httpx.TransportError as error:
+            raise TimeoutError(str(error)) from None
+        if response.is_error:
+            raise HTTPError(response.status_code, "", response.content, {})
+        return response
 
 
 class Past:
