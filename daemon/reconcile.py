@@ -2,7 +2,8 @@
 
 1. Ask which permissions our key has: without them Whop answers an empty list, not an error.
 2. The first time: import 90 days, page by page, resumable, writing to nobody.
-3. List the open renewals; then ask for each payment of ours that the list did not show.
+3. List what is new since the last reading, and the open renewals; then ask for each payment of
+   ours that the lists did not show.
 4. List the refunds, and find out whose payments the disputes are about.
 
 Pages are heard one transaction each. No transaction is open while Whop is asked.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -39,6 +41,7 @@ NEEDED = (
 RENEWAL = "subscription_cycle"
 # Whop gives a payment up after five days; one that is a month older than that is history.
 OPEN_FOR = timedelta(days=35)
+LATELY = timedelta(hours=2)
 OVERLAP = timedelta(days=1)
 """Read again each time: a refund that Whop wrote late must not fall between two readings."""
 MOST_ASKED = 500
@@ -102,9 +105,18 @@ class Reconciler:
     # --- payments ------------------------------------------------------------------------------
 
     def read_payments(self, progress: Progress, started_at: datetime) -> int:
+        company_id = progress.company_id
         found = 0 if progress.imported else self.import_history(progress)
-        found += self.read_open(progress.company_id)
-        self.ask_for_quiet(progress.company_id, started_at)
+        if progress.read_until is not None:
+            # What failed and was paid again since is in no list of open ones.
+            found += self.read_pages(company_id, created_after=progress.read_until - LATELY)
+        found += self.read_pages(
+            company_id,
+            status="open",
+            billing_reason=RENEWAL,
+            created_after=self.clock() - OPEN_FOR,
+        )
+        self.ask_for_quiet(company_id, started_at)
         return found
 
     def import_history(self, progress: Progress) -> int:
@@ -126,16 +138,10 @@ class Reconciler:
                 break
         return found
 
-    def read_open(self, company_id: str) -> int:
+    def read_pages(self, company_id: str, **query: Any) -> int:
         cursor, found = None, 0
         while not self.stopping():
-            page = self.whop.list_payments(
-                company_id,
-                status="open",
-                billing_reason=RENEWAL,
-                created_after=self.clock() - OPEN_FOR,
-                after=cursor,
-            )
+            page = self.whop.list_payments(company_id, after=cursor, **query)
             cursor = page.next_cursor
             with self.sessions.begin() as session:
                 found += self.take_in(session, company_id, page.items)

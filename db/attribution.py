@@ -17,7 +17,8 @@ WHOPS_DELAY = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """`proven`: Whop's answer to our own key says paid. `charge_sent_at`: a charge of ours whose
+    """`paid_at`: when the charge was made that paid it; a bank may settle it days later. `proven`:
+    Whop's answer to our own key says paid. `charge_sent_at`: a charge of ours whose
     end was unknown. `whops_attempt_at`: the last one that Whop announced while it was unpaid.
     `message_sent_at`: the first message about it that the mail service took.
     """

@@ -164,6 +164,7 @@ def mark_sent(
         or payment.status is not PaymentStatus.PENDING_RETRY
         or payment.claimed_until != claim.until
         or claim.until <= now
+        or payments.is_forbidden(session, payment, now, rules)
     ):
         return False
     if attempt.sent_at is None:
@@ -212,7 +213,9 @@ def reschedule(
         payment.retryable = False  # Whop's refusal outweighs what it said just before
     if payment.status is not PaymentStatus.PENDING_RETRY:
         return
-    if conclusion.try_again_at is not None:
+    if conclusion.try_again_at is not None and not payments.is_forbidden(
+        session, payment, now, rules
+    ):
         payments.postpone(payment, conclusion.try_again_at)
     else:
         payments.schedule(session, payment, now, rules)

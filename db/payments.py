@@ -20,12 +20,13 @@ from db.companies import Terms, find_terms
 from db.declines import classify
 from db.models import Attempt, Message, Payment, Refund
 from db.places import WAITING, Place, choose_place, closed, find_spread, find_stop, plan_backup
-from db.policy import Settings, Situation
+from db.policy import Settings, Situation, decide_backup, find_obstacle
 from db.reports import PaymentReport, RefundReport
 from db.status import (
     UNPAID,
     AttemptOutcome,
     ClosedReason,
+    Means,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -103,7 +104,8 @@ def hear(
 def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
     """When Whop itself tries next, by its newest word on it. Heard after the payment, that word
     can still change who made it."""
-    if payment.whop_said_at is not None and report.as_of <= payment.whop_said_at:
+    told_before = payment.whop_said_at is not None and report.as_of <= payment.whop_said_at
+    if told_before or report.pending:  # while a bank is settling it, Whop plans nothing
         return
     payment.whop_said_at = report.as_of
     payment.whop_next_attempt_at = report.next_attempt_at
@@ -163,6 +165,8 @@ def note_paid(
     if payment.status is PaymentStatus.RECOVERED:
         return
     payment.recovered_at = min(report.paid_at or report.as_of, now)
+    if report.last_attempt_at is not None:  # the charge that paid it, whatever we heard before
+        payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
     move(payment, Place(PaymentStatus.RECOVERED))
     credit(session, payment, attempt)
@@ -179,7 +183,7 @@ def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -
         Message.payment_id == payment.payment_id, Message.state == MessageState.SENT
     )
     seen = Circumstances(
-        paid_at=payment.recovered_at,
+        paid_at=min(payment.recovered_at, payment.last_attempt_at),
         charge_sent_at=attempt.sent_at if attempt is not None else None,
         whops_attempt_at=payment.whop_next_attempt_at,
         message_sent_at=session.scalar(mailed),
@@ -225,6 +229,15 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: Settings)
         if backup is not None and not attempts.has_tried_backup(session, payment):
             place = backup
     move(payment, place)
+
+
+def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Settings) -> bool:
+    """Whether the charge that is planned may not be made any more, by what is known now."""
+    terms = find_terms(session, payment.company_id)
+    situation = describe_situation(session, payment, terms, now)
+    if payment.next_means is Means.BACKUP_CARD:
+        return decide_backup(situation, now) is None
+    return find_obstacle(situation, rules) is not None
 
 
 def describe_situation(

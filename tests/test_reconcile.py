@@ -61,6 +61,17 @@ def test_a_failure_nobody_told_us_about_is_found_and_recovered(rig: Rig):
     assert len(rig.messages(payment_id)) == 1
 
 
+def test_what_failed_and_was_paid_between_two_readings_is_found(rig: Rig):
+    """Neither the receiver nor the daemon was there, and the list of open ones does not show it."""
+    deafen(rig)
+    payment_id = rig.fail("insufficient_funds")
+    rig.pass_time(20)
+    rig.world.member_pays(payment_id, rig.clock.now)
+    rig.pass_time(4)
+    assert rig.cycle.run().found == 1
+    assert rig.payment(payment_id).status is PaymentStatus.RECOVERED
+
+
 def test_a_payment_nobody_told_us_about_is_heard_without_charging(rig: Rig):
     payment_id = rig.fail("stolen_card", "paid")
     deafen(rig)
@@ -316,6 +327,8 @@ def test_two_daemons_do_not_read_one_company_side_by_side(rig: Rig, sessions):
 def test_only_so_many_single_payments_are_asked_for_in_a_cycle(rig: Rig, monkeypatch):
     monkeypatch.setattr(reconcile, "MOST_ASKED", 2)
     payment_ids = [rig.fail("stolen_card") for _ in range(5)]
+    rig.pass_time(3)
+    rig.reconciler.run()
     deafen(rig)
     for payment_id in payment_ids:
         rig.world.member_pays(payment_id, rig.clock.now)

@@ -181,6 +181,18 @@ def test_a_refusal_ends_the_retries_but_not_the_payment(rig: Rig, shows_limit):
     assert len(rig.charges(payment_id)) == 1
 
 
+def test_a_decline_that_forbids_charging_is_seen_just_before_the_charge(rig: Rig, asked):
+    """Whop's own try was declined for good, and nobody told us."""
+    rig.world.switches.whop_attempts_after_hours = (0.5,)
+    payment_id = rig.fail("insufficient_funds", "blocked_by_cardholder", "paid")
+    rig.world.faults.add("webhook", "drop", times=None)
+    rig.run(hours=3)
+    assert asked == []
+    payment = rig.payment(payment_id)
+    assert payment.closed_reason is ClosedReason.CONSENT_WITHDRAWN
+    assert rig.outcomes(payment_id) == ["refused"]
+
+
 # --- no answer is not a failure ----------------------------------------------------------------
 
 
@@ -335,6 +347,23 @@ def test_a_payment_that_whop_collects_itself_is_not_claimed(rig: Rig):
     payment = rig.payment(payment_id)
     assert payment.status is PaymentStatus.RECOVERED
     assert payment.recovered_by is RecoveredBy.WITHOUT_US
+
+
+def test_a_charge_of_whops_own_that_settles_later_is_not_claimed(rig: Rig):
+    rig.world.switches.whop_attempts_after_hours = (24,)
+    payment_id = rig.fail("stolen_card", "pending:paid")
+    rig.pass_time(1)
+    rig.messenger.send_due()
+    rig.run(hours=100)
+    assert rig.payment(payment_id).recovered_by is RecoveredBy.WITHOUT_US
+
+
+def test_a_charge_of_ours_that_settles_after_whops_announced_time_is_ours(rig: Rig):
+    rig.world.switches.whop_attempts_after_hours = (24,)
+    payment_id = rig.fail("insufficient_funds", "pending:paid")
+    rig.run(hours=100)
+    assert rig.charges(payment_id) == ["paid"]
+    assert rig.payment(payment_id).recovered_by is RecoveredBy.RETRY
 
 
 def test_an_unknown_attempt_beside_whops_own_is_not_claimed(rig: Rig):
