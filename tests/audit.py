@@ -1,0 +1,281 @@
+"""The books, checked against the simulated Whop's ledger of real charges.
+
+What must not be charged any more is worked out from what was delivered, not from what the engine
+made of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import policy, stats
+from db.declines import NEVER_CHARGED_AGAIN, DeclineClass
+from db.models import Attempt, Dispute, Message, Payment, Request
+from db.status import (
+    OUR_TRIGGERS,
+    UNPAID,
+    UNSETTLED,
+    AttemptOutcome,
+    Means,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+    RequestKind,
+)
+from sandbox.records import PAID, PENDING, Card, Charge
+from sandbox.sendgrid import SendGrid
+from tests.factories import COMPANY
+from tests.rough_rig import Delivery, RoughRig
+
+OURS = ("retry", "backup")
+FORBIDDEN = NEVER_CHARGED_AGAIN | {DeclineClass.CONSENT}
+MONTH = timedelta(days=30)
+RETRY = re.compile(r"/api/v1/payments/([^/]+)/retry")
+MEMBERSHIP = re.compile(r"/api/v1/memberships/([^/]+)")
+
+
+class Audit:
+    """`wrong` collects what was seen in the middle of a call, where raising would be caught."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.stopped: dict[str, str] = {}
+        self.disputing: set[str] = set()
+        self.cards: list[tuple[Card, Charge]] = []
+        self.changes_of_card: Counter[str] = Counter()
+        self.answered: set[str] = set()
+
+    def attend(self, rig: RoughRig) -> None:
+        self.rig, self.store = rig, rig.world.store
+        charging = rig.world._deeds._charging
+        real = charging.charge
+
+        def charge_and_note_card(payment: Any, *arguments: Any, **named: Any) -> Any:
+            charged = real(payment, *arguments, **named)
+            self.cards.append((payment.card, rig.world.ledger.charges(payment.id)[-1]))
+            return charged
+
+        charging.charge = charge_and_note_card
+
+    # --- what we have been told ----------------------------------------------------------------
+
+    def note_delivery(self, delivery: Delivery) -> None:
+        content = delivery.content
+        kind, told = content["type"], content["data"]
+        if kind == "dispute.created":
+            buyer = told.get("buyer") or told["payment"]["member"]
+            self.disputing.add(buyer.get("member_id") or buyer["id"])
+        elif kind == "payment.canceled":
+            self.stop([told["id"]], kind)
+        elif kind.startswith("membership."):
+            ended = kind == "membership.deactivated" or told["status"] == "canceled"
+            if ended or told.get("cancel_at_period_end"):
+                with self.rig.sessions() as session:
+                    owed = select(Payment.payment_id).where(Payment.membership_id == told["id"])
+                    self.stop(session.scalars(owed), kind)
+
+    def note_requests(self) -> None:
+        with self.rig.sessions() as session:
+            honoured = select(Request).where(
+                Request.kind == RequestKind.STOP, Request.done_at.is_not(None)
+            )
+            self.stop([request.payment_id for request in session.scalars(honoured)], "asked to")
+
+    def stop(self, payment_ids: Any, why: str) -> None:
+        for payment_id in payment_ids:
+            self.stopped.setdefault(payment_id, why)
+
+    # --- at the moment of a charge -------------------------------------------------------------
+
+    def watch(self, request: httpx.Request) -> None:
+        if found := RETRY.fullmatch(request.url.path):
+            key = request.headers.get("idempotency-key", "(none)")
+            self.look(Attempt.idempotency_key == key, found[1], request)
+        elif found := MEMBERSHIP.fullmatch(request.url.path):
+            owing = select(Payment.payment_id).where(Payment.membership_id == found[1])
+            in_hand = Attempt.outcome.in_(UNSETTLED) & Attempt.sent_at.is_not(None)
+            backup = (Attempt.means == Means.BACKUP_CARD) & Attempt.payment_id.in_(owing)
+            self.look(backup & in_hand, None, request)
+
+    def note_answer(self, request: httpx.Request, response: httpx.Response) -> None:
+        """Payments of which we have Whop's own word that our charge was paid."""
+        found = RETRY.fullmatch(request.url.path)
+        if found and response.status_code == 200 and response.json()["status"] == PAID:
+            self.answered.add(found[1])
+
+    def look(self, condition: Any, payment_id: str | None, request: httpx.Request) -> None:
+        with self.rig.sessions() as session:
+            attempts = session.scalars(select(Attempt).where(condition)).all()
+            if len(attempts) != 1 or payment_id not in (None, attempts[0].payment_id):
+                self.wrong.append(f"{request.method} {request.url.path} without an attempt")
+                return
+            self.look_at(session, attempts[0])
+            if attempts[0].means is Means.BACKUP_CARD:
+                self.changes_of_card[attempts[0].payment_id] += 1
+
+    def look_at(self, session: Session, attempt: Attempt) -> None:
+        payment_id = attempt.payment_id
+        payment = session.scalars(select(Payment).where(Payment.payment_id == payment_id)).one()
+        truth = self.store.membership(self.store.payment(payment_id).membership_id)
+        now = self.rig.clock.now
+        owners = (truth.member_id, truth.user_id)
+        disputes = select(Dispute).where(
+            Dispute.member_id.in_(owners) | Dispute.user_id.in_(owners)
+        )
+        reasons = {
+            "the attempt is not in hand": attempt.sent_at is None
+            or attempt.outcome not in UNSETTLED,
+            f"it is {payment.status}": payment.status is not PaymentStatus.PENDING_RETRY,
+            f"stopped: {self.stopped.get(payment_id)}": payment_id in self.stopped,
+            "its member disputes": truth.member_id in self.disputing
+            or session.scalars(disputes).first() is not None,
+            "its member is held out": bool(payment.held_out),
+            f"{payment.decline_class} is not charged again": payment.decline_class in FORBIDDEN,
+            "its window is over": payment.window_ends_at <= now,
+            "retries are used": payment.retry_count >= self.rig.rules.max_retries
+            and attempt.means is Means.RETRY,
+            "its card is worn out": self.is_worn_out(session, payment, now),
+        }
+        self.wrong += [f"charging {payment_id}: {why}" for why, is_so in reasons.items() if is_so]
+
+    def is_worn_out(self, session: Session, payment: Payment, now: datetime) -> bool:
+        """By the declines on its card that we had been told of: its own, just asked for, and
+        others' up to when they were last heard of. A backup card is another one."""
+        stored = self.store.payment(payment.payment_id)
+        heard = {p: at for p, at in session.execute(select(Payment.payment_id, Payment.as_of))}
+        heard[payment.payment_id] = now
+        declines = [
+            charge
+            for card, charge in self.cards
+            if card == stored.card
+            and charge.outcome not in (PAID, PENDING)
+            and charge.at > now - MONTH
+            and charge.at <= heard.get(charge.payment_id, charge.at - MONTH)
+        ]
+        return policy.is_worn_out(stored.card.brand, len(declines))
+
+    # --- at any time ---------------------------------------------------------------------------
+
+    def check(self) -> None:
+        assert self.wrong == [], self.wrong
+        assert self.rig.world.ledger.paid_twice() == []
+        assert all(times == 1 for times in self.changes_of_card.values())
+        with self.rig.sessions() as session:
+            payments = session.scalars(select(Payment)).all()
+            tries: dict[str, list[Attempt]] = defaultdict(list)
+            for attempt in session.scalars(select(Attempt)):
+                tries[attempt.payment_id].append(attempt)
+            messages = session.scalars(select(Message)).all()
+        charges: dict[str, list[Charge]] = defaultdict(list)
+        for charge in self.rig.world.ledger.charges():
+            charges[charge.payment_id].append(charge)
+        self.check_charges(charges, tries, {p.payment_id: p for p in payments})
+        for payment in payments:
+            self.check_payment(payment, tries[payment.payment_id], charges[payment.payment_id])
+        self.check_mails(payments, messages)
+
+    def check_charges(
+        self,
+        charges: dict[str, list[Charge]],
+        tries: dict[str, list[Attempt]],
+        known: dict[str, Payment],
+    ) -> None:
+        sent = [a for attempts in tries.values() for a in attempts if a.sent_at is not None]
+        keys = {attempt.idempotency_key for attempt in sent}
+        used = [c.idempotency_key for cs in charges.values() for c in cs if c.by == "retry"]
+        assert set(used) <= keys
+        assert len(used) == len(set(used))
+        changed = Counter(
+            known[attempt.payment_id].membership_id
+            for attempt in sent
+            if attempt.means is Means.BACKUP_CARD
+        )
+        for payment_id, made in charges.items():
+            backups = sum(charge.by == "backup" for charge in made)
+            membership_id = self.store.payment(payment_id).membership_id
+            assert backups <= changed[membership_id]
+
+    def check_payment(
+        self, payment: Payment, attempts: list[Attempt], charges: list[Charge]
+    ) -> None:
+        ours = [attempt for attempt in attempts if attempt.trigger in OUR_TRIGGERS]
+        declined = [a for a in ours if a.outcome is AttemptOutcome.DECLINED]
+        assert payment.retry_count == len(declined)
+        paid = any(charge.outcome == PAID for charge in charges)
+        if payment.status is PaymentStatus.RECOVERED:
+            assert paid
+            assert payment.recovered_by is not None
+        paid_attempts = [a for a in attempts if a.outcome is AttemptOutcome.PAID]
+        assert len(paid_attempts) <= (1 if paid else 0)
+        if payment.held_out:
+            assert not any(charge.by in OURS for charge in charges)
+
+    def check_mails(self, payments: Any, messages: Any) -> None:
+        mails = SendGrid(self.rig.world).mails()
+        letters = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
+        assert all(times == 1 for times in letters.values())
+        held_out = {payment.payment_id for payment in payments if payment.held_out}
+        assert not held_out & {payment_id for payment_id, _ in letters}
+        assert not [m for m in messages if m.payment_id in held_out]
+        sent = {(m.payment_id, m.step) for m in messages if m.state is MessageState.SENT}
+        assert sent <= letters.keys()
+
+    # --- at the end ----------------------------------------------------------------------------
+
+    def check_totals(self) -> None:
+        """Everything has been delivered or read back: the books say what the ledger says."""
+        by_payment: dict[str, list[Charge]] = defaultdict(list)
+        for charge in self.rig.world.ledger.charges():
+            by_payment[charge.payment_id].append(charge)
+        failed = {
+            payment_id: charges
+            for payment_id, charges in by_payment.items()
+            if charges[0].outcome not in (PAID, PENDING)
+        }
+        net = self.rig.world.ledger.net_paid()
+        with self.rig.sessions() as session:
+            known = {payment.payment_id: payment for payment in session.scalars(select(Payment))}
+            summary = stats.summarize(session, COMPANY, self.rig.clock.now)
+            left = session.scalars(select(Attempt).where(Attempt.outcome.in_(UNSETTLED))).all()
+        assert known.keys() == failed.keys(), (known.keys(), failed.keys())
+        assert left == []
+        total = Decimal(0)
+        for payment_id, charges in failed.items():
+            payment = known[payment_id]
+            paid = next((charge for charge in charges if charge.outcome == PAID), None)
+            assert (payment.status is PaymentStatus.RECOVERED) == (paid is not None), payment_id
+            if paid is not None:
+                assert payment.amount - payment.refunded_amount == net[payment_id].amount
+                total += paid.usd_amount * net[payment_id].amount / paid.amount
+                self.check_credit(payment, paid)
+        recovered = [p for p in known.values() if p.status is PaymentStatus.RECOVERED]
+        assert (summary.total_failed, summary.total_recovered) == (len(failed), len(recovered))
+        assert summary.recovered_amount == stats.to_cents(total)
+        ours = [net[p].usd_amount for p in failed if p in net and self.is_ours(failed[p])]
+        rounding = len(ours) * stats.CENT
+        assert summary.recovered_by_retry_amount <= sum(ours, rounding)
+        owed = [charges[0].usd_amount for p, charges in failed.items() if known[p].status in UNPAID]
+        assert summary.at_risk_amount == sum(owed, Decimal(0))
+
+    def is_ours(self, charges: list[Charge]) -> bool:
+        return any(charge.outcome == PAID and charge.by in OURS for charge in charges)
+
+    def check_credit(self, payment: Payment, paid: Charge) -> None:
+        """Never too much to us, never too little to Whop."""
+        allowed = {
+            "retry": {RecoveredBy.RETRY, RecoveredBy.WITHOUT_US},
+            "backup": {RecoveredBy.RETRY, RecoveredBy.WITHOUT_US},
+            "member": {RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US},
+            "whop": {RecoveredBy.WITHOUT_US},
+        }
+        assert payment.recovered_by in allowed[paid.by], (payment.payment_id, paid)
+        if payment.payment_id in self.answered:
+            assert payment.recovered_by is RecoveredBy.RETRY

@@ -1,0 +1,405 @@
+"""Anything may happen, in any order, and the books are right.
+
+A state machine plays a creator's days at random: renewals that fail and succeed, Whop's own tries,
+members who pay, cancel and dispute, refunds, webhooks lost, doubled, late and replayed, a Whop that
+does not answer, daemons that are killed, that meet, or that have an old key. `tests/audit.py` says
+what must hold after every step and, once all has been read back, at the end.
+
+The usual run is short and always the same. A longer one, different each time:
+
+    MACHINE_EXAMPLES=400 MACHINE_STEPS=50 python -m pytest tests/test_recovery_machine.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine
+
+from db import policy, requests
+from db.companies import Terms, save_terms
+from db.policy import Settings as Rules
+from db.session import session_factory
+from db.status import RequestKind
+from sandbox.switches import Switches
+from tests.audit import Audit
+from tests.factories import COMPANY, NOW
+from tests.processes import empty
+from tests.rough_rig import Delivery, Killed, RoughRig
+
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
+STEPS = int(os.environ.get("MACHINE_STEPS", "30"))
+LONGEST = timedelta(days=24)
+"""What is paid later than a month after its window is no longer looked for."""
+A_WHILE = timedelta(days=8)
+
+SWITCHES = st.builds(
+    Switches,
+    retry_limit=st.sampled_from((3, 1)),
+    retryable_shows_limit=st.sampled_from((True, False)),
+    retry_rearmed_by_whop_attempt=st.booleans(),
+    retry_rearmed_by_card_change=st.booleans(),
+    retry_uses_new_card=st.sampled_from((True, False)),
+    retry_answers=st.sampled_from(("sync", "async")),
+    retry_moves_next_attempt=st.booleans(),
+    card_change_charges=st.sampled_from((True, False)),
+    card_update_answers=st.sampled_from(("sync", "async")),
+    card_update_charges=st.sampled_from(("oldest", "newest", "every")),
+    unknown_card_status=st.sampled_from((400, 404, 422)),
+    cancel_request_stops_retries=st.booleans(),
+    whop_attempts_after_hours=st.sampled_from(((24, 48, 72, 96), (), (1.1, 26))),
+    whop_cancels_after_days=st.sampled_from((5.0, None)),
+    failed_webhook_for=st.sampled_from(("every_attempt", "first_only")),
+    webhook_shape=st.sampled_from(("current", "legacy")),
+    webhook_timing=st.sampled_from(("after_answer", "before_answer")),
+    lapsed_payment=st.sampled_from(("open", "uncollectible", "void")),
+    max_page=st.sampled_from((50, 2)),
+)
+SCRIPTS = (
+    ("insufficient_funds", "paid"),
+    ("insufficient_funds",),
+    ("generic_decline", "insufficient_funds", "paid"),
+    ("processing_error", "paid"),
+    ("processing_error", "processing_error", "paid"),
+    ("insufficient_funds", "pending:paid"),
+    ("processing_error", "pending:insufficient_funds", "paid"),
+    ("insufficient_funds", "processing_error", "blocked_by_cardholder", "paid"),
+    ("expired_card",),
+    ("stolen_card", "paid"),
+    ("blocked_by_cardholder", "paid"),
+    ("authentication_required", "paid"),
+)
+SPARES = ({}, {"spare_script": ("paid",)}, {"spare_script": ("insufficient_funds",)})
+OPERATIONS = (
+    "payments.retry",
+    "payments.retrieve",
+    "payments.list",
+    "memberships.update",
+    "memberships.retrieve",
+    "payment_methods.list",
+    "refunds.list",
+    "permissions.list",
+    "mail.send",
+    "*",
+)
+TROUBLES = ("timeout_before", "timeout_after", "500_after", "429", "500")
+STEPS_OF_A_DAEMON = (
+    "get_payment",
+    "mark_sent",
+    "retry_payment",
+    "change_card",
+    "conclude",
+    "list_saved_cards",
+    "list_payments",
+    "list_refunds",
+    "send",
+)
+BETWEEN_CALLS = (
+    ("get_payment", False),
+    ("get_payment", True),
+    ("list_saved_cards", True),
+    ("retry_payment", True),
+    ("change_card", True),
+    ("list_payments", True),
+)
+DEEDS = (
+    "change_card",
+    "cancel_membership",
+    "cancel_at_period_end",
+    "uncancel",
+    "void",
+    "mark_uncollectible",
+    "dispute",
+    "dispute_alert",
+)
+"""Of members and of creators at Whop; those that do not fit how the payment stands do nothing."""
+OTHERS = ("cycle", "late cycle", "hours", "stop", "hasten", "member_pays", *DEEDS)
+
+
+class RecoveryMachine(RuleBasedStateMachine):
+    renewals = Bundle("renewals")
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        super().__init__()
+        self.engine, self.sessions, self.folder = engine, session_factory(engine), folder
+        self.numbers = itertools.count(1)
+
+    @initialize(
+        switches=SWITCHES,
+        rules=st.sampled_from((Rules(policy="hourly"), Rules(policy="smart"))),
+        terms=st.builds(Terms, holdout_percent=st.sampled_from((0, 30)), backup_card=st.booleans()),
+        card_limit=st.sampled_from((15, 4)),
+        seed=st.integers(1, 1000),
+    )
+    def begin(
+        self, switches: Switches, rules: Rules, terms: Terms, card_limit: int, seed: int
+    ) -> None:
+        self.audit = Audit()
+        self.rig = RoughRig(self.sessions, self.folder, self.audit, rules, seed)
+        self.rig.note_delivery = self.note_delivery
+        vars(self.rig.world.switches).update(vars(switches))
+        self.audit.attend(self.rig)
+        self.crew = self.rig.crew
+        with self.sessions.begin() as session:
+            save_terms(session, COMPANY, terms)
+        self.limits = mock.patch.multiple(
+            policy, CARD_LIMITS={"visa": card_limit}, STRICTEST_LIMIT=card_limit
+        )
+        self.limits.start()
+
+    def note_delivery(self, delivery: Delivery) -> None:
+        self.rig.delivered.append(delivery)
+        self.audit.note_delivery(delivery)
+
+    def pass_time(self, by: timedelta) -> None:
+        if self.rig.clock.now + by > NOW + LONGEST:
+            by = timedelta(minutes=1)
+        self.rig.pass_time(by / timedelta(hours=1))
+
+    def work(self, job: Callable[[], Any]) -> None:
+        """Nothing that the engine does not expect may happen to it."""
+        done = job()
+        assert getattr(done, "errors", 0) == 0
+        self.audit.note_requests()
+        self.rig.world.deliver_due(self.rig.clock.now)
+
+    # --- renewals ------------------------------------------------------------------------------
+
+    @rule(
+        target=renewals,
+        script=st.sampled_from((*SCRIPTS, None)),
+        spare=st.sampled_from(SPARES),
+        currency=st.sampled_from(("usd", "eur", "gbp")),
+    )
+    def a_renewal_fails(self, script: Any, spare: Any, currency: str) -> str:
+        self.pass_time(timedelta(seconds=1))
+        wanted = {"script": script} if script else {}
+        return self.rig.world.fail_renewal(self.rig.clock.now, currency=currency, **wanted, **spare)
+
+    @rule(target=renewals, earlier=renewals, script=st.sampled_from(SCRIPTS), fails=st.booleans())
+    def a_member_renews_again(self, earlier: str, script: Any, fails: bool) -> str:
+        self.pass_time(timedelta(seconds=1))
+        store = self.rig.world.store
+        membership = store.membership(store.payment(earlier).membership_id)
+        if membership.status == "canceled" or membership.cancel_at_period_end:
+            return earlier
+        if not fails:
+            return self.rig.world.renew(self.rig.clock.now, membership_id=membership.id)
+        return self.rig.world.fail_renewal(
+            self.rig.clock.now, membership_id=membership.id, script=script
+        )
+
+    @rule(target=renewals)
+    def a_renewal_works(self) -> str:
+        return self.rig.world.renew(self.rig.clock.now)
+
+    # --- members and creators at Whop ----------------------------------------------------------
+
+    @rule(payment_id=renewals)
+    def the_member_pays(self, payment_id: str) -> None:
+        self.pass_time(timedelta(seconds=1))
+        self.rig.world.member_pays(payment_id, self.rig.clock.now)
+
+    @rule(payment_id=renewals, deed=st.sampled_from(DEEDS))
+    def somebody_acts(self, payment_id: str, deed: str) -> None:
+        self.pass_time(timedelta(seconds=1))
+        self.act(payment_id, deed)
+
+    def act(self, payment_id: str, deed: str) -> None:
+        with suppress(ValueError):
+            getattr(self.rig.world, deed)(payment_id, self.rig.clock.now)
+
+    @rule(payment_id=renewals, share=st.sampled_from(("1", "0.5", "0.1")))
+    def a_refund_is_given(self, payment_id: str, share: str) -> None:
+        self.pass_time(timedelta(seconds=1))
+        amount = self.rig.world.store.payment(payment_id).amount * Decimal(share)
+        self.rig.world.refund(payment_id, self.rig.clock.now, amount.quantize(Decimal("0.01")))
+
+    # --- time and work -------------------------------------------------------------------------
+
+    @rule(minutes=st.integers(1, 36 * 60))
+    def time_passes(self, minutes: int) -> None:
+        self.pass_time(timedelta(minutes=minutes))
+
+    @rule(reading=st.booleans())
+    def a_cycle_runs(self, reading: bool) -> None:
+        self.pass_time(timedelta(minutes=3))
+        self.work((self.crew.reading if reading else self.crew.blind).run)
+
+    @rule(hours=st.integers(1, 40), reading=st.booleans())
+    def a_few_cycles_run(self, hours: int, reading: bool) -> None:
+        for _ in range(3):
+            self.pass_time(timedelta(hours=hours / 3))
+            self.work((self.crew.reading if reading else self.crew.blind).run)
+
+    @rule()
+    def the_minutes_jobs_run(self) -> None:
+        self.pass_time(timedelta(minutes=1))
+        self.work(self.crew.messenger.send_due)
+        self.work(self.crew.reading.honour_requests)
+
+    @rule(payment_id=renewals, kind=st.sampled_from(tuple(RequestKind)))
+    def the_creator_asks(self, payment_id: str, kind: RequestKind) -> None:
+        self.ask(payment_id, kind)
+
+    def ask(self, payment_id: str, kind: RequestKind) -> None:
+        with suppress(requests.UnknownPaymentError), self.sessions.begin() as session:
+            requests.ask(session, payment_id, kind, "creator", self.rig.clock.now, COMPANY)
+
+    # --- trouble -------------------------------------------------------------------------------
+
+    @rule(
+        kind=st.sampled_from(("drop", "duplicate", "delay")),
+        times=st.integers(1, 4),
+        minutes=st.integers(1, 2 * 24 * 60),
+    )
+    def webhooks_go_astray(self, kind: Any, times: int, minutes: int) -> None:
+        self.rig.world.faults.add("webhook", kind, times=times, seconds=minutes * 60)
+
+    @rule(is_up=st.booleans())
+    def the_receiver_goes_or_comes(self, is_up: bool) -> None:
+        self.rig.receiver_is_up = is_up
+
+    @precondition(lambda self: self.rig.delivered and self.rig.receiver_is_up)
+    @rule(which=st.integers(0, 10_000), same_id=st.booleans())
+    def a_delivery_comes_again(self, which: int, same_id: bool) -> None:
+        delivery = self.rig.delivered[which % len(self.rig.delivered)]
+        event_id = delivery.event_id if same_id else f"msg_again_{next(self.numbers)}"
+        self.rig.deliver_again(delivery, event_id)
+
+    @rule(
+        operation=st.sampled_from(OPERATIONS),
+        trouble=st.sampled_from(TROUBLES),
+        times=st.sampled_from((1, 2, 4, 9)),
+    )
+    def whop_has_trouble(self, operation: str, trouble: Any, times: int) -> None:
+        status = {"status": int(trouble), "seconds": 40} if trouble.isdigit() else {}
+        kind = "status" if status else trouble
+        self.rig.world.faults.add(operation, kind, times=times, **status)
+
+    @rule()
+    def whop_recovers(self) -> None:
+        self.rig.world.faults.clear()
+
+    @rule(new=st.booleans(), restarted=st.booleans())
+    def a_key_is_rotated(self, new: bool, restarted: bool) -> None:
+        if new:
+            self.rig.rotate_key(f"apik_{next(self.numbers)}")
+        if restarted:
+            self.crew = self.rig.hire(self.rig.whops_key)
+
+    @rule(step=st.sampled_from(STEPS_OF_A_DAEMON), after=st.booleans(), minutes=st.integers(3, 90))
+    def a_daemon_is_killed(self, step: str, after: bool, minutes: int) -> None:
+        def kill() -> None:
+            raise Killed
+
+        self.pass_time(timedelta(minutes=minutes))
+        proven = set(self.audit.answered)
+        with suppress(Killed), self.crew.interrupted(step, after, kill):
+            self.work(self.crew.reading.run)
+            self.work(self.crew.messenger.send_due)
+            return
+        self.audit.answered = proven
+        self.rig.world.deliver_due(self.rig.clock.now)
+        self.crew = self.rig.hire(self.rig.whops_key)
+
+    @rule(
+        place=st.sampled_from(BETWEEN_CALLS),
+        other=st.sampled_from(OTHERS),
+        payment_id=renewals,
+        hours=st.integers(1, 60),
+    )
+    def something_happens_between_two_calls(
+        self, place: tuple[str, bool], other: str, payment_id: str, hours: int
+    ) -> None:
+        step, after = place
+        second = self.rig.hire(self.rig.whops_key)
+
+        def happen() -> None:
+            if other == "hours":
+                self.pass_time(timedelta(hours=3))
+            elif other == "late cycle":
+                self.pass_time(timedelta(minutes=3))
+                self.work(second.reading.run)
+            elif other == "cycle":
+                self.work(second.reading.run)
+            elif other in tuple(RequestKind):
+                self.ask(payment_id, RequestKind(other))
+                self.work(second.blind.honour_requests)
+            else:
+                self.act(payment_id, other)
+
+        self.pass_time(timedelta(hours=hours))
+        with self.crew.interrupted(step, after, happen):
+            self.work(self.crew.reading.run)
+
+    # --- what holds ----------------------------------------------------------------------------
+
+    @invariant()
+    def the_books_are_right(self) -> None:
+        if hasattr(self, "audit"):
+            self.audit.check()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "audit"):
+            return
+        try:
+            self.come_to_rest()
+            self.audit.check()
+            self.audit.check_totals()
+        finally:
+            self.limits.stop()
+            self.rig.world.store.close()
+            empty(self.engine)
+
+    def come_to_rest(self) -> None:
+        """All works again, and the days pass in which everything has its end."""
+        self.rig.world.faults.clear()
+        self.rig.receiver_is_up = True
+        self.crew = self.rig.hire(self.rig.whops_key)
+        for _ in range(4):
+            self.rig.pass_time(A_WHILE / 4 / timedelta(hours=1))
+            self.work(self.crew.reading.run)
+        self.rig.pass_time(0.1)
+        self.work(self.crew.reading.run)
+
+
+def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_path: Path):
+    numbers = itertools.count()
+
+    def start() -> RecoveryMachine:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return RecoveryMachine(engine, folder)
+
+    run_state_machine_as_test(
+        start,
+        settings=settings(
+            max_examples=EXAMPLES or 30,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            derandomize=not EXAMPLES,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
