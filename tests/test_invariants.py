@@ -201,7 +201,8 @@ GUARDS = [
         6,
         "what is read back changes only its own company's payments",
         "db/syncs.py",
-        "        if payment is not None and payment.company_id == company_id:\n            payments.hear",
+        "        if payment is not None and payment.company_id == company_id:\n"
+        "            payments.hear",
         "        if payment is not None:\n            payments.hear",
         "test_reconcile.py::test_a_payment_that_another_company_owns_is_left_alone",
     ),
