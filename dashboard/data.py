@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from dashboard.settings import DashboardSettings
-from db import stats
+from db import health, stats, worth
 from db.declines import DeclineClass
 from db.lift import Lift, NotEnoughData
 from db.logs import configure_logging
@@ -64,7 +64,7 @@ class Findings:
     """What our work adds over Whop alone, and how it was before us; None: nothing to say."""
 
     lift: Lift | NotEnoughData | None
-    baseline: stats.Baseline | None
+    baseline: worth.Baseline | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Snapshot:
     days: tuple[stats.Day, ...]
     payments: tuple[PaymentRow, ...]
     findings: Findings
-    sync_trouble: stats.SyncTrouble | None
+    sync_trouble: health.SyncTrouble | None
     whop_down_since: datetime | None
     last_cycle_at: datetime | None
     as_of: datetime
@@ -119,9 +119,9 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
         payments=tuple(copy_payment(payment) for payment in newest),
         findings=read_findings(session, whose, at),
-        sync_trouble=stats.find_sync_trouble(session, whose),
-        whop_down_since=stats.find_whop_outage(session),
-        last_cycle_at=stats.find_last_cycle(session),
+        sync_trouble=health.find_sync_trouble(session, whose),
+        whop_down_since=health.find_whop_outage(session),
+        last_cycle_at=health.find_last_cycle(session),
         as_of=at,
     )
 
@@ -129,7 +129,7 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
 @st.cache_data(ttl=SLOW, max_entries=1, show_spinner=False)
 def read_findings(_session: Session, company_id: str, _at: datetime) -> Findings:
     return Findings(
-        stats.measure_lift(_session, company_id, _at), stats.measure_baseline(_session, company_id)
+        worth.measure_lift(_session, company_id, _at), worth.measure_baseline(_session, company_id)
     )
 
 

@@ -11,8 +11,8 @@ from typing import assert_never
 from dashboard.data import PaymentRow
 from db.declines import DeclineClass
 from db.lift import Interval, Lift, NotEnoughData
-from db.stats import Baseline
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from db.worth import Baseline
 
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "inr": "₹"}
 # ISO 4217; every other currency has two.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db.companies import NO_TERMS, Terms, add_companies
-from db.declines import classify
+from db.declines import Decline, classify
 from db.intake import insert_payments
-from db.places import WAITING, choose_place, find_spread, find_stop, plan_backup
+from db.places import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation
 from db.reports import PaymentReport
 from db.status import UNPAID
@@ -20,6 +21,28 @@ from db.status import UNPAID
 WINDOW = timedelta(days=5)
 FIRST_MESSAGE = "payment_failed"
 EMAIL = "email"
+AS_TOLD = (
+    "payment_id",
+    "company_id",
+    "membership_id",
+    "member_id",
+    "user_id",
+    "member_name",
+    "member_email",
+    "product",
+    "billing_reason",
+    "amount",
+    "currency",
+    "amount_usd",
+    "card_brand",
+    "card_last4",
+    "card_expiry",
+    "payment_method_id",
+    "recovery_url",
+    "as_of",
+)
+"""Columns that hold just what the report says, under its own name."""
+TELL = attrgetter(*AS_TOLD)
 
 
 def create_payments(
@@ -51,54 +74,16 @@ def create_payments(
 def describe_new(
     report: PaymentReport, terms: Terms, now: datetime, rules: Settings
 ) -> dict[str, Any]:
-    failed_at = find_first_failure(report, now)
-    window_ends_at = failed_at + WINDOW
-    last_attempt_at = min(report.last_attempt_at or failed_at, now)
+    """The row's columns."""
     decline = classify(report.decline_code, report.failure_message)
     held_out = terms.holds_out(report.company_id, report.member_id)
-    situation = Situation(
-        decline_class=decline.decline_class,
-        decline_code=decline.code,
-        declined_retries=0,
-        retryable=report.retryable is not False,
-        failed_at=failed_at,
-        last_charge_at=last_attempt_at,
-        window_ends_at=window_ends_at,
-        card_brand=report.card_brand,
-        charges=report.failures or 1,
-        whop_next_attempt_at=report.next_attempt_at,
-        time_zone=terms.time_zone,
-        spread=find_spread(report.payment_id),
-        held_out=bool(held_out),
-    )
-    place = choose_place(situation, rules, now)
-    if terms.backup_card and report.membership_id and report.member_id:
-        place = plan_backup(place, situation, now) or place
-    if report.pending and place.status in UNPAID:
-        place = WAITING
-    place = find_stop(report) or place
-    return {
-        "payment_id": report.payment_id,
-        "company_id": report.company_id,
-        "membership_id": report.membership_id,
-        "member_id": report.member_id,
-        "user_id": report.user_id,
-        "member_name": report.member_name,
-        "member_email": report.member_email,
-        "product": report.product,
-        "billing_reason": report.billing_reason,
-        "amount": report.amount,
-        "currency": report.currency,
-        "amount_usd": report.amount_usd,
+    situation = foresee(report, decline, terms, bool(held_out), now)
+    place = choose_first_place(report, situation, terms, rules, now)
+    return dict(zip(AS_TOLD, TELL(report), strict=True)) | {
         "refunded_amount": report.refunded_amount or 0,
         "reason": decline.words,
         "decline_code": decline.code,
         "decline_class": decline.decline_class,
-        "card_brand": report.card_brand,
-        "card_last4": report.card_last4,
-        "card_expiry": report.card_expiry,
-        "payment_method_id": report.payment_method_id,
-        "recovery_url": report.recovery_url,
         "status": place.status,
         "next_retry_at": place.next_retry_at,
         "next_means": place.means,
@@ -106,15 +91,47 @@ def describe_new(
         "closed_reason": place.closed_reason,
         "retryable": situation.retryable,
         "whop_failures": report.failures,
-        "failed_at": failed_at,
-        "window_ends_at": window_ends_at,
-        "last_attempt_at": last_attempt_at,
+        "failed_at": situation.failed_at,
+        "window_ends_at": situation.window_ends_at,
+        "last_attempt_at": situation.last_charge_at,
         "whop_next_attempt_at": report.next_attempt_at,
         "whop_said_at": None if report.paid else report.as_of,
         "held_out": held_out,
-        "as_of": report.as_of,
         "created_at": now,
     }
+
+
+def foresee(
+    report: PaymentReport, decline: Decline, terms: Terms, held_out: bool, now: datetime
+) -> Situation:
+    """As long as nothing but the failure itself is known."""
+    failed_at = find_first_failure(report, now)
+    return Situation(
+        decline_class=decline.decline_class,
+        decline_code=decline.code,
+        declined_retries=0,
+        retryable=report.retryable is not False,
+        failed_at=failed_at,
+        last_charge_at=min(report.last_attempt_at or failed_at, now),
+        window_ends_at=failed_at + WINDOW,
+        card_brand=report.card_brand,
+        charges=report.failures or 1,
+        whop_next_attempt_at=report.next_attempt_at,
+        time_zone=terms.time_zone,
+        spread=find_spread(report.payment_id),
+        held_out=held_out,
+    )
+
+
+def choose_first_place(
+    report: PaymentReport, situation: Situation, terms: Terms, rules: Settings, now: datetime
+) -> Place:
+    if (stop := find_stop(report)) is not None:
+        return stop
+    place = choose_place(situation, rules, now)
+    if terms.backup_card and report.membership_id and report.member_id:
+        place = plan_backup(place, situation, now) or place
+    return WAITING if report.pending and place.status in UNPAID else place
 
 
 def find_first_failure(report: PaymentReport, now: datetime) -> datetime:

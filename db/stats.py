@@ -15,29 +15,23 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     ColumnElement,
-    Float,
     SQLColumnExpression,
     and_,
     case,
-    cast,
     func,
     literal,
     or_,
     select,
-    true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from db.lift import Group, Lift, Money, NotEnoughData, compare
-from db.models import Company, Heartbeat, Payment, Sync
+from db.models import Company, Payment
 from db.status import UNPAID, PaymentStatus, RecoveredBy
 
 CURRENCY = "usd"
 COMPARED = timedelta(days=30)
 CENT = Decimal("0.01")
-NO_MEMBERS = Group(0, 0, Money(0, 0.0, 0.0, 0.0, 0.0, 0.0))
 NOTHING = (Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), 0)
 
 RECOVERED = Payment.status == PaymentStatus.RECOVERED
@@ -241,115 +235,3 @@ def list_payments(
 def list_company_ids(session: Session, limit: int = 2) -> Sequence[str]:
     """Enough to tell whether there is exactly one."""
     return session.scalars(select(Company.id).order_by(Company.id).limit(limit)).all()
-
-
-# --- what our work adds ------------------------------------------------------------------------
-# These read all of a company's payments and change slowly: ask seldom.
-
-
-def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | NotEnoughData | None:
-    """None: no holdout has ever run.
-
-    Each member's first payment under it, once its window has ended. Payments without a member are
-    not among them: nobody drew whether to hold those out.
-    """
-    first = (
-        select(
-            Payment.held_out,
-            Payment.window_ends_at,
-            RECOVERED.label("recovered"),
-            cast(Payment.amount_usd, Float).label("x"),
-            case((RECOVERED, cast(NET_USD, Float)), else_=0.0).label("net"),
-        )
-        .ext(distinct_on(Payment.member_id))
-        .where(
-            Payment.company_id == company_id,
-            Payment.member_id.is_not(None),
-            Payment.held_out.is_not(None),
-            ~Payment.imported,
-        )
-        .order_by(Payment.member_id, Payment.failed_at, Payment.id)
-        .subquery()
-    )
-    ended = first.c.window_ends_at <= now
-    x = first.c.x
-    # Without a dollar value neither what failed nor what came back is in a sum.
-    y = case((x.is_not(None), first.c.net))
-    sums = [
-        func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
-    ]
-    members = [count_if(ended), count_if(and_(ended, first.c.recovered))]
-    valued = count_if(and_(ended, x.is_not(None)))
-    query = select(first.c.held_out, *members, valued, *sums).group_by(first.c.held_out)
-    groups = {
-        held_out: Group(number, recovered, Money(*money))
-        for held_out, number, recovered, *money in session.execute(query)
-    }
-    if not groups:
-        return None
-    return compare(groups.get(False, NO_MEMBERS), groups.get(True, NO_MEMBERS))
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What had become of failed payments before we were there. Money in dollars."""
-
-    failed: int
-    recovered: int
-    failed_amount: Decimal
-    recovered_amount: Decimal
-
-
-def measure_baseline(session: Session, company_id: str) -> Baseline | None:
-    """Of the imported payments whose window had ended by the import. None: there are none."""
-    without_us = and_(RECOVERED, Payment.recovered_by == RecoveredBy.WITHOUT_US)
-    failed, recovered, failed_amount, recovered_amount = session.execute(
-        select(
-            count_if(),
-            count_if(without_us),
-            sum_if(true(), Payment.amount_usd),
-            sum_if(without_us),
-        ).where(
-            Payment.company_id == company_id,
-            Payment.imported,
-            Payment.window_ends_at <= Payment.created_at,
-        )
-    ).one()
-    if not failed:
-        return None
-    return Baseline(failed, recovered, to_cents(failed_amount), to_cents(recovered_amount))
-
-
-# --- whether all is well -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SyncTrouble:
-    """Why a company's payments cannot be read back from Whop, or not all about them."""
-
-    words: str | None
-    missing_permissions: tuple[str, ...]
-
-
-def find_sync_trouble(session: Session, company_id: str) -> SyncTrouble | None:
-    sync = session.get(Sync, company_id)
-    if sync is None or not (sync.trouble or sync.missing_permissions):
-        return None
-    return SyncTrouble(sync.trouble, tuple(sync.missing_permissions))
-
-
-def find_whop_outage(session: Session) -> datetime | None:
-    """Since when Whop has not answered, as the daemon that was alive last says."""
-    since = session.scalar(
-        select(Heartbeat.details["whop_down_since"].astext)
-        .where(Heartbeat.process == "daemon")
-        .order_by(Heartbeat.beat_at.desc())
-        .limit(1)
-    )
-    return None if since is None else datetime.fromisoformat(since)
-
-
-def find_last_cycle(session: Session) -> datetime | None:
-    return session.scalar(
-        select(func.max(Heartbeat.last_cycle_at)).where(Heartbeat.process == "daemon")
-    )

@@ -26,7 +26,7 @@ from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
 from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
-from db import companies, newcomers, stats
+from db import companies, health, newcomers
 from db.declines import DeclineClass
 from db.lift import Group, Interval, Lift, Money, NotEnoughData
 from db.models import Company, Heartbeat, Sync
@@ -210,7 +210,7 @@ def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Se
             )
         )
     session.flush()
-    assert stats.find_whop_outage(session) is None
+    assert health.find_whop_outage(session) is None
 
 
 def test_it_warns_of_nothing_while_all_is_well(
@@ -220,7 +220,7 @@ def test_it_warns_of_nothing_while_all_is_well(
     beat(session, timedelta(minutes=2), whop_down_since=None)
     page = open_page()
     assert (read_warnings(page), list(page.warning)) == ([], [])
-    assert stats.find_sync_trouble(session, "biz_another") is None
+    assert health.find_sync_trouble(session, "biz_another") is None
 
 
 def test_it_says_what_our_work_adds_and_what_came_back_before(

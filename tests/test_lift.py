@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
-from db import companies, lift, newcomers, payments, stats
+from db import companies, lift, newcomers, payments, worth
 from db.companies import NO_TERMS, Terms, save_terms
 from db.lift import (
     ENOUGH,
@@ -244,7 +244,7 @@ def test_it_measures_what_the_rows_say(session: Session, company: str) -> None:
         refund = money(f"{rng.randrange(19)}.00") if paid and rng.random() < 0.2 else None
         values = {"total": price, "usd_total": price, "refunded_amount": refund}
         fail(session, f"mber_{number}", paid=paid, **values)
-    found = stats.measure_lift(session, company, ENDED)
+    found = worth.measure_lift(session, company, ENDED)
     assert isinstance(found, Lift)
     for held_out, group in ((False, found.treated), (True, found.held_out)):
         rows = [p for p in session.scalars(select(Payment)) if p.held_out is held_out]
@@ -276,7 +276,7 @@ def find_members(terms: Terms, held_out: bool) -> list[str]:
 
 def count_members(session: Session) -> tuple[int, int]:
     """Those that count, treated and held out."""
-    found = stats.measure_lift(session, COMPANY, ENDED)
+    found = worth.measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, NotEnoughData)
     return ENOUGH - found.treated_missing, ENOUGH - found.held_out_missing
 
@@ -290,7 +290,7 @@ def test_a_member_counts_once_by_their_first_payment(session: Session, company: 
     for number in range(ENOUGH):  # enough of others, so that there is something to read
         fail(session, find_members(HALF, False)[number + 1])
         fail(session, find_members(HALF, True)[number + 1])
-    found = stats.measure_lift(session, COMPANY, ENDED)
+    found = worth.measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, Lift)
     assert (found.treated.members, found.treated.recovered) == (ENOUGH + 1, 0)
     assert (found.held_out.members, found.held_out.recovered) == (ENOUGH + 1, 0)
@@ -320,7 +320,7 @@ def test_only_what_was_drawn_and_has_ended_counts(session: Session, company: str
 
 def test_it_is_silent_where_no_holdout_has_ever_run(session: Session) -> None:
     fail(session, "mber_1", terms=NO_TERMS)
-    assert stats.measure_lift(session, COMPANY, ENDED) is None
+    assert worth.measure_lift(session, COMPANY, ENDED) is None
 
 
 # --- before us ---------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_the_baseline_is_what_had_ended_before_the_import(session: Session) -> N
     fail(session, "mber_2", imported=True)
     fail(session, "mber_3", imported=True, days=3)  # its window was open at the import
     fail(session, "mber_4", paid=True)
-    assert stats.measure_baseline(session, COMPANY) == stats.Baseline(
+    assert worth.measure_baseline(session, COMPANY) == worth.Baseline(
         failed=2,
         recovered=1,
         failed_amount=Decimal("98.00"),
@@ -343,7 +343,7 @@ def test_the_baseline_is_what_had_ended_before_the_import(session: Session) -> N
 
 def test_there_is_no_baseline_without_an_import(session: Session) -> None:
     fail(session, "mber_1")
-    assert stats.measure_baseline(session, COMPANY) is None
+    assert worth.measure_baseline(session, COMPANY) is None
 
 
 def test_each_is_read_in_one_statement(engine: Engine, session: Session, company: str) -> None:
@@ -354,7 +354,7 @@ def test_each_is_read_in_one_statement(engine: Engine, session: Session, company
         statements.append(arguments[2])
 
     event.listen(engine, "before_cursor_execute", note)
-    stats.measure_lift(session, COMPANY, ENDED)
-    stats.measure_baseline(session, COMPANY)
+    worth.measure_lift(session, COMPANY, ENDED)
+    worth.measure_baseline(session, COMPANY)
     event.remove(engine, "before_cursor_execute", note)
     assert len(statements) == 2
