@@ -106,10 +106,12 @@ class Reconciler:
 
     def read_payments(self, progress: Progress, started_at: datetime) -> int:
         company_id = progress.company_id
-        found = 0 if progress.imported else self.import_history(progress)
-        if progress.read_until is not None:
-            # What failed and was paid again since is in no list of open ones.
-            found += self.read_pages(company_id, created_after=progress.read_until - LATELY)
+        if progress.imported:
+            # What failed and was paid again since the last time is in no list of open ones.
+            since = (progress.read_until or progress.since) - LATELY
+            found = self.read_pages(company_id, created_after=since)
+        else:
+            found = self.import_history(progress)
         found += self.read_pages(
             company_id,
             status="open",

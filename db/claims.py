@@ -39,6 +39,7 @@ SELECT_DUE = (
     .where(
         Payment.status == PaymentStatus.PENDING_RETRY,
         Payment.next_retry_at <= bindparam("now"),
+        Payment.window_ends_at > bindparam("now"),
         UNCLAIMED,
         Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
     )
@@ -164,6 +165,7 @@ def mark_sent(
         or payment.status is not PaymentStatus.PENDING_RETRY
         or payment.claimed_until != claim.until
         or claim.until <= now
+        or payment.window_ends_at <= now
         or payments.is_forbidden(session, payment, now, rules)
     ):
         return False

@@ -193,6 +193,16 @@ def test_a_decline_that_forbids_charging_is_seen_just_before_the_charge(rig: Rig
     assert rig.outcomes(payment_id) == ["refused"]
 
 
+def test_a_retry_that_comes_too_late_for_its_window_is_not_made(rig: Rig):
+    """The daemon was away for days."""
+    rig.world.switches.whop_cancels_after_days = None
+    payment_id = rig.fail("insufficient_funds", "paid")
+    rig.pass_time(24 * 5 + 1)
+    rig.cycle.run()
+    assert rig.charges(payment_id) == []
+    assert rig.payment(payment_id).closed_reason is ClosedReason.WINDOW_CLOSED
+
+
 # --- no answer is not a failure ----------------------------------------------------------------
 
 
