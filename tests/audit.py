@@ -150,7 +150,7 @@ class Audit:
         """By the declines on its card that we had been told of: its own, just asked for, and
         others' up to when they were last heard of. A backup card is another one."""
         stored = self.store.payment(payment.payment_id)
-        heard = dict(session.execute(select(Payment.payment_id, Payment.as_of)).tuples().all())
+        heard = dict(session.execute(select(Payment.payment_id, Payment.as_of)).all())
         heard[payment.payment_id] = now
         declines = [
             charge
