@@ -7,7 +7,7 @@ beside trials without them, and is believed only as far as it agrees with them, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from random import Random
@@ -47,7 +47,7 @@ class Short:
     charges: list[Charge]
     whops: list[datetime]
     retry_at: datetime | None = None
-    ours: int = field(default=0)
+    ours: int = 0
 
     def live(self) -> Case:
         self.plan(self.payment.created_at)
