@@ -471,7 +471,8 @@ def test_the_page_holds_a_report_of_todays_assumptions_and_how_to_make_it():
     assert set(study.levels) == set(LEVELS)
     assert set(study.policies) == set(POLICY_NAMES)
     agreeing, payments = re.search(r"the same of (\d+) of (\d+) payments", report).groups()
-    assert agreeing == payments
+    differing = int(payments) - int(agreeing)
+    assert differing == 0 or f"of {differing} payments it told otherwise" in page
     assert show_assumptions(study.levels) in report
     assert show_schedules(study.policies) in report
 

@@ -15,7 +15,7 @@ from random import Random
 from db.declines import classify
 from db.newcomers import WINDOW
 from db.places import find_spread
-from db.policy import Retry, Situation, decide
+from db.policy import Retry, Situation, decide, wait_for_whop
 from sandbox import bank
 from sandbox.assumptions import LEVELS
 from sandbox.history import HOUR, plan_failures
@@ -100,8 +100,13 @@ class Short:
             whop_next_attempt_at=self.whops[0] if self.whops else None,
             spread=find_spread(payment.id),
         )
-        decision = decide(situation, rules_for(self.trial.policy), now)
-        self.retry_at = decision.at if isinstance(decision, Retry) else None
+        rules = rules_for(self.trial.policy)
+        decision = decide(situation, rules, now)
+        self.retry_at = None
+        if isinstance(decision, Retry):
+            # The daemon comes by on the hour, and looks once more whether Whop is about to try.
+            later = wait_for_whop(rules, next_hour(decision.at), situation.whop_next_attempt_at)
+            self.retry_at = later or decision.at
 
 
 def run_quickly(trial: Trial) -> list[Case]:
