@@ -11,7 +11,7 @@ from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 from sendgrid.helpers.mail import Category, Content, CustomArg, From, Mail, Subject, To
 
-from daemon.letters import Written
+from mail.letters import Written
 
 TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
 CATEGORY = "failed-payment"

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from daemon.letters import write
 from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError
 from db import outbox
 from db.outbox import Letter
 from db.session import SessionFactory
 from db.status import MessageState
-from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
+from mail.letters import Destination, write
+from whop.client import MEMBERSHIPS_PAGE, WhopClient
 from whop.errors import WhopError
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Messenger:
             letter = outbox.take_letter(session, self.clock())
         if letter is None:
             return False
-        written = write(letter, self.find_membership(letter))
+        written = write(letter, self.find_destination(letter))
         state, provider_id, detail = MessageState.SENT, None, None
         try:
             provider_id = mailer.send(letter.address, written, describe(letter))
@@ -74,14 +74,15 @@ class Messenger:
         log.info("payment %s message %s: %s", letter.payment_id, letter.step, state)
         return True
 
-    def find_membership(self, letter: Letter) -> Membership:
+    def find_destination(self, letter: Letter) -> Destination:
         """The member's own link; Whop's general page when it cannot be had."""
         if letter.membership_id is not None:
             try:
-                return self.whop.get_membership(letter.membership_id)
+                found = self.whop.get_membership(letter.membership_id)
+                return Destination(found.manage_url, found.seller, found.product)
             except WhopError as error:
                 log.warning("payment %s: no link of its own: %s", letter.payment_id, error)
-        return Membership(MEMBERSHIPS_PAGE, None, None)
+        return Destination(MEMBERSHIPS_PAGE)
 
 
 def describe(letter: Letter) -> dict[str, str]:

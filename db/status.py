@@ -74,6 +74,32 @@ class RequestKind(StrEnum):
     HASTEN = "hasten"
 
 
+class Step(StrEnum):
+    """A member's messages about one payment, in their order. db/dunning.py says who gets which."""
+
+    PAYMENT_FAILED = "payment_failed"
+    REMINDER = "reminder"
+    LAST_DAY = "last_day"
+    """With the exact time at which the membership ends."""
+    NOTICE = "notice"
+    """Neutral, and the only one: where nothing more may be asked of the member."""
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    WHOP = "whop"
+    """The creator's support chat with the member, inside Whop."""
+
+
+class MailTrouble(StrEnum):
+    """Why a mail did not arrive, or why no more may be sent to its address."""
+
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"
+
+
 class MessageState(StrEnum):
     QUEUED = "queued"
     SENDING = "sending"
@@ -83,6 +109,8 @@ class MessageState(StrEnum):
     UNKNOWN = "unknown"
     """The mail service may have taken it. Not sent again: at most one mail."""
     SKIPPED = "skipped"
+    JOINED = "joined"
+    """Another payment's message to the same member spoke for this one too (`joined_to`)."""
 
 
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})

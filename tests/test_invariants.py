@@ -18,7 +18,7 @@ import pytest
 from db.embedded import Server
 
 ROOT = Path(__file__).parent.parent
-CODE = ("db", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
+CODE = ("db", "mail", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.letters import Written, describe_card, format_money, write
 from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError, make_courier
 from daemon.messages import Messenger
 from db import outbox
@@ -16,10 +15,11 @@ from db.declines import DeclineClass
 from db.outbox import Letter
 from db.session import SessionFactory
 from db.status import MessageState
+from mail.letters import Destination, Written, describe_card, format_money, write
 from sandbox.sendgrid import SendGrid
 from tests.factories import NOW
 from tests.rig import Rig
-from whop.client import MEMBERSHIPS_PAGE, Membership
+from whop.client import MEMBERSHIPS_PAGE
 
 SUBJECT = "Your payment failed — click here to update your card"
 
@@ -190,7 +190,7 @@ def letter() -> Letter:
     )
 
 
-MEMBERSHIP = Membership("https://whop.com/billing/manage/mber_1/", "Pro", "Acme")
+MEMBERSHIP = Destination("https://whop.com/billing/manage/mber_1/", "Acme", "Pro")
 
 
 def test_the_first_line_says_who_writes(letter: Letter):

@@ -1,4 +1,4 @@
-"""The words of a message, from the templates in daemon/emails."""
+"""The words of a message, from the templates in mail/emails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from db.declines import DeclineClass, explain_to_member
 from db.outbox import Letter
-from whop.client import Membership
 
 SUBJECTS = {"payment_failed": "Your payment failed — click here to update your card"}
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
@@ -26,26 +25,35 @@ templates = Environment(
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the member puts it right, and how the seller is called there."""
+
+    manage_url: str
+    seller: str | None = None
+    product: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     subject: str
     text: str
     html: str
 
 
-def write(letter: Letter, membership: Membership) -> Written:
+def write(letter: Letter, destination: Destination) -> Written:
     """Text and HTML of one message. The member never reads why the bank refused."""
     confirm = letter.decline_class is DeclineClass.AUTHENTICATION and letter.recovery_url
     words = {
         "name": (letter.member_name or "there").split()[0],
-        "seller": membership.seller,
-        "product": letter.product or membership.product or "your membership",
+        "seller": destination.seller,
+        "product": letter.product or destination.product or "your membership",
         "amount": format_money(letter.amount, letter.currency),
         "card": describe_card(letter.card_brand, letter.card_last4),
         "explanation": explain_to_member(letter.decline_class, letter.decline_code),
         "next_try": format_time(letter.next_retry_at),
         "ends": format_time(letter.window_ends_at),
         "button": "Confirm the payment" if confirm else "Update your card",
-        "link": letter.recovery_url if confirm else membership.manage_url,
+        "link": letter.recovery_url if confirm else destination.manage_url,
     }
     return Written(
         subject=SUBJECTS[letter.step],

@@ -1,0 +1,36 @@
+"""Columns and constraints, no behaviour. Money is exact Numeric; every time carries its zone."""
+
+from db.models.base import Base, JsonText, write_json
+from db.models.correspondence import (
+    Deed,
+    MailEvent,
+    Message,
+    Notice,
+    Request,
+    Suppression,
+    Template,
+)
+from db.models.recovery import Attempt, Company, Dispute, Payment, Refund
+from db.models.upkeep import Heartbeat, Pace, Sync, WebhookEvent
+
+__all__ = [
+    "Attempt",
+    "Base",
+    "Company",
+    "Deed",
+    "Dispute",
+    "Heartbeat",
+    "JsonText",
+    "MailEvent",
+    "Message",
+    "Notice",
+    "Pace",
+    "Payment",
+    "Refund",
+    "Request",
+    "Suppression",
+    "Sync",
+    "Template",
+    "WebhookEvent",
+    "write_json",
+]

@@ -1,0 +1,55 @@
+"""What all tables share: names of constraints, types, JSON as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, DateTime, MetaData, Text, TypeDecorator
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+Time = DateTime(timezone=True)
+
+
+class Word(TypeDecorator[Any]):
+    """A StrEnum stored as its text; the CHECK beside the column is what guards it."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else self.kind(value)
+
+
+def one_of(column: str, kind: Iterable[StrEnum]) -> CheckConstraint:
+    words = ", ".join(f"'{member.value}'" for member in kind)
+    return CheckConstraint(f"{column} in ({words})", name=column)
+
+
+class JsonText(str):
+    """JSON already written out: a JSONB column takes it as it is."""
+
+
+def write_json(value: Any) -> str:
+    return value if isinstance(value, JsonText) else json.dumps(value)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)

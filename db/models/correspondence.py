@@ -1,0 +1,156 @@
+"""What is written to members and creators, what they asked for, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import Base, Time, Word, one_of
+from db.status import (
+    Channel,
+    MailTrouble,
+    MessageState,
+    RequestKind,
+    Step,
+)
+
+
+class Message(Base):
+    """The outbox: written when a message is due, sent by the daemon, at most once."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        one_of("state", MessageState),
+        one_of("step", Step),
+        one_of("channel", Channel),
+        one_of("trouble", MailTrouble),
+        UniqueConstraint("payment_id", "step", "channel"),
+        Index("ix_messages_due", "due_at", postgresql_where=text("state = 'queued'")),
+        Index(
+            "ix_messages_company_sent",
+            "company_id",
+            "sent_at",
+            postgresql_where=text("sent_at is not null"),
+        ),
+        Index("ix_messages_joined_to", "joined_to", postgresql_where=text("joined_to is not null")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"))
+    company_id: Mapped[str] = mapped_column(Text)
+    step: Mapped[Step] = mapped_column(Word(Step))
+    channel: Mapped[Channel] = mapped_column(Word(Channel))
+    state: Mapped[MessageState] = mapped_column(Word(MessageState))
+    due_at: Mapped[datetime] = mapped_column(Time)
+    sending_at: Mapped[datetime | None] = mapped_column(Time)
+    sent_at: Mapped[datetime | None] = mapped_column(Time)
+    provider_id: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str | None] = mapped_column(Text)
+    joined_to: Mapped[int | None] = mapped_column(
+        ForeignKey("messages.id"), comment="the message that spoke for this one too"
+    )
+    delivered_at: Mapped[datetime | None] = mapped_column(Time)
+    opened_at: Mapped[datetime | None] = mapped_column(Time)
+    clicked_at: Mapped[datetime | None] = mapped_column(Time)
+    trouble: Mapped[MailTrouble | None] = mapped_column(Word(MailTrouble))
+    trouble_at: Mapped[datetime | None] = mapped_column(Time)
+
+
+class MailEvent(Base):
+    """What the mail service told about a message; each of its events once."""
+
+    __tablename__ = "mail_events"
+
+    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"), index=True)
+    company_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    happened_at: Mapped[datetime] = mapped_column(Time)
+    received_at: Mapped[datetime] = mapped_column(Time)
+
+
+class Suppression(Base):
+    """An address that this company writes to no more. Lower case."""
+
+    __tablename__ = "suppressions"
+    __table_args__ = (one_of("reason", MailTrouble),)
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[MailTrouble] = mapped_column(Word(MailTrouble))
+    since: Mapped[datetime] = mapped_column(Time)
+
+
+class Template(Base):
+    """A company's own words for one step, in place of ours."""
+
+    __tablename__ = "templates"
+    __table_args__ = (one_of("step", Step),)
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    step: Mapped[Step] = mapped_column(Word(Step), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    body_text: Mapped[str] = mapped_column(Text)
+    body_html: Mapped[str] = mapped_column(Text)
+    saved_at: Mapped[datetime] = mapped_column(Time)
+    saved_by: Mapped[str] = mapped_column(Text)
+
+
+class Notice(Base):
+    """The outbox to the creator: a digest or a post, each occasion once per channel."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        one_of("state", MessageState),
+        UniqueConstraint("company_id", "kind", "occasion", "channel"),
+        Index("ix_notices_due", "due_at", postgresql_where=text("state = 'queued'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
+    kind: Mapped[str] = mapped_column(Text)
+    occasion: Mapped[str] = mapped_column(Text, comment="a week, a payment, the start of a trouble")
+    channel: Mapped[str] = mapped_column(Text)
+    state: Mapped[MessageState] = mapped_column(Word(MessageState))
+    due_at: Mapped[datetime] = mapped_column(Time)
+    sending_at: Mapped[datetime | None] = mapped_column(Time)
+    sent_at: Mapped[datetime | None] = mapped_column(Time)
+    detail: Mapped[str | None] = mapped_column(Text)
+
+
+class Request(Base):
+    """What a creator wants done about one payment; the daemon honours it within a minute."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        one_of("kind", RequestKind),
+        Index("ix_requests_open", "id", postgresql_where=text("done_at is null")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
+    company_id: Mapped[str] = mapped_column(Text)
+    kind: Mapped[RequestKind] = mapped_column(Word(RequestKind))
+    asked_by: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(Time)
+    done_at: Mapped[datetime | None] = mapped_column(Time)
+    answer: Mapped[str | None] = mapped_column(Text)
+
+
+class Deed(Base):
+    """The audit list: what somebody did in the dashboard or by a command, and when."""
+
+    __tablename__ = "deeds"
+    __table_args__ = (Index("ix_deeds_company", "company_id", text("id desc")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
+    done_at: Mapped[datetime] = mapped_column(Time)
+    done_by: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    payment_id: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
