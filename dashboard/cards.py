@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data import Findings, Snapshot
+from dashboard.data.overview import Findings, Snapshot
 from dashboard.words import count, describe_baseline, describe_lift, format_usd
 from db.stats import Day, Summary
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 import plotly.graph_objects as go
 
 from dashboard import palette
-from dashboard.data import HISTORY_DAYS
+from dashboard.data.overview import HISTORY_DAYS
 from dashboard.words import format_usd
 from db.stats import Day
 

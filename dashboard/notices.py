@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data import Snapshot, Trouble
+from dashboard.data.database import Trouble
+from dashboard.data.overview import Snapshot
 from dashboard.words import format_span
 
 CYCLE_IS_LATE = timedelta(hours=2)

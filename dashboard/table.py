@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from dashboard.data import PaymentRow
+from dashboard.data.overview import PaymentRow
 from dashboard.words import MARKS, State, describe_state, format_money
 
 COLUMNS = ("Member", "Amount", "Reason", "Status", "Retries")

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import assert_never
 
-from dashboard.data import PaymentRow
+from dashboard.data.overview import PaymentRow
 from db.declines import DeclineClass
 from db.lift import Interval, Lift, NotEnoughData
 from db.status import ClosedReason, PaymentStatus, RecoveredBy

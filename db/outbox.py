@@ -23,6 +23,15 @@ INTERRUPTED = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """Another open payment of the same member, told of in the same message."""
+
+    product: str | None
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """One message in hand, with what its text needs."""
 
@@ -44,6 +53,8 @@ class Letter:
     next_retry_at: datetime | None
     window_ends_at: datetime
     recovery_url: str | None
+    time_zone: str = "UTC"
+    others: tuple[Owed, ...] = ()
 
 
 def take_letter(session: Session, now: datetime) -> Letter | None:

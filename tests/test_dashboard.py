@@ -19,10 +19,12 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard import data, palette
+from dashboard import palette
 from dashboard.cards import describe_change
 from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
-from dashboard.data import PaymentRow, Snapshot, Trouble, read_snapshot
+from dashboard.data import database, overview
+from dashboard.data.database import Trouble
+from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
 from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
@@ -48,14 +50,14 @@ HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No cache from the test before, no `.env` of a developer's, pytest's own logging kept."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "configure_logging", lambda level, style: None)
+    monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
     engines: list[Engine] = []
 
     def connect(*arguments: Any, **options: Any) -> Engine:
         engines.append(db_connect(*arguments, **options))
         return engines[-1]
 
-    monkeypatch.setattr(data, "connect", connect)
+    monkeypatch.setattr(database, "connect", connect)
     yield
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -246,16 +248,16 @@ def test_it_lists_the_newest_failures_first_and_no_more_than_it_says(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     at = read_clock()
-    for age in range(data.ROWS + 1):
+    for age in range(overview.ROWS + 1):
         moment = (at - age * HOUR).isoformat()
         fail_now(
             session, at, last_payment_attempt_at=moment, user={"id": "u", "name": f"Member {age}!"}
         )
     words = read_all(open_page())
-    places = [words.find(f"Member {age}!") for age in range(data.ROWS)]
+    places = [words.find(f"Member {age}!") for age in range(overview.ROWS)]
     assert places == sorted(places)
     assert places[0] > 0
-    assert f"Member {data.ROWS}!" not in words
+    assert f"Member {overview.ROWS}!" not in words
 
 
 def test_it_shows_zeros_and_a_first_step_while_nothing_has_failed(
@@ -367,7 +369,7 @@ def test_it_asks_the_database_once_for_all_viewers(
         reads.append(read_snapshot(*arguments))
         return reads[-1]
 
-    monkeypatch.setattr(data, "read_snapshot", read)
+    monkeypatch.setattr(overview, "read_snapshot", read)
     for _ in range(20):
         assert not open_page().error
     assert 1 <= len(reads) < 20
@@ -393,9 +395,9 @@ def test_it_cannot_write(database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     def write(session: Session, *_: Any) -> None:
         session.execute(insert(Company).values(id="biz_new"))
 
-    monkeypatch.setattr(data, "read_snapshot", write)
+    monkeypatch.setattr(overview, "read_snapshot", write)
     with pytest.raises(InternalError, match="read-only transaction"):
-        data.take_snapshot(DashboardSettings(database_url=SecretStr(database_url)))
+        overview.take_snapshot(DashboardSettings(database_url=SecretStr(database_url)))
 
 
 # --- words -------------------------------------------------------------------------------------

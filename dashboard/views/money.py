@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.charts import Period, draw_money, narrow, render_key
-from dashboard.data import Snapshot
+from dashboard.data.overview import Snapshot
 
 CHART = "money"
 PERIOD = "period"

@@ -6,7 +6,8 @@ import streamlit as st
 
 from dashboard import notices
 from dashboard.cards import show_at_risk, show_cards, show_findings
-from dashboard.data import ROWS, Snapshot, Trouble, take_snapshot
+from dashboard.data.database import Trouble
+from dashboard.data.overview import ROWS, Snapshot, take_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.table import render_table
 from dashboard.views.money import show_chart

@@ -1,28 +1,22 @@
-"""The only caching, and the only reads. All viewers share what is read here."""
+"""What the first page shows. All viewers share what is read here."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 import streamlit as st
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from dashboard.data.database import Trouble, find_company, read
 from dashboard.settings import DashboardSettings
 from db import health, stats, worth
 from db.declines import DeclineClass
 from db.lift import Lift, NotEnoughData
-from db.logs import configure_logging
 from db.models import Payment
-from db.session import SessionFactory, connect, database_url, now, session_factory
+from db.session import now
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
-
-log = logging.getLogger(__name__)
 
 ROWS = 25
 HISTORY_DAYS = 26 * 7
@@ -30,14 +24,6 @@ FRESH = timedelta(seconds=5)
 """Half a refresh: however many people look, the database is asked once in this time."""
 SLOW = timedelta(minutes=5)
 """What takes windows of five days to change, and reads all of a company's payments."""
-
-
-class Trouble(StrEnum):
-    """Why no figures can be shown. A value, not an exception, so that it is cached as well."""
-
-    AWAY = "away"
-    UNMIGRATED = "unmigrated"
-    SEVERAL_COMPANIES = "several_companies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +69,19 @@ class Snapshot:
     as_of: datetime
 
 
-@st.cache_resource(show_spinner=False)
-def open_database(_settings: DashboardSettings) -> SessionFactory:
-    configure_logging(_settings.log_level, _settings.log_format)
-    return session_factory(connect(database_url(_settings), "dashboard"))
-
-
 @st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
 def take_snapshot(_settings: DashboardSettings) -> Snapshot | Trouble:
-    try:
-        with open_database(_settings)() as session:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            session.connection(execution_options=options)
-            return read_snapshot(session, _settings.whop_company_id, now())
-    except ProgrammingError:
-        reason = Trouble.UNMIGRATED
-    except (OperationalError, InterfaceError, PoolTimeoutError):
-        reason = Trouble.AWAY
-    log.warning("nothing to show: the database is %s", reason)
-    return reason
+    return read(_settings, lambda session: read_snapshot(session, _settings.whop_company_id, now()))
 
 
 def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot | Trouble:
-    if company_id is None:
-        known = stats.list_company_ids(session)
-        if len(known) > 1:
-            return Trouble.SEVERAL_COMPANIES
-        company_id = known[0] if known else None
-    whose = company_id or ""  # nobody's yet: all figures are zero
+    found = find_company(session, company_id)
+    if isinstance(found, Trouble):
+        return found
+    whose = found or ""  # nobody's yet: all figures are zero
     newest = stats.list_payments(session, whose, limit=ROWS)
     return Snapshot(
-        company_id=company_id,
+        company_id=found,
         time_zone=stats.find_time_zone(session, whose).key,
         summary=stats.summarize(session, whose, at),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),

@@ -1,0 +1,1 @@
+"""The only caching, and the only reads of the dashboard."""
