@@ -128,7 +128,7 @@ def check(loads: list[Load], stored: dict[str, int]) -> None:
 def report(cases: dict[str, Case], commits: list[float], others: float) -> None:
     size = len(render(1, SECRET, "size", now())[0].split(b"\r\n\r\n", 1)[1])
     print(
-        f"Webhook ingest: event, payment and message per request; {CONNECTIONS} connections, "
+        f"Webhook ingest: event and payment per request; {CONNECTIONS} connections, "
         f"signed bodies of {size:,} bytes, fsync on.\nMedians of {ROUNDS} interleaved rounds; "
         "every answer was a 200, and every 200 is in the database.\n"
     )

@@ -20,12 +20,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.companies import NO_TERMS, add_companies
-from db.models import Message, Payment, WebhookEvent
-from db.newcomers import EMAIL, FIRST_MESSAGE, describe_new
+from db.models import Payment, WebhookEvent
+from db.newcomers import describe_new
 from db.policy import Settings
 from db.reports import PaymentReport
 from db.session import now as utc_now
-from db.status import MessageState
 from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
@@ -77,14 +76,3 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
 def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
     add_companies(session, {report.company_id})
     session.add(Payment(**describe_new(report, NO_TERMS, now, RULES)))
-    session.flush()  # its message refers to it
-    session.add(
-        Message(
-            payment_id=report.payment_id,
-            company_id=report.company_id,
-            step=FIRST_MESSAGE,
-            channel=EMAIL,
-            state=MessageState.QUEUED,
-            due_at=now,
-        )
-    )

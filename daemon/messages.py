@@ -34,6 +34,8 @@ class Messenger:
         self.sessions, self.whop, self.mailer, self.clock = sessions, whop, mailer, clock
 
     def send_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        while self.queue_some():
+            pass
         with self.sessions.begin() as session:
             outbox.give_up_interrupted(session, self.clock())
             if self.mailer is None:
@@ -42,6 +44,11 @@ class Messenger:
         while self.mailer is not None and not stopping() and self.send_one(self.mailer):
             sent += 1
         return sent
+
+    def queue_some(self) -> bool:
+        """Whether there may be more."""
+        with self.sessions.begin() as session:
+            return outbox.queue_due(session, self.clock()) == outbox.MOST_AT_ONCE
 
     def send_one(self, mailer: Mailer) -> bool:
         """One message that is due. False: there was none."""

@@ -48,22 +48,16 @@ COLUMNS = (
     " billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,"
     " decline_class, card_brand, card_last4, card_expiry, payment_method_id, user_id, recovery_url,"
     " status, next_retry_at, closed_reason, retryable, whop_failures, failed_at, window_ends_at,"
-    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, imported,"
-    " held_out, as_of, created_at"
+    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, next_step,"
+    " next_message_at, imported, held_out, as_of, created_at"
 )
-# Nobody is written to about history, nor those who are left to Whop alone. `waits`: something about
-# this payment came before it and has not been applied.
+# `waits`: something about this payment came before it and has not been applied.
 INSERT_PAYMENTS = f"""
 with created as (
     insert into payments ({COLUMNS})
     select {COLUMNS} from json_populate_recordset(cast(null as payments), cast(%(rows)s as json))
     on conflict do nothing
-    returning payment_id, company_id, imported or held_out is true as silent
-), queued as (
-    insert into messages (payment_id, company_id, step, channel, state, due_at)
-    select payment_id, company_id, %(step)s, %(channel)s, 'queued', cast(%(now)s as timestamptz)
-    from created where not silent
-    on conflict do nothing
+    returning payment_id
 )
 select payment_id, exists (
     select from webhook_events
@@ -109,15 +103,8 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
         session.connection().exec_driver_sql(LOCK_ONE, {"id": payment_id})
 
 
-def insert_payments(
-    session: Session, rows: Sequence[dict[str, Any]], step: str, channel: str, now: datetime
-) -> dict[str, bool]:
+def insert_payments(session: Session, rows: Sequence[dict[str, Any]]) -> dict[str, bool]:
     """Each new payment's id, and whether reports about it are waiting in the inbox."""
-    values = {
-        "rows": orjson.dumps(rows, default=str).decode(),
-        "step": step,
-        "channel": channel,
-        "now": now,
-    }
+    values = {"rows": orjson.dumps(rows, default=str).decode()}
     found = session.connection().exec_driver_sql(INSERT_PAYMENTS, values)
     return {row.payment_id: row.waits for row in found}

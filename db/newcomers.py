@@ -1,4 +1,4 @@
-"""Making failed payments known: the row, its place, and the member's first message."""
+"""Making failed payments known: the row, its place, and when the member is first written to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.companies import NO_TERMS, Terms, add_companies
 from db.declines import Decline, classify
+from db.dunning import plan_first
 from db.intake import insert_payments
 from db.places import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation
@@ -19,8 +20,6 @@ from db.status import UNPAID
 
 # Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
 WINDOW = timedelta(days=5)
-FIRST_MESSAGE = "payment_failed"
-EMAIL = "email"
 AS_TOLD = (
     "payment_id",
     "company_id",
@@ -54,7 +53,7 @@ def create_payments(
     *,
     imported: bool = False,
 ) -> dict[str, bool]:
-    """Inserts the unknown ones with their first message, each report about a different payment.
+    """Inserts the unknown ones, each report about a different payment.
 
     `terms` are those of the companies known so far; others are added. `imported`: history, about
     which nobody is written to. Returns the new ids, and which of them have reports waiting in the
@@ -64,21 +63,24 @@ def create_payments(
         return {}
     add_companies(session, {report.company_id for report in reports} - terms.keys())
     rows = [
-        describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules)
-        | {"imported": imported}
+        describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules, imported=imported)
         for report in reports
     ]
-    return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
+    return insert_payments(session, rows)
 
 
 def describe_new(
-    report: PaymentReport, terms: Terms, now: datetime, rules: Settings
+    report: PaymentReport, terms: Terms, now: datetime, rules: Settings, *, imported: bool = False
 ) -> dict[str, Any]:
     """The row's columns."""
     decline = classify(report.decline_code, report.failure_message)
     held_out = terms.holds_out(report.company_id, report.member_id)
     situation = foresee(report, decline, terms, bool(held_out), now)
     place = choose_first_place(report, situation, terms, rules, now)
+    # Nobody is written to about history, nor those who are left to Whop alone.
+    message = None
+    if place.status in UNPAID and not (imported or held_out):
+        message = plan_first(situation.window_ends_at, now)
     return dict(zip(AS_TOLD, TELL(report), strict=True)) | {
         "refunded_amount": report.refunded_amount or 0,
         "reason": decline.words,
@@ -96,6 +98,9 @@ def describe_new(
         "last_attempt_at": situation.last_charge_at,
         "whop_next_attempt_at": report.next_attempt_at,
         "whop_said_at": None if report.paid else report.as_of,
+        "next_step": message and message.step,
+        "next_message_at": message and message.at,
+        "imported": imported,
         "held_out": held_out,
         "created_at": now,
     }

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
 from db.models import Message, Payment
-from db.status import UNPAID, MessageState
+from db.status import UNPAID, Channel, MessageState
 
 # A mail about yesterday's failure helps nobody; e-mail switched on later must not send a backlog.
 STALE = timedelta(hours=24)
@@ -55,6 +56,36 @@ class Letter:
     recovery_url: str | None
     time_zone: str = "UTC"
     others: tuple[Owed, ...] = ()
+
+
+DUE = (
+    select(Payment)
+    .where(Payment.next_message_at <= bindparam("now"))
+    .order_by(Payment.next_message_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+MOST_AT_ONCE = 200
+
+
+def queue_due(session: Session, now: datetime) -> int:
+    """Writes the messages that have come due, and plans each payment's next one. Returns how many
+    payments were looked at; fewer than MOST_AT_ONCE: there are no more."""
+    due = session.scalars(DUE, {"now": now, "limit": MOST_AT_ONCE}).all()
+    for payment in due:
+        session.execute(
+            insert(Message).on_conflict_do_nothing(),
+            {
+                "payment_id": payment.payment_id,
+                "company_id": payment.company_id,
+                "step": payment.next_step,
+                "channel": Channel.EMAIL,
+                "state": MessageState.QUEUED,
+                "due_at": payment.next_message_at,
+            },
+        )
+        payment.next_step = payment.next_message_at = None
+    return len(due)
 
 
 def take_letter(session: Session, now: datetime) -> Letter | None:

@@ -204,6 +204,8 @@ def move(payment: Payment, place: Place) -> None:
     payment.next_retry_at = place.next_retry_at
     payment.next_means, payment.next_trigger = place.means, place.trigger
     payment.closed_reason = place.closed_reason
+    if place.status not in UNPAID:  # whatever else was to be said
+        payment.next_step = payment.next_message_at = None
 
 
 def postpone(payment: Payment, until: datetime) -> None:
@@ -272,6 +274,8 @@ def close_windows(session: Session, now: datetime) -> int:
         .values(
             status=PaymentStatus.PERMANENT_FAIL,
             next_retry_at=None,
+            next_step=None,
+            next_message_at=None,
             closed_reason=ClosedReason.WINDOW_CLOSED,
         )
         .returning(Payment.id)

@@ -59,6 +59,7 @@ NOW: BindParameter[datetime] = bindparam("now")
 DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
 ANY_WORK = select(
     exists().where(Payment.status.in_(UNPAID), DUE)
+    | exists().where(Payment.next_message_at <= NOW)
     | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= NOW)
     | exists().where(Attempt.outcome.in_(UNSETTLED))
 )

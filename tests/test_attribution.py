@@ -57,6 +57,7 @@ def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[st
             record(sessions, [contents[step]], at(60))
             continue
         with sessions.begin() as session:
+            outbox.queue_due(session, at(60))
             letter = outbox.take_letter(session, at(60))
             if letter is not None:
                 outbox.finish_letter(session, letter.message_id, MessageState.SENT, at(1))

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from db.models import Attempt, Message, Payment, WebhookEvent
+from db.models import Attempt, Payment, WebhookEvent
 from db.stats import summarize
-from db.status import PaymentStatus
+from db.status import PaymentStatus, Step
 from tests.factories import (
     COMPANY,
     NOW,
@@ -111,7 +111,7 @@ def test_it_stores_a_failed_payment_with_all_it_says(receiver: Receiver, session
     assert payment.window_ends_at == payment.failed_at + timedelta(days=5)
     assert (payment.card_brand, payment.card_last4) == ("visa", "4242")
     assert payment.member_email == "jo@example.com"
-    assert session.scalars(select(Message)).one().step == "payment_failed"
+    assert payment.next_step is Step.PAYMENT_FAILED
 
 
 def test_it_reads_the_legacy_shape(receiver: Receiver, session: Session):
@@ -209,7 +209,7 @@ def test_a_duplicate_changes_nothing(receiver: Receiver, session: Session):
     for _ in range(3):
         answer = receiver.request("POST", "/webhook/whop", content=body, headers=headers)
         assert answer.status_code == 200
-    assert count(session, WebhookEvent) == count(session, Payment) == count(session, Message) == 1
+    assert count(session, WebhookEvent) == count(session, Payment) == 1
 
 
 def test_a_success_that_overtakes_its_failure_is_not_forgotten(receiver: Receiver):
