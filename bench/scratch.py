@@ -75,7 +75,7 @@ def count_stored(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         return {
             table: connection.execute(text(f"select count(*) from {table}")).scalar_one()
-            for table in ("webhook_events", "payments", "messages")
+            for table in ("webhook_events", "payments")
         }
 
 

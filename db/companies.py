@@ -75,6 +75,15 @@ def add_companies(session: Session, ids: set[str]) -> None:
         session.execute(insert(Company).on_conflict_do_nothing(), rows)
 
 
+def learn_terms(session: Session, ids: set[str]) -> dict[str, Terms]:
+    """Of all these companies; those not known are added."""
+    add_companies(session, ids)
+    found = session.execute(
+        select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
+    )
+    return {row.id: read_terms(row.time_zone, row.settings) for row in found}
+
+
 def save_terms(session: Session, company_id: str, terms: Terms) -> None:
     """Raises ChoiceError. What is already planned keeps its time."""
     terms.check()

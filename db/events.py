@@ -7,7 +7,7 @@ the end is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db import newcomers, payments, stops
-from db.companies import Terms
-from db.intake import store_events
+from db import intake, newcomers, payments, stops
+from db.companies import Terms, learn_terms
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import DisputeReport, PaymentReport, Reading
@@ -57,25 +56,58 @@ class Event:
 
 
 def record(
-    session: Session, events: Sequence[Event], now: datetime, rules: Settings, read: Reader
+    session: Session,
+    events: Sequence[Event],
+    now: datetime,
+    rules: Settings,
+    read: Reader,
+    terms: Mapping[str, Terms] | None = None,
 ) -> None:
-    """Stores what is new and applies it. Safe to repeat: an applied event changes nothing."""
+    """Stores what is new and applies it. Safe to repeat: an applied event changes nothing.
+
+    `terms`: those of every company whose payments these events may start, where they are known.
+    """
     if not events:
         return
-    fresh, revived, terms = store(session, events, now)
+    unique: dict[str, Event] = {}
+    for event in events:
+        unique.setdefault(event.event_id, event)
     starters: dict[str, Event] = {}
-    for event in fresh:
+    for event in unique.values():
         if event.starter is not None:
             starters.setdefault(event.starter.payment_id, event)
     reports = [event.starter for event in starters.values() if event.starter is not None]
-    created = newcomers.create_payments(session, reports, terms, now, rules)
+    if terms is None:
+        terms = learn_terms(session, {report.company_id for report in reports})
+    rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
+    new, created = intake.store(session, [describe(e) for e in unique.values()], rows, now)
+    known = unique.keys() - new
+    revived = find_poison(session, known) if known else set()
     done = {starters[payment_id].event_id for payment_id in created}
-    rest = [event for event in fresh if event.has_news and event.event_id not in done]
+    rest = [
+        event
+        for event in unique.values()
+        if event.has_news and event.event_id in (new | revived) - done
+    ]
     waited_for = {payment_id for payment_id, waits in created.items() if waits}
     if waited_for:
         rest = load_waiting(session, waited_for, read) + rest
-    applied = apply(session, rest, now, rules)
+    applied = apply(session, rest, now, rules) if rest else set()
     mark_applied(session, applied | (done & revived), now)
+
+
+def describe(event: Event) -> dict[str, Any]:
+    """The row's columns. What starts a payment counts as applied at once: that spares the hot path
+    an update."""
+    return {
+        "event_id": event.event_id,
+        "type": event.type,
+        "company_id": event.company_id,
+        "payment_id": event.payment_id,
+        "payload": event.payload,
+        "error": event.error,
+        "applied": event.starter is not None or not (event.has_news or event.error),
+    }
 
 
 def apply_waiting(
@@ -99,37 +131,6 @@ def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> in
             stored.error = str(error)
             left += 1
     return left
-
-
-def store(
-    session: Session, events: Sequence[Event], now: datetime
-) -> tuple[list[Event], set[str], dict[str, Terms]]:
-    """Inserts them. Returns those to apply, the ids among them that were poison before, and the
-    terms of the companies whose payments they start.
-
-    What starts a payment counts as applied at once: that spares the hot path an update.
-    """
-    unique: dict[str, Event] = {}
-    for event in events:
-        unique.setdefault(event.event_id, event)
-    rows = [
-        {
-            "event_id": event.event_id,
-            "type": event.type,
-            "company_id": event.company_id,
-            "payment_id": event.payment_id,
-            "payload": event.payload,
-            "error": event.error,
-            "applied": event.starter is not None or not (event.has_news or event.error),
-        }
-        for event in unique.values()
-    ]
-    companies = {event.starter.company_id for event in events if event.starter}
-    new, terms = store_events(session, rows, companies, now)
-    known = unique.keys() - new
-    revived = find_poison(session, known) if known else set()
-    fresh = [event for event in unique.values() if event.event_id in new | revived]
-    return fresh, revived, terms
 
 
 def find_poison(session: Session, event_ids: set[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The two round trips of the hot path: any number of events, any number of new payments.
+"""The hot path's one round trip: any number of events with the payments they make known.
 
 Plain SQL with arrays and one JSON parameter, handed to the driver as it is: building the same from
 expressions costs more of the receiver's time than Postgres needs to run it (docs/speed.md).
@@ -13,13 +13,30 @@ from typing import Any
 import orjson
 from sqlalchemy.orm import Session
 
-from db.companies import Terms, read_terms
+COLUMNS = (
+    "payment_id, company_id, membership_id, member_id, member_name, member_email, product,"
+    " billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,"
+    " decline_class, card_brand, card_last4, card_expiry, payment_method_id, user_id, recovery_url,"
+    " status, next_retry_at, closed_reason, retryable, whop_failures, failed_at, window_ends_at,"
+    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, next_step,"
+    " next_message_at, imported, held_out, as_of, created_at"
+)
+INSERT = f"""insert into payments ({COLUMNS})
+    select {COLUMNS} from json_populate_recordset(cast(null as payments), cast(%(rows)s as json))
+    on conflict do nothing
+    returning payment_id"""
+# Something about this payment came before it and has not been applied.
+WAITS = """exists (
+    select from webhook_events
+    where webhook_events.payment_id = created.payment_id and applied_at is null and error is null
+)"""
+INSERT_PAYMENTS = f"with created as ({INSERT}) select payment_id, {WAITS} as waits from created"
 
 # Two statements in one round trip. The locks come first, in one order, so that two receivers cannot
 # wait for each other, and as a statement of their own, so that what follows sees what the one who
 # held them before has committed. While Postgres inserts, the receiver's other thread has the
-# interpreter to itself: a round trip with little to do in Postgres would cost that overlap.
-STORE_EVENTS = """
+# interpreter to itself; each further round trip would mean waiting for it once more.
+STORE = f"""
 select count(pg_advisory_xact_lock(hashtextextended(id, 0)))
 from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
 
@@ -37,61 +54,38 @@ with stored as (
         (select cast(%(now)s as timestamptz) as at) as clock
     on conflict do nothing
     returning event_id
-)
-select event_id, null as company_id, null as time_zone, cast(null as jsonb) as settings from stored
+), created as ({INSERT})
+select event_id, null as payment_id, null as waits from stored
 union all
-select null, id, time_zone, settings from companies where id = any(cast(%(asked)s as text[]))
-"""
-
-COLUMNS = (
-    "payment_id, company_id, membership_id, member_id, member_name, member_email, product,"
-    " billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,"
-    " decline_class, card_brand, card_last4, card_expiry, payment_method_id, user_id, recovery_url,"
-    " status, next_retry_at, closed_reason, retryable, whop_failures, failed_at, window_ends_at,"
-    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, next_step,"
-    " next_message_at, imported, held_out, as_of, created_at"
-)
-# `waits`: something about this payment came before it and has not been applied.
-INSERT_PAYMENTS = f"""
-with created as (
-    insert into payments ({COLUMNS})
-    select {COLUMNS} from json_populate_recordset(cast(null as payments), cast(%(rows)s as json))
-    on conflict do nothing
-    returning payment_id
-)
-select payment_id, exists (
-    select from webhook_events
-    where webhook_events.payment_id = created.payment_id and applied_at is null and error is null
-) as waits
-from created
+select null, payment_id, {WAITS} from created
 """
 
 
-def store_events(
-    session: Session, rows: Sequence[dict[str, Any]], company_ids: set[str], now: datetime
-) -> tuple[set[str], dict[str, Terms]]:
-    """The ids that were new, and the terms of those companies that are known.
+def store(
+    session: Session,
+    events: Sequence[dict[str, Any]],
+    payments: Sequence[dict[str, Any]],
+    now: datetime,
+) -> tuple[set[str], dict[str, bool]]:
+    """The ids of the events that were new; each new payment's id, and whether reports about it
+    were waiting in the inbox.
 
     From here to the end of the transaction everybody else's events about the same payments wait:
     one payment's events are applied one after the other.
     """
     values: dict[str, Any] = {
-        f"{name}s": [row[name] for row in rows]
+        f"{name}s": [row[name] for row in events]
         for name in ("event_id", "type", "company_id", "payment_id", "payload", "error")
     }
     values |= {
-        "applied": [row["applied"] for row in rows],
-        "locked": sorted({row["payment_id"] for row in rows if row["payment_id"]}),
-        "asked": sorted(company_ids),
+        "applied": [row["applied"] for row in events],
+        "locked": sorted({row["payment_id"] for row in events if row["payment_id"]}),
+        "rows": write_rows(payments),
         "now": now,
     }
-    found = session.connection().exec_driver_sql(STORE_EVENTS, values).all()
+    found = session.connection().exec_driver_sql(STORE, values).all()
     new = {row.event_id for row in found if row.event_id is not None}
-    return new, {
-        row.company_id: read_terms(row.time_zone, row.settings)
-        for row in found
-        if row.company_id is not None
-    }
+    return new, {row.payment_id: row.waits for row in found if row.payment_id is not None}
 
 
 LOCK_ONE = "select pg_advisory_xact_lock(hashtextextended(%(id)s, 0))"
@@ -105,6 +99,9 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 def insert_payments(session: Session, rows: Sequence[dict[str, Any]]) -> dict[str, bool]:
     """Each new payment's id, and whether reports about it are waiting in the inbox."""
-    values = {"rows": orjson.dumps(rows, default=str).decode()}
-    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, values)
+    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": write_rows(rows)})
     return {row.payment_id: row.waits for row in found}
+
+
+def write_rows(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows, default=str).decode()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from db import events
@@ -24,6 +24,7 @@ from db.payments import WrongCompanyError
 from db.policy import Settings
 from db.session import SessionFactory
 from webhook import metrics
+from webhook.terms import KnownTerms
 from whop.values import PayloadError
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Inbox:
         now: Callable[[], datetime],
     ) -> None:
         self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
+        self.terms = KnownTerms(sessions)
         self.waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self.run, name="inbox", daemon=True)
 
@@ -122,10 +124,12 @@ class Inbox:
 
     def record(self, batch: list[Event]) -> InboxError | None:
         now = self.now()
+        starting = {event.starter.company_id for event in batch if event.starter}
         for _ in range(TRIES):
             try:
+                terms = self.terms.find(starting, now)
                 with self.sessions.begin() as session:
-                    events.record(session, batch, now, self.rules, self.read)
+                    events.record(session, batch, now, self.rules, self.read, terms)
                 return None
             except OperationalError as error:
                 code = str(getattr(error.orig, "pgcode", None))
@@ -139,6 +143,8 @@ class Inbox:
             except PoolTimeout:
                 break
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
+                if isinstance(error, IntegrityError) and self.terms.forget():
+                    continue  # a company that was known is gone
                 log.warning("%d event(s) not recorded: %s", len(batch), type(error).__name__)
                 return UnstorableError(explain(error))
         return DatabaseAwayError("the database is busy")

@@ -1,0 +1,37 @@
+"""The terms of the companies that were heard from lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from db.companies import Terms, learn_terms
+from db.session import SessionFactory
+
+GOOD_FOR = timedelta(seconds=10)
+"""A creator's choice holds for new payments after this time at the latest."""
+
+
+class KnownTerms:
+    """Asking with each batch would cost the hot path a round trip. Only what is committed is kept:
+    every company in it can be referred to."""
+
+    def __init__(self, sessions: SessionFactory) -> None:
+        self.sessions = sessions
+        self.known: dict[str, Terms] = {}
+        self.good_until: datetime | None = None
+
+    def find(self, company_ids: set[str], now: datetime) -> Mapping[str, Terms]:
+        """Of these companies at least; the unknown ones are added."""
+        if self.good_until is None or now >= self.good_until:
+            self.known = {}
+            self.good_until = now + GOOD_FOR
+        if missing := company_ids - self.known.keys():
+            with self.sessions.begin() as session:
+                self.known |= learn_terms(session, missing)
+        return self.known
+
+    def forget(self) -> bool:
+        """Whether there was anything to forget."""
+        had, self.known = bool(self.known), {}
+        return had
