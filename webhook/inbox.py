@@ -71,7 +71,9 @@ class Inbox:
     ) -> None:
         self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
         self.terms = KnownTerms(sessions)
-        self.waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self.gathered: list[Waiting] = []
+        self.handed_over: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self.unanswered = 0
         self.thread = threading.Thread(target=self.run, name="inbox", daemon=True)
 
     def start(self) -> None:
@@ -79,38 +81,53 @@ class Inbox:
 
     def stop(self) -> None:
         """Records what has been handed over, then ends."""
-        self.waiting.put(None)
+        self.handed_over.put(None)
         self.thread.join()
 
     async def put(self, event: Event) -> None:
         """Returns when the event and its payment are on disk. Raises InboxError."""
-        if self.waiting.qsize() >= LONGEST_QUEUE:
+        if self.unanswered >= LONGEST_QUEUE:
             raise DatabaseAwayError("too many events are waiting to be stored")
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[None] = loop.create_future()
-        self.waiting.put(Waiting(event, answered, loop))
-        await answered
+        waiting = Waiting(event, loop.create_future(), loop)
+        if not self.gathered:
+            # After all that the loop has ready now: handing over one by one would wake the thread
+            # for the first, and the rest would wait for the next commit.
+            loop.call_soon(self.hand_over)
+        self.gathered.append(waiting)
+        self.unanswered += 1
+        try:
+            await waiting.answered
+        finally:
+            self.unanswered -= 1
+
+    def hand_over(self) -> None:
+        self.handed_over.put(self.gathered)
+        self.gathered = []
 
     def run(self) -> None:
-        while batch := self.take():
-            outcomes = self.record_all([waiting.event for waiting in batch])
-            # One wake-up of the loop for the whole batch.
-            batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
+        stopped = False
+        while not stopped:
+            batch, stopped = self.take()
+            for start in range(0, len(batch), LARGEST_BATCH):
+                self.answer(batch[start : start + LARGEST_BATCH])
 
-    def take(self) -> list[Waiting]:
-        """Everything that waits, at least one; empty when stopped."""
-        first = self.waiting.get()
-        batch = [first] if first is not None else []
-        while batch and len(batch) < LARGEST_BATCH:
+    def take(self) -> tuple[list[Waiting], bool]:
+        """Everything that waits, and whether it is the last."""
+        batch: list[Waiting] = []
+        group = self.handed_over.get()
+        while group is not None:
+            batch += group
             try:
-                following = self.waiting.get_nowait()
+                group = self.handed_over.get_nowait()
             except queue.Empty:
-                break
-            if following is None:
-                self.waiting.put(None)
-                break
-            batch.append(following)
-        return batch
+                return batch, False
+        return batch, True
+
+    def answer(self, batch: list[Waiting]) -> None:
+        outcomes = self.record_all([waiting.event for waiting in batch])
+        # One wake-up of the loop for the whole batch.
+        batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
 
     def record_all(self, batch: list[Event]) -> list[InboxError | None]:
         """Together, or, when one of them spoils it, each on its own."""
