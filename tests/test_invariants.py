@@ -148,7 +148,7 @@ GUARDS = [
         3,
         "a disputing member is not charged",
         "db/claims.py",
-        "    if payment.status in UNPAID and stops.is_disputing(session, payment):\n",
+        "    if payment.status in UNPAID and disputes.is_disputing(session, payment):\n",
         "    if False:\n",
         "test_stops.py::test_a_later_failure_of_a_disputing_member_is_not_charged",
     ),
