@@ -239,7 +239,9 @@ def choose_lead(
             continue
         ready.append((payment, planned))
     return min(
-        ready, key=lambda pair: (pair[1].step is Step.NOTICE, pair[0].window_ends_at), default=None
+        ready,
+        key=lambda pair: (pair[1].step is Step.NOTICE, pair[0].window_ends_at, pair[0].id),
+        default=None,
     )
 
 
