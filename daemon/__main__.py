@@ -14,7 +14,7 @@ from functools import partial
 from daemon.cycle import WORKERS, Cycle
 from daemon.loop import SOON, TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
-from daemon.messages import Messenger
+from daemon.messages import SENDERS, Messenger
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
@@ -58,7 +58,9 @@ class Daemon:
             self.is_stopping,
         )
         self.cycle = Cycle(self.sessions, retrier, now, reconciler, stopping=self.is_stopping)
-        self.messenger = Messenger(self.sessions, self.whop, make_mailer(settings), now)
+        self.messenger = Messenger(
+            self.sessions, self.whop, make_mailer(settings), now, workers=SENDERS
+        )
 
     def is_stopping(self) -> bool:
         return self.stopping

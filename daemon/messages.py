@@ -1,69 +1,109 @@
-"""Sends what is due, one message at a time. Taken, sent and recorded are three steps: the row is
-on disk as `sending` before the mail leaves."""
+"""Sends what is due, one message at a time. Taken, posted and recorded are three commits: what is
+on disk as taken has not left yet, and what is on disk as posted may have."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
-from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError
-from db import outbox
+from sqlalchemy.exc import OperationalError
+
+from daemon.mailer import BusyError, RejectedError, UncertainError
+from db import outbox, planning
 from db.outbox import Letter
 from db.session import SessionFactory
-from db.status import MessageState
-from mail.letters import Destination, write
+from db.status import Channel, MessageState
+from mail.letters import Destination, Written, write
 from whop.client import MEMBERSHIPS_PAGE, WhopClient
 from whop.errors import WhopError
 
 log = logging.getLogger(__name__)
 
-TRY_AGAIN_AFTER = timedelta(minutes=5)
+SENDERS = 4
+"""Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link."""
+MOST_ERRORS = 20
+
+
+class MailCarrier(Protocol):
+    """Answers with the mail service's own id. Raises MailError."""
+
+    def send(self, address: str, written: Written, arguments: dict[str, str]) -> str | None: ...
+
+
+class ChatCarrier(Protocol):
+    """Writes to a member's support chat with the creator, and answers with the message's id. Raises
+    MailError."""
+
+    def send(self, company_id: str, user_id: str, content: str) -> str: ...
 
 
 class Messenger:
-    """Without a mailer (EMAIL_ENABLED off) what is due is skipped: it is never caught up on."""
+    """Without a mailer (EMAIL_ENABLED off) what is due as mail is skipped, never caught up on."""
 
     def __init__(
         self,
         sessions: SessionFactory,
         whop: WhopClient,
-        mailer: Mailer | None,
+        mailer: MailCarrier | None,
         clock: Callable[[], datetime],
+        chat: ChatCarrier | None = None,
+        workers: int = 1,
     ) -> None:
-        self.sessions, self.whop, self.mailer, self.clock = sessions, whop, mailer, clock
+        self.sessions, self.whop, self.clock = sessions, whop, clock
+        self.mailer, self.chat, self.workers = mailer, chat, workers
+        carriers = {Channel.EMAIL: mailer, Channel.WHOP: chat}
+        self.channels = frozenset(channel for channel, found in carriers.items() if found)
 
     def send_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
-        while self.queue_some():
+        """Returns how many were looked at."""
+        while self.queue_some() and not stopping():
             pass
         with self.sessions.begin() as session:
             outbox.give_up_interrupted(session, self.clock())
-            if self.mailer is None:
-                outbox.skip_queued(session, self.clock(), "e-mail is switched off")
-        sent = 0
-        while self.mailer is not None and not stopping() and self.send_one(self.mailer):
-            sent += 1
-        return sent
+        done: list[bool] = []
+        errors: list[bool] = []
+
+        def work() -> None:
+            while not stopping() and len(errors) < MOST_ERRORS:
+                try:
+                    if not self.send_one():
+                        return
+                    done.append(True)
+                except OperationalError:
+                    return  # the database is away; the next minute will say so
+                except Exception:
+                    # What is left taken and not posted is taken again ten minutes later.
+                    log.exception("a message could not be sent")
+                    errors.append(True)
+
+        share(work, self.workers)
+        return len(done)
 
     def queue_some(self) -> bool:
         """Whether there may be more."""
         with self.sessions.begin() as session:
-            return outbox.queue_due(session, self.clock()) == outbox.MOST_AT_ONCE
+            return planning.queue_due(session, self.clock()) == planning.MOST_AT_ONCE
 
-    def send_one(self, mailer: Mailer) -> bool:
+    def send_one(self) -> bool:
         """One message that is due. False: there was none."""
         with self.sessions.begin() as session:
-            letter = outbox.take_letter(session, self.clock())
+            letter = outbox.take_letter(session, self.clock(), self.channels)
         if letter is None:
             return False
-        written = write(letter, self.find_destination(letter))
+        post = self.prepare(letter)
+        # Committed before it leaves: from here on it is never sent again.
+        with self.sessions.begin() as session:
+            if not outbox.mark_posted(session, letter, self.clock()):
+                return True
         state, provider_id, detail = MessageState.SENT, None, None
         try:
-            provider_id = mailer.send(letter.address, written, describe(letter))
+            provider_id = post()
         except BusyError as error:
-            with self.sessions.begin() as session:
-                due_at = self.clock() + TRY_AGAIN_AFTER
-                outbox.put_back(session, letter.message_id, due_at, str(error))
+            self.put_back(letter, error)
             return True
         except RejectedError as error:
             state, detail = MessageState.FAILED, str(error)
@@ -81,6 +121,22 @@ class Messenger:
         log.info("payment %s message %s: %s", letter.payment_id, letter.step, state)
         return True
 
+    def put_back(self, letter: Letter, error: BusyError) -> None:
+        asked: timedelta | None = getattr(error, "retry_after", None)
+        with self.sessions.begin() as session:
+            outbox.put_back(session, letter.message_id, self.clock(), str(error), asked)
+        log.warning("payment %s message %s: %s", letter.payment_id, letter.step, error)
+
+    def prepare(self, letter: Letter) -> Callable[[], str | None]:
+        """All that can go wrong before anything leaves."""
+        written = write(letter, self.find_destination(letter))
+        if letter.channel is Channel.WHOP:
+            assert self.chat is not None
+            assert letter.user_id is not None
+            return partial(self.chat.send, letter.company_id, letter.user_id, written.text)
+        assert self.mailer is not None
+        return partial(self.mailer.send, letter.address, written, describe(letter))
+
     def find_destination(self, letter: Letter) -> Destination:
         """The member's own link; Whop's general page when it cannot be had."""
         if letter.membership_id is not None:
@@ -90,6 +146,17 @@ class Messenger:
             except WhopError as error:
                 log.warning("payment %s: no link of its own: %s", letter.payment_id, error)
         return Destination(MEMBERSHIPS_PAGE)
+
+
+def share(work: Callable[[], None], workers: int) -> None:
+    """The same work in several threads, this one among them."""
+    # Daemon threads: a stop must not wait for a mail service.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
 
 
 def describe(letter: Letter) -> dict[str, str]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
-from db import attempts, cards, payments, stops
+from db import attempts, cards, disputes, payments
 from db.models import Attempt, Payment
 from db.places import WAITING, closed
 from db.policy import MOST_IN_A_DAY, Settings, is_worn_out
@@ -109,11 +109,11 @@ def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Cla
     asked = Payment.next_trigger == Trigger.OPERATOR if hastened else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
         if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
-            payments.move(payment, WAITING)
+            payments.move(session, payment, WAITING)
             session.flush()
             continue
         if cards.count_charges_today(session, payment, now) >= MOST_IN_A_DAY:
-            payments.postpone(payment, now + cards.DAY / 4)
+            payments.postpone(session, payment, now + cards.DAY / 4)
             session.flush()
             continue
         attempt = attempts.open_attempt(session, payment, now)
@@ -158,8 +158,8 @@ def mark_sent(
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
     payment, attempt = hold(session, claim)
     payments.hear(session, payment, sending.before, now, rules)
-    if payment.status in UNPAID and stops.is_disputing(session, payment):
-        payments.move(payment, closed(ClosedReason.DISPUTED))
+    if payment.status in UNPAID and disputes.is_disputing(session, payment):
+        payments.move(session, payment, closed(ClosedReason.DISPUTED))
     if (
         attempt.outcome not in UNSETTLED
         or payment.status is not PaymentStatus.PENDING_RETRY
@@ -218,7 +218,7 @@ def reschedule(
     if conclusion.try_again_at is not None and not payments.is_forbidden(
         session, payment, now, rules
     ):
-        payments.postpone(payment, conclusion.try_again_at)
+        payments.postpone(session, payment, conclusion.try_again_at)
     else:
         payments.schedule(session, payment, now, rules)
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.companies import NO_TERMS, Terms, add_companies
 from db.declines import Decline, classify
-from db.dunning import plan_first
+from db.dunning import may_write, plan_first
 from db.intake import insert_payments
 from db.places import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation
@@ -79,8 +79,8 @@ def describe_new(
     place = choose_first_place(report, situation, terms, rules, now)
     # Nobody is written to about history, nor those who are left to Whop alone.
     message = None
-    if place.status in UNPAID and not (imported or held_out):
-        message = plan_first(situation.window_ends_at, now)
+    if may_write(place.status, place.closed_reason) and not (imported or held_out):
+        message = plan_first(decline.decline_class, situation.window_ends_at, now)
     return dict(zip(AS_TOLD, TELL(report), strict=True)) | {
         "refunded_amount": report.refunded_amount or 0,
         "reason": decline.words,

@@ -1,26 +1,31 @@
 """Messages to members: at most one per (payment, step, channel), whatever crashes.
 
-A row is committed `sending` before anything leaves. Whatever is found in that state later was
-interrupted, may have gone out, and is never sent again.
+Two marks are committed before anything leaves: `sending_at`, the message is taken, and `posted_at`,
+it is about to leave. A crash between the two is known to have sent nothing. After the second one
+whatever is found unfinished may have gone out, and is never sent again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
-from db.models import Message, Payment
-from db.status import UNPAID, Channel, MessageState
+from db.dunning import LAST_CALL, may_write
+from db.models import Company, Message, Payment
+from db.obstacles import Obstacle, find_channel, find_obstacle, find_wait
+from db.planning import read_sending_rules
+from db.status import Channel, MessageState
 
-# A mail about yesterday's failure helps nobody; e-mail switched on later must not send a backlog.
-STALE = timedelta(hours=24)
 INTERRUPTED = timedelta(minutes=10)
+BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=2)
+CHANNELS = frozenset(Channel)
+NOT_YET = (MessageState.QUEUED, MessageState.JOINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,71 +61,58 @@ class Letter:
     recovery_url: str | None
     time_zone: str = "UTC"
     others: tuple[Owed, ...] = ()
+    channel: Channel = Channel.EMAIL
+    user_id: str | None = None
+    taken_at: datetime | None = None
 
 
-DUE = (
-    select(Payment)
-    .where(Payment.next_message_at <= bindparam("now"))
-    .order_by(Payment.next_message_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
-MOST_AT_ONCE = 200
+# --- taking ------------------------------------------------------------------------------------
 
 
-def queue_due(session: Session, now: datetime) -> int:
-    """Writes the messages that have come due, and plans each payment's next one. Returns how many
-    payments were looked at; fewer than MOST_AT_ONCE: there are no more."""
-    due = session.scalars(DUE, {"now": now, "limit": MOST_AT_ONCE}).all()
-    for payment in due:
-        session.execute(
-            insert(Message).on_conflict_do_nothing(),
-            {
-                "payment_id": payment.payment_id,
-                "company_id": payment.company_id,
-                "step": payment.next_step,
-                "channel": Channel.EMAIL,
-                "state": MessageState.QUEUED,
-                "due_at": payment.next_message_at,
-            },
-        )
-        payment.next_step = payment.next_message_at = None
-    return len(due)
-
-
-def take_letter(session: Session, now: datetime) -> Letter | None:
-    """Marks the next due message `sending`, skipping those that no longer make sense."""
+def take_letter(
+    session: Session, now: datetime, channels: Collection[Channel] = CHANNELS
+) -> Letter | None:
+    """Marks the next due message `sending`, skipping those that no longer make sense. `channels`:
+    those that are switched on."""
     while True:
         found = session.execute(
-            select(Message, Payment)
+            select(Message, Payment, Company)
             .join(Payment, Payment.payment_id == Message.payment_id)
+            .join(Company, Company.id == Payment.company_id)
             .where(Message.state == MessageState.QUEUED, Message.due_at <= now)
-            .order_by(Message.due_at)
+            .order_by(Message.due_at, Message.id)
             .limit(1)
             .with_for_update(skip_locked=True, of=Message)
         ).one_or_none()
         if found is None:
             return None
-        message, payment = found
-        reason = find_obstacle(message, payment, now)
-        if reason is None:
+        message, payment, company = found
+        rules = read_sending_rules(company.settings)
+        channel = find_channel(session, payment, rules, channels)
+        obstacle = (
+            find_obstacle(session, message, payment, rules, now)
+            or (channel if isinstance(channel, Obstacle) else None)
+            or find_wait(session, company, rules, now)
+        )
+        if obstacle is None and isinstance(channel, Channel):
+            message.channel = channel
             message.state, message.sending_at = MessageState.SENDING, now
-            return write_letter(message, payment)
-        message.state, message.detail = MessageState.SKIPPED, reason
+            return write_letter(session, message, payment, company.time_zone)
+        assert obstacle is not None
+        if obstacle.until is None or obstacle.until > payment.window_ends_at - LAST_CALL:
+            skip(session, message, obstacle.reason)
+        else:
+            message.due_at, message.detail = obstacle.until, obstacle.reason
         session.flush()
 
 
-def find_obstacle(message: Message, payment: Payment, now: datetime) -> str | None:
-    if payment.status not in UNPAID:
-        return f"the payment is {payment.status}"
-    if not payment.member_email:
-        return "no e-mail address is known"
-    if now - message.due_at > STALE:
-        return "it would have come more than a day late"
-    return None
-
-
-def write_letter(message: Message, payment: Payment) -> Letter:
+def write_letter(session: Session, message: Message, payment: Payment, time_zone: str) -> Letter:
+    others = session.scalars(
+        select(Payment)
+        .join(Message, Message.payment_id == Payment.payment_id)
+        .where(Message.joined_to == message.id, Message.state == MessageState.JOINED)
+        .order_by(Payment.failed_at)
+    )
     return Letter(
         message_id=message.id,
         payment_id=payment.payment_id,
@@ -140,7 +132,35 @@ def write_letter(message: Message, payment: Payment) -> Letter:
         next_retry_at=payment.next_retry_at,
         window_ends_at=payment.window_ends_at,
         recovery_url=payment.recovery_url,
+        time_zone=time_zone,
+        others=tuple(
+            Owed(other.product, other.amount, other.currency)
+            for other in others
+            if may_write(other.status, other.closed_reason)
+        ),
+        channel=message.channel,
+        user_id=payment.user_id,
+        taken_at=message.sending_at,
     )
+
+
+# --- sending -----------------------------------------------------------------------------------
+
+
+def mark_posted(session: Session, letter: Letter, now: datetime) -> bool:
+    """The last look before it leaves. False: do not send; the message or its payment has moved."""
+    message = session.get_one(Message, letter.message_id, with_for_update=True)
+    if message.state is not MessageState.SENDING or message.sending_at != letter.taken_at:
+        return False
+    payment = session.scalars(select(Payment).where(Payment.payment_id == message.payment_id)).one()
+    company = session.get_one(Company, payment.company_id)
+    obstacle = find_obstacle(session, message, payment, read_sending_rules(company.settings), now)
+    if obstacle is not None:
+        skip(session, message, obstacle.reason)
+        return False
+    message.posted_at = now
+    message.tries += 1
+    return True
 
 
 def finish_letter(
@@ -152,28 +172,96 @@ def finish_letter(
     provider_id: str | None = None,
     detail: str | None = None,
 ) -> None:
+    """What came of it, for those that it spoke for as well."""
     message = session.get_one(Message, message_id, with_for_update=True)
     message.state, message.provider_id, message.detail = state, provider_id, detail
     message.sent_at = now if state is MessageState.SENT else None
+    session.execute(
+        update(Message)
+        .where(Message.joined_to == message_id, Message.state == MessageState.JOINED)
+        .values(sent_at=message.sent_at)
+    )
 
 
-def put_back(session: Session, message_id: int, due_at: datetime, detail: str) -> None:
+def put_back(
+    session: Session,
+    message_id: int,
+    now: datetime,
+    detail: str,
+    retry_after: timedelta | None = None,
+) -> None:
     """Only where the mail service has said that it did not take it."""
     message = session.get_one(Message, message_id, with_for_update=True)
-    message.state, message.due_at, message.detail = MessageState.QUEUED, due_at, detail
+    wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
+    due_at = now + max(wait, retry_after or wait)
+    message.posted_at, message.detail = None, detail
+    ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
+    if due_at > session.scalars(ends).one() - LAST_CALL:
+        message.state, message.detail = MessageState.FAILED, f"{detail}; then it was too late"
+    else:
+        message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
 
 
 def give_up_interrupted(session: Session, now: datetime) -> None:
+    """A daemon was killed. What it had not begun to send is sent by another one."""
+    interrupted = update(Message).where(
+        Message.state == MessageState.SENDING, Message.sending_at < now - INTERRUPTED
+    )
     session.execute(
-        update(Message)
-        .where(Message.state == MessageState.SENDING, Message.sending_at < now - INTERRUPTED)
-        .values(state=MessageState.UNKNOWN, detail="interrupted while sending")
+        interrupted.where(Message.posted_at.is_not(None)).values(
+            state=MessageState.UNKNOWN, detail="interrupted while sending"
+        )
+    )
+    session.execute(
+        interrupted.where(Message.posted_at.is_(None)).values(
+            state=MessageState.QUEUED, sending_at=None
+        )
     )
 
 
-def skip_queued(session: Session, now: datetime, reason: str) -> None:
-    session.execute(
-        update(Message)
-        .where(Message.state == MessageState.QUEUED, Message.due_at <= now)
-        .values(state=MessageState.SKIPPED, detail=reason)
+# --- taking back -------------------------------------------------------------------------------
+
+
+def skip(session: Session, message: Message, reason: str) -> None:
+    """Of those that it would have spoken for, the first speaks instead."""
+    message.state, message.detail = MessageState.SKIPPED, reason
+    joined = session.scalars(
+        select(Message)
+        .where(Message.joined_to == message.id, Message.state == MessageState.JOINED)
+        .order_by(Message.id)
+        .with_for_update()
+    ).all()
+    for other in joined[:1]:
+        other.state, other.joined_to = MessageState.QUEUED, None
+        other.due_at = message.due_at
+    for other in joined[1:]:
+        other.joined_to = joined[0].id
+
+
+def silence(session: Session, payment: Payment, reason: str) -> None:
+    """Nothing more is said about it: not what is planned, not what is queued."""
+    payment.next_step = payment.next_message_at = None
+    with session.no_autoflush:  # it may be half changed
+        waiting = session.scalars(
+            select(Message)
+            .where(Message.payment_id == payment.payment_id, Message.state.in_(NOT_YET))
+            .order_by(Message.id)
+            .with_for_update()
+        ).all()
+    for message in waiting:
+        lead = session.get(Message, message.joined_to) if message.joined_to else message
+        if lead is not None and lead.state is MessageState.QUEUED:
+            skip(session, message, reason)
+
+
+def silence_all(session: Session, whose: ColumnElement[bool], reason: str) -> None:
+    """The same for payments that are closed already but could still be paid."""
+    planned = select(Payment).where(whose, Payment.next_message_at.is_not(None))
+    queued = (
+        select(Payment)
+        .join(Message, Message.payment_id == Payment.payment_id)
+        .where(whose, Message.state == MessageState.QUEUED)
     )
+    for payments in (planned, queued):
+        for payment in session.scalars(payments.order_by(Payment.id).with_for_update(of=Payment)):
+            silence(session, payment, reason)

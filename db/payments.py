@@ -12,12 +12,13 @@ from decimal import Decimal
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from db import attempts, cards
+from db import attempts, cards, outbox, planning
 from db.attribution import Circumstances, attribute, may_be_whops
 from db.companies import Terms, find_terms
 from db.declines import classify
+from db.dunning import may_write
 from db.models import Attempt, Message, Payment, Refund
 from db.places import WAITING, Place, choose_place, closed, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation, decide_backup, find_obstacle
@@ -71,7 +72,7 @@ def hear(
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     attempt = attempts.find_unsettled(session, payment)
-    newer = report.as_of > payment.as_of
+    newer, known_class = report.as_of > payment.as_of, payment.decline_class
     if newer:
         note_facts(payment, report)
     if report.paid:
@@ -90,15 +91,19 @@ def hear(
         attempt = None
     attempts.note_foreign_failure(session, payment, report)
     if payment.status not in UNPAID:
+        if find_stop(report) is not None:
+            outbox.silence(session, payment, "nobody is to collect it any more")
         return
     if (stop := find_stop(report)) is not None:
-        move(payment, stop)  # for good, so an old word is as good as a new one
+        move(session, payment, stop)  # for good, so an old word is as good as a new one
     elif not (newer or declined):
         return
     elif report.pending:
-        move(payment, WAITING)  # being settled: the next word decides
+        move(session, payment, WAITING)  # being settled: the next word decides
     elif attempt is None:
         schedule(session, payment, now, rules)
+    if payment.decline_class is not known_class:
+        planning.plan_again(session, payment, now)
 
 
 def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
@@ -168,7 +173,7 @@ def note_paid(
     if report.last_attempt_at is not None:  # the charge that paid it, whatever we heard before
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
-    move(payment, Place(PaymentStatus.RECOVERED))
+    move(session, payment, Place(PaymentStatus.RECOVERED))
     credit(session, payment, attempt)
     if attempt is not None:
         ours = payment.recovered_by is RecoveredBy.RETRY
@@ -179,8 +184,16 @@ def note_paid(
 def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
     """Says who made it, by the circumstances, and keeps the try that did."""
     assert payment.recovered_at is not None
-    mailed = select(func.min(Message.sent_at)).where(
-        Message.payment_id == payment.payment_id, Message.state == MessageState.SENT
+    # A message about another payment may have spoken for this one too.
+    lead = aliased(Message)
+    mailed = (
+        select(func.min(func.coalesce(lead.sent_at, Message.sent_at)))
+        .select_from(Message)
+        .outerjoin(lead, lead.id == Message.joined_to)
+        .where(
+            Message.payment_id == payment.payment_id,
+            func.coalesce(lead.state, Message.state) == MessageState.SENT,
+        )
     )
     seen = Circumstances(
         paid_at=min(payment.recovered_at, payment.last_attempt_at),
@@ -197,20 +210,21 @@ def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -
 # --- moving ------------------------------------------------------------------------------------
 
 
-def move(payment: Payment, place: Place) -> None:
+def move(session: Session, payment: Payment, place: Place) -> None:
     if not may_move(payment.status, place.status):
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {place.status}")
     payment.status = place.status
     payment.next_retry_at = place.next_retry_at
     payment.next_means, payment.next_trigger = place.means, place.trigger
     payment.closed_reason = place.closed_reason
-    if place.status not in UNPAID:  # whatever else was to be said
-        payment.next_step = payment.next_message_at = None
+    if not may_write(place.status, place.closed_reason):
+        outbox.silence(session, payment, f"the payment is {place.closed_reason or place.status}")
 
 
-def postpone(payment: Payment, until: datetime) -> None:
+def postpone(session: Session, payment: Payment, until: datetime) -> None:
     """The payment is fine and Whop was not: the same charge, later."""
     move(
+        session,
         payment,
         Place(
             PaymentStatus.PENDING_RETRY,
@@ -230,7 +244,7 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: Settings)
         backup = plan_backup(place, situation, now)
         if backup is not None and not attempts.has_tried_backup(session, payment):
             place = backup
-    move(payment, place)
+    move(session, payment, place)
 
 
 def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Settings) -> bool:
@@ -308,5 +322,9 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
         Refund.payment_id == payment.payment_id, Refund.status.in_(GIVEN_BACK)
     )
     payment.refunded_amount = session.scalar(given_back) or Decimal(0)
-    if payment.refunded_amount and payment.status in UNPAID:
-        move(payment, closed(ClosedReason.REFUNDED))
+    if not payment.refunded_amount:
+        return
+    if payment.status in UNPAID:
+        move(session, payment, closed(ClosedReason.REFUNDED))
+    else:
+        outbox.silence(session, payment, "it is refunded")

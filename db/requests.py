@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import attempts, payments
+from db import attempts, outbox, payments
 from db.companies import find_terms
 from db.models import Payment, Request
 from db.places import Place, closed
@@ -65,8 +65,9 @@ def honour_one(session: Session, now: datetime, rules: Settings) -> Request | No
 def stop(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
     """A charge in hand that has not been sent is not sent any more."""
     if payment.status not in UNPAID:
+        outbox.silence(session, payment, "the creator asked for no more")
         return f"nothing to stop: it is {payment.status}"
-    payments.move(payment, closed(ClosedReason.STOPPED))
+    payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE
 
 
@@ -80,5 +81,7 @@ def hasten(session: Session, payment: Payment, now: datetime, rules: Settings) -
     situation = payments.describe_situation(session, payment, terms, now)
     if (obstacle := find_obstacle(situation, rules)) is not None:
         return f"not charged: {obstacle}"
-    payments.move(payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR))
+    payments.move(
+        session, payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR)
+    )
     return DONE

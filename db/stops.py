@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, false, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db import outbox
+from db.disputes import MEMBERS_NAMES
 from db.models import Dispute, Payment
 from db.payments import move
 from db.places import closed
 from db.reports import DisputeReport, MembershipEnd
 from db.status import UNPAID, ClosedReason
-
-# What tells whose a payment is; which of them we are told depends on the shape.
-MEMBERS_NAMES = ("member_id", "user_id", "membership_id")
 
 
 def end_membership(session: Session, end: MembershipEnd) -> None:
@@ -51,17 +50,6 @@ def note_dispute(session: Session, dispute: DisputeReport, now: datetime) -> boo
     return True
 
 
-def is_disputing(session: Session, payment: Payment) -> bool:
-    """Whether the payment's member has ever disputed one of the same seller's."""
-    same = [
-        getattr(Dispute, name) == value
-        for name in MEMBERS_NAMES
-        if (value := getattr(payment, name)) is not None
-    ]
-    query = exists().where(Dispute.company_id == payment.company_id, or_(false(), *same))
-    return bool(session.scalar(select(query)))
-
-
 def close_all(
     session: Session, company_id: str, whose: list[ColumnElement[bool]], reason: ClosedReason
 ) -> None:
@@ -72,4 +60,8 @@ def close_all(
         .with_for_update()
     )
     for payment in payments:
-        move(payment, closed(reason))
+        move(session, payment, closed(reason))
+    session.flush()
+    outbox.silence_all(
+        session, (Payment.company_id == company_id) & or_(*whose), f"the payment is {reason}"
+    )

@@ -12,7 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from db.declines import DeclineClass, explain_to_member
 from db.outbox import Letter
 
-SUBJECTS = {"payment_failed": "Your payment failed — click here to update your card"}
+SUBJECTS = {
+    "payment_failed": "Your payment failed — click here to update your card",
+    "reminder": "Your payment is still open",
+    "last_day": "One day left to keep your membership",
+    "notice": "Your payment did not go through",
+}
 SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 templates = Environment(

@@ -270,6 +270,13 @@ class Stage:
             ids=list(payment_ids),
         )
 
+    def never_be_quiet(self) -> None:
+        """These tests run at whatever hour it is."""
+        quiet = '{"manners": {"quiet_from": 0, "quiet_until": 0}}'
+        self.execute(
+            "update companies set settings = settings || cast(:quiet as jsonb)", quiet=quiet
+        )
+
     def let_leases_lapse(self) -> None:
         self.execute(
             "update payments set claimed_until = now() - interval '1 second'"

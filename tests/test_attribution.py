@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from db import attempts, outbox, payments
+from db import attempts, outbox, payments, planning
 from db.attribution import WHOPS_DELAY, Circumstances, attribute
 from db.models import Attempt, Payment
 from db.session import SessionFactory
@@ -54,11 +54,11 @@ def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[st
     mailed = False
     for step in order:
         if step != "mail":
-            record(sessions, [contents[step]], at(60))
+            record(sessions, [contents[step]], at(59))
             continue
         with sessions.begin() as session:
-            outbox.queue_due(session, at(60))
-            letter = outbox.take_letter(session, at(60))
+            planning.queue_due(session, at(59))
+            letter = outbox.take_letter(session, at(59))
             if letter is not None:
                 outbox.finish_letter(session, letter.message_id, MessageState.SENT, at(1))
                 mailed = True
@@ -70,6 +70,7 @@ def test_every_order_of_what_we_hear_ends_with_the_same_attribution(
     sessions: SessionFactory, paid: float, who: RecoveredBy
 ):
     """Whop tries after a day, fails, and announces its next try for the second day."""
+    expired = {"decline_code": "expired_card"}  # written about at once
     first = {"next_payment_attempt_at": iso(at(24))}
     second = {
         "payments_failed": 2,
@@ -78,8 +79,8 @@ def test_every_order_of_what_we_hear_ends_with_the_same_attribution(
         "next_payment_attempt_at": iso(at(48)),
     }
     contents = {
-        "failed": event("payment.failed", payment_data(id="pay_1", **first)),
-        "second": event("payment.failed", payment_data(id="pay_1", **second)),
+        "failed": event("payment.failed", payment_data(id="pay_1", **expired, **first)),
+        "second": event("payment.failed", payment_data(id="pay_1", **expired, **second)),
         "paid": event("payment.succeeded", paid_data(at(paid), id="pay_1")),
     }
     written_to = 0

@@ -148,7 +148,7 @@ GUARDS = [
         3,
         "a disputing member is not charged",
         "db/claims.py",
-        "    if payment.status in UNPAID and stops.is_disputing(session, payment):\n",
+        "    if payment.status in UNPAID and disputes.is_disputing(session, payment):\n",
         "    if False:\n",
         "test_stops.py::test_a_later_failure_of_a_disputing_member_is_not_charged",
     ),
@@ -227,7 +227,7 @@ GUARDS = [
         "an interrupted mail is given up",
         "daemon/messages.py",
         "            outbox.give_up_interrupted(session, self.clock())\n",
-        "",
+        "            pass\n",
         "test_messages.py::test_a_mail_interrupted_while_sending_is_never_sent_again",
     ),
     Guard(

@@ -139,6 +139,12 @@ def message(stage: Stage, payment_id: str):
     return stage.rows("select * from messages where payment_id = :id", id=payment_id)[0]
 
 
+def fail_and_write_at_any_hour(stage: Stage) -> str:
+    payment_id = stage.fail("expired_card", "paid")
+    stage.never_be_quiet()
+    return payment_id
+
+
 def let_it_count_as_interrupted(stage: Stage) -> None:
     stage.execute(
         "update messages set sending_at = now() - interval '11 minutes' where state = 'sending'"
@@ -147,7 +153,7 @@ def let_it_count_as_interrupted(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("step", "mails"), [("mail_taken", 0), ("mail_sent", 1)])
 def test_killed_around_a_mail_it_never_sends_a_second_one(stage: Stage, step, mails):
-    payment_id = stage.fail("insufficient_funds", "paid")
+    payment_id = fail_and_write_at_any_hour(stage)
     kill_at(stage, step, 1, **EMAIL)
     assert message(stage, payment_id).state == "sending"
     stage.work_once(**EMAIL)
@@ -159,7 +165,7 @@ def test_killed_around_a_mail_it_never_sends_a_second_one(stage: Stage, step, ma
 
 
 def test_killed_while_the_mail_service_keeps_it_waiting_it_sends_once(stage: Stage):
-    payment_id = stage.fail("insufficient_funds", "paid")
+    payment_id = fail_and_write_at_any_hour(stage)
     stage.break_down("mail.send", "latency", seconds=60)
     daemon = stage.daemon(**EMAIL)
     wait_until(lambda: stage.mails(payment_id), "the mail was taken")

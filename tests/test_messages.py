@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError, make_courier
 from daemon.messages import Messenger
-from db import outbox
+from db import outbox, planning
 from db.declines import DeclineClass
+from db.models import Company
 from db.outbox import Letter
 from db.session import SessionFactory
 from db.status import MessageState
 from mail.letters import Destination, Written, describe_card, format_money, write
 from sandbox.sendgrid import SendGrid
-from tests.factories import NOW
+from tests.factories import COMPANY, NOW
 from tests.rig import Rig
 from whop.client import MEMBERSHIPS_PAGE
 
@@ -47,12 +49,23 @@ def make_messenger(rig: Rig, mailer) -> Messenger:
     return Messenger(rig.sessions, rig.cycle.retrier.whop, mailer, rig.clock)
 
 
+def fail(rig: Rig, **wanted: Any) -> str:
+    """A payment that only the member can put right, who is written to at once."""
+    return rig.fail("expired_card", "paid", **wanted)
+
+
+def choose(rig: Rig, **manners: Any) -> None:
+    with rig.sessions.begin() as session:
+        company = session.get_one(Company, COMPANY)
+        company.settings = company.settings | {"manners": manners}
+
+
 def states(rig: Rig, payment_id: str) -> list[str]:
     return [message.state for message in rig.messages(payment_id)]
 
 
 def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
-    payment_id = rig.fail(email="jo@example.com", name="Jo Doe", amount=Decimal("49.00"))
+    payment_id = fail(rig, email="jo@example.com", name="Jo Doe", amount=Decimal("49.00"))
     rig.messenger.send_due()
     rig.messenger.send_due()
     (mail,) = SendGrid(rig.world).mails()
@@ -73,7 +86,7 @@ def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
 
 
 def test_without_its_own_link_the_mail_leads_to_whops_page(rig: Rig):
-    rig.fail()
+    fail(rig)
     rig.world.faults.add("memberships.retrieve", "status", status=500, times=3)
     rig.messenger.send_due()
     (mail,) = SendGrid(rig.world).mails()
@@ -81,7 +94,7 @@ def test_without_its_own_link_the_mail_leads_to_whops_page(rig: Rig):
 
 
 def test_a_payment_recovered_before_the_mail_is_not_written_about(rig: Rig):
-    payment_id = rig.fail()
+    payment_id = fail(rig)
     rig.world.member_pays(payment_id, NOW + timedelta(minutes=1))
     rig.pass_time(0.1)
     rig.messenger.send_due()
@@ -89,16 +102,20 @@ def test_a_payment_recovered_before_the_mail_is_not_written_about(rig: Rig):
     assert states(rig, payment_id) == []
 
 
-def test_a_mail_a_day_late_is_not_sent(rig: Rig):
+@pytest.mark.parametrize(("hours_left", "state"), [(2, "sent"), (1.9, "skipped")])
+def test_a_message_that_comes_too_late_to_help_is_not_sent(rig: Rig, hours_left, state):
     rig.world.switches.whop_attempts_after_hours = ()
-    payment_id = rig.fail("stolen_card")
-    rig.pass_time(25)
+    payment_id = fail(rig)
+    choose(rig, quiet_from=0, quiet_until=0)
+    with rig.sessions.begin() as session:
+        planning.queue_due(session, rig.clock.now)
+    rig.clock.now = rig.payment(payment_id).window_ends_at - timedelta(hours=hours_left)
     rig.messenger.send_due()
-    assert states(rig, payment_id) == ["skipped"]
+    assert states(rig, payment_id)[0] == state
 
 
 def test_switched_off_it_sends_nothing_and_catches_up_on_nothing(rig: Rig):
-    payment_id = rig.fail()
+    payment_id = fail(rig)
     make_messenger(rig, None).send_due()
     rig.messenger.send_due()
     assert SendGrid(rig.world).mails() == []
@@ -114,7 +131,7 @@ def test_switched_off_it_sends_nothing_and_catches_up_on_nothing(rig: Rig):
     ],
 )
 def test_only_a_mail_that_was_surely_not_taken_is_sent_again(rig: Rig, error, state, sent):
-    payment_id = rig.fail()
+    payment_id = fail(rig)
     mails = Mails(error)
     messenger = make_messenger(rig, mails)
     messenger.send_due()
@@ -124,11 +141,22 @@ def test_only_a_mail_that_was_surely_not_taken_is_sent_again(rig: Rig, error, st
     assert len(mails.sent) == sent
 
 
-def test_a_mail_interrupted_while_sending_is_never_sent_again(rig: Rig):
-    payment_id = rig.fail()
+def take(rig: Rig) -> Letter:
     with rig.sessions.begin() as session:
-        outbox.queue_due(session, rig.clock.now)
-        assert outbox.take_letter(session, rig.clock.now) is not None
+        planning.queue_due(session, rig.clock.now)
+        letter = outbox.take_letter(session, rig.clock.now)
+    assert letter is not None
+    return letter
+
+
+def post(rig: Rig, letter: Letter) -> bool:
+    with rig.sessions.begin() as session:
+        return outbox.mark_posted(session, letter, rig.clock.now)
+
+
+def test_a_mail_interrupted_while_sending_is_never_sent_again(rig: Rig):
+    payment_id = fail(rig)
+    assert post(rig, take(rig))
     # killed here
     rig.clock.now += timedelta(hours=1)
     rig.messenger.send_due()
@@ -136,17 +164,39 @@ def test_a_mail_interrupted_while_sending_is_never_sent_again(rig: Rig):
     assert states(rig, payment_id) == ["unknown"]
 
 
+def test_a_mail_interrupted_before_it_was_to_leave_is_sent_by_the_next_daemon(rig: Rig):
+    payment_id = fail(rig)
+    slow = take(rig)
+    # killed here, or only slow
+    rig.clock.now += timedelta(minutes=5)
+    rig.messenger.send_due()
+    assert states(rig, payment_id) == ["sending"]
+    rig.clock.now += timedelta(minutes=6)
+    rig.messenger.send_due()
+    assert states(rig, payment_id) == ["sent"]
+    assert not post(rig, slow)
+    assert len(SendGrid(rig.world).mails()) == 1
+
+
+def test_what_becomes_known_while_it_is_prepared_still_stops_it(rig: Rig):
+    payment_id = fail(rig)
+    letter = take(rig)
+    rig.world.member_pays(payment_id, rig.clock.now)
+    assert not post(rig, letter)
+    assert states(rig, payment_id) == ["skipped"]
+
+
 def test_two_daemons_do_not_take_the_same_letter(rig: Rig, sessions: SessionFactory):
-    rig.fail()
+    fail(rig)
     with sessions.begin() as session:
-        assert outbox.queue_due(session, NOW) == 1
+        assert planning.queue_due(session, NOW) == 1
     with sessions() as one, sessions() as other:
         assert outbox.take_letter(one, NOW) is not None
         assert outbox.take_letter(other, NOW) is None
 
 
 def test_the_mail_is_on_disk_as_sending_before_it_leaves(rig: Rig):
-    payment_id = rig.fail()
+    payment_id = fail(rig)
     seen = []
 
     class Look(Mails):

@@ -39,11 +39,11 @@ def test_the_writer_refuses_every_other_move(session: Session, before, after):
     payment.status = before
     place = Place(after, next_retry_at=NOW if after == "pending_retry" else None)
     if may_move(before, after):
-        payments.move(payment, place)
+        payments.move(session, payment, place)
         assert payment.status == after
     else:
         with pytest.raises(IllegalMoveError):
-            payments.move(payment, place)
+            payments.move(session, payment, place)
 
 
 @pytest.mark.parametrize(

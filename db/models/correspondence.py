@@ -30,6 +30,13 @@ class Message(Base):
         one_of("trouble", MailTrouble),
         UniqueConstraint("payment_id", "step", "channel"),
         Index("ix_messages_due", "due_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_messages_in_hand", "sending_at", postgresql_where=text("state = 'sending'")),
+        Index(
+            "ix_messages_company_posted",
+            "company_id",
+            "posted_at",
+            postgresql_where=text("posted_at is not null"),
+        ),
         Index(
             "ix_messages_company_sent",
             "company_id",
@@ -47,6 +54,10 @@ class Message(Base):
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     due_at: Mapped[datetime] = mapped_column(Time)
     sending_at: Mapped[datetime | None] = mapped_column(Time)
+    posted_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="committed just before the send; null means nothing has left"
+    )
+    tries: Mapped[int] = mapped_column(server_default="0", default=0)
     sent_at: Mapped[datetime | None] = mapped_column(Time)
     provider_id: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[str | None] = mapped_column(Text)

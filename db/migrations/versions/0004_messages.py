@@ -54,6 +54,14 @@ def extend_messages() -> None:
         "messages",
         sa.Column("joined_to", sa.BigInteger(), comment="the message that spoke for this one too"),
     )
+    op.add_column(
+        "messages",
+        sa.Column(
+            "posted_at", TIME, comment="committed just before the send; null means nothing has left"
+        ),
+    )
+    op.add_column("messages", sa.Column("tries", sa.Integer(), server_default="0", nullable=False))
+    op.execute("update messages set posted_at = sending_at, tries = 1 where sending_at is not null")
     for name in TOLD_LATER:
         op.add_column("messages", sa.Column(name, TIME))
     op.add_column("messages", sa.Column("trouble", sa.Text()))
@@ -66,6 +74,18 @@ def extend_messages() -> None:
         ("trouble", f"trouble in {TROUBLES}"),
     ):
         op.create_check_constraint(op.f(f"ck_messages_{name}"), "messages", check)
+    op.create_index(
+        "ix_messages_in_hand",
+        "messages",
+        ["sending_at"],
+        postgresql_where=sa.text("state = 'sending'"),
+    )
+    op.create_index(
+        "ix_messages_company_posted",
+        "messages",
+        ["company_id", "posted_at"],
+        postgresql_where=sa.text("posted_at is not null"),
+    )
     op.create_index(
         "ix_messages_company_sent",
         "messages",
@@ -187,11 +207,13 @@ def downgrade() -> None:
     op.execute("delete from messages where state = 'joined'")
     op.drop_index("ix_messages_joined_to", table_name="messages")
     op.drop_index("ix_messages_company_sent", table_name="messages")
+    op.drop_index("ix_messages_company_posted", table_name="messages")
+    op.drop_index("ix_messages_in_hand", table_name="messages")
     for name in ("trouble", "channel", "step", "state"):
         op.drop_constraint(op.f(f"ck_messages_{name}"), "messages")
     op.create_check_constraint(op.f("ck_messages_state"), "messages", f"state in ({OLD_STATES})")
     op.drop_constraint("fk_messages_joined_to", "messages", type_="foreignkey")
-    for name in ("trouble", *TOLD_LATER, "joined_to"):
+    for name in ("trouble", *TOLD_LATER, "tries", "posted_at", "joined_to"):
         op.drop_column("messages", name)
     op.drop_index("ix_payments_message_due", table_name="payments")
     op.drop_constraint(op.f("ck_payments_next_message_at"), "payments")
