@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -70,7 +71,7 @@ def test_subjects_describe_the_thing():
 def test_the_last_day_tells_the_exact_end_in_the_company_s_time_zone():
     ends = "Wednesday, November 25 at 10:15 (Berlin time)"
     written = write(funds(Step.LAST_DAY), DESTINATION)
-    assert f"Marathon Training Pro ends for you on {ends}" in written.text
+    assert f"so Marathon Training Pro ends on {ends}." in written.text
     assert ends in written.html
 
 
@@ -199,3 +200,87 @@ def test_words_on_a_button_can_be_read_whatever_its_colour():
 def test_a_button_in_the_colour_of_the_sheet_gets_an_edge():
     assert choose_edge("#ffffff") == choose_edge("#1c1c21") == "#8a8a94"
     assert choose_edge("#1f5eff") == "#1f5eff"
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "{{ 7*7 }}{% raw %}",
+    "Pro\r\nBcc: all@example.com\r\n\r\nbody",
+    "Pro\u2028Bcc: x\x85y\x00z",
+    "\u202egnp.exe\u2066 \u200b\u200e\ufeff",
+    "x" * 10_000,
+    "\n" * 10_000,
+    "[free](https://evil.example) ![x](https://evil.example/x.png) <https://evil.example>",
+    "@everyone see https://evil.example or www.evil.example, evil.example",
+)
+MAY_NOT_BE_SEEN = re.compile(
+    "[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u200b\\u200e\\u2028\\u202e\\u2066\\ufeff]"
+)
+
+
+def hostile(words: str) -> Letter:
+    return funds(
+        Step.LAST_DAY,
+        member_name=words,
+        product=words,
+        card_brand=words,
+        card_last4=words,
+        others=(Owed(words, Decimal("9"), "eur"),),
+    )
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_words_stay_one_line_of_sane_length(words):
+    written = write(hostile(words), replace(DESTINATION, seller=words))
+    assert len(written.subject) <= 150
+    assert written.subject.splitlines() == [written.subject]
+    chat = write_chat(hostile(words), replace(DESTINATION, seller=words))
+    plain = write(funds(Step.LAST_DAY), DESTINATION)
+    for said, usual in ((written.text, plain.text), (written.html, plain.html)):
+        assert len(said) < len(usual) + 1500
+        assert "\nBcc" not in said
+        assert "7*7" in said or "7*7" not in words
+    for said in (written.subject, written.text, written.html, chat):
+        assert MAY_NOT_BE_SEEN.search(said) is None
+    for tag in ("<script", "<https"):
+        assert tag not in written.html
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_in_whops_chat_names_make_no_links_no_pictures_and_no_mentions(words):
+    chat = write_chat(
+        hostile(words), replace(DESTINATION, seller=words), Manners(note=words or None)
+    )
+    links = re.findall(r"(?<!\\)\]\(([^)]*)", chat)
+    assert links == [DESTINATION.manage_url]
+    unescaped = re.sub(r"\\(.)", "", chat.replace(f"]({DESTINATION.manage_url})", "]"))
+    assert re.search(r"[<>!@`*_]|://", unescaped) is None
+    readable = re.sub(r"\\(.)", r"\1", chat).replace(DESTINATION.manage_url, "")
+    assert re.search(r"://|@\w|evil\.example|www\.\w", readable) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "greeting"),
+    [
+        ("Jo Doe", "Hi Jo,"),
+        ("  ", "Hi there,"),
+        ("\u200b\u202e", "Hi there,"),
+        ("https://evil.example/win Jo", "Hi there,"),
+        ("evil.example Jo", "Hi there,"),
+        ("J.R. Ewing", "Hi J.R.,"),
+        ("\u0645\u0631\u06cc\u0645", "Hi \u0645\u0631\u06cc\u0645,"),
+        ("x" * 10_000, f"Hi {'x' * 39}…,"),
+    ],
+)
+def test_a_member_is_greeted_by_a_first_name_that_is_one(name, greeting):
+    assert f"\n\n{greeting}\n" in write(funds(member_name=name), DESTINATION).text
+
+
+def test_a_link_cannot_end_the_place_it_stands_in():
+    destination = replace(DESTINATION, manage_url="https://whop.com/a b\"><script>')(\n")
+    written = write(funds(), destination)
+    assert "https://whop.com/a%20b%22%3E%3Cscript%3E%27%29%28%0A\n" in written.text
+    assert "<script" not in written.html
+    assert "(https://whop.com/a%20b%22%3E%3Cscript%3E%27%29%28%0A)" in write_chat(
+        funds(), destination
+    )
