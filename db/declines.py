@@ -76,7 +76,7 @@ FOR_MEMBER_BY_CODE: dict[str, str] = {
 ADVICE: dict[DeclineClass, str] = {
     DeclineClass.FUNDS: "You can also pay with another card.",
     DeclineClass.TECHNICAL: "Your card itself is probably fine.",
-    DeclineClass.AUTHENTICATION: "That takes a moment, and only you can do it.",
+    DeclineClass.AUTHENTICATION: "Only you can do that.",
     DeclineClass.CARD: "Please update it, or use another one.",
     DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
 }

@@ -12,6 +12,8 @@ from mail.words import Destination
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
 WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}
+NEXT_TRY_AFTER = {Step.PAYMENT_FAILED: 30, Step.REMINDER: 74, Step.LAST_DAY: 110}
+"""Hours."""
 DESTINATION = Destination(
     "https://whop.com/billing/manage/mber_Sample/", "Northside Run Club", "Pro"
 )
@@ -20,7 +22,7 @@ UNSUBSCRIBE_URL = "https://example.com/unsubscribe/sample"
 
 def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Letter:
     code = next(iter(CODES.get(decline_class, {})), None)
-    waits = decline_class in WAITS_FOR_MEMBER
+    waits = decline_class in WAITS_FOR_MEMBER or step not in NEXT_TRY_AFTER
     confirms = decline_class is DeclineClass.AUTHENTICATION
     by_debit = decline_class is DeclineClass.BANK_DEBIT
     return Letter(
@@ -39,7 +41,7 @@ def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Let
         card_brand=None if by_debit else "visa",
         card_last4=None if by_debit else "4242",
         product="Marathon Training Pro",
-        next_retry_at=None if waits else FAILED_AT + timedelta(hours=30),
+        next_retry_at=None if waits else FAILED_AT + timedelta(hours=NEXT_TRY_AFTER[step]),
         window_ends_at=FAILED_AT + timedelta(days=5),
         recovery_url="https://whop.com/payments/pay_Sample/confirm/" if confirms else None,
         time_zone="Europe/Berlin",
