@@ -24,7 +24,7 @@ class OwnTemplate:
 
 
 def find_template(session: Session, company_id: str, step: Step) -> OwnTemplate | None:
-    kept = session.get(Template, (company_id, step))
+    kept = session.get(Template, (company_id, step), populate_existing=True)
     return None if kept is None else OwnTemplate(kept.subject, kept.body_text, kept.body_html)
 
 

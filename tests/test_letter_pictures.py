@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from db.outbox import Owed
 from db.plain import make_plain
 from db.status import Step
 from db.templates import OwnTemplate
+from mail.colours import VISIBLE, contrast
 from mail.letters import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from mail.words import LONGEST_TITLE
@@ -113,6 +115,10 @@ def find_faint(page: Page) -> list[tuple[str, float]]:
     return [(words, ratio) for words, ratio in page.evaluate(CONTRASTS) if ratio < 4.5]
 
 
+def read_colour(computed: str) -> str:
+    return "#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", computed)[:3])
+
+
 def stays_within(page: Page) -> bool:
     return bool(
         page.evaluate("""() => document.scrollingElement.scrollWidth <= innerWidth
@@ -136,6 +142,19 @@ def test_every_mail_is_readable(show: Callable[..., Page], step, decline_class, 
     assert stays_within(page)
     assert find_faint(page) == []
     assert page.locator("a.button").bounding_box()["height"] >= 44
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("accent", ["#ffffff", "#000000", "#ffd400", "#767676", "#1c1c21"])
+def test_a_button_of_any_colour_is_readable_and_seen(show: Callable[..., Page], accent, scheme):
+    letter = make_sample(Step.PAYMENT_FAILED, DeclineClass.CARD)
+    page = show(write(letter, DESTINATION, Manners(accent=accent)).html, 390, scheme)
+    assert find_faint(page) == []
+    edge, sheet = page.evaluate("""() => [
+        getComputedStyle(document.querySelector('.button')).borderTopColor,
+        getComputedStyle(document.querySelector('.sheet')).backgroundColor,
+    ]""")
+    assert contrast(*(read_colour(colour) for colour in (edge, sheet))) >= VISIBLE
 
 
 @pytest.mark.parametrize("words", HOSTILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
@@ -12,12 +13,13 @@ from sqlalchemy.orm import Session
 from db.declines import DeclineClass
 from db.status import Step
 from db.templates import OwnTemplate, find_template, keep_template, restore_template
-from mail.filling import LONGEST_RESULT, BrokenTemplateError, fill
+from mail.filling import FILTERS, LONGEST_RESULT, VARIABLES, BrokenTemplateError, fill
 from mail.letters import OURS, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from mail.templates import check_template, save_template
 from tests.factories import COMPANY, NOW
 
+ROOT = Path(__file__).resolve().parent.parent
 STEP = Step.REMINDER
 GOOD = OwnTemplate(
     "{{ product }}: {{ amount }} still open",
@@ -41,8 +43,8 @@ def test_our_own_templates_pass_the_check_for_companies(step):
 def test_it_is_kept_replaced_and_given_up(session: Session):
     assert find_template(session, COMPANY, STEP) is None
     save(session, OURS[STEP])
+    assert find_template(session, COMPANY, STEP) == OURS[STEP]
     save(session, GOOD)
-    session.commit()
     assert find_template(session, COMPANY, STEP) == GOOD
     assert find_template(session, COMPANY, Step.NOTICE) is None
     assert find_template(session, "biz_other", STEP) is None
@@ -81,6 +83,8 @@ def test_it_stands_between_who_writes_and_the_button():
         ("{{ name|center(99999999) }}", "filter 'center'"),
         ("{{ name|safe }}", "filter 'safe'"),
         ("{{ name|nothing }}", "filter 'nothing'"),
+        ("a\n{{ next_try|title }}", "line 2: .*empty in some letters"),
+        ("{{ others|upper }}", "no text"),
         ("{% for i in range(99999999) %}x{% endfor %}", "line 1: this loop"),
         ("{% for a in name %}{{ a }}{% endfor %}", "this loop"),
         (
@@ -175,3 +179,8 @@ def test_a_result_without_end_is_refused():
     source = "{% for a in others %}{{ a.product }}{% endfor %}"
     with pytest.raises(BrokenTemplateError, match=f"more than {LONGEST_RESULT:,} characters"):
         fill(source, "text", words)
+
+
+def test_the_docs_name_every_variable_and_filter():
+    page = (ROOT / "docs" / "messages.md").read_text()
+    assert [name for name in VARIABLES | FILTERS.keys() if f"`{name}`" not in page] == []
