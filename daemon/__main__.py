@@ -1,5 +1,5 @@
 """`python -m daemon` runs until it is stopped; `once` one cycle; `replay` the poison events; `stop`
-and `hasten` ask for something about one payment."""
+and `hasten` ask for something about one payment; `preview` writes the messages to files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from daemon.cycle import WORKERS, Cycle
 from daemon.loop import SOON, TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import SENDERS, Messenger
+from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
@@ -153,14 +155,25 @@ def parse_arguments() -> argparse.Namespace:
     commands.add_parser("run", help="a cycle every hour until stopped (the default)")
     commands.add_parser("once", help="one cycle, then stop")
     commands.add_parser("replay", help="try again the events that could not be applied")
+    preview = commands.add_parser("preview", help="every message, for every decline, as files")
+    preview.add_argument("folder", nargs="?", type=Path, default=Path("preview"))
     for kind, what in ((RequestKind.STOP, "no more tries of"), (RequestKind.HASTEN, "charge now")):
         asked = commands.add_parser(kind, help=f"{what} one payment")
         asked.add_argument("payment_id")
     return parser.parse_args()
 
 
+def preview(folder: Path) -> int:
+    """Needs no settings and no database."""
+    number = write_preview(folder)
+    print(f"{number} messages, in mail, text and chat: open {folder / 'index.html'}", flush=True)
+    return 0
+
+
 def main() -> int:
     arguments = parse_arguments()
+    if arguments.command == "preview":
+        return preview(arguments.folder)
     settings = load_settings(DaemonSettings)
     configure_logging(settings.log_level, settings.log_format)
     daemon = Daemon(settings)

@@ -11,7 +11,8 @@ from datetime import datetime
 from html import escape
 
 from dashboard.data.overview import PaymentRow
-from dashboard.words import MARKS, State, describe_state, format_money
+from dashboard.words import MARKS, State, describe_state
+from db.money import format_money
 
 COLUMNS = ("Member", "Amount", "Reason", "Status", "Retries")
 

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 
 from dashboard.data.overview import PaymentRow
 from db.declines import DeclineClass
 from db.lift import Interval, Lift, NotEnoughData
+from db.money import format_money
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
 from db.worth import Baseline
-
-SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "inr": "₹"}
-# ISO 4217; every other currency has two.
-WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf"
-THREE = "bhd iqd jod kwd lyd omr tnd"
-DECIMALS = dict.fromkeys(WHOLE.split(), 0) | dict.fromkeys(THREE.split(), 3)
-
-
-def format_money(amount: Decimal, currency: str) -> str:
-    """`$1,234.50`, `1,234.50 CAD`, `1,235 JPY`: never a symbol that two currencies share."""
-    code = currency.lower()
-    rounded = amount.quantize(Decimal(1).scaleb(-DECIMALS.get(code, 2)), ROUND_HALF_UP)
-    if symbol := SYMBOLS.get(code):
-        return f"{symbol}{rounded:,f}"
-    return f"{rounded:,f} {code.upper()}".strip()
 
 
 def format_usd(amount: Decimal) -> str:

@@ -1,4 +1,5 @@
-"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices]."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices], writing BIZ
+[choices]."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from db import embedded
+from db import embedded, writing_command
 from db.companies import ChoiceError, Terms, find_terms, save_terms
 from db.logs import configure_logging
 from db.session import connect, database_url, session_factory, wait_until_reachable
@@ -26,6 +27,8 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     if arguments.command == "company":
         return choose(arguments, settings)
+    if arguments.command == "writing":
+        return choose_writing(arguments, settings)
     return migrate_to(arguments.revision, arguments.down, settings)
 
 
@@ -48,6 +51,8 @@ def parse_arguments() -> argparse.Namespace:
     company.add_argument(
         "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
     )
+    writing = commands.add_parser("writing", help="show or change how its members are written to")
+    writing_command.add_options(writing)
     return parser.parse_args()
 
 
@@ -70,6 +75,19 @@ def choose(arguments: argparse.Namespace, settings: CommonSettings) -> int:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
     print(f"{arguments.company_id}:\n{describe_terms(terms)}", flush=True)
+    return 0
+
+
+def choose_writing(arguments: argparse.Namespace, settings: CommonSettings) -> int:
+    engine = connect(database_url(settings), "writing")
+    wait_until_reachable(engine)
+    try:
+        with session_factory(engine).begin() as session:
+            manners = writing_command.choose(session, arguments)
+    except ChoiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments.company_id}:\n{writing_command.describe_manners(manners)}", flush=True)
     return 0
 
 

@@ -66,10 +66,19 @@ FOR_MEMBER_BY_CODE: dict[str, str] = {
     "card_velocity_exceeded": "Your card has reached its limit for now.",
     "withdrawal_count_limit_exceeded": "Your card has reached its limit for now.",
     "contact_issuer": "Please ask your bank to allow the charge, or use another card.",
-    "restricted_card": "This card cannot be used for this purchase.",
+    "restricted_card": "This card cannot be used for this purchase; please use another one.",
     "invalid_zip": "The postal code on file does not match your card.",
     "invalid_cvc": "The security code on file does not match your card.",
     "currency_not_supported": "Your card does not pay in this currency.",
+}
+
+# What the member can do, where the explanation does not say it.
+ADVICE: dict[DeclineClass, str] = {
+    DeclineClass.FUNDS: "You can also pay with another card.",
+    DeclineClass.TECHNICAL: "Your card itself is probably fine.",
+    DeclineClass.AUTHENTICATION: "Only you can do that.",
+    DeclineClass.CARD: "Please update it, or use another one.",
+    DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
 }
 
 # Charging these again is forbidden by the card networks or by the member's own word, whatever the
@@ -261,8 +270,9 @@ def read_code(text: str | None) -> str | None:
 
 
 def explain_to_member(decline_class: DeclineClass, code: str | None) -> str:
-    """One sentence that may be read by whoever opens the mail."""
-    return FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
+    """A sentence or two that may be read by whoever opens the mail."""
+    explanation = FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
+    return f"{explanation} {ADVICE.get(decline_class, '')}".rstrip()
 
 
 def explain_to_creator(words: str, decline_class: DeclineClass) -> str:

@@ -1,41 +1,58 @@
-"""The words of a message, from the templates in mail/emails."""
+"""A message as the member gets it: by mail in text and HTML, or in Whop's chat.
+
+Two layers: what is written for the step (mail/emails/STEP.*, or the company's own), and around it
+the layout, which no company changes: who writes, the button, the payment, and how to stop it.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from db.declines import DeclineClass, explain_to_member
+from db.manners import NO_MANNERS, Manners
+from db.money import format_money
 from db.outbox import Letter
+from db.plain import make_plain
+from db.status import Step
+from db.templates import OwnTemplate
+from mail.colours import choose_edge, choose_ink
+from mail.filling import BrokenTemplateError, fill
+from mail.markdown import escape_markdown, escape_words
+from mail.markup import check_markup
+from mail.words import Destination, Words, choose_words, describe_card
 
+__all__ = ["Destination", "Written", "describe_card", "format_money", "write", "write_chat"]
+
+log = logging.getLogger(__name__)
+
+EMAILS = Path(__file__).parent / "emails"
+LONGEST_SUBJECT = 150
 SUBJECTS = {
-    "payment_failed": "Your payment failed — click here to update your card",
-    "reminder": "Your payment is still open",
-    "last_day": "One day left to keep your membership",
-    "notice": "Your payment did not go through",
+    Step.PAYMENT_FAILED: "Your payment failed — click here to update your card",
+    Step.REMINDER: "Still open: your payment for {{ product }}",
+    Step.LAST_DAY: "One day left to keep {{ product }}",
+    Step.NOTICE: "Your payment for {{ product }} did not go through",
 }
-SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£"}
-
-templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "emails"),
+OURS = {
+    step: OwnTemplate(
+        SUBJECTS[step],
+        (EMAILS / f"{step}.txt").read_text(),
+        (EMAILS / f"{step}.html").read_text(),
+    )
+    for step in Step
+}
+layouts = Environment(
+    loader=FileSystemLoader(EMAILS),
     autoescape=select_autoescape(["html"]),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    keep_trailing_newline=True,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the member puts it right, and how the seller is called there."""
-
-    manage_url: str
-    seller: str | None = None
-    product: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +62,87 @@ class Written:
     html: str
 
 
-def write(letter: Letter, destination: Destination) -> Written:
-    """Text and HTML of one message. The member never reads why the bank refused."""
-    confirm = letter.decline_class is DeclineClass.AUTHENTICATION and letter.recovery_url
-    words = {
-        "name": (letter.member_name or "there").split()[0],
-        "seller": destination.seller,
-        "product": letter.product or destination.product or "your membership",
-        "amount": format_money(letter.amount, letter.currency),
-        "card": describe_card(letter.card_brand, letter.card_last4),
-        "explanation": explain_to_member(letter.decline_class, letter.decline_code),
-        "next_try": format_time(letter.next_retry_at),
-        "ends": format_time(letter.window_ends_at),
-        "button": "Confirm the payment" if confirm else "Update your card",
-        "link": letter.recovery_url if confirm else destination.manage_url,
+def write(
+    letter: Letter,
+    destination: Destination,
+    manners: Manners = NO_MANNERS,
+    template: OwnTemplate | None = None,
+    unsubscribe_url: str | None = None,
+) -> Written:
+    """The member never reads why the bank refused."""
+    words = choose_words(letter, destination, manners)
+    filled = fill_step(letter, words, template)
+    subject = make_plain(filled.subject, LONGEST_SUBJECT)
+    frame = words | {
+        "subject": subject,
+        "details": list_details(letter, words),
+        "note": manners.note,
+        "unsubscribe_url": unsubscribe_url,
+    }
+    look = {
+        "accent": manners.accent,
+        "ink": choose_ink(manners.accent),
+        "edge": choose_edge(manners.accent),
     }
     return Written(
-        subject=SUBJECTS[letter.step],
-        text=templates.get_template(f"{letter.step}.txt").render(words),
-        html=templates.get_template(f"{letter.step}.html").render(words),
+        subject,
+        layouts.get_template("layout.txt").render(frame, body=filled.text.strip()),
+        layouts.get_template("layout.html").render(frame | look, body=Markup(filled.html)),
     )
 
 
-def format_money(amount: Decimal, currency: str) -> str:
-    """`$49.99`, `€10.00`, or `10.00 CHF` where the sign would be unclear."""
-    number = f"{amount:,.2f}"
-    symbol = SYMBOLS.get(currency)
-    return f"{symbol}{number}" if symbol else f"{number} {currency.upper()}"
+def write_chat(
+    letter: Letter,
+    destination: Destination,
+    manners: Manners = NO_MANNERS,
+    template: OwnTemplate | None = None,
+) -> str:
+    """Markdown, for Whop's support chat."""
+    words = escape_words(choose_words(letter, destination, manners))
+    filled = fill_step(letter, words, template)
+    return layouts.get_template("layout.md").render(
+        words,
+        body=filled.text.strip(),
+        details=list_details(letter, words),
+        note=None if manners.note is None else escape_markdown(manners.note),
+    )
 
 
-def describe_card(brand: str | None, last4: str | None) -> str:
-    if last4 is None:
-        return "your card"
-    return f"your {brand.title() if brand else 'card'} ending in {last4}"
+def fill_step(letter: Letter, words: Words, template: OwnTemplate | None) -> OwnTemplate:
+    """A company's template that no longer works must not hold a message up: ours is sent."""
+    if template is not None:
+        try:
+            return fill_template(template, words)
+        except BrokenTemplateError as error:
+            log.warning(
+                "company %s: its own %s was not used for payment %s: %s",
+                letter.company_id,
+                letter.step,
+                letter.payment_id,
+                error,
+            )
+    return fill_template(OURS[Step(letter.step)], words)
 
 
-def format_time(moment: datetime | None) -> str | None:
-    return f"{moment:%A, %B} {moment.day} at {moment:%H:%M} UTC" if moment else None
+def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:
+    """Raises BrokenTemplateError."""
+    filled = OwnTemplate(
+        fill(template.subject, "text", words),
+        fill(template.text, "text", words),
+        fill(template.html, "html", words),
+    )
+    check_markup(filled.html)
+    return filled
+
+
+def list_details(letter: Letter, words: Words) -> list[tuple[str, str]]:
+    """The payment at a glance. What this letter does not have is left out."""
+    card = str(words["card"]).removeprefix("your ")
+    rows = (
+        ("Membership", words["product"]),
+        ("Amount", words["amount"]),
+        ("Card", card if letter.card_last4 else None),
+        ("Next try", words["next_try"]),
+        ("Ends", words["ends"] if letter.step != Step.NOTICE else None),
+    )
+    return [(name, str(value)) for name, value in rows if value]

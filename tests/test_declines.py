@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 
 from db.declines import (
+    ADVICE,
     CLASS_OF,
     CODES,
     FOR_MEMBER,
@@ -120,7 +121,7 @@ def test_sentences_for_the_member_are_for_what_exists():
 
 def test_the_docs_show_what_the_member_reads():
     page = " ".join(DOCS.read_text().split())
-    sentences = {*FOR_MEMBER.values(), *FOR_MEMBER_BY_CODE.values()}
+    sentences = {*FOR_MEMBER.values(), *FOR_MEMBER_BY_CODE.values(), *ADVICE.values()}
     assert [sentence for sentence in sentences if sentence not in page] == []
 
 

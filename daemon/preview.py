@@ -1,0 +1,96 @@
+"""Every message as a member would get it, in files: to read before anybody gets one."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from db.declines import MEANINGS, DeclineClass
+from db.status import Step
+from mail.letters import write, write_chat
+from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Messages to members</title>
+<style>
+  body {{ margin: 32px auto; max-width: 880px; padding: 0 16px;
+         font: 16px/1.5 system-ui, sans-serif; }}
+  table {{ width: 100%; border-collapse: collapse; }}
+  th, td {{ padding: 8px 12px 8px 0; border-top: 1px solid #8888; text-align: left;
+           vertical-align: top; }}
+  small {{ display: block; font-weight: 400; }}
+</style>
+</head>
+<body>
+<h1>Messages to members</h1>
+<p>Each as a web page, as the plain text that goes with it, and as written in Whop's chat.</p>
+<table>
+<tr><th>Decline</th>{heads}</tr>
+{rows}
+</table>
+</body>
+</html>
+"""
+
+
+def which_steps(decline_class: DeclineClass) -> tuple[Step, ...]:
+    return tuple(Step)
+
+
+def write_preview(folder: Path) -> int:
+    """How many messages there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for decline_class in DeclineClass:
+        for step in which_steps(decline_class):
+            write_message(folder, step, decline_class)
+            written += 1
+    (folder / "index.html").write_text(list_messages(), encoding="utf-8")
+    return written
+
+
+def write_message(folder: Path, step: Step, decline_class: DeclineClass) -> None:
+    letter = make_sample(step, decline_class)
+    unsubscribe_url = UNSUBSCRIBE_URL if step in (Step.REMINDER, Step.LAST_DAY) else None
+    mail = write(letter, DESTINATION, unsubscribe_url=unsubscribe_url)
+    chat = write_chat(letter, DESTINATION)
+    for ending, words in (
+        ("html", mail.html),
+        ("txt", f"Subject: {mail.subject}\n\n{mail.text}"),
+        ("md", chat),
+    ):
+        (folder / f"{step}-{decline_class}.{ending}").write_text(words, encoding="utf-8")
+
+
+def list_messages() -> str:
+    heads = "".join(f"<th>{name_step(step)}</th>" for step in Step)
+    rows = "\n".join(list_class(decline_class) for decline_class in DeclineClass)
+    return PAGE.format(heads=heads, rows=rows)
+
+
+def list_class(decline_class: DeclineClass) -> str:
+    cells = "".join(
+        f"<td>{link_files(step, decline_class)}</td>"
+        if step in which_steps(decline_class)
+        else "<td></td>"
+        for step in Step
+    )
+    meaning = escape(MEANINGS[decline_class])
+    return f"<tr><th>{decline_class}<small>{meaning}</small></th>{cells}</tr>"
+
+
+def link_files(step: Step, decline_class: DeclineClass) -> str:
+    name = f"{step}-{decline_class}"
+    return " ".join(
+        f'<a href="{name}.{ending}">{words}</a>'
+        for ending, words in (("html", "mail"), ("txt", "text"), ("md", "chat"))
+    )
+
+
+def name_step(step: Step) -> str:
+    return step.replace("_", " ")

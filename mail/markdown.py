@@ -1,0 +1,28 @@
+"""Names in Whop's chat, which reads Markdown: they must stay names."""
+
+from __future__ import annotations
+
+import re
+
+from mail.words import Words
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@])")
+# A chat also makes links of bare addresses and calls whoever follows an @.
+LINKING = re.compile(r"(@|:(?=//)|\.(?=\S))")
+WORD_JOINER = "\u2060"  # not seen, and no line breaks at it
+NAMES = frozenset({"name", "seller", "product", "card"})
+"""What others typed. The rest are our own words, and Whop's link."""
+
+
+def escape_markdown(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", LINKING.sub(rf"\1{WORD_JOINER}", text))
+
+
+def escape_words(words: Words) -> Words:
+    escaped = dict(words)
+    for name in NAMES:
+        value = words[name]
+        escaped[name] = escape_markdown(value) if isinstance(value, str) else value
+    if isinstance(others := words["others"], list):
+        escaped["others"] = [o | {"product": escape_markdown(o["product"])} for o in others]
+    return escaped

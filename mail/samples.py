@@ -1,0 +1,49 @@
+"""Letters that nobody gets: for the preview, for checking a template, and for pictures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from db.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
+from db.outbox import Letter, Owed
+from db.status import Step
+from mail.words import Destination
+
+FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
+WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}
+NEXT_TRY_AFTER = {Step.PAYMENT_FAILED: 30, Step.REMINDER: 74, Step.LAST_DAY: 104}
+"""Hours."""
+DESTINATION = Destination(
+    "https://whop.com/billing/manage/mber_Sample/", "Northside Run Club", "Pro"
+)
+UNSUBSCRIBE_URL = "https://example.com/unsubscribe/sample"
+
+
+def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Letter:
+    code = next(iter(CODES.get(decline_class, {})), None)
+    waits = decline_class in WAITS_FOR_MEMBER or step not in NEXT_TRY_AFTER
+    confirms = decline_class is DeclineClass.AUTHENTICATION
+    by_debit = decline_class is DeclineClass.BANK_DEBIT
+    return Letter(
+        message_id=0,
+        payment_id="pay_Sample",
+        company_id="biz_Sample",
+        step=step,
+        address="jo@example.com",
+        member_name="Jo Doe",
+        membership_id="mem_Sample",
+        amount=Decimal("49.00"),
+        currency="usd",
+        reason="",
+        decline_class=decline_class,
+        decline_code=code,
+        card_brand=None if by_debit else "visa",
+        card_last4=None if by_debit else "4242",
+        product="Marathon Training Pro",
+        next_retry_at=None if waits else FAILED_AT + timedelta(hours=NEXT_TRY_AFTER[step]),
+        window_ends_at=FAILED_AT + timedelta(days=5),
+        recovery_url="https://whop.com/payments/pay_Sample/confirm/" if confirms else None,
+        time_zone="Europe/Berlin",
+        others=(Owed("Recipe Vault", Decimal("9.00"), "eur"),) * others,
+    )

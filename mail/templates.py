@@ -1,0 +1,80 @@
+"""A company's own templates: checked against every letter they may have to become, then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from db.declines import DeclineClass
+from db.manners import NO_MANNERS
+from db.outbox import Letter
+from db.status import Step
+from db.templates import OwnTemplate, keep_template
+from mail.filling import BrokenTemplateError, Form, compile_source, fill
+from mail.markup import check_markup
+from mail.samples import DESTINATION, make_sample
+from mail.words import MOST_OTHERS, Destination, choose_words
+
+LIMITS = {"subject": 200, "text": 10_000, "html": 20_000}
+
+
+def save_template(
+    session: Session,
+    company_id: str,
+    step: Step,
+    subject: str,
+    text: str,
+    html: str,
+    by: str,
+    now: datetime,
+) -> None:
+    """Raises BrokenTemplateError, and keeps nothing then."""
+    template = OwnTemplate(subject, text, html)
+    check_template(step, template)
+    keep_template(session, company_id, step, template, by, now)
+
+
+def check_template(step: Step, template: OwnTemplate) -> None:
+    """Raises BrokenTemplateError; its words begin with the part: subject, text or html."""
+    for part, source in (
+        ("subject", template.subject),
+        ("text", template.text),
+        ("html", template.html),
+    ):
+        try:
+            check_part(part, source, step)
+        except BrokenTemplateError as error:
+            raise BrokenTemplateError(None, f"{part}, {error}") from None
+
+
+def check_part(part: str, source: str, step: Step) -> None:
+    if not source.strip():
+        raise BrokenTemplateError(None, "it is empty")
+    if len(source) > LIMITS[part]:
+        raise BrokenTemplateError(
+            None, f"{len(source):,} characters; up to {LIMITS[part]:,} are kept"
+        )
+    if part == "subject" and len(source.splitlines()) > 1:
+        raise BrokenTemplateError(2, "a subject has one line")
+    form: Form = "html" if part == "html" else "text"
+    compile_source(source, form)
+    if form == "html":
+        check_markup(source)
+    for letter, destination in list_samples(step):
+        result = fill(source, form, choose_words(letter, destination, NO_MANNERS))
+        if form == "html":
+            check_markup(result)
+
+
+def list_samples(step: Step) -> Iterator[tuple[Letter, Destination]]:
+    """Every decline class, with all that a letter can have and with the least."""
+    for decline_class in DeclineClass:
+        full = make_sample(step, decline_class, others=MOST_OTHERS)
+        yield replace(full, next_retry_at=full.window_ends_at), DESTINATION
+        yield (
+            replace(full, member_name=None, product=None, next_retry_at=None, others=()),
+            Destination(DESTINATION.manage_url),
+        )

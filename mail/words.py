@@ -1,0 +1,117 @@
+"""What a message can say about one payment: every name, time and amount, fit to be read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from db.declines import DeclineClass, explain_to_member
+from db.manners import Manners
+from db.money import format_money
+from db.outbox import Letter
+from db.plain import make_plain
+
+MOST_OTHERS = 10
+LONGEST_NAME = 40
+LONGEST_TITLE = 80
+# A first name is greeted. One that a mail program would make a link of is somebody's advertisement.
+LIKE_A_LINK = re.compile(r"://|@|\bwww\.|\w{2}\.\w{2}")
+BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
+
+Words = dict[str, str | list[dict[str, str]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the member puts it right, and how the seller is called there."""
+
+    manage_url: str
+    seller: str | None = None
+    product: str | None = None
+
+
+def choose_words(letter: Letter, destination: Destination, manners: Manners) -> Words:
+    """What a template may use. None: there is no such thing in this letter."""
+    button, link = choose_button(letter, destination)
+    return {
+        "name": choose_greeting(letter.member_name),
+        "seller": make_plain(manners.sender_name or destination.seller or "", LONGEST_TITLE)
+        or None,
+        "product": name_product(letter.product or destination.product),
+        "amount": format_money(letter.amount, letter.currency),
+        "card": describe_means(letter),
+        "explanation": explain_to_member(letter.decline_class, letter.decline_code),
+        "next_try": format_time(letter.next_retry_at, letter.time_zone),
+        "ends": format_time(letter.window_ends_at, letter.time_zone),
+        "button": button,
+        "link": link,
+        "others": [
+            {
+                "product": name_product(owed.product),
+                "amount": format_money(owed.amount, owed.currency),
+            }
+            for owed in letter.others[:MOST_OTHERS]
+        ],
+    }
+
+
+def choose_greeting(member_name: str | None) -> str:
+    name = make_plain((member_name or "").partition("\0")[0], 10 * LONGEST_NAME)
+    first = make_plain(name.partition(" ")[0], LONGEST_NAME)
+    return "there" if not first or LIKE_A_LINK.search(first) else first
+
+
+def name_product(product: str | None) -> str:
+    return make_plain(product or "", LONGEST_TITLE) or "your membership"
+
+
+def choose_button(letter: Letter, destination: Destination) -> tuple[str, str]:
+    """What it says, and where it leads. Confirming needs Whop's own page for this payment."""
+    page = quote_link(destination.manage_url)
+    match letter.decline_class:
+        case DeclineClass.AUTHENTICATION if letter.recovery_url:
+            return "Confirm the payment", quote_link(letter.recovery_url)
+        case DeclineClass.CONSENT:
+            return "See your membership", page
+        case DeclineClass.BANK_DEBIT:
+            return "Update how you pay", page
+        case _:
+            return "Update your card", page
+
+
+def quote_link(url: str) -> str:
+    """As it is, but for what could end it in text, HTML or Markdown."""
+    return quote(url, safe=":/?#[]@!$&*+,;=%~")
+
+
+def describe_means(letter: Letter) -> str:
+    if letter.decline_class is DeclineClass.BANK_DEBIT and letter.card_last4 is None:
+        return "your bank account"
+    return describe_card(letter.card_brand, letter.card_last4)
+
+
+def describe_card(brand: str | None, last4: str | None) -> str:
+    digits = make_plain(last4 or "", 4)
+    if not digits:
+        return "your card"
+    known = make_plain((brand or "").replace("_", " "), 20)
+    return f"your {BRANDS.get(known.lower(), known.title()) or 'card'} ending in {digits}"
+
+
+def format_time(moment: datetime | None, time_zone: str = "UTC") -> str | None:
+    """`Wednesday, November 25 at 10:15 (Berlin time)`."""
+    if moment is None:
+        return None
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return f"{local:%A, %B} {local.day} at {local:%H:%M} {name_zone(local, time_zone)}"
+
+
+def name_zone(local: datetime, time_zone: str) -> str:
+    """By its city: abbreviations such as CST mean three things."""
+    area, _, city = time_zone.rpartition("/")
+    if not area or area == "Etc":
+        return local.tzname() or "UTC"
+    return f"({city.replace('_', ' ')} time)"
