@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,11 +20,11 @@ from db import deliveries
 from db.models import Company, Message
 from db.session import SessionFactory
 from mail import events
-from mail.links import PATH, read_unsubscribe_token
+from mail.links import read_unsubscribe_token
 from webhook import pages
 from webhook.deliveries import Refusal, read_body
 from webhook.inbox import DEADLOCK, TRIES, DatabaseAwayError
-from webhook.openapi import MAIL_EVENTS_PATH
+from webhook.openapi import MAIL_EVENTS_PATH, UNSUBSCRIBE_PATH
 from webhook.routes import STORED, greet, refuse
 from webhook.settings import WebhookSettings
 from whop.client import MEMBERSHIPS_PAGE
@@ -34,13 +33,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 1024 * 1024
 """SendGrid sends up to 768 KB at once, and gives up on a batch after a day of refusals."""
-PAGES: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": {"text/html": {"schema": {"type": "string"}}}}
-    for status, what in (
-        (404, "A page in words: the link is not one of ours"),
-        (503, "A page in words: the database does not answer"),
-    )
-}
 Result = TypeVar("Result")
 
 
@@ -54,11 +46,11 @@ class MailDesk:
 
     def routes(self) -> APIRouter:
         router = APIRouter()
-        router.add_route(
-            MAIL_EVENTS_PATH, self.answer, methods=["GET", "POST"], include_in_schema=False
-        )
-        for add, answer in ((router.get, self.ask), (router.post, self.unsubscribe)):
-            add(PATH + "{token}", response_class=HTMLResponse, responses=PAGES)(answer)
+        for path, answer in (
+            (MAIL_EVENTS_PATH, self.answer),
+            (UNSUBSCRIBE_PATH, self.open_link),
+        ):
+            router.add_route(path, answer, methods=["GET", "POST"], include_in_schema=False)
         return router
 
     # --- SendGrid ------------------------------------------------------------------------------
@@ -101,35 +93,29 @@ class MailDesk:
 
     # --- members -------------------------------------------------------------------------------
 
-    def ask(self, token: str) -> HTMLResponse:
-        """A page with one button. Looking at it changes nothing."""
-        message_id = self.read(token)
+    def open_link(self, request: Request) -> Response:
+        """A GET shows a page with one button and changes nothing. A POST is that button, or the
+        mail program's (RFC 8058); its body is not read: who posts to a link of ours means it."""
+        secret = self.settings.link_secret.get_secret_value()
+        message_id = read_unsubscribe_token(secret, request.path_params["token"])
         if message_id is None:
             return pages.deny()
         try:
-            seller = self.commit(lambda session: find_seller(session, message_id))
+            return self.end(message_id) if request.method == "POST" else self.ask(message_id)
         except DatabaseAwayError:
             return pages.apologize()
+
+    def ask(self, message_id: int) -> Response:
+        seller = self.commit(lambda session: find_seller(session, message_id))
         return pages.deny() if seller is None else pages.ask(seller.name)
 
-    def unsubscribe(self, token: str) -> HTMLResponse:
-        """The page's button, or the mail program's (RFC 8058). No more messages; the payment is
-        another matter. Whatever the body says: who posts to a link of ours means it."""
-        message_id = self.read(token)
-        if message_id is None:
-            return pages.deny()
+    def end(self, message_id: int) -> Response:
+        """No more messages; the payment is another matter."""
         now = self.now()
-        try:
-            known = self.commit(lambda session: deliveries.note_opt_out(session, message_id, now))
-        except DatabaseAwayError:
-            return pages.apologize()
-        if not known:
+        if not self.commit(lambda session: deliveries.note_opt_out(session, message_id, now)):
             return pages.deny()
         log.info("message %d: its reader wants no more", message_id)
         return pages.confirm(MEMBERSHIPS_PAGE)
-
-    def read(self, token: str) -> int | None:
-        return read_unsubscribe_token(self.settings.link_secret.get_secret_value(), token)
 
     # --- the database --------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI."""
+"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI, and the page
+behind members' links."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 
 FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
 MAIL_EVENTS_PATH = "/webhook/sendgrid"
+UNSUBSCRIBE_PATH = "/unsubscribe/{token}"
 
 ID = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
 AMOUNT = {"type": "number", "minimum": 0, "maximum": 1e12, "multipleOf": 0.01}
@@ -136,6 +138,26 @@ GREETING: dict[str, Any] = {
 }
 
 
+PAGES = {
+    "200": "A page in words",
+    "404": "A page in words: the link is not one of ours",
+    "503": "A page in words: the database does not answer",
+}
+
+
+def describe_page(summary: str) -> dict[str, Any]:
+    html = {"text/html": {"schema": {"type": "string"}}}
+    answers = {status: {"description": what, "content": html} for status, what in PAGES.items()}
+    return {"summary": summary, "responses": answers}
+
+
+UNSUBSCRIBE = {
+    "parameters": [{"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}],
+    "get": describe_page("Asks a member whether to stop; changes nothing"),
+    "post": describe_page("No more messages to this member (RFC 8058)"),
+}
+
+
 def describe_webhooks(app: FastAPI) -> None:
     """Adds them to the app's OpenAPI description."""
     generate = app.openapi
@@ -157,6 +179,7 @@ def describe_webhooks(app: FastAPI) -> None:
                 ),
                 "get": GREETING,
             }
+            schema["paths"][UNSUBSCRIBE_PATH] = UNSUBSCRIBE
         return app.openapi_schema or {}
 
     app.openapi = with_webhooks  # type: ignore[method-assign]
