@@ -121,7 +121,11 @@ def make_mailer(settings: DaemonSettings) -> Mailer | None:
     if not settings.email_enabled:
         return None
     key = settings.sendgrid_api_key.get_secret_value()
-    return Mailer(make_courier(key, settings.sendgrid_api_url), settings.email_from)
+    return Mailer(
+        make_courier(key, settings.sendgrid_api_url),
+        settings.email_from,
+        sandbox_mode=settings.sendgrid_sandbox_mode,
+    )
 
 
 def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from email.utils import parseaddr
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr, parsedate_to_datetime
 from http.client import HTTPException
 from typing import Protocol
 
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
-from sendgrid.helpers.mail import Category, Content, CustomArg, From, Mail, Subject, To
+from sendgrid.helpers.mail import (
+    Category,
+    ClickTracking,
+    Content,
+    CustomArg,
+    From,
+    Header,
+    Mail,
+    MailSettings,
+    OpenTracking,
+    ReplyTo,
+    SandBoxMode,
+    Subject,
+    SubscriptionTracking,
+    To,
+    TrackingSettings,
+)
 
+from db.session import now as utc_now
 from mail.letters import Written
 
 TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
 CATEGORY = "failed-payment"
+ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@]{1,64}@[^\s<>()\[\]\\,;:\"@]{1,255}")
+LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
+LONGEST_NAME, LONGEST_SUBJECT = 100, 250
+MISLEADING = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of what no line of a header may hold."""
+TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
+"""Marks that turn the direction of writing: with them a name can be shown as another."""
+QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
+LONGEST_WAIT = timedelta(hours=1)
 
 
 class MailError(Exception):
@@ -26,7 +55,11 @@ class RejectedError(MailError):
 
 
 class BusyError(MailError):
-    """The mail was not taken; it may be tried again."""
+    """The mail was not taken; it may be tried again, after `retry_after` where that was said."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UncertainError(MailError):
@@ -52,33 +85,125 @@ def make_courier(key: str, url: str) -> Courier:
 
 
 class Mailer:
-    """`sender` is an address, or "Name <address>"."""
+    """`sender` is an address, or "Name <address>". In `sandbox_mode` SendGrid checks each mail
+    and sends none."""
 
-    def __init__(self, courier: Courier, sender: str) -> None:
-        self.courier = courier
-        name, address = parseaddr(sender)
-        self.sender = From(address, name or None)
+    def __init__(
+        self,
+        courier: Courier,
+        sender: str,
+        *,
+        sandbox_mode: bool = False,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.courier, self.sandbox_mode, self.clock = courier, sandbox_mode, clock
+        self.name, self.address = parseaddr(sender)
 
-    def send(self, address: str, written: Written, arguments: dict[str, str]) -> str | None:
+    def send(
+        self,
+        address: str,
+        written: Written,
+        arguments: dict[str, str],
+        *,
+        sender_name: str | None = None,
+        reply_to: str | None = None,
+        unsubscribe_url: str | None = None,
+        step: str | None = None,
+    ) -> str | None:
         """Returns SendGrid's message id. Raises MailError."""
-        mail = Mail(self.sender, To(address), Subject(written.subject))
-        mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
-        mail.category = Category(CATEGORY)
-        for name, value in arguments.items():
-            mail.add_custom_arg(CustomArg(name, value))
+        mail = self.compose(address, written, arguments, sender_name)
+        mail.category = [Category(word) for word in (CATEGORY, step) if word]
+        if reply_to is not None:
+            mail.reply_to = ReplyTo(check_address(reply_to))
+        if unsubscribe_url is not None:
+            add_one_click(mail, unsubscribe_url)
         try:
             answer = self.courier.send(mail)
         except HTTPError as error:
-            raise read_status(error.status_code) from None
+            raise read_refusal(error, self.clock()) from None
         except (OSError, HTTPException) as error:
             raise UncertainError(f"no answer from SendGrid ({type(error).__name__})") from None
         found = answer.headers.get("X-Message-Id")
         return str(found) if found else None
 
+    def compose(
+        self, address: str, written: Written, arguments: dict[str, str], sender_name: str | None
+    ) -> Mail:
+        """The creator's name is the sender's name; the address stays ours, which is verified."""
+        name = write_name(sender_name or "") or write_name(self.name)
+        subject = write_line(written.subject, LONGEST_SUBJECT)
+        mail = Mail(From(self.address, name or None), To(check_address(address)), Subject(subject))
+        mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
+        for argument, value in arguments.items():
+            mail.add_custom_arg(CustomArg(argument, str(value)))
+        mail.mail_settings = MailSettings(sandbox_mode=SandBoxMode(self.sandbox_mode))
+        # Said outright: what an account is set to must not decide what we hear. Links in the text
+        # part stay readable, and SendGrid adds no link of its own that would silence all companies.
+        mail.tracking_settings = TrackingSettings(
+            click_tracking=ClickTracking(True, False),
+            open_tracking=OpenTracking(True),
+            subscription_tracking=SubscriptionTracking(False),
+        )
+        return mail
 
-def read_status(status: int) -> MailError:
-    if status == 429:
-        return BusyError("SendGrid answered 429")
+
+def add_one_click(mail: Mail, url: str) -> None:
+    """RFC 8058: the mail program's own button, which posts without asking further."""
+    if not LINK.fullmatch(url):
+        raise RejectedError("the link to unsubscribe is not one")
+    mail.add_header(Header("List-Unsubscribe", f"<{url}>"))
+    mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+
+
+def check_address(address: str) -> str:
+    """One bare address. The package would read a name and brackets out of more than that."""
+    if not ADDRESS.fullmatch(address):
+        raise RejectedError("the address is not one")
+    return address
+
+
+def write_line(text: str, longest: int) -> str:
+    """One line, whatever a member, a creator or a template put in: it becomes a header."""
+    shown = "".join(" " if unicodedata.category(c) in MISLEADING else c for c in text)
+    line = " ".join(shown.translate(TURNS).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def write_name(text: str) -> str:
+    """Beside an address, so without what could end the name and begin another address."""
+    return write_line(text.translate(QUOTES), LONGEST_NAME)
+
+
+def read_refusal(error: HTTPError, now: datetime) -> MailError:
+    status = int(error.status_code)
+    if status in (429, 503):
+        return BusyError(f"SendGrid answered {status}", read_wait(error.headers or {}, now))
     if 400 <= status < 500:
         return RejectedError(f"SendGrid answered {status}")
     return UncertainError(f"SendGrid answered {status}")
+
+
+def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Retry-After is in seconds or a date, X-RateLimit-Reset in unix seconds. An hour at most."""
+    after = str(headers.get("Retry-After") or "").strip()
+    reset = str(headers.get("X-RateLimit-Reset") or "").strip()
+    wait: timedelta | None = None
+    if is_seconds(after):
+        wait = timedelta(seconds=int(after))
+    elif after and (then := read_date(after)) is not None:
+        wait = then - now
+    elif is_seconds(reset):
+        wait = datetime.fromtimestamp(int(reset), UTC) - now
+    return None if wait is None else min(max(wait, timedelta()), LONGEST_WAIT)
+
+
+def is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 11
+
+
+def read_date(text: str) -> datetime | None:
+    try:
+        then = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return then.replace(tzinfo=UTC) if then.tzinfo is None else then

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
-from db.settings import PolicySettings
+from db.settings import MailSettings
 
 
-class DaemonSettings(PolicySettings):
+class DaemonSettings(MailSettings):
     required_in_production: ClassVar[tuple[str, ...]] = ("database_url", "whop_api_key")
 
     whop_api_key: SecretStr = SecretStr("")
@@ -19,11 +19,14 @@ class DaemonSettings(PolicySettings):
     whop_rate_per_minute: int = Field(540, ge=1, le=600)
     sendgrid_api_key: SecretStr = SecretStr("")
     sendgrid_api_url: str = "https://api.sendgrid.com"
-    email_enabled: bool = False
+    sendgrid_sandbox_mode: bool = False
     email_from: str = ""
+    base_url: str = "http://localhost:8000"
 
-    @model_validator(mode="after")
-    def check_email(self) -> DaemonSettings:
-        if self.email_enabled and not (self.sendgrid_api_key and self.email_from):
-            raise ValueError("EMAIL_ENABLED needs SENDGRID_API_KEY and EMAIL_FROM")
-        return self
+    def missing_for_mail(self) -> list[str]:
+        missing = [] if self.sendgrid_api_key else ["SENDGRID_API_KEY"]
+        missing += [] if self.email_from else ["EMAIL_FROM"]
+        missing += super().missing_for_mail()
+        if not (self.in_development or self.base_url.startswith("https://")):
+            missing.append("a BASE_URL that begins with https://")
+        return missing

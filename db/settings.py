@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -17,6 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from db.policy import Settings as PolicyRules
+
+SHORTEST_SECRET = 32
 
 
 def normalize_url(url: str) -> URL:
@@ -67,6 +69,31 @@ class PolicySettings(CommonSettings):
         return PolicyRules(
             self.retry_policy, timedelta(minutes=self.retry_interval_minutes), self.max_retries
         )
+
+
+class MailSettings(PolicySettings):
+    """For the processes that write to members or hear back from them."""
+
+    email_enabled: bool = False
+    link_secret: SecretStr = SecretStr("")
+
+    def missing_for_mail(self) -> list[str]:
+        """In development mails may do without links to unsubscribe."""
+        return [] if self.link_secret or self.in_development else ["LINK_SECRET"]
+
+    @model_validator(mode="after")
+    def check_email(self) -> MailSettings:
+        if self.email_enabled and (missing := self.missing_for_mail()):
+            raise ValueError(f"EMAIL_ENABLED needs {', '.join(missing)}")
+        return self
+
+    @field_validator("link_secret")
+    @classmethod
+    def check_link_secret(cls, value: SecretStr) -> SecretStr:
+        # Every link is a sample to guess a short one from, without asking us.
+        if 0 < len(value) < SHORTEST_SECRET:
+            raise ValueError(f"at least {SHORTEST_SECRET} characters")
+        return value
 
 
 AnySettings = TypeVar("AnySettings", bound=CommonSettings)

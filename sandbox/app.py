@@ -14,8 +14,9 @@ from fastapi.responses import HTMLResponse, Response
 from sandbox.api import ROOT, WhopApi
 from sandbox.control import Control, front_page
 from sandbox.exchange import Answer, Request, read_query
-from sandbox.post_room import mail_in_json, mails_page
-from sandbox.sendgrid import PATH, SendGrid
+from sandbox.post_room import POLICY, mail_in_json, mails_page
+from sandbox.sendgrid import SendGrid
+from sandbox.times import utc
 from sandbox.world import World
 
 MAILS_SHOWN = 100
@@ -36,8 +37,8 @@ def create_app(
     app = FastAPI(title="Sandbox", docs_url=None, redoc_url=None)
     whop, sendgrid = WhopApi(world, api_keys), SendGrid(world, sendgrid_keys)
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
-    app.include_router(served(sendgrid, PATH, clock))
-    app.include_router(pages(world, sendgrid))
+    app.include_router(served(sendgrid, "/v3/{path:path}", clock))
+    app.include_router(pages(world, sendgrid, clock))
     app.include_router(Control(world, whop, clock).routes())
     return app
 
@@ -63,16 +64,19 @@ def served(server: Server, path: str, clock: Callable[[], datetime]) -> APIRoute
     return router
 
 
-def pages(world: World, sendgrid: SendGrid) -> APIRouter:
+def pages(world: World, sendgrid: SendGrid, clock: Callable[[], datetime]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/mails.json")
     def mails_json() -> list[dict[str, Any]]:
-        return [mail_in_json(mail) for mail in sendgrid.mails()]
+        now = utc(clock())
+        return [mail_in_json(mail, world.mail_events.of(mail.id, now)) for mail in sendgrid.mails()]
 
     @router.get("/mails")
     def mails() -> HTMLResponse:
-        return HTMLResponse(mails_page(sendgrid.mails(MAILS_SHOWN)))
+        now = utc(clock())
+        shown = [(mail, world.mail_events.of(mail.id, now)) for mail in sendgrid.mails(MAILS_SHOWN)]
+        return HTMLResponse(mails_page(shown), headers={"Content-Security-Policy": POLICY})
 
     @router.get("/")
     def front() -> HTMLResponse:

@@ -15,6 +15,7 @@ from sandbox.backup import Backup
 from sandbox.charging import Charging
 from sandbox.disputes import Disputes
 from sandbox.endings import Endings
+from sandbox.mail_events import MailEvents
 from sandbox.pace import Pace
 from sandbox.people import draw_card
 from sandbox.population import MONEY, cause_of
@@ -46,6 +47,7 @@ class Deeds:
         pace: Pace,
         seed: int,
         assumed: Assumptions,
+        mail_events: MailEvents,
     ) -> None:
         self._store = store
         self._charging = charging
@@ -53,6 +55,7 @@ class Deeds:
         self._pace = pace
         self._seed = seed
         self._assumed = assumed
+        self._mail_events = mail_events
         self.backup = Backup(store, charging, announcer, switches)
         self.endings = Endings(store, charging, announcer, switches)
         self.refunds = Refunds(store, announcer, pace, seed)
@@ -78,6 +81,8 @@ class Deeds:
                 self.refunds.give(due.subject, due.at)
             case "refund_settles":
                 self.refunds.settle(due.subject, due.at)
+            case "mail_events":
+                self._mail_events.post(due.at)
             case _:
                 assert_never(due.kind)
 
@@ -159,8 +164,8 @@ class Deeds:
             payment = replace(payment, retries=0)
         self._store.save_payment(replace(payment, updated_at=at))
 
-    def mail_arrives(self, payment_id: str, at: datetime) -> None:
-        """A message about a payment moves some members to pay."""
+    def mail_arrives(self, payment_id: str, at: datetime) -> datetime | None:
+        """A message about a payment moves some members to pay; answers when this one does."""
         payment = self._store.payment(payment_id)
         number = self._store.next_number(f"mail/{payment_id}")
         random = Random(f"{payment.story.luck}/mail/{number}")
@@ -168,12 +173,13 @@ class Deeds:
         helps = assumed.odds_of(payment.decline_code or "").member_pays * assumed.mail_helps
         helps *= assumed.mail_fades ** (number - 1)
         if payment.script or payment.status != "open" or random.random() >= helps:
-            return
+            return None
         hours = draw_delay(random, assumed.mail_hours) / self._pace.member_speed
         pays_at = at + timedelta(hours=hours)
         planned = self._store.planned("member_pays", payment_id)
         if planned is None or pays_at < planned:
             self._store.schedule(Due("member_pays", payment_id, pays_at))
+        return pays_at
 
     def _whop_attempts(self, due: Due) -> None:
         payment = self._store.payment(due.subject)

@@ -22,13 +22,17 @@ from daemon.mailer import Mailer
 from daemon.messages import Messenger
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
+from db import deliveries
 from db.models import Attempt, Message, Payment
 from db.pace import fingerprint
 from db.policy import Settings as Rules
 from db.session import SessionFactory
 from db.status import UNPAID, UNSETTLED, MessageState
+from mail.events import TIMESTAMP, load_key, read_events
+from mail.events import verify_signature as verify_mail_signature
 from sandbox.assumptions import MIDDLE, Assumptions
 from sandbox.live import Settings
+from sandbox.mail_signing import Signer
 from sandbox.pace import HISTORY
 from sandbox.records import Company
 from sandbox.sendgrid import PATH as MAIL_PATH
@@ -122,7 +126,10 @@ class Past:
             seed=SEED if settings.seed is None else settings.seed,
             webhook_secret=settings.webhook_secret,
             deliver=self.receive,
+            deliver_mail_events=self.receive_mail_events,
+            mail_signer=Signer(settings.sendgrid_key),
         )
+        self.mail_key = load_key(self.world.mail_signer.public_key)
         self.rules = rules = rules or Rules()
         read = partial(read_event, default_company=settings.company_id)
         self.inbox = Inbox(sessions, rules, read, self.clock)
@@ -160,6 +167,13 @@ class Past:
         event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
         (problem,) = self.inbox.record_all([event])
         return 200 if problem is None else 422
+
+    def receive_mail_events(self, headers: dict[str, str], body: bytes) -> int:
+        self.clock.now = max(self.clock.now, read_timestamp(headers[TIMESTAMP]))
+        verify_mail_signature(self.mail_key, headers, body, self.clock.now)
+        with self.sessions.begin() as session:
+            deliveries.record(session, read_events(body, self.clock.now), self.clock.now)
+        return 200
 
     def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
         for failed_at in failures:

@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 
 from sandbox.app import create_app
+from sandbox.mail_signing import SENDGRID_KEY, Signer
 from sandbox.pace import LIVE
 from sandbox.records import Company
 from sandbox.store import Store
@@ -39,7 +40,8 @@ class Settings:
     webhook_secret: str = "ws_sandbox_secret"
     webhook_url: str = "http://localhost:8000/webhook/whop"
     api_key: str = "apik_sandbox"
-    sendgrid_key: str = "SG.sandbox"
+    sendgrid_key: str = SENDGRID_KEY
+    mail_events_url: str = "http://localhost:8000/webhook/sendgrid"
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -60,6 +62,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         webhook_url=given.get("WEBHOOK_URL", usual.webhook_url),
         api_key=given.get("WHOP_API_KEY", usual.api_key),
         sendgrid_key=given.get("SENDGRID_API_KEY", usual.sendgrid_key),
+        mail_events_url=given.get("MAIL_EVENTS_URL", usual.mail_events_url),
     )
 
 
@@ -87,6 +90,8 @@ def live_world(settings: Settings) -> World:
         seed=secrets.randbits(32) if settings.seed is None else settings.seed,
         webhook_secret=settings.webhook_secret,
         deliver=over_http(settings.webhook_url),
+        deliver_mail_events=over_http(settings.mail_events_url),
+        mail_signer=Signer(settings.sendgrid_key),
         # Stamped when sent: what fell due while the sandbox was off would look too old.
         sent_at=lambda due: real_clock(),
     )

@@ -16,6 +16,7 @@ DueKind = Literal[
     "member_pays",
     "refund",
     "refund_settles",
+    "mail_events",
 ]
 
 PAID = "paid"

@@ -40,5 +40,11 @@ create table if not exists letters (
 create index if not exists letters_by_time on letters (due_at, number);
 create table if not exists mails (
     number integer primary key, id text, at text, document text not null);
+create table if not exists mail_events (
+    number integer primary key, mail_id text, at text, document text not null, posted integer);
+create index if not exists mail_events_by_mail on mail_events (mail_id, at);
+create index if not exists mail_events_to_post on mail_events (at) where posted = 0;
+create table if not exists suppressed (
+    address text primary key, list text, at text, reason text) without rowid;
 create table if not exists numbers (name text primary key, value integer) without rowid;
 """

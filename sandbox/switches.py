@@ -46,6 +46,8 @@ class Switches:
     max_page: int = 50
     rate_per_minute: int = 600
     denied_permissions: tuple[str, ...] = ()
+    mail_bounce_share: float = 0.02
+    mail_spam_share: float = 0.001
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ Deliver = Callable[[dict[str, str], bytes], int]
 """Takes headers and body to the receiver and brings back its status, 0 when nobody answered."""
 
 REDELIVERY = tuple(timedelta(seconds=seconds) for seconds in (10, 20, 40))
+MAIL_EVENTS = "mail events"
+"""The type of a letter that is not Whop's: a batch of SendGrid's events."""
+MAIL_REDELIVERY = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 480, 720))
+"""SendGrid says that it tries for a day, and not when."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,9 @@ class Outbox:
             copies = 2
         elif fault and fault.kind == "delay":
             due_at = at + timedelta(seconds=fault.seconds)
+        self.add(webhook_id, event, body, due_at, copies)
+
+    def add(self, webhook_id: str, event: str, body: bytes, due_at: datetime, copies: int) -> None:
         for _ in range(copies):
             self._store.rows(
                 "insert into letters (webhook_id, type, body, due_at) values (?, ?, ?, ?)",
@@ -112,12 +119,13 @@ class Outbox:
 
     def claim(self, letter: Letter, sent_at: datetime) -> None:
         """Counts the delivery as failed before it is made: a crash in between redelivers."""
-        if letter.failures == len(REDELIVERY):
+        waits = MAIL_REDELIVERY if letter.type == MAIL_EVENTS else REDELIVERY
+        if letter.failures == len(waits):
             self.accepted(letter)
             return
         self._store.rows(
             "update letters set failures = failures + 1, due_at = ? where number = ?",
-            sortable(sent_at + REDELIVERY[letter.failures]),
+            sortable(sent_at + waits[letter.failures]),
             letter.number,
         )
 

@@ -15,6 +15,8 @@ from sandbox.cards import Cards
 from sandbox.charging import Charging
 from sandbox.deeds import Deeds
 from sandbox.ledger import Ledger
+from sandbox.mail_events import MailEvents
+from sandbox.mail_signing import SENDGRID_KEY, Signer
 from sandbox.pace import HISTORY, Pace
 from sandbox.records import Company, Membership, Payment, SavedCard
 from sandbox.renewals import Overrides, Renewal
@@ -23,7 +25,7 @@ from sandbox.shapes import Shapes
 from sandbox.store import Store
 from sandbox.switches import Faults, Switches
 from sandbox.times import utc
-from sandbox.webhooks import Deliver, Letter, Outbox, signed
+from sandbox.webhooks import MAIL_EVENTS, Deliver, Letter, Outbox, signed
 
 
 class World:
@@ -39,9 +41,12 @@ class World:
         seed: int = 7,
         webhook_secret: str = "ws_sandbox_secret",
         deliver: Deliver | None = None,
+        deliver_mail_events: Deliver | None = None,
+        mail_signer: Signer | None = None,
         sent_at: Callable[[datetime], datetime] = utc,
     ) -> None:
-        """`sent_at` turns the time a webhook is due into the time it is stamped with."""
+        """`sent_at` turns the time a webhook is due into the time it is stamped with. Where nobody
+        is told of events about mails, mails always arrive and nobody watches who reads them."""
         self.store = store or Store()
         self.company = company or Company()
         self.switches = switches or Switches()
@@ -50,6 +55,9 @@ class World:
         self.seed = self.store.number("seed", seed)
         self.webhook_secret = webhook_secret
         self.deliver = deliver
+        self.deliver_mail_events = deliver_mail_events
+        self.mail_signer = mail_signer or Signer(SENDGRID_KEY)
+        self.assumed = assumed
         self.shapes = Shapes(self.store, self.switches, self.company)
         self.outbox = Outbox(self.store, self.faults, self.seed)
         self._sent_at = sent_at
@@ -57,8 +65,16 @@ class World:
         charging = Charging(self.store, announcer, self.switches, pace)
         self.cards: Cards = charging.cards
         self.ledger: Ledger = charging.ledger
+        self.mail_events = MailEvents(self.store, self.outbox, self.seed)
         self._deeds = Deeds(
-            self.store, charging, announcer, self.switches, pace, self.seed, assumed
+            self.store,
+            charging,
+            announcer,
+            self.switches,
+            pace,
+            self.seed,
+            assumed,
+            self.mail_events,
         )
 
     def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
@@ -123,9 +139,9 @@ class World:
             self._deeds.refunds.give(payment_id, utc(now), amount)
         self.deliver_due(now)
 
-    def mail_arrives(self, payment_id: str, now: datetime) -> None:
+    def mail_arrives(self, payment_id: str, now: datetime) -> datetime | None:
         with self.store.transaction():
-            self._deeds.mail_arrives(payment_id, utc(now))
+            return self._deeds.mail_arrives(payment_id, utc(now))
 
     def advance(self, now: datetime) -> None:
         """Performs all that is due up to `now`, webhooks included, each at its own time."""
@@ -166,7 +182,10 @@ class World:
 
     def _send(self, letter: Letter, sent_at: datetime) -> None:
         """Outside the transaction: a slow receiver must not stop the world."""
-        assert self.deliver
-        headers = signed(self.webhook_secret, letter.webhook_id, letter.body, sent_at)
-        if 200 <= self.deliver(headers, letter.body) < 300:
+        if letter.type == MAIL_EVENTS:
+            deliver, headers = self.deliver_mail_events, self.mail_signer.sign(letter.body, sent_at)
+        else:
+            deliver = self.deliver
+            headers = signed(self.webhook_secret, letter.webhook_id, letter.body, sent_at)
+        if deliver and 200 <= deliver(headers, letter.body) < 300:
             self.outbox.accepted(letter)

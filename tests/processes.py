@@ -183,6 +183,7 @@ class Stage:
             SANDBOX_FAILURES_PER_MINUTE="0",
             SANDBOX_SEED="1",
             WEBHOOK_URL=f"{self.receiver_url}/webhook/whop",
+            MAIL_EVENTS_URL=f"{self.receiver_url}/webhook/sendgrid",
         )
         self.receiver = self.start_receiver()
         wait_until_it_answers(self.sandbox, f"{self.url}/")

@@ -28,6 +28,11 @@ class Rig(Past):
             file=folder / "sandbox.sqlite", company_id=COMPANY, webhook_secret=SECRET, seed=seed
         )
         super().__init__(sessions, settings, NOW, rules or Rules(policy="hourly"))
+        # No mail bounces or is called spam unless a test wants it: `hear_of_mails`.
+        self.world.deliver_mail_events = None
+
+    def hear_of_mails(self) -> None:
+        self.world.deliver_mail_events = self.receive_mail_events
 
     def use(self, **rules: Any) -> None:
         """Other rules from now on, for receiver and daemon."""

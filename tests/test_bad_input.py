@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
+from db.models import MailEvent, Message, Payment, Suppression
 from db.session import SessionFactory
 from db.stats import Summary, summarize
 from tests.factories import (
@@ -33,7 +34,9 @@ from tests.factories import (
     payment_data,
     sign,
 )
+from tests.mail_service import MailReceiver, add_message, mail_event, sign_events
 from webhook.app import create_app
+from webhook.openapi import MAIL_EVENTS_PATH
 from webhook.settings import WebhookSettings
 
 REQUESTS, BATCH = 10_000, 100
@@ -560,3 +563,69 @@ def test_whatever_json_is_signed_is_answered_and_moves_only_what_it_is_about(
         for sent, answer in zip(requests, answers, strict=True):
             check_answer(sent, answer)
         check_books(session, before, sum(answer.status == 200 for answer in answers))
+
+
+# --- events about mails ------------------------------------------------------------------------
+
+
+def draw_mail_batch(rng: random.Random, message_id: int) -> list[Any]:
+    kinds = [
+        "processed",
+        "delivered",
+        "open",
+        "click",
+        "bounce",
+        "dropped",
+        "spamreport",
+        "deferred",
+    ]
+    return [
+        mail_event(rng.choice(kinds), message_id, reason="Invalid", type="bounce")
+        for _ in range(rng.randrange(1, 4))
+    ]
+
+
+def draw_mail_post(rng: random.Random, message_id: int, *, forged: bool) -> Sent:
+    content = draw_mail_batch(rng, message_id)
+    body = json.dumps(content if forged else spoil_content(rng, content)).encode()
+    body = body.replace(json.dumps(DEEP).encode(), nest(rng))
+    if not forged and rng.random() < 0.4:
+        body = spoil_bytes(rng, body)
+    sent = Sent("POST", MAIL_EVENTS_PATH, body, raw(sign_events(body)))
+    if not forged:
+        return sent
+    if rng.random() < 0.6:
+        return replace(sent, content=spoil_bytes(rng, body))
+    value = rng.choice([*HEADER_VALUES, b"MEUCIQ==", b"A" * 96])
+    header = rng.choice([name for name, _ in sent.headers])
+    return replace(sent, headers=tuple((n, value if n == header else v) for n, v in sent.headers))
+
+
+def test_bad_events_about_mails_are_answered_and_move_only_their_own_message(
+    engine: Engine, session: Session
+):
+    app = MailReceiver(engine).app
+    rng = random.Random(20_27)
+    message_id, other = add_message(session), add_message(session, customer_email="al@example.com")
+    untouched = session.get_one(Message, other)
+    statuses: Counter[int] = Counter()
+    told = 0
+    for number in range(24):
+        forged = number % 2 == 0
+        requests = [draw_mail_post(rng, message_id, forged=forged) for _ in range(50)]
+        before = session.scalar(select(func.count()).select_from(MailEvent))
+        answers = send(app, requests)
+        for sent, answer in zip(requests, answers, strict=True):
+            check_answer(sent, answer)
+        session.rollback()
+        told = session.scalar(select(func.count()).select_from(MailEvent)) or 0
+        if not any(answer.status == 200 for answer in answers):
+            assert told == before
+        statuses += Counter(answer.status for answer in answers)
+    assert statuses.keys() >= {200, 400, 401, 415, 422}
+    assert told > 100
+    session.refresh(untouched)
+    assert (untouched.delivered_at, untouched.opened_at, untouched.trouble) == (None, None, None)
+    assert set(session.scalars(select(MailEvent.message_id))) == {message_id}
+    assert set(session.scalars(select(Suppression.address))) == {"jo@example.com"}
+    assert {p.status for p in session.scalars(select(Payment))} == {"pending_retry"}

@@ -20,6 +20,7 @@ from db.session import now as utc_now
 from db.session import session_factory
 from webhook import api, openapi
 from webhook.inbox import Inbox
+from webhook.mail import MailDesk
 from webhook.openapi import WEBHOOK_PATHS
 from webhook.routes import Desk, greet, show_the_way
 from webhook.settings import WebhookSettings
@@ -66,6 +67,7 @@ def create_app(
         app.router.add_route(path, greet, methods=["GET", "POST"], include_in_schema=False)
     app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
+    app.include_router(MailDesk(settings, sessions, now).routes())
     app.add_exception_handler(RequestValidationError, name_the_parameter)
     openapi.describe_webhooks(app)
     return app
@@ -91,7 +93,7 @@ async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
 
 def warn_if_open(settings: WebhookSettings) -> None:
     if settings.in_development:
-        log.warning("development: unsigned webhooks are accepted")
+        log.warning("development: unsigned webhooks and events about mails are accepted")
         if not settings.api_token.get_secret_value():
             log.warning("development: figures and payments are readable without a token")
 

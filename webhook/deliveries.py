@@ -21,7 +21,6 @@ from whop.signature import SignatureError, is_signed, verify_signature
 from whop.values import PayloadError
 
 LARGEST_BODY = 256 * 1024
-TOO_LARGE = "the body is larger than 256 KiB"
 LONGEST_EVENT_ID = 255
 # What Postgres cannot hold in JSONB: NUL and halves of surrogate pairs. Rare enough to look for.
 ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -36,24 +35,30 @@ class Refusal(Exception):
         self.status, self.detail = status, detail
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """At most 256 KiB, whatever the headers promise."""
+async def read_body(
+    headers: Mapping[str, str], receive: Receive, largest: int = LARGEST_BODY
+) -> bytes:
+    """At most `largest` bytes, whatever the headers promise."""
     media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise Refusal(415, "send application/json")
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > LARGEST_BODY:
-        raise Refusal(413, TOO_LARGE)
+    if length.isdigit() and int(length) > largest:
+        raise too_large(largest)
     body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refusal(400, "the sender hung up")
         body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise Refusal(413, TOO_LARGE)
+        if len(body) > largest:
+            raise too_large(largest)
         if not message.get("more_body", False):
             return body
+
+
+def too_large(largest: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {largest // 1024} KiB")
 
 
 def authenticate(

@@ -1,12 +1,16 @@
-"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI."""
+"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI, and the page
+behind members' links."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
 FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
+MAIL_EVENTS_PATH = "/webhook/sendgrid"
+UNSUBSCRIBE_PATH = "/unsubscribe/{token}"
 
 ID = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
 AMOUNT = {"type": "number", "minimum": 0, "maximum": 1e12, "multipleOf": 0.01}
@@ -56,20 +60,48 @@ ENVELOPE = {
         },
     },
 }
-SIGNATURE = [
-    {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string"},
-        "description": what,
-    }
-    for name, what in (
-        ("webhook-id", "The event's id; a repeated one changes nothing."),
-        ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
-        ("webhook-signature", "`v1,<base64>` over id, timestamp and body."),
-    )
-]
+MAIL_EVENTS = {
+    "type": "array",
+    "description": "SendGrid's events. Those about no message of ours are ignored, as are others.",
+    "minItems": 1,
+    "maxItems": 1000,
+    "items": {
+        "type": "object",
+        "required": ["event", "sg_event_id", "timestamp"],
+        "properties": {
+            "event": {"enum": ["processed", "delivered", "open", "click", "bounce", "dropped"]},
+            "sg_event_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "timestamp": {"type": "integer", "minimum": 1},
+            "reason": {"type": "string"},
+            "message_id": {"type": "string", "description": "A custom argument of the mail."},
+            "company_id": {"type": "string", "description": "A custom argument of the mail."},
+        },
+    },
+}
+
+
+def describe_headers(*named: tuple[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": what,
+        }
+        for name, what in named
+    ]
+
+
+SIGNATURE = describe_headers(
+    ("webhook-id", "The event's id; a repeated one changes nothing."),
+    ("webhook-timestamp", "Unix seconds, at most 5 minutes off."),
+    ("webhook-signature", "`v1,<base64>` over id, timestamp and body."),
+)
+MAIL_SIGNATURE = describe_headers(
+    ("x-twilio-email-event-webhook-timestamp", "Unix seconds, at most 5 minutes off."),
+    ("x-twilio-email-event-webhook-signature", "ECDSA, base64, over timestamp and body."),
+)
 ANSWERS = {
     "200": "The event is on disk, and its payment is visible to the next read",
     "400": "Not JSON",
@@ -80,6 +112,12 @@ ANSWERS = {
     "503": "The database does not answer; deliver again",
 }
 
+MAIL_ANSWERS = ANSWERS | {
+    "200": "Every event about a message of ours is on disk, and its message tells of it",
+    "404": "SENDGRID_WEBHOOK_KEY is not set",
+    "413": "Larger than 1 MiB",
+    "422": "It is not an array of 1 to 1000 events",
+}
 
 GREETING: dict[str, Any] = {
     "summary": "Whether anybody is there",
@@ -100,8 +138,28 @@ GREETING: dict[str, Any] = {
 }
 
 
+PAGES = {
+    "200": "A page in words",
+    "404": "A page in words: the link is not one of ours",
+    "503": "A page in words: the database does not answer",
+}
+
+
+def describe_page(summary: str) -> dict[str, Any]:
+    html = {"text/html": {"schema": {"type": "string"}}}
+    answers = {status: {"description": what, "content": html} for status, what in PAGES.items()}
+    return {"summary": summary, "responses": answers}
+
+
+UNSUBSCRIBE = {
+    "parameters": [{"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}],
+    "get": describe_page("Asks a member whether to stop; changes nothing"),
+    "post": describe_page("No more messages to this member (RFC 8058)"),
+}
+
+
 def describe_webhooks(app: FastAPI) -> None:
-    """Adds both routes to the app's OpenAPI description."""
+    """Adds them to the app's OpenAPI description."""
     generate = app.openapi
 
     def with_webhooks() -> dict[str, Any]:
@@ -115,22 +173,34 @@ def describe_webhooks(app: FastAPI) -> None:
                 "post": operation("Something happened", ENVELOPE),
                 "get": GREETING,
             }
+            schema["paths"][MAIL_EVENTS_PATH] = {
+                "post": operation(
+                    "Something became of mails", MAIL_EVENTS, MAIL_SIGNATURE, MAIL_ANSWERS
+                ),
+                "get": GREETING,
+            }
+            schema["paths"][UNSUBSCRIBE_PATH] = UNSUBSCRIBE
         return app.openapi_schema or {}
 
     app.openapi = with_webhooks  # type: ignore[method-assign]
 
 
-def operation(summary: str, body: dict[str, Any]) -> dict[str, Any]:
+def operation(
+    summary: str,
+    body: dict[str, Any],
+    headers: list[dict[str, Any]] = SIGNATURE,
+    answers: Mapping[str, str] = ANSWERS,
+) -> dict[str, Any]:
     responses: dict[str, Any] = {
         status: {
             "description": meaning,
             "content": {"application/json": {"schema": answer_schema(status)}},
         }
-        for status, meaning in ANSWERS.items()
+        for status, meaning in answers.items()
     }
     return {
         "summary": summary,
-        "parameters": SIGNATURE,
+        "parameters": headers,
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": responses,
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 
-from db.settings import PolicySettings
+from db.settings import MailSettings
+from mail.events import load_key
 
 
-class WebhookSettings(PolicySettings):
+class WebhookSettings(MailSettings):
     required_in_production: ClassVar[tuple[str, ...]] = (
         "database_url",
         "whop_webhook_secret",
@@ -20,6 +21,14 @@ class WebhookSettings(PolicySettings):
     whop_company_id: str | None = None
     api_token: SecretStr = SecretStr("")
     frontend_url: str = "http://localhost:3000"
+    sendgrid_webhook_key: str = ""
+
+    @field_validator("sendgrid_webhook_key")
+    @classmethod
+    def check_sendgrid_webhook_key(cls, value: str) -> str:
+        if value:
+            load_key(value)
+        return value
 
     @property
     def default_company(self) -> str | None:

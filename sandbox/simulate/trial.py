@@ -92,6 +92,7 @@ class Life(Past):
         super().__init__(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
         self.world.switches.retry_limit = trial.retry_limit
         self.world.switches.whop_attempts_after_hours = trial.whop_attempts
+        self.world.deliver_mail_events = None  # who opened what moves no figure of a study
         if not trial.mails:
             self.messenger.mailer = None
         self.cards: dict[str, Card] = {}

@@ -1,0 +1,151 @@
+"""SendGrid's event webhook: is it SendGrid's, and what does it say.
+
+Signed is the timestamp and the raw body, with ECDSA over P-256 and SHA-256; the key is given as
+base64 of its DER. The package's own helper is not used: it never looks at the timestamp, takes the
+body as text, and lets a malformed signature escape as binascii.Error. A test holds ours to it.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from db.deliveries import Kind, MailReport
+from db.status import MailTrouble
+
+SIGNATURE = "x-twilio-email-event-webhook-signature"
+TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+TOLERANCE = timedelta(minutes=5)
+MOST_EVENTS = 1000
+SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
+NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+LARGEST_ID = 2**63 - 1
+EVENT_ID = re.compile(r"[\x21-\x7e]{1,255}")
+
+KINDS = {
+    "processed": Kind.PROCESSED,
+    "deferred": Kind.DEFERRED,
+    "delivered": Kind.DELIVERED,
+    "open": Kind.OPENED,
+    "click": Kind.CLICKED,
+    "bounce": Kind.BOUNCED,
+    "dropped": Kind.DROPPED,
+    "spamreport": Kind.SPAM_REPORT,
+    "unsubscribe": Kind.UNSUBSCRIBED,
+    "group_unsubscribe": Kind.UNSUBSCRIBED,
+}
+ENDS = {
+    Kind.BOUNCED: MailTrouble.BOUNCED,
+    Kind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
+    Kind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+}
+DROP_REASONS = {
+    "bounced address": MailTrouble.BOUNCED,
+    "spam reporting address": MailTrouble.SPAM_REPORT,
+    "unsubscribed address": MailTrouble.UNSUBSCRIBED,
+    "invalid": MailTrouble.DROPPED,
+}
+"""SendGrid's words about the address. Its others ("Invalid SMTPAPI header", "Spam Content") are
+about the mail, and say nothing against its reader."""
+
+
+class SignatureError(Exception):
+    """Not proven to come from SendGrid. The message is safe to answer with."""
+
+
+class EventsError(Exception):
+    """The body is not what SendGrid sends."""
+
+
+class MalformedError(EventsError):
+    """It is not even JSON."""
+
+
+def load_key(text: str) -> EllipticCurvePublicKey:
+    """From what SendGrid shows: base64 of a DER public key. Raises ValueError."""
+    try:
+        key = load_der_public_key(b64decode(text.strip(), validate=True))
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("it is not a public key as SendGrid shows it (MFkw…)") from None
+    if not (isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)):
+        raise ValueError("it is a public key of another kind than SendGrid's")
+    return key
+
+
+def is_signed(headers: Mapping[str, str]) -> bool:
+    """Whether it claims a signature at all; a claim must then hold, also in development."""
+    return SIGNATURE in headers or TIMESTAMP in headers
+
+
+def verify_signature(
+    key: EllipticCurvePublicKey, headers: Mapping[str, str], body: bytes, now: datetime
+) -> None:
+    """`headers` with lower-case names. Raises SignatureError."""
+    signature, timestamp = headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, "")
+    if not (signature and timestamp):
+        raise SignatureError(f"the {SIGNATURE} and {TIMESTAMP} headers are required")
+    if not SECONDS.fullmatch(timestamp):
+        raise SignatureError("the timestamp is not in unix seconds")
+    if abs(now - datetime.fromtimestamp(int(timestamp), UTC)) > TOLERANCE:
+        raise SignatureError("the timestamp is more than 5 minutes off")
+    try:
+        key.verify(b64decode(signature, validate=True), timestamp.encode() + body, ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        raise SignatureError("the signature does not match") from None
+
+
+def read_events(body: bytes, now: datetime) -> list[MailReport]:
+    """Those that could be about a message of ours. Raises EventsError.
+
+    What is unknown or makes no sense is left out: refused, the whole batch would come again for a
+    day and then be lost with all that does make sense.
+    """
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedError("the body is not JSON") from None
+    if not isinstance(told, list) or not 1 <= len(told) <= MOST_EVENTS:
+        raise EventsError(f"send an array of 1 to {MOST_EVENTS} events")
+    found = (read_event(event, now) for event in told if isinstance(event, dict))
+    return [report for report in found if report is not None]
+
+
+def read_event(event: Mapping[str, Any], now: datetime) -> MailReport | None:
+    kind = KINDS.get(text_of(event, "event"))
+    event_id, company_id = text_of(event, "sg_event_id"), text_of(event, "company_id")
+    message_id = read_number(text_of(event, "message_id"))
+    if kind is None or message_id is None or not EVENT_ID.fullmatch(event_id) or not company_id:
+        return None
+    if kind is Kind.BOUNCED and text_of(event, "type") == "blocked":
+        kind = Kind.BLOCKED
+    ends = ENDS.get(kind)
+    if kind is Kind.DROPPED:
+        ends = DROP_REASONS.get(text_of(event, "reason").strip().lower())
+    happened_at = read_time(event.get("timestamp"), now)
+    return MailReport(event_id, message_id, company_id, kind, happened_at, ends)
+
+
+def read_time(value: Any, now: datetime) -> datetime:
+    """Unix seconds. What cannot be, or has not come yet, is taken for now."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return now
+    return datetime.fromtimestamp(min(float(value), now.timestamp()), UTC)
+
+
+def read_number(text: str) -> int | None:
+    """Our message's number: custom arguments are always text."""
+    return int(text) if NUMBER.fullmatch(text) and int(text) <= LARGEST_ID else None
+
+
+def text_of(event: Mapping[str, Any], name: str) -> str:
+    value = event.get(name)
+    return value if isinstance(value, str) else ""
