@@ -14,8 +14,10 @@ from fastapi.responses import HTMLResponse, Response
 from sandbox.api import ROOT, WhopApi
 from sandbox.control import Control, front_page
 from sandbox.exchange import Answer, Request, read_query
+from sandbox.inbox import chat_in_json, support_page
 from sandbox.post_room import mail_in_json, mails_page
 from sandbox.sendgrid import PATH, SendGrid
+from sandbox.support import Support
 from sandbox.world import World
 
 MAILS_SHOWN = 100
@@ -73,6 +75,14 @@ def pages(world: World, sendgrid: SendGrid) -> APIRouter:
     @router.get("/mails")
     def mails() -> HTMLResponse:
         return HTMLResponse(mails_page(sendgrid.mails(MAILS_SHOWN)))
+
+    @router.get("/support.json")
+    def support_json() -> list[dict[str, Any]]:
+        return [chat_in_json(chat) for chat in Support(world).chats()]
+
+    @router.get("/support")
+    def support() -> HTMLResponse:
+        return HTMLResponse(support_page(Support(world).chats()))
 
     @router.get("/")
     def front() -> HTMLResponse:

@@ -22,6 +22,7 @@ SWITCHES = TypeAdapter(Switches)
 
 LINKS = {
     "/mails": "mails sent",
+    "/support": "support chats",
     "/sandbox/ledger": "every real charge",
     "/sandbox/switches": "readings of what Whop leaves unsaid",
     "/openapi.json": "the control routes",

@@ -40,5 +40,12 @@ create table if not exists letters (
 create index if not exists letters_by_time on letters (due_at, number);
 create table if not exists mails (
     number integer primary key, id text, at text, document text not null);
+create table if not exists channels (
+    id text primary key, account_id text, user_id text, at text, unique (account_id, user_id));
+create table if not exists chat_messages (
+    number integer primary key, id text, channel_id text, at text, content text);
+create index if not exists chat_messages_by_channel on chat_messages (channel_id, number);
+create table if not exists posts (
+    number integer primary key, platform text, at text, document text not null);
 create table if not exists numbers (name text primary key, value integer) without rowid;
 """
