@@ -15,6 +15,8 @@ from daemon.cycle import WORKERS, Cycle
 from daemon.loop import SOON, TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
+from daemon.notices import Herald
+from daemon.posts import Poster
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
@@ -59,6 +61,14 @@ class Daemon:
         )
         self.cycle = Cycle(self.sessions, retrier, now, reconciler, stopping=self.is_stopping)
         self.messenger = Messenger(self.sessions, self.whop, make_mailer(settings), now)
+        self.herald = Herald(
+            self.sessions,
+            make_mailer(settings),
+            Poster(settings.in_development),
+            now,
+            settings.rules.interval,
+            settings.frontend_url,
+        )
 
     def is_stopping(self) -> bool:
         return self.stopping
@@ -68,7 +78,12 @@ class Daemon:
             return
         minutes = self.settings.retry_interval_minutes
         log.info("started; a cycle every %d min", minutes)
-        often = Loop((1, self.send_messages), (1, self.honour_requests), (1, self.beat))
+        often = Loop(
+            (1, self.send_messages),
+            (1, self.honour_requests),
+            (1, self.beat),
+            (1, self.tell_creators),
+        )
         beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
         beside.start()
         Loop((minutes, self.run_cycle)).run(self.is_stopping)
@@ -82,6 +97,9 @@ class Daemon:
     def send_messages(self) -> None:
         self.messenger.send_due(self.is_stopping)
 
+    def tell_creators(self) -> None:
+        self.herald.tell_due(self.is_stopping)
+
     def honour_requests(self) -> None:
         self.cycle.honour_requests()
 
@@ -94,6 +112,7 @@ class Daemon:
         self.cycle.honour_requests()
         self.cycle.run()
         self.messenger.send_due(self.is_stopping)
+        self.herald.tell_due(self.is_stopping)
 
     def replay(self) -> None:
         wait_until_ready(self.engine, self.is_stopping)

@@ -21,6 +21,7 @@ class DaemonSettings(PolicySettings):
     sendgrid_api_url: str = "https://api.sendgrid.com"
     email_enabled: bool = False
     email_from: str = ""
+    frontend_url: str = "http://localhost:3000"
 
     @model_validator(mode="after")
     def check_email(self) -> DaemonSettings:

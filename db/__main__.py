@@ -1,4 +1,5 @@
-"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices]."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices], alerts BIZ
+[choices]."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from db import embedded
+from db import choose_alerts, embedded
 from db.companies import ChoiceError, Terms, find_terms, save_terms
 from db.logs import configure_logging
 from db.session import connect, database_url, session_factory, wait_until_reachable
@@ -26,6 +27,8 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     if arguments.command == "company":
         return choose(arguments, settings)
+    if arguments.command == "alerts":
+        return choose_alerts.choose_alerts(arguments, settings)
     return migrate_to(arguments.revision, arguments.down, settings)
 
 
@@ -48,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     company.add_argument(
         "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
     )
+    choose_alerts.add_parser(commands)
     return parser.parse_args()
 
 

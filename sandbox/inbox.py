@@ -1,10 +1,11 @@
-"""The page of the support chats. What a message contains is never trusted."""
+"""The pages of the support chats and of the posts. What they contain is never trusted."""
 
 import re
 from collections.abc import Sequence
 from html import escape
 
 from sandbox.post_room import page
+from sandbox.posts import Post
 from sandbox.support import Chat
 from sandbox.times import iso
 
@@ -27,6 +28,16 @@ def chat_in_json(chat: Chat) -> dict[str, object]:
         "member": chat.name,
         "messages": [{"at": iso(at), "content": content} for at, content in chat.messages],
     }
+
+
+def posts_page(posts: Sequence[Post]) -> str:
+    """As they were sent: the signs that each platform asks to escape are still escaped."""
+    shown = "".join(
+        f"<article><h2>{post.platform}</h2><p>{escape(iso(post.at))}</p>"
+        f"<pre>{escape(post.text)}</pre></article>"
+        for post in posts
+    )
+    return page("Posts to Discord and Slack", shown or "<p>None yet.</p>")
 
 
 def _article(chat: Chat) -> str:

@@ -1,0 +1,79 @@
+"""Posts to a creator's Discord or Slack: counts and amounts, nobody's name but the company's."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from db.alerts import Platform
+from db.digest import Sum
+from db.health import MailHealth
+from db.notices import NoticeKind
+
+LONGEST_NAME = 80
+LONGEST_POST = 2000
+"""Discord's limit."""
+SUPPRESS_EMBEDS = 4
+MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")
+# Control characters, and those that turn the direction of what follows.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+WORDS = {
+    NoticeKind.KEY_REFUSED: "Whop refuses our key. Until that is put right payments are neither "
+    "read back nor charged. Check WHOP_API_KEY, and what the app may do.",
+    NoticeKind.KEY_REFUSED_OVER: "Whop accepts our key again.",
+    NoticeKind.WEBHOOK_SILENT_OVER: "Webhooks from Whop arrive again.",
+    NoticeKind.MAILS_BOUNCING_OVER: "Mails to members arrive again.",
+}
+
+
+def write_recoveries(company: str, by_retry: Sum, by_member: Sum) -> str:
+    parts = []
+    if by_retry.payments:
+        parts.append(f"{by_retry.payments} by our retries (${by_retry.amount:,.2f})")
+    if by_member.payments:
+        parts.append(
+            f"{by_member.payments} by members after our message (${by_member.amount:,.2f})"
+        )
+    number, amount = by_retry.payments + by_member.payments, by_retry.amount + by_member.amount
+    noun = "payment" if number == 1 else "payments"
+    return f"{name(company)}: {number} {noun} recovered, ${amount:,.2f}. {', '.join(parts)}."
+
+
+def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
+    local = since.astimezone(zone)
+    return (
+        f"{name(company)}: no webhook from Whop since {local:%A, %B} {local.day} at {local:%H:%M}, "
+        "while failed payments were found by reading back. They are worked on all the same, up to "
+        "an hour later. Check the webhook at Whop, its address and its secret."
+    )
+
+
+def write_bouncing(company: str, mails: MailHealth) -> str:
+    return (
+        f"{name(company)}: {mails.troubled} of the last day's {mails.sent} mails to members did "
+        "not arrive (bounced, dropped, or reported as spam). Check the sender's domain at SendGrid."
+    )
+
+
+def write_plain(company: str, kind: NoticeKind) -> str:
+    return f"{name(company)}: {WORDS[kind]}"
+
+
+def name(company: str) -> str:
+    """On one line, whatever they call themselves."""
+    shown = " ".join(UNSEEN.sub(" ", company).split())
+    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+
+
+def encode(platform: Platform, text: str) -> dict[str, Any]:
+    """As the platform takes it: plain text that mentions nobody and links nowhere."""
+    if platform is Platform.DISCORD:
+        return {
+            "content": MARKS.sub(r"\\\1", text)[:LONGEST_POST],
+            "allowed_mentions": {"parse": []},
+            "flags": SUPPRESS_EMBEDS,
+        }
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return {"text": escaped, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
