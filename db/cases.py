@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import and_, case, exists, func, select
+from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
@@ -42,14 +42,19 @@ class Case:
 def list_cases(session: Session, company_id: str, now: datetime) -> tuple[tuple[Case, ...], int]:
     """Unpaid, no retry planned, and neither we nor the member will move: with how many there are
     in all. What is left to Whop alone, or was imported, is nobody's case."""
-    of_payment = and_(Message.payment_id == Payment.payment_id, Message.state == MessageState.SENT)
-    arrived = exists().where(of_payment, Message.trouble.is_(None))
-    lost = exists().where(of_payment, Message.trouble.in_(NOT_ARRIVED))
+    sent = (
+        select(
+            func.coalesce(func.bool_or(Message.trouble.is_(None)), False).label("arrived"),
+            func.coalesce(func.bool_or(Message.trouble.in_(NOT_ARRIVED)), False).label("lost"),
+        )
+        .where(Message.payment_id == Payment.payment_id, Message.state == MessageState.SENT)
+        .lateral()
+    )
     why = case(
         (Payment.decline_class == DeclineClass.AMOUNT, Why.AMOUNT),
         (Payment.decline_class == DeclineClass.DUPLICATE, Why.DUPLICATE),
-        (and_(Payment.member_email.is_(None), ~arrived), Why.NO_ADDRESS),
-        (and_(lost, ~arrived), Why.NOT_ARRIVED),
+        (and_(sent.c.lost, ~sent.c.arrived), Why.NOT_ARRIVED),
+        (and_(Payment.member_email.is_(None), ~sent.c.arrived), Why.NO_ADDRESS),
     )
     found = (
         select(
@@ -61,6 +66,7 @@ def list_cases(session: Session, company_id: str, now: datetime) -> tuple[tuple[
             why.label("why"),
             func.count().over().label("number"),
         )
+        .join(sent, true())
         .where(
             Payment.company_id == company_id,
             Payment.failed_at > now - OPEN_FOR,

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from db.cases import Case, Why
 from db.digest import Digest, Figures, Sum, Week
-from mail.letters import Written, format_money, templates
+from mail.letters import Written, format_money
+from mail.plain import write_line
 
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "emails"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 REASONS = {
     Why.AMOUNT: "the amount is set up in a way the bank refuses; only you can change that",
     Why.DUPLICATE: "the bank took it for a second charge; see whether the member was charged twice",
@@ -19,7 +30,7 @@ REASONS = {
 def write_digest(digest: Digest, dashboard_url: str) -> Written:
     subject = write_subject(digest)
     words = {
-        "company": digest.company,
+        "company": write_line(digest.company),
         "week": describe_week(digest.week),
         "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
         "at_risk": describe_sum(digest.at_risk),
@@ -81,8 +92,8 @@ def describe_week(week: Week) -> str:
 
 def describe_case(case: Case) -> dict[str, str]:
     return {
-        "member": case.member_name or "A member",
-        "product": case.product or "a membership",
+        "member": write_line(case.member_name or "") or "A member",
+        "product": write_line(case.product or "") or "a membership",
         "amount": format_money(case.amount, case.currency),
         "why": REASONS[case.why],
         "payment_id": case.payment_id,

@@ -11,14 +11,12 @@ from db.alerts import Platform
 from db.digest import Sum
 from db.health import MailHealth
 from db.notices import NoticeKind
+from mail.plain import write_line
 
-LONGEST_NAME = 80
 LONGEST_POST = 2000
 """Discord's limit."""
 SUPPRESS_EMBEDS = 4
 MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")
-# Control characters, and those that turn the direction of what follows.
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 WORDS = {
     NoticeKind.KEY_REFUSED: "Whop refuses our key. Until that is put right payments are neither "
     "read back nor charged. Check WHOP_API_KEY, and what the app may do.",
@@ -38,33 +36,33 @@ def write_recoveries(company: str, by_retry: Sum, by_member: Sum) -> str:
         )
     number, amount = by_retry.payments + by_member.payments, by_retry.amount + by_member.amount
     noun = "payment" if number == 1 else "payments"
-    return f"{name(company)}: {number} {noun} recovered, ${amount:,.2f}. {', '.join(parts)}."
+    return sign(company, f"{number} {noun} recovered, ${amount:,.2f}. {', '.join(parts)}.")
 
 
 def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
     local = since.astimezone(zone)
-    return (
-        f"{name(company)}: no webhook from Whop since {local:%A, %B} {local.day} at {local:%H:%M}, "
-        "while failed payments were found by reading back. They are worked on all the same, up to "
-        "an hour later. Check the webhook at Whop, its address and its secret."
+    return sign(
+        company,
+        f"no webhook from Whop since {local:%A, %B} {local.day} at {local:%H:%M}, while failed "
+        "payments were found by reading back. They are worked on all the same, up to an hour "
+        "later. Check the webhook at Whop, its address and its secret.",
     )
 
 
 def write_bouncing(company: str, mails: MailHealth) -> str:
-    return (
-        f"{name(company)}: {mails.troubled} of the last day's {mails.sent} mails to members did "
-        "not arrive (bounced, dropped, or reported as spam). Check the sender's domain at SendGrid."
+    return sign(
+        company,
+        f"{mails.troubled} of the last day's {mails.sent} mails to members did not arrive "
+        "(bounced, dropped, or reported as spam). Check the sender's domain at SendGrid.",
     )
 
 
 def write_plain(company: str, kind: NoticeKind) -> str:
-    return f"{name(company)}: {WORDS[kind]}"
+    return sign(company, WORDS[kind])
 
 
-def name(company: str) -> str:
-    """On one line, whatever they call themselves."""
-    shown = " ".join(UNSEEN.sub(" ", company).split())
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+def sign(company: str, text: str) -> str:
+    return f"{write_line(company)}: {text}"
 
 
 def encode(platform: Platform, text: str) -> dict[str, Any]:
