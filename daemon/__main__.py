@@ -12,10 +12,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from daemon.chat import SupportChat
 from daemon.cycle import WORKERS, Cycle
 from daemon.loop import SOON, TICK_SECONDS, Loop
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import SENDERS, Messenger
+from daemon.notices import Herald
+from daemon.posts import Poster
 from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
@@ -26,6 +29,7 @@ from db.pace import SharedPace, fingerprint
 from db.session import connect, database_url, now, session_factory, wait_until_ready
 from db.settings import load_settings
 from db.status import RequestKind
+from mail.links import make_unsubscribe_url
 from whop.client import WhopClient
 from whop.payloads import read_event
 
@@ -60,8 +64,23 @@ class Daemon:
             self.is_stopping,
         )
         self.cycle = Cycle(self.sessions, retrier, now, reconciler, stopping=self.is_stopping)
+        mailer = make_mailer(settings)
         self.messenger = Messenger(
-            self.sessions, self.whop, make_mailer(settings), now, workers=SENDERS
+            self.sessions,
+            self.whop,
+            mailer,
+            now,
+            chat=SupportChat(self.whop),
+            workers=SENDERS,
+            link_to_stop=make_links(settings),
+        )
+        self.herald = Herald(
+            self.sessions,
+            mailer,
+            Poster(settings.in_development),
+            now,
+            settings.rules.interval,
+            settings.frontend_url,
         )
 
     def is_stopping(self) -> bool:
@@ -72,7 +91,12 @@ class Daemon:
             return
         minutes = self.settings.retry_interval_minutes
         log.info("started; a cycle every %d min", minutes)
-        often = Loop((1, self.send_messages), (1, self.honour_requests), (1, self.beat))
+        often = Loop(
+            (1, self.send_messages),
+            (1, self.honour_requests),
+            (1, self.beat),
+            (1, self.tell_creators),
+        )
         beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
         beside.start()
         Loop((minutes, self.run_cycle)).run(self.is_stopping)
@@ -86,6 +110,9 @@ class Daemon:
     def send_messages(self) -> None:
         self.messenger.send_due(self.is_stopping)
 
+    def tell_creators(self) -> None:
+        self.herald.tell_due(self.is_stopping)
+
     def honour_requests(self) -> None:
         self.cycle.honour_requests()
 
@@ -98,6 +125,7 @@ class Daemon:
         self.cycle.honour_requests()
         self.cycle.run()
         self.messenger.send_due(self.is_stopping)
+        self.herald.tell_due(self.is_stopping)
 
     def replay(self) -> None:
         wait_until_ready(self.engine, self.is_stopping)
@@ -115,6 +143,11 @@ class Daemon:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(1) from None
         print("Asked for. The daemon does it within a minute and logs what came of it.", flush=True)
+
+
+def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
+    secret = settings.link_secret.get_secret_value()
+    return partial(make_unsubscribe_url, settings.base_url, secret) if secret else None
 
 
 def make_mailer(settings: DaemonSettings) -> Mailer | None:

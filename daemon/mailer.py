@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr, parsedate_to_datetime
@@ -30,6 +29,7 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
+from db.plain import make_plain
 from db.session import now as utc_now
 from mail.letters import Written
 
@@ -38,10 +38,6 @@ CATEGORY = "failed-payment"
 ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@]{1,64}@[^\s<>()\[\]\\,;:\"@]{1,255}")
 LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
 LONGEST_NAME, LONGEST_SUBJECT = 100, 250
-MISLEADING = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode's categories of what no line of a header may hold."""
-TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
-"""Marks that turn the direction of writing: with them a name can be shown as another."""
 QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
 LONGEST_WAIT = timedelta(hours=1)
 
@@ -131,7 +127,7 @@ class Mailer:
     ) -> Mail:
         """The creator's name is the sender's name; the address stays ours, which is verified."""
         name = write_name(sender_name or "") or write_name(self.name)
-        subject = write_line(written.subject, LONGEST_SUBJECT)
+        subject = make_plain(written.subject, LONGEST_SUBJECT)
         mail = Mail(From(self.address, name or None), To(check_address(address)), Subject(subject))
         mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
         for argument, value in arguments.items():
@@ -162,16 +158,9 @@ def check_address(address: str) -> str:
     return address
 
 
-def write_line(text: str, longest: int) -> str:
-    """One line, whatever a member, a creator or a template put in: it becomes a header."""
-    shown = "".join(" " if unicodedata.category(c) in MISLEADING else c for c in text)
-    line = " ".join(shown.translate(TURNS).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
 def write_name(text: str) -> str:
     """Beside an address, so without what could end the name and begin another address."""
-    return write_line(text.translate(QUOTES), LONGEST_NAME)
+    return make_plain(text.translate(QUOTES), LONGEST_NAME)
 
 
 def read_refusal(error: HTTPError, now: datetime) -> MailError:

@@ -14,10 +14,14 @@ from sqlalchemy.exc import OperationalError
 
 from daemon.mailer import BusyError, RejectedError, UncertainError
 from db import outbox, planning
+from db.deliveries import settle_unknown
+from db.dunning import REMINDERS
+from db.manners import find_manners
 from db.outbox import Letter
 from db.session import SessionFactory
 from db.status import Channel, MessageState
-from mail.letters import Destination, Written, write
+from db.templates import find_template
+from mail.letters import Destination, Written, write, write_chat
 from whop.client import MEMBERSHIPS_PAGE, WhopClient
 from whop.errors import WhopError
 
@@ -31,7 +35,17 @@ MOST_ERRORS = 20
 class MailCarrier(Protocol):
     """Answers with the mail service's own id. Raises MailError."""
 
-    def send(self, address: str, written: Written, arguments: dict[str, str]) -> str | None: ...
+    def send(
+        self,
+        address: str,
+        written: Written,
+        arguments: dict[str, str],
+        *,
+        sender_name: str | None,
+        reply_to: str | None,
+        unsubscribe_url: str | None,
+        step: str | None,
+    ) -> str | None: ...
 
 
 class ChatCarrier(Protocol):
@@ -42,7 +56,10 @@ class ChatCarrier(Protocol):
 
 
 class Messenger:
-    """Without a mailer (EMAIL_ENABLED off) what is due as mail is skipped, never caught up on."""
+    """Without a mailer (EMAIL_ENABLED off) what is due as mail is skipped, never caught up on.
+
+    `link_to_stop`: the address by which a message's reader asks for no more.
+    """
 
     def __init__(
         self,
@@ -52,7 +69,9 @@ class Messenger:
         clock: Callable[[], datetime],
         chat: ChatCarrier | None = None,
         workers: int = 1,
+        link_to_stop: Callable[[int], str] | None = None,
     ) -> None:
+        self.link_to_stop = link_to_stop
         self.sessions, self.whop, self.clock = sessions, whop, clock
         self.mailer, self.chat, self.workers = mailer, chat, workers
         carriers = {Channel.EMAIL: mailer, Channel.WHOP: chat}
@@ -63,7 +82,7 @@ class Messenger:
         while self.queue_some() and not stopping():
             pass
         with self.sessions.begin() as session:
-            outbox.give_up_interrupted(session, self.clock())
+            settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
         done: list[bool] = []
         errors: list[bool] = []
 
@@ -118,6 +137,8 @@ class Messenger:
                 provider_id=provider_id,
                 detail=detail,
             )
+            if state is MessageState.UNKNOWN:
+                settle_unknown(session, [letter.message_id])
         log.info("payment %s message %s: %s", letter.payment_id, letter.step, state)
         return True
 
@@ -129,13 +150,29 @@ class Messenger:
 
     def prepare(self, letter: Letter) -> Callable[[], str | None]:
         """All that can go wrong before anything leaves."""
-        written = write(letter, self.find_destination(letter))
+        destination = self.find_destination(letter)
+        with self.sessions() as session:
+            manners = find_manners(session, letter.company_id)
+            template = find_template(session, letter.company_id, letter.step)
         if letter.channel is Channel.WHOP:
             assert self.chat is not None
             assert letter.user_id is not None
-            return partial(self.chat.send, letter.company_id, letter.user_id, written.text)
+            content = write_chat(letter, destination, manners, template)
+            return partial(self.chat.send, letter.company_id, letter.user_id, content)
         assert self.mailer is not None
-        return partial(self.mailer.send, letter.address, written, describe(letter))
+        stop = None
+        if self.link_to_stop is not None and letter.step in REMINDERS:
+            stop = self.link_to_stop(letter.message_id)
+        return partial(
+            self.mailer.send,
+            letter.address,
+            write(letter, destination, manners, template, stop),
+            describe(letter),
+            sender_name=manners.sender_name or destination.seller,
+            reply_to=manners.reply_to,
+            unsubscribe_url=stop,
+            step=letter.step,
+        )
 
     def find_destination(self, letter: Letter) -> Destination:
         """The member's own link; Whop's general page when it cannot be had."""

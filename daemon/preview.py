@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from db.declines import MEANINGS, DeclineClass
+from db.dunning import REMINDERS, SEQUENCES
 from db.status import Step
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
@@ -38,16 +39,12 @@ PAGE = """<!doctype html>
 """
 
 
-def which_steps(decline_class: DeclineClass) -> tuple[Step, ...]:
-    return tuple(Step)
-
-
 def write_preview(folder: Path) -> int:
     """How many messages there are."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for decline_class in DeclineClass:
-        for step in which_steps(decline_class):
+        for step in SEQUENCES[decline_class]:
             write_message(folder, step, decline_class)
             written += 1
     (folder / "index.html").write_text(list_messages(), encoding="utf-8")
@@ -56,7 +53,7 @@ def write_preview(folder: Path) -> int:
 
 def write_message(folder: Path, step: Step, decline_class: DeclineClass) -> None:
     letter = make_sample(step, decline_class)
-    unsubscribe_url = UNSUBSCRIBE_URL if step in (Step.REMINDER, Step.LAST_DAY) else None
+    unsubscribe_url = UNSUBSCRIBE_URL if step in REMINDERS else None
     mail = write(letter, DESTINATION, unsubscribe_url=unsubscribe_url)
     chat = write_chat(letter, DESTINATION)
     for ending, words in (
@@ -76,7 +73,7 @@ def list_messages() -> str:
 def list_class(decline_class: DeclineClass) -> str:
     cells = "".join(
         f"<td>{link_files(step, decline_class)}</td>"
-        if step in which_steps(decline_class)
+        if step in SEQUENCES[decline_class]
         else "<td></td>"
         for step in Step
     )

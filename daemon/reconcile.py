@@ -37,6 +37,9 @@ NEEDED = (
     "member:basic:read",
     "member:email:read",
     "member:manage",
+    # For members whose address nobody knows.
+    "support_chat:create",
+    "support_chat:message:create",
 )
 RENEWAL = "subscription_cycle"
 # Whop gives a payment up after five days; one that is a month older than that is history.

@@ -22,6 +22,7 @@ class DaemonSettings(MailSettings):
     sendgrid_sandbox_mode: bool = False
     email_from: str = ""
     base_url: str = "http://localhost:8000"
+    frontend_url: str = "http://localhost:3000"
 
     def missing_for_mail(self) -> list[str]:
         missing = [] if self.sendgrid_api_key else ["SENDGRID_API_KEY"]

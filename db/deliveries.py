@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from db.models import MailEvent, Message, Payment
 from db.status import MailTrouble, MessageState
@@ -153,26 +153,35 @@ def note_opt_out(session: Session, message_id: int, now: datetime) -> bool:
     return True
 
 
-def settle_unknown(session: Session, message_ids: Iterable[int] | None = None) -> int:
-    """Messages that may have been taken are `sent` once an event proves that they were. Without
-    ids: all of them, for events that came before the message was given up on."""
+def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
+    """Messages that may have been taken are `sent` once an event proves that they were: one that
+    comes later, or that came before the message was given up on."""
+    ids = list(message_ids)
     proof = (
         select(MailEvent.message_id, func.min(MailEvent.happened_at).label("sent_at"))
-        .where(MailEvent.kind.not_in(NOT_SENT))
+        .where(MailEvent.message_id.in_(ids), MailEvent.kind.not_in(NOT_SENT))
         .group_by(MailEvent.message_id)
         .subquery()
     )
-    unknown = [Message.state == MessageState.UNKNOWN, Message.id == proof.c.message_id]
-    if message_ids is not None:
-        unknown.append(Message.id.in_(list(message_ids)))
     settled = session.scalars(
         update(Message)
-        .where(*unknown)
+        .where(Message.state == MessageState.UNKNOWN, Message.id == proof.c.message_id)
         .values(state=MessageState.SENT, sent_at=proof.c.sent_at, detail=None)
         .returning(Message.id)
         .execution_options(synchronize_session=False)
+    ).all()
+    lead = aliased(Message)
+    session.execute(
+        update(Message)
+        .where(
+            Message.joined_to == lead.id,
+            lead.id.in_(settled),
+            Message.state == MessageState.JOINED,
+        )
+        .values(sent_at=lead.sent_at)
+        .execution_options(synchronize_session=False)
     )
-    return len(settled.all())
+    return len(settled)
 
 
 def list_events(session: Session, message_id: int) -> Sequence[MailEvent]:

@@ -42,6 +42,8 @@ SEQUENCES: dict[DeclineClass, tuple[Step, ...]] = {
     DeclineClass.AMOUNT: (),
     DeclineClass.TEST: (),
 }
+REMINDERS = frozenset({Step.REMINDER, Step.LAST_DAY})
+"""Whoever gets one of these may ask for no more."""
 SOFT = frozenset(cls for cls, steps in SEQUENCES.items() if steps == FIRST_AND_LAST)
 # The member can still pay, or is still owed a word.
 OPEN_TO_MEMBER = frozenset({ClosedReason.RETRIES_USED, ClosedReason.CONSENT_WITHDRAWN})

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from db.disputes import is_disputing
 from db.dunning import LAST_CALL, SEQUENCES, may_write, postpone_quiet
+from db.manners import Manners
 from db.models import Company, Message, Payment, Suppression
-from db.planning import SendingRules
 from db.status import Channel, MailTrouble, MessageState
 
 UNWANTED = frozenset({MailTrouble.SPAM_REPORT, MailTrouble.UNSUBSCRIBED})
@@ -28,7 +28,7 @@ class Obstacle:
 
 
 def find_obstacle(
-    session: Session, message: Message, payment: Payment, rules: SendingRules, now: datetime
+    session: Session, message: Message, payment: Payment, manners: Manners, now: datetime
 ) -> Obstacle | None:
     """What forbids it on any channel and at any hour."""
     if not may_write(payment.status, payment.closed_reason):
@@ -39,20 +39,20 @@ def find_obstacle(
         return Obstacle("it would have come too late")
     if is_disputing(session, payment):
         return Obstacle("the member disputes a payment")
-    if not rules.enabled:
+    if not manners.enabled:
         return Obstacle("the company sends no messages")
     return None
 
 
 def find_channel(
-    session: Session, payment: Payment, rules: SendingRules, channels: Collection[Channel]
+    session: Session, payment: Payment, manners: Manners, channels: Collection[Channel]
 ) -> Channel | Obstacle:
     """As the company prefers; the other one where that cannot reach the member."""
     trouble = find_trouble(session, payment)
     if trouble in UNWANTED:
         return Obstacle("the member wants no more messages")
     chat = Channel.WHOP in channels and payment.user_id is not None
-    if chat and rules.channel is Channel.WHOP:
+    if chat and manners.channel is Channel.WHOP:
         return Channel.WHOP
     if Channel.EMAIL not in channels:
         return Obstacle("e-mail is switched off")
@@ -72,11 +72,11 @@ def find_trouble(session: Session, payment: Payment) -> MailTrouble | None:
 
 
 def find_wait(
-    session: Session, company: Company, rules: SendingRules, now: datetime
+    session: Session, company: Company, manners: Manners, now: datetime
 ) -> Obstacle | None:
     """Quiet hours, and the day's quota."""
     zone = ZoneInfo(company.time_zone)
-    morning = postpone_quiet(now, zone, rules.quiet_from, rules.quiet_until)
+    morning = postpone_quiet(now, zone, manners.quiet_from, manners.quiet_until)
     if morning > now:
         return Obstacle("it came due in the quiet hours", morning)
     # Whoever takes a message of the same company waits, so that the count holds.
@@ -90,8 +90,8 @@ def find_wait(
             (Message.posted_at >= midnight) | (Message.state == MessageState.SENDING),
         )
     )
-    if (used or 0) < rules.daily_cap:
+    if (used or 0) < manners.daily_cap:
         return None
     tomorrow = datetime.combine(midnight.date() + timedelta(1), time(), zone)
-    until = postpone_quiet(tomorrow, zone, rules.quiet_from, rules.quiet_until)
+    until = postpone_quiet(tomorrow, zone, manners.quiet_from, manners.quiet_until)
     return Obstacle("the day's quota is used up", until)

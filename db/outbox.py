@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
 from db.dunning import LAST_CALL, may_write
+from db.manners import read_manners
 from db.models import Company, Message, Payment
 from db.obstacles import Obstacle, find_channel, find_obstacle, find_wait
-from db.planning import read_sending_rules
-from db.status import Channel, MessageState
+from db.status import Channel, MessageState, Step
 
 INTERRUPTED = timedelta(minutes=10)
 BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=2)
@@ -44,7 +44,7 @@ class Letter:
     message_id: int
     payment_id: str
     company_id: str
-    step: str
+    step: Step
     address: str
     member_name: str | None
     membership_id: str | None
@@ -87,17 +87,17 @@ def take_letter(
         if found is None:
             return None
         message, payment, company = found
-        rules = read_sending_rules(company.settings)
-        channel = find_channel(session, payment, rules, channels)
+        manners = read_manners(company.settings)
+        channel = find_channel(session, payment, manners, channels)
         obstacle = (
-            find_obstacle(session, message, payment, rules, now)
+            find_obstacle(session, message, payment, manners, now)
             or (channel if isinstance(channel, Obstacle) else None)
-            or find_wait(session, company, rules, now)
+            or find_wait(session, company, manners, now)
         )
         if obstacle is None and isinstance(channel, Channel):
             message.channel = channel
             message.state, message.sending_at = MessageState.SENDING, now
-            return write_letter(session, message, payment, company.time_zone)
+            return write_letter(session, message, payment, company)
         assert obstacle is not None
         if obstacle.until is None or obstacle.until > payment.window_ends_at - LAST_CALL:
             skip(session, message, obstacle.reason)
@@ -106,7 +106,7 @@ def take_letter(
         session.flush()
 
 
-def write_letter(session: Session, message: Message, payment: Payment, time_zone: str) -> Letter:
+def write_letter(session: Session, message: Message, payment: Payment, company: Company) -> Letter:
     others = session.scalars(
         select(Payment)
         .join(Message, Message.payment_id == Payment.payment_id)
@@ -132,7 +132,7 @@ def write_letter(session: Session, message: Message, payment: Payment, time_zone
         next_retry_at=payment.next_retry_at,
         window_ends_at=payment.window_ends_at,
         recovery_url=payment.recovery_url,
-        time_zone=time_zone,
+        time_zone=company.time_zone,
         others=tuple(
             Owed(other.product, other.amount, other.currency)
             for other in others
@@ -154,7 +154,7 @@ def mark_posted(session: Session, letter: Letter, now: datetime) -> bool:
         return False
     payment = session.scalars(select(Payment).where(Payment.payment_id == message.payment_id)).one()
     company = session.get_one(Company, payment.company_id)
-    obstacle = find_obstacle(session, message, payment, read_sending_rules(company.settings), now)
+    obstacle = find_obstacle(session, message, payment, read_manners(company.settings), now)
     if obstacle is not None:
         skip(session, message, obstacle.reason)
         return False
@@ -202,21 +202,23 @@ def put_back(
         message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
 
 
-def give_up_interrupted(session: Session, now: datetime) -> None:
-    """A daemon was killed. What it had not begun to send is sent by another one."""
+def give_up_interrupted(session: Session, now: datetime) -> list[int]:
+    """A daemon was killed. What it had not begun to send is sent by another one. Returns those of
+    which nobody knows."""
     interrupted = update(Message).where(
         Message.state == MessageState.SENDING, Message.sending_at < now - INTERRUPTED
     )
-    session.execute(
-        interrupted.where(Message.posted_at.is_not(None)).values(
-            state=MessageState.UNKNOWN, detail="interrupted while sending"
-        )
-    )
+    unknown = session.scalars(
+        interrupted.where(Message.posted_at.is_not(None))
+        .values(state=MessageState.UNKNOWN, detail="interrupted while sending")
+        .returning(Message.id)
+    ).all()
     session.execute(
         interrupted.where(Message.posted_at.is_(None)).values(
             state=MessageState.QUEUED, sending_at=None
         )
     )
+    return list(unknown)
 
 
 # --- taking back -------------------------------------------------------------------------------

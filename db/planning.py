@@ -6,7 +6,7 @@ several failed payments gets one message for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.dunning import GAP, Hours, Planned, Story, may_write, plan_next
+from db.manners import read_manners
 from db.models import Company, Message, Payment
 from db.status import Channel, MessageState, Step
 
@@ -30,29 +31,6 @@ SAME_MESSAGE = timedelta(hours=24)
 """What would be said to a member within this time is said with what is due."""
 WAIT_FOR_CHARGE = timedelta(hours=1)
 TOLD = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class SendingRules:
-    """How a company wants its messages sent. Hours are by its own clock."""
-
-    quiet_from: int = 21
-    quiet_until: int = 8
-    daily_cap: int = 500
-    channel: Channel = Channel.EMAIL
-    enabled: bool = True
-
-
-def read_sending_rules(settings: Mapping[str, Any]) -> SendingRules:
-    chosen = settings.get("manners", {})
-    usual = SendingRules()
-    return SendingRules(
-        quiet_from=int(chosen.get("quiet_from", usual.quiet_from)),
-        quiet_until=int(chosen.get("quiet_until", usual.quiet_until)),
-        daily_cap=int(chosen.get("daily_cap", usual.daily_cap)),
-        channel=Channel(chosen.get("channel", usual.channel)),
-        enabled=bool(chosen.get("enabled", usual.enabled)),
-    )
 
 
 # --- one payment -------------------------------------------------------------------------------
@@ -98,8 +76,8 @@ def keep(payment: Payment, planned: Planned | None) -> None:
 
 def find_hours(session: Session, company_id: str) -> Hours:
     company = session.get_one(Company, company_id)
-    rules = read_sending_rules(company.settings)
-    return Hours(company.time_zone, rules.quiet_from, rules.quiet_until)
+    manners = read_manners(company.settings)
+    return Hours(company.time_zone, manners.quiet_from, manners.quiet_until)
 
 
 def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:

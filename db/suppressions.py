@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.models import Message, Payment, Suppression
-from db.status import MailTrouble, MessageState
+from db.models import Payment, Suppression
+from db.outbox import silence_all
+from db.status import MailTrouble
 
 WORST_FIRST = (
     MailTrouble.SPAM_REPORT,
@@ -46,28 +47,8 @@ def suppress(
         known = session.get_one(Suppression, (company_id, address), with_for_update=True)
         known.reason = choose_worst(known.reason, reason)
     if reason in DETAILS:
-        end_messages(session, company_id, address, DETAILS[reason])
-
-
-def end_messages(session: Session, company_id: str, address: str, detail: str) -> None:
-    """What is queued or planned for the member, whichever way it would go."""
-    same = (Payment.company_id == company_id, func.lower(Payment.member_email) == address)
-    session.execute(
-        update(Message)
-        .where(
-            Message.state == MessageState.QUEUED,
-            Message.payment_id == Payment.payment_id,
-            *same,
-        )
-        .values(state=MessageState.SKIPPED, detail=detail)
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        update(Payment)
-        .where(*same, Payment.next_message_at.is_not(None))
-        .values(next_step=None, next_message_at=None)
-        .execution_options(synchronize_session=False)
-    )
+        same = (Payment.company_id == company_id) & (func.lower(Payment.member_email) == address)
+        silence_all(session, same, DETAILS[reason])
 
 
 def list_suppressions(session: Session, company_id: str, limit: int = 200) -> Sequence[Suppression]:

@@ -30,6 +30,8 @@ ROUTES: tuple[tuple[str, str, str, Serve], ...] = (
     ("GET", r"/refunds", "refunds.list", Endpoints.list_refunds),
     ("GET", r"/payment_methods", "payment_methods.list", Endpoints.list_cards),
     ("GET", r"/permissions", "permissions.list", Endpoints.list_permissions),
+    ("POST", r"/support_channels", "support_channels.create", Endpoints.open_support_channel),
+    ("POST", r"/messages", "messages.create", Endpoints.write_message),
 )
 COMPILED = [(method, re.compile(ROOT + path), name, serve) for method, path, name, serve in ROUTES]
 

@@ -14,12 +14,16 @@ from fastapi.responses import HTMLResponse, Response
 from sandbox.api import ROOT, WhopApi
 from sandbox.control import Control, front_page
 from sandbox.exchange import Answer, Request, read_query
+from sandbox.inbox import chat_in_json, posts_page, support_page
 from sandbox.post_room import POLICY, mail_in_json, mails_page
+from sandbox.posts import Posts, post_in_json
 from sandbox.sendgrid import SendGrid
+from sandbox.support import Support
 from sandbox.times import utc
 from sandbox.world import World
 
 MAILS_SHOWN = 100
+POST_PATHS = ("/api/webhooks/{path:path}", "/services/{path:path}")
 
 
 class Server(Protocol):
@@ -38,6 +42,8 @@ def create_app(
     whop, sendgrid = WhopApi(world, api_keys), SendGrid(world, sendgrid_keys)
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
     app.include_router(served(sendgrid, "/v3/{path:path}", clock))
+    for path in POST_PATHS:
+        app.include_router(served(Posts(world), path, clock))
     app.include_router(pages(world, sendgrid, clock))
     app.include_router(Control(world, whop, clock).routes())
     return app
@@ -77,6 +83,22 @@ def pages(world: World, sendgrid: SendGrid, clock: Callable[[], datetime]) -> AP
         now = utc(clock())
         shown = [(mail, world.mail_events.of(mail.id, now)) for mail in sendgrid.mails(MAILS_SHOWN)]
         return HTMLResponse(mails_page(shown), headers={"Content-Security-Policy": POLICY})
+
+    @router.get("/support.json")
+    def support_json() -> list[dict[str, Any]]:
+        return [chat_in_json(chat) for chat in Support(world).chats()]
+
+    @router.get("/support")
+    def support() -> HTMLResponse:
+        return HTMLResponse(support_page(Support(world).chats()))
+
+    @router.get("/posts.json")
+    def posts_json() -> list[dict[str, Any]]:
+        return [post_in_json(post) for post in Posts(world).list()]
+
+    @router.get("/posts")
+    def posts() -> HTMLResponse:
+        return HTMLResponse(posts_page(Posts(world).list()))
 
     @router.get("/")
     def front() -> HTMLResponse:

@@ -22,6 +22,8 @@ SWITCHES = TypeAdapter(Switches)
 
 LINKS = {
     "/mails": "mails sent",
+    "/support": "support chats",
+    "/posts": "posts to Discord and Slack",
     "/sandbox/ledger": "every real charge",
     "/sandbox/switches": "readings of what Whop leaves unsaid",
     "/openapi.json": "the control routes",

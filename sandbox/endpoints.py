@@ -13,6 +13,7 @@ from sandbox.rules import Refusal
 from sandbox.shapes import Shape
 from sandbox.standing import standing
 from sandbox.store import MEMBERSHIP, PAYMENT, REFUND
+from sandbox.support import Support
 from sandbox.world import World
 
 STATUSES = ("open", "authorized", "paid", "pending", "uncollectible", "unresolved", "void")
@@ -50,6 +51,7 @@ class Call:
 class Endpoints:
     def __init__(self, world: World) -> None:
         self._world = world
+        self._support = Support(world)
 
     def list_payments(self, call: Call) -> Any:
         query = call.request.query
@@ -128,6 +130,16 @@ class Endpoints:
         actions = query.get("actions", ",".join(PERMISSIONS.split())).split(",")
         return {"data": [{"action": name, "granted": self._granted(name)} for name in actions]}
 
+    def open_support_channel(self, call: Call) -> Any:
+        self._require("support_chat:create")
+        account_id, user_id = _texts(call.request.body, "account_id", "user_id")
+        return self._support.open(account_id, user_id, call.now)
+
+    def write_message(self, call: Call) -> Any:
+        self._require("support_chat:message:create")
+        channel_id, content = _texts(call.request.body, "channel_id", "content")
+        return self._support.write(channel_id, content, call.now)
+
     def _granted(self, permission: str) -> bool:
         return permission not in self._world.switches.denied_permissions
 
@@ -169,6 +181,22 @@ def _wanted_card(body: bytes) -> str:
         raise bad_request("invalid_json", "The body is not JSON") from None
     message = "The sandbox changes nothing of a membership but its payment_method_id"
     raise bad_request("parameter_invalid", message, "payment_method_id")
+
+
+def _texts(body: bytes, *names: str) -> list[str]:
+    try:
+        wanted = json.loads(body)
+    except ValueError:
+        raise bad_request("invalid_json", "The body is not JSON") from None
+    if not isinstance(wanted, dict):
+        raise bad_request("invalid_json", "The body is not an object")
+    return [_text(wanted.get(name), name) for name in names]
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise bad_request("parameter_missing", f"{name} is required", name)
+    return value
 
 
 def _where(query: Mapping[str, str], filters: Mapping[str, str]) -> dict[str, list[str]]:

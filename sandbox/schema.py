@@ -46,5 +46,12 @@ create index if not exists mail_events_by_mail on mail_events (mail_id, at);
 create index if not exists mail_events_to_post on mail_events (at) where posted = 0;
 create table if not exists suppressed (
     address text primary key, list text, at text, reason text) without rowid;
+create table if not exists channels (
+    id text primary key, account_id text, user_id text, at text, unique (account_id, user_id));
+create table if not exists chat_messages (
+    number integer primary key, id text, channel_id text, at text, content text);
+create index if not exists chat_messages_by_channel on chat_messages (channel_id, number);
+create table if not exists posts (
+    number integer primary key, platform text, at text, document text not null);
 create table if not exists numbers (name text primary key, value integer) without rowid;
 """

@@ -7,6 +7,7 @@ import httpx
 
 from sandbox.api import ROOT, WhopApi
 from sandbox.exchange import Answer, Request, read_query
+from sandbox.posts import Posts, find_platform
 from sandbox.sendgrid import SendGrid
 from sandbox.world import World
 
@@ -26,6 +27,7 @@ class InProcess(httpx.BaseTransport):
         self.world = world
         self.whop = WhopApi(world, api_keys)
         self.sendgrid = SendGrid(world, sendgrid_keys)
+        self.posts = Posts(world)
         self._clock = clock
         self._wait = wait
 
@@ -37,10 +39,14 @@ class InProcess(httpx.BaseTransport):
             headers=dict(request.headers),
             body=request.read(),
         )
-        served_by = self.whop if called.path.startswith(ROOT) else self.sendgrid
-        answer = served_by.handle(called, self._clock())
+        answer = self._find_server(called.path).handle(called, self._clock())
         self._hold_up(answer, request)
         return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
+
+    def _find_server(self, path: str) -> WhopApi | SendGrid | Posts:
+        if path.startswith(ROOT):
+            return self.whop
+        return self.sendgrid if find_platform(path) is None else self.posts
 
     def _hold_up(self, answer: Answer, request: httpx.Request) -> None:
         """Raises what httpx raises when the network keeps the answer back."""

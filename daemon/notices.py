@@ -1,0 +1,147 @@
+"""Tells creators what they have chosen to be told. Planned, taken, sent and recorded are four
+steps; no transaction is open while anything is sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.posts import Poster
+from db import health, notices
+from db.alerts import Alerts, find_alerts, list_listening
+from db.digest import find_name, measure_recoveries, measure_week, read_week
+from db.notices import Errand, NoticeKind
+from db.occasions import plan_notices
+from db.session import SessionFactory
+from db.stats import find_time_zone
+from db.status import MessageState
+from mail import posts
+from mail.digest import write_digest
+from mail.letters import Written
+
+log = logging.getLogger(__name__)
+
+TRY_AGAIN_AFTER = timedelta(minutes=5)
+
+
+class Sender(Protocol):
+    """The mailer, as far as a digest needs it."""
+
+    def send(self, address: str, written: Written, arguments: dict[str, str]) -> str | None: ...
+
+
+class NothingToTellError(Exception):
+    """The notice is passed over; str() says why."""
+
+
+class Herald:
+    """`pause`: from one post about recoveries to the next. Without a mailer no digest leaves."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        mailer: Sender | None,
+        poster: Poster,
+        clock: Callable[[], datetime],
+        pause: timedelta = timedelta(hours=1),
+        dashboard_url: str = "http://localhost:3000",
+    ) -> None:
+        self.sessions, self.mailer, self.poster = sessions, mailer, poster
+        self.clock, self.pause, self.dashboard_url = clock, pause, dashboard_url
+
+    def tell_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Returns how many errands were run, whatever came of them."""
+        with self.sessions.begin() as session:
+            notices.give_up_interrupted(session, self.clock())
+            listening = list_listening(session)
+        for company_id in listening:
+            with self.sessions.begin() as session:
+                plan_notices(session, company_id, self.clock(), self.pause)
+        told = 0
+        while not stopping() and self.tell_one():
+            told += 1
+        return told
+
+    def tell_one(self) -> bool:
+        """False: there is nothing to tell, or somebody asks us to come later."""
+        with self.sessions.begin() as session:
+            errand = notices.take_errand(session, self.clock())
+        if errand is None:
+            return False
+        state, detail = MessageState.SENT, None
+        try:
+            self.run_errand(errand)
+        except NothingToTellError as error:
+            state, detail = MessageState.SKIPPED, str(error)
+        except BusyError as error:
+            with self.sessions.begin() as session:
+                due_at = self.clock() + TRY_AGAIN_AFTER
+                notices.put_back(session, errand, due_at, str(error))
+            return False
+        except RejectedError as error:
+            state, detail = MessageState.FAILED, str(error)
+        except UncertainError as error:
+            state, detail = MessageState.UNKNOWN, str(error)
+        with self.sessions.begin() as session:
+            notices.finish_errand(session, errand, state, self.clock(), detail)
+        log.info("company %s notice %s: %s", errand.company_id, errand.kind, state)
+        return True
+
+    def run_errand(self, errand: Errand) -> None:
+        """Raises MailError and NothingToTellError. The choices are those of this moment."""
+        with self.sessions() as session:
+            alerts = find_alerts(session, errand.company_id)
+            if errand.kind is NoticeKind.DIGEST:
+                address, written = self.write_digest(session, errand, alerts)
+            else:
+                post_url, text = self.write_post(session, errand, alerts)
+        if errand.kind is NoticeKind.DIGEST:
+            self.mail_digest(errand, address, written)
+        else:
+            self.poster.send(post_url, text)
+
+    def mail_digest(self, errand: Errand, address: str, written: Written) -> None:
+        if self.mailer is None:
+            raise NothingToTellError("e-mail is switched off")
+        arguments = {"company_id": errand.company_id, "notice_id": str(errand.notice_ids[0])}
+        self.mailer.send(address, written, arguments)
+
+    def write_digest(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, Written]:
+        if not alerts.digest or alerts.digest_to is None:
+            raise NothingToTellError("the digest is switched off")
+        (occasion,) = errand.occasions
+        week = read_week(occasion, find_time_zone(session, errand.company_id))
+        digest = measure_week(session, errand.company_id, week, self.clock())
+        if digest.is_empty:
+            raise NothingToTellError("nothing happened in that week")
+        return alerts.digest_to, write_digest(digest, self.dashboard_url)
+
+    def write_post(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, str]:
+        wanted = alerts.on_recovery if errand.kind is NoticeKind.RECOVERY else alerts.on_trouble
+        if not wanted or alerts.post_url is None:
+            raise NothingToTellError("such posts are switched off")
+        return alerts.post_url, write_words(session, errand, self.clock())
+
+
+def write_words(session: Session, errand: Errand, now: datetime) -> str:
+    company_id = errand.company_id
+    company = find_name(session, company_id)
+    match errand.kind:
+        case NoticeKind.RECOVERY:
+            sums = measure_recoveries(session, company_id, errand.occasions)
+            return posts.write_recoveries(company, *sums)
+        case NoticeKind.WEBHOOK_SILENT:
+            since = health.find_webhook_silence(session, company_id, now)
+            if since is None:
+                raise NothingToTellError("webhooks arrive again")
+            return posts.write_silence(company, since, find_time_zone(session, company_id))
+        case NoticeKind.MAILS_BOUNCING:
+            mails = health.measure_mail_trouble(session, company_id, now)
+            return posts.write_bouncing(company, mails)
+        case kind:
+            return posts.write_plain(company, kind)

@@ -1,0 +1,47 @@
+"""Discord's and Slack's incoming webhooks: one post, one call, and what the answer means."""
+
+from __future__ import annotations
+
+import httpx
+
+from daemon.mailer import BusyError, MailError, RejectedError, UncertainError
+from db.alerts import find_platform
+from db.companies import ChoiceError
+from mail.posts import encode
+
+TIMEOUT_SECONDS = 10
+
+
+class Poster:
+    """`in_development`: the sandbox's address is taken too. No error shows the address."""
+
+    def __init__(
+        self, in_development: bool = False, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.in_development = in_development
+        # A redirect could lead anywhere, the private network included.
+        self.http = httpx.Client(
+            timeout=TIMEOUT_SECONDS, follow_redirects=False, transport=transport
+        )
+
+    def send(self, post_url: str, text: str) -> None:
+        """Raises MailError."""
+        try:
+            platform = find_platform(post_url, self.in_development)
+        except ChoiceError as error:
+            raise RejectedError(str(error)) from None
+        try:
+            response = self.http.post(post_url, json=encode(platform, text))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise BusyError(f"{platform} is out of reach ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise UncertainError(f"no answer from {platform} ({type(error).__name__})") from None
+        if not response.is_success:
+            raise read_status(platform, response.status_code)
+
+
+def read_status(platform: str, status: int) -> MailError:
+    said = f"{platform} answered {status}"
+    if status == 429:
+        return BusyError(said)
+    return UncertainError(said) if status >= 500 else RejectedError(said)

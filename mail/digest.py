@@ -1,0 +1,108 @@
+"""The creator's weekly mail: what came back and by whom, what is at risk, what needs a person."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from db.cases import Case, Why
+from db.digest import Digest, Figures, Sum, Week
+from db.plain import LONGEST_NAME, make_plain
+from mail.letters import Written, format_money
+
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "emails"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+REASONS = {
+    Why.AMOUNT: "the amount is set up in a way the bank refuses; only you can change that",
+    Why.DUPLICATE: "the bank took it for a second charge; see whether the member was charged twice",
+    Why.NO_ADDRESS: "the member must act, and no address is known",
+    Why.NOT_ARRIVED: "the member must act, and our mail did not arrive",
+}
+
+
+def write_digest(digest: Digest, dashboard_url: str) -> Written:
+    subject = write_subject(digest)
+    words = {
+        "company": make_plain(digest.company, LONGEST_NAME),
+        "week": describe_week(digest.week),
+        "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
+        "at_risk": describe_sum(digest.at_risk),
+        "cases": [describe_case(case) for case in digest.cases],
+        "more_cases": digest.number_of_cases - len(digest.cases),
+        "missing": digest.sync.missing_permissions if digest.sync else (),
+        "trouble": bool(digest.sync and digest.sync.words),
+        "subject": subject,
+        "link": dashboard_url,
+        "zone": digest.week.zone.key.replace("_", " "),
+    }
+    return Written(
+        subject=subject,
+        text=templates.get_template("digest.txt").render(words),
+        html=templates.get_template("digest.html").render(words),
+    )
+
+
+def write_subject(digest: Digest) -> str:
+    """Figures only: no name can reach a header."""
+    ours, at_risk = digest.figures.ours, digest.at_risk
+    if ours.payments:
+        return f"Last week: {dollars(ours.amount)} recovered, {dollars(at_risk.amount)} at risk"
+    failed = count(digest.figures.failed.payments)
+    return f"Last week: {failed} failed, {dollars(at_risk.amount)} at risk"
+
+
+def list_figures(week: Figures, before: Figures) -> list[tuple[str, Sum, Sum]]:
+    return [
+        ("Recovered by our retries", week.by_retry, before.by_retry),
+        ("Recovered by members after our message", week.by_member, before.by_member),
+        ("Paid without us", week.without_us, before.without_us),
+        ("Failed", week.failed, before.failed),
+    ]
+
+
+def row(label: str, now: Sum, before: Sum) -> dict[str, str]:
+    return {"label": label, "sum": describe_sum(now), "change": describe_change(now, before)}
+
+
+def describe_sum(of: Sum) -> str:
+    return f"{dollars(of.amount)} ({count(of.payments)})"
+
+
+def describe_change(now: Sum, before: Sum) -> str:
+    difference = now.amount - before.amount
+    if difference == 0:
+        return "as in the week before"
+    more = "more" if difference > 0 else "less"
+    return f"{dollars(abs(difference))} {more} than in the week before"
+
+
+def describe_week(week: Week) -> str:
+    """November 9 to 15, or November 30 to December 6."""
+    first, last = week.monday, week.sunday
+    end = f"{last.day}" if first.month == last.month else f"{last:%B} {last.day}"
+    return f"{first:%B} {first.day} to {end}, {last.year}"
+
+
+def describe_case(case: Case) -> dict[str, str]:
+    return {
+        "member": make_plain(case.member_name or "", LONGEST_NAME) or "A member",
+        "product": make_plain(case.product or "", LONGEST_NAME) or "a membership",
+        "amount": format_money(case.amount, case.currency),
+        "why": REASONS[case.why],
+        "payment_id": case.payment_id,
+    }
+
+
+def count(payments: int) -> str:
+    return "1 payment" if payments == 1 else f"{payments:,} payments"
+
+
+def dollars(amount: Decimal) -> str:
+    return format_money(amount, "usd")

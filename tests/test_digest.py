@@ -1,0 +1,372 @@
+"""The weekly digest: the right figures, at eight on Monday, once, and readable by anyone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+from threading import Thread
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import event, select, update
+from sqlalchemy.orm import Session
+
+from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError
+from daemon.notices import Herald
+from daemon.posts import Poster
+from db import notices
+from db.alerts import Alerts, save_alerts
+from db.cases import Case, Why, list_cases
+from db.companies import Terms, save_terms
+from db.digest import NOTHING, Digest, Figures, Sum, Week, find_told_week, measure_week, read_week
+from db.health import SyncTrouble
+from db.models import Message, Notice, Payment, Sync
+from db.occasions import plan_notices
+from db.policy import Settings as Rules
+from db.session import SessionFactory
+from db.status import MailTrouble, MessageState
+from mail.digest import describe_week, write_digest
+from sandbox.history import SENDER, InProcessCourier
+from sandbox.sendgrid import SendGrid
+from tests.factories import COMPANY, HOUR, NOW, add_payment
+from tests.rig import Rig
+
+SMART = Rules()
+BERLIN = ZoneInfo("Europe/Berlin")
+DAY = timedelta(days=1)
+# NOW is a Friday; the Monday after it, eight in the morning in Berlin.
+MONDAY = datetime(2026, 11, 23, 7, tzinfo=UTC)
+WEEK = Week(date(2026, 11, 16), BERLIN)
+
+
+@pytest.fixture
+def rig(sessions: SessionFactory, tmp_path) -> Rig:
+    rig = Rig(sessions, tmp_path)
+    rig.world.switches.whop_attempts_after_hours = ()
+    with sessions.begin() as session:
+        save_terms(session, COMPANY, Terms("Europe/Berlin"))
+        save_alerts(session, COMPANY, Alerts(digest=True, digest_to="creator@example.com"), NOW)
+    return rig
+
+
+class Mails:
+    """A mailer that remembers, and breaks on demand."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.sent: list[str] = []
+        self.errors = list(errors)
+
+    def send(self, address, written, arguments) -> str:
+        self.sent.append(address)
+        if self.errors:
+            raise self.errors.pop(0)
+        return "mail_1"
+
+
+def make_herald(rig: Rig, mailer=None) -> Herald:
+    courier = InProcessCourier(rig.transport, rig.settings.sendgrid_key)
+    return Herald(rig.sessions, mailer or Mailer(courier, SENDER), Poster(), rig.clock)
+
+
+def rows(rig: Rig) -> list[tuple[str, str]]:
+    with rig.sessions() as session:
+        return [(n.occasion, n.state) for n in session.scalars(select(Notice).order_by(Notice.id))]
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+def test_it_comes_at_eight_on_monday_in_the_companys_time_zone(rig: Rig):
+    rig.fail("expired_card", amount=Decimal("49.00"), currency="usd")
+    herald = make_herald(rig)
+    for at, mails in ((MONDAY - timedelta(minutes=1), 0), (MONDAY, 1), (MONDAY + DAY, 1)):
+        rig.clock.now = at
+        herald.tell_due()
+        assert len(SendGrid(rig.world).mails()) == mails
+    (mail,) = SendGrid(rig.world).mails()
+    assert mail.recipients == ["creator@example.com"]
+    assert mail.subject == "Last week: 1 payment failed, $49.00 at risk"
+    assert rows(rig) == [("2026-W47", "sent")]
+
+
+def test_the_next_week_brings_the_next_one(rig: Rig):
+    rig.fail("expired_card")
+    herald = make_herald(rig)
+    for weeks in range(2):
+        rig.clock.now = MONDAY + 7 * weeks * DAY
+        herald.tell_due()
+    assert [occasion for occasion, _ in rows(rig)] == ["2026-W47", "2026-W48"]
+
+
+@pytest.mark.parametrize(
+    ("monday", "zone", "hours", "due_at"),
+    [
+        # The clocks go forward, or back, on the Sunday before the digest.
+        (date(2026, 3, 23), "Europe/Berlin", 167, datetime(2026, 3, 30, 6, tzinfo=UTC)),
+        (date(2026, 10, 19), "Europe/Berlin", 169, datetime(2026, 10, 26, 7, tzinfo=UTC)),
+        (date(2026, 11, 2), "America/New_York", 168, datetime(2026, 11, 9, 13, tzinfo=UTC)),
+        (date(2026, 10, 26), "America/New_York", 169, datetime(2026, 11, 2, 13, tzinfo=UTC)),
+        (date(2026, 6, 1), "Pacific/Kiritimati", 168, datetime(2026, 6, 7, 18, tzinfo=UTC)),
+    ],
+)
+def test_a_week_follows_the_clocks_of_its_zone(monday, zone, hours, due_at):
+    week = Week(monday, ZoneInfo(zone))
+    assert week.end - week.start == timedelta(hours=hours)
+    assert week.digest_due_at == due_at
+    assert find_told_week(due_at, week.zone) == week
+    assert find_told_week(due_at - timedelta(seconds=1), week.zone) == week.before
+    assert read_week(week.occasion, week.zone) == week
+
+
+def test_weeks_around_new_year_have_their_own_names():
+    week = find_told_week(datetime(2027, 1, 4, 12, tzinfo=UTC), BERLIN)
+    assert (week.occasion, describe_week(week)) == (
+        "2026-W53",
+        "December 28 to January 3, 2027",
+    )
+
+
+def test_two_days_late_it_is_not_sent_any_more(rig: Rig):
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY + 2 * DAY + HOUR
+    make_herald(rig).tell_due()
+    assert rows(rig) == []
+
+
+def test_an_empty_week_sends_nothing(rig: Rig):
+    rig.clock.now = MONDAY
+    make_herald(rig).tell_due()
+    assert SendGrid(rig.world).mails() == []
+    assert rows(rig) == [("2026-W47", "skipped")]
+
+
+def test_without_a_mailer_nothing_leaves(rig: Rig):
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY
+    Herald(rig.sessions, None, Poster(), rig.clock).tell_due()
+    assert rows(rig) == [("2026-W47", "skipped")]
+
+
+# --- at most once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "sent"),
+    [
+        (RejectedError("400"), "failed", 1),
+        (UncertainError("no answer"), "unknown", 1),
+        (BusyError("429"), "sent", 2),  # not taken the first time
+    ],
+)
+def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, error, state, sent):
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY
+    mails = Mails(error)
+    herald = make_herald(rig, mails)
+    herald.tell_due()
+    rig.clock.now += timedelta(minutes=6)
+    herald.tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], sent)
+
+
+def test_two_daemons_send_one(rig: Rig):
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY
+    heralds = [make_herald(rig) for _ in range(2)]
+    threads = [Thread(target=herald.tell_due) for herald in heralds for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(SendGrid(rig.world).mails()) == 1
+
+
+@pytest.mark.parametrize("killed", ["planned", "taken", "sent"])
+def test_wherever_the_daemon_is_killed_there_is_one_digest_at_most(rig: Rig, killed):
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY
+    herald = make_herald(rig)
+    with rig.sessions.begin() as session:
+        plan_notices(session, COMPANY, MONDAY, HOUR)
+    if killed != "planned":
+        with rig.sessions.begin() as session:
+            errand = notices.take_errand(session, MONDAY)
+        assert errand is not None
+        if killed == "sent":
+            herald.run_errand(errand)
+    # killed here
+    for _ in range(3):
+        rig.clock.now += HOUR
+        herald.tell_due()
+    assert len(SendGrid(rig.world).mails()) == (0 if killed == "taken" else 1)
+    assert rows(rig) == [("2026-W47", "sent" if killed == "planned" else "unknown")]
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def set_payment(session: Session, payment: Payment, **values) -> None:
+    session.execute(update(Payment).where(Payment.id == payment.id).values(values))
+    session.commit()
+
+
+def recover(session: Session, by: str, at: datetime, **more) -> None:
+    payment = add_payment(session)
+    values = {"status": "recovered", "recovered_by": by, "recovered_at": at, "next_retry_at": None}
+    set_payment(session, payment, **values | more)
+
+
+def test_money_is_told_by_who_brought_it_and_beside_the_week_before(session: Session):
+    inside, before = WEEK.start, WEEK.start - timedelta(seconds=1)
+    recover(session, "retry", inside)
+    recover(session, "retry", inside, refunded_amount=Decimal("9.00"))
+    recover(session, "member", inside)
+    recover(session, "without_us", WEEK.end - timedelta(seconds=1))
+    recover(session, "retry", WEEK.end)  # the week after
+    recover(session, "member", before, failed_at=before)
+    recover(session, "retry", inside, amount_usd=None)  # counted, and in no sum
+    digest = measure_week(session, COMPANY, WEEK, MONDAY)
+    assert digest.figures.by_retry == Sum(3, Decimal("89.00"))
+    assert digest.figures.by_member == Sum(1, Decimal("49.00"))
+    assert digest.figures.without_us == Sum(1, Decimal("49.00"))
+    assert digest.figures.failed == Sum(6, Decimal("245.00"))
+    assert digest.figures.ours == Sum(4, Decimal("138.00"))
+    assert digest.before.by_member == Sum(1, Decimal("49.00"))
+    assert digest.before.failed == Sum(1, Decimal("49.00"))
+    assert digest.at_risk == NOTHING
+
+
+def test_another_creators_payments_are_not_in_it(session: Session):
+    payment = add_payment(session)
+    save_terms(session, "biz_another", Terms())
+    set_payment(session, payment, company_id="biz_another")
+    assert measure_week(session, COMPANY, WEEK, MONDAY).is_empty
+
+
+@pytest.mark.parametrize(
+    ("code", "email", "why"),
+    [
+        ("invalid_amount", "jo@example.com", Why.AMOUNT),
+        ("duplicate_transaction", "jo@example.com", Why.DUPLICATE),
+        ("expired_card", None, Why.NO_ADDRESS),
+        ("expired_card", "jo@example.com", None),
+        ("insufficient_funds", None, None),  # we charge again: no need of anybody
+    ],
+)
+def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, email, why):
+    payment = add_payment(session, rules=SMART, decline_code=code, customer_email=email)
+    cases, number = list_cases(session, COMPANY, NOW)
+    assert [case.why for case in cases] == ([] if why is None else [why])
+    assert number == len(cases)
+    set_payment(session, payment, imported=True)
+    assert list_cases(session, COMPANY, NOW) == ((), 0)
+
+
+def test_a_mail_that_did_not_arrive_needs_a_person(session: Session):
+    payment = add_payment(session, rules=SMART, decline_code="expired_card")
+    message = update(Message).where(Message.payment_id == payment.payment_id)
+    session.execute(message.values(state=MessageState.SENT, trouble=MailTrouble.BOUNCED))
+    session.commit()
+    assert [case.why for case in list_cases(session, COMPANY, NOW)[0]] == [Why.NOT_ARRIVED]
+
+
+def test_the_dearest_ten_are_named_and_the_rest_counted(session: Session):
+    for dollars in range(12):
+        payment = add_payment(session, decline_code="invalid_amount")
+        set_payment(session, payment, amount_usd=Decimal(dollars), amount=Decimal(dollars))
+    cases, number = list_cases(session, COMPANY, NOW)
+    assert ([case.amount for case in cases], number) == ([*range(11, 1, -1)], 12)
+
+
+def test_a_missing_permission_needs_a_person(session: Session):
+    add_payment(session)
+    session.add(Sync(company_id=COMPANY, since=NOW, missing_permissions=["payment:manage"]))
+    session.commit()
+    written = write_digest(measure_week(session, COMPANY, WEEK, MONDAY), "http://localhost:3000")
+    assert "Permissions are missing at Whop: payment:manage" in written.text
+
+
+def test_the_figures_are_read_by_index(session: Session):
+    seen: list[str] = []
+    session.execute(select(1))
+    connection = session.connection()
+
+    def explain(conn, cursor, statement, parameters, context, executemany) -> None:
+        if "FROM payments" in statement and not statement.startswith("explain"):
+            cursor.execute("set local enable_seqscan = off")
+            cursor.execute("explain " + statement, parameters)
+            seen.append("\n".join(line for (line,) in cursor.fetchall()))
+
+    event.listen(connection, "before_cursor_execute", explain)
+    measure_week(session, COMPANY, WEEK, MONDAY)
+    assert len(seen) == 6
+    assert not [plan for plan in seen if "Seq Scan" in plan]
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+HOSTILE = '<img src=x onerror=alert(1)>{{ 7 * 7 }}\r\nBcc: x@y.example \u202e"&'
+
+
+@pytest.fixture
+def digest() -> Digest:
+    figures = Figures(
+        failed=Sum(9, Decimal("441.00")),
+        by_retry=Sum(3, Decimal("147.00")),
+        by_member=Sum(1, Decimal("49.00")),
+        without_us=Sum(2, Decimal("98.00")),
+    )
+    before = replace(figures, by_retry=Sum(1, Decimal("49.00")), failed=NOTHING)
+    case = Case("pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Why.AMOUNT)
+    return Digest(
+        company="Lantern Academy",
+        week=WEEK,
+        figures=figures,
+        before=before,
+        at_risk=Sum(3, Decimal("147.00")),
+        cases=(case, replace(case, payment_id="pay_2", why=Why.NO_ADDRESS)),
+        number_of_cases=4,
+        sync=SyncTrouble(None, ("payment:manage",)),
+    )
+
+
+def test_the_text_says_it_all(digest: Digest):
+    written = write_digest(digest, "https://dash.example")
+    assert written.subject == "Last week: $196.00 recovered, $147.00 at risk"
+    for words in (
+        "Failed payments of Lantern Academy, November 16 to 22, 2026 (Europe/Berlin).",
+        "Recovered by our retries: $147.00 (3 payments), $98.00 more than in the week before",
+        "Recovered by members after our message: $49.00 (1 payment), as in the week before",
+        "Paid without us: $98.00 (2 payments)",
+        "- €99.00, Maya Okafor, Pro: the amount is set up in a way the bank refuses",
+        "and 2 more",
+        "https://dash.example",
+    ):
+        assert words in written.text
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+def test_hostile_names_are_text(digest: Digest):
+    case = replace(digest.cases[0], member_name=HOSTILE, product=HOSTILE * 200)
+    written = write_digest(replace(digest, company=HOSTILE, cases=(case,)), "https://x.example")
+    tags = Tags()
+    tags.feed(written.html)
+    assert "img" not in tags.seen
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert "{{ 7 * 7 }}" in written.text
+    assert "\r" not in written.text
+    assert "\u202e" not in written.text + written.html
+    assert len(written.html) < 20_000
+    assert "Bcc" not in written.subject

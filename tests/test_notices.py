@@ -1,0 +1,560 @@
+"""What creators are told in Discord or Slack, and that each occasion is told once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from threading import Thread
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.notices import Herald
+from daemon.posts import Poster
+from db import __main__ as commands
+from db import notices
+from db.alerts import NO_ALERTS, Alerts, Platform, find_alerts, find_platform, save_alerts
+from db.companies import ChoiceError, Terms, save_terms
+from db.digest import NOTHING, Sum
+from db.health import find_webhook_silence, measure_mail_trouble
+from db.models import Company, Message, Notice, Payment
+from db.occasions import plan_notices
+from db.session import SessionFactory
+from db.status import MailTrouble, MessageState
+from mail.posts import encode, write_recoveries
+from sandbox.inbox import posts_page
+from sandbox.posts import Posts
+from tests.factories import COMPANY, NOW, add_payment
+from tests.rig import Rig
+
+DISCORD = "http://localhost:9000/api/webhooks/1/a-token"
+SLACK = "http://localhost:9000/services/T1/B1/token"
+REAL_DISCORD = "https://discord.com/api/webhooks/123/a_Token-1"
+REAL_SLACK = "https://hooks.slack.com/services/T0/B0/abc"
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def rig(sessions: SessionFactory, tmp_path) -> Rig:
+    return Rig(sessions, tmp_path)
+
+
+@pytest.fixture
+def herald(rig: Rig) -> Herald:
+    return make_herald(rig)
+
+
+def make_herald(rig: Rig, transport: httpx.BaseTransport | None = None) -> Herald:
+    poster = Poster(in_development=True, transport=transport or rig.transport)
+    return Herald(rig.sessions, None, poster, rig.clock)
+
+
+def choose(rig: Rig, **choices) -> None:
+    with rig.sessions.begin() as session:
+        alerts = Alerts(**{"post_url": DISCORD} | choices)
+        save_alerts(session, COMPANY, alerts, rig.clock.now, in_development=True)
+
+
+def texts(rig: Rig) -> list[str]:
+    """Oldest first."""
+    return [post.text for post in reversed(Posts(rig.world).list())]
+
+
+def states(rig: Rig) -> list[str]:
+    with rig.sessions() as session:
+        return list(session.scalars(select(Notice.state).order_by(Notice.id)))
+
+
+def recover(rig: Rig, times: int = 1, **wanted) -> list[str]:
+    """By our own retry, an hour after the failure."""
+    failed = [rig.fail("insufficient_funds", "paid", **wanted) for _ in range(times)]
+    rig.run(1)
+    return failed
+
+
+# --- recoveries ----------------------------------------------------------------------------------
+
+
+def test_recoveries_are_summed_up_in_one_post(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig, 3, amount=Decimal("49.00"), currency="usd", name="Jo Doe")
+    herald.tell_due()
+    herald.tell_due()
+    (text,) = texts(rig)
+    words = "3 payments recovered, $147.00. 3 by our retries \\($147.00\\)."
+    assert text == f"biz\\_AbCdEfGhIjKlMn: {words}"
+    assert "Jo" not in text
+    assert states(rig) == ["sent"] * 3
+
+
+def test_the_next_post_waits_for_the_next_cycle(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    herald.tell_due()
+    rig.clock.now += 30 * MINUTE
+    rig.world.member_pays(rig.fail("expired_card", "paid"), rig.clock.now)
+    with rig.sessions.begin() as session:
+        newest = session.scalars(select(Payment).order_by(Payment.id.desc()).limit(1)).one()
+        newest.recovered_by = "member"
+    herald.tell_due()
+    assert len(texts(rig)) == 1
+    rig.clock.now += 30 * MINUTE
+    herald.tell_due()
+    assert "1 by members after our message" in texts(rig)[1]
+
+
+def test_what_came_back_before_the_switch_is_not_told(rig: Rig, herald: Herald):
+    recover(rig)
+    rig.clock.now += MINUTE
+    choose(rig, on_recovery=True)
+    herald.tell_due()
+    assert texts(rig) == []
+    rig.clock.now += MINUTE
+    choose(rig, on_recovery=True)  # saved again: it has been on since then
+    recover(rig)
+    herald.tell_due()
+    assert len(texts(rig)) == 1
+
+
+def test_what_was_paid_without_us_is_not_claimed(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    payment_id = rig.fail("expired_card", "paid")
+    rig.world.member_pays(payment_id, rig.clock.now + MINUTE)
+    rig.pass_time(0.5)
+    assert rig.payment(payment_id).recovered_by == "without_us"
+    herald.tell_due()
+    assert texts(rig) == []
+
+
+def test_a_recovery_that_is_heard_of_late_is_told_all_the_same(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    herald.tell_due()
+    (late,) = recover(rig)
+    with rig.sessions.begin() as session:
+        paid_before_the_post = update(Payment).where(Payment.payment_id == late)
+        session.execute(paid_before_the_post.values(recovered_at=NOW + MINUTE))
+    rig.clock.now += HOUR
+    herald.tell_due()
+    assert len(texts(rig)) == 2
+
+
+def test_switched_off_meanwhile_nothing_is_posted(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    with rig.sessions.begin() as session:
+        plan_notices(session, COMPANY, rig.clock.now, HOUR)
+    choose(rig, on_recovery=False)
+    herald.tell_due()
+    assert texts(rig) == []
+    assert states(rig) == ["skipped"]
+
+
+# --- at most once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "state", "arrived", "arrives_later"),
+    [
+        ("status", 429, "queued", 0, 1),
+        ("refused", 0, "queued", 0, 1),
+        ("status", 404, "failed", 0, 0),
+        ("status", 302, "failed", 0, 0),
+        ("status", 500, "unknown", 0, 0),
+        ("timeout_before", 0, "unknown", 0, 0),
+        ("timeout_after", 0, "unknown", 1, 1),
+    ],
+)
+def test_only_what_was_surely_not_taken_is_posted_again(
+    rig: Rig, herald: Herald, kind, status, state, arrived, arrives_later
+):
+    choose(rig, on_recovery=True)
+    recover(rig, 2)
+    rig.world.faults.add("posts.send", kind, status=status)
+    herald.tell_due()
+    assert (states(rig), len(texts(rig))) == ([state] * 2, arrived)
+    rig.clock.now += 6 * MINUTE
+    herald.tell_due()
+    assert len(texts(rig)) == arrives_later
+
+
+def test_two_daemons_post_once(rig: Rig):
+    choose(rig, on_recovery=True, on_trouble=True)
+    recover(rig, 5)
+    heralds = [make_herald(rig) for _ in range(2)]
+    threads = [Thread(target=herald.tell_due) for herald in heralds for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts(rig)) == 1
+    assert states(rig) == ["sent"] * 5
+
+
+def test_a_post_interrupted_while_sending_is_never_sent_again(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    with rig.sessions.begin() as session:
+        plan_notices(session, COMPANY, rig.clock.now, HOUR)
+    with rig.sessions.begin() as session:
+        assert notices.take_errand(session, rig.clock.now) is not None
+    # killed here
+    rig.clock.now += HOUR
+    herald.tell_due()
+    assert texts(rig) == []
+    assert states(rig) == ["unknown"]
+
+
+def test_the_notice_is_on_disk_as_sending_before_it_leaves(rig: Rig):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    seen: list[str] = []
+
+    class Look(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            seen.extend(states(rig))
+            return httpx.Response(204)
+
+    make_herald(rig, Look()).tell_due()
+    assert seen == ["sending"]
+
+
+# --- trouble -------------------------------------------------------------------------------------
+
+
+def test_a_refused_key_is_told_once_and_so_is_its_end(rig: Rig, herald: Herald):
+    choose(rig, on_trouble=True)
+    rig.transport.whop.accept_keys(["another"])
+    for _ in range(3):
+        rig.reconciler.run()
+        herald.tell_due()
+        rig.clock.now += HOUR
+    assert len(texts(rig)) == 1
+    assert "Whop refuses our key" in texts(rig)[0]
+    rig.transport.whop.accept_keys([rig.settings.api_key])
+    for _ in range(2):
+        rig.reconciler.run()
+        herald.tell_due()
+        rig.clock.now += HOUR
+    assert len(texts(rig)) == 2
+    assert "accepts our key again" in texts(rig)[1]
+
+
+def test_a_whop_that_is_down_says_nothing_about_the_key(rig: Rig, herald: Herald):
+    choose(rig, on_trouble=True)
+    rig.transport.whop.accept_keys(["another"])
+    rig.reconciler.run()
+    herald.tell_due()
+    rig.world.faults.add("*", "refused", times=None)
+    rig.reconciler.run()
+    herald.tell_due()
+    assert len(texts(rig)) == 1
+
+
+def test_what_comes_back_at_once_is_not_told_again(rig: Rig, herald: Herald):
+    choose(rig, on_trouble=True)
+    for keys in (["another"], [rig.settings.api_key], ["another"]):
+        rig.transport.whop.accept_keys(keys)
+        rig.reconciler.run()
+        herald.tell_due()
+        rig.clock.now += HOUR
+    assert len(texts(rig)) == 2
+    rig.clock.now += 6 * HOUR
+    herald.tell_due()
+    assert len(texts(rig)) == 3
+
+
+def miss_webhooks(rig: Rig, hours: int) -> None:
+    """Failures whose webhooks never come, found by reading back each hour."""
+    rig.world.switches.whop_attempts_after_hours = ()
+    rig.world.faults.add("webhook", "drop", times=None)
+    for _ in range(hours):
+        rig.fail("expired_card")
+        rig.clock.now += HOUR
+        rig.reconciler.run()
+
+
+def test_a_silent_webhook_is_told_after_a_day_with_the_time_of_the_last_one(
+    rig: Rig, herald: Herald
+):
+    with rig.sessions.begin() as session:
+        save_terms(session, COMPANY, Terms(time_zone="Europe/Berlin"))
+    choose(rig, on_trouble=True)
+    rig.reconciler.run()
+    rig.fail("expired_card")
+    miss_webhooks(rig, 23)
+    herald.tell_due()
+    assert texts(rig) == []
+    miss_webhooks(rig, 2)
+    herald.tell_due()
+    (text,) = texts(rig)
+    assert "no webhook from Whop since Friday, November 20 at 10:15" in text
+
+
+def test_a_webhook_that_comes_ends_the_silence(rig: Rig, herald: Herald):
+    choose(rig, on_trouble=True)
+    rig.reconciler.run()
+    miss_webhooks(rig, 26)
+    herald.tell_due()
+    rig.world.faults.clear()
+    rig.fail("expired_card")
+    herald.tell_due()
+    assert [text.split(": ")[1] for text in texts(rig)][1] == "Webhooks from Whop arrive again."
+
+
+def test_a_day_without_failures_is_not_a_silence(rig: Rig):
+    rig.reconciler.run()
+    rig.fail("expired_card")
+    with rig.sessions() as session:
+        assert find_webhook_silence(session, COMPANY, NOW + 5 * DAY) is None
+
+
+def test_history_that_was_imported_is_not_a_silence(rig: Rig):
+    rig.world.faults.add("webhook", "drop", times=None)
+    rig.fail("expired_card")
+    rig.pass_time(30)
+    rig.reconciler.run()
+    with rig.sessions() as session:
+        assert session.scalars(select(Payment.imported)).all() == [True]
+        assert find_webhook_silence(session, COMPANY, rig.clock.now) is None
+
+
+def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BOUNCED) -> None:
+    for number in range(sent):
+        payment = add_payment(session)
+        session.execute(
+            update(Message)
+            .where(Message.payment_id == payment.payment_id)
+            .values(
+                state=MessageState.SENT,
+                sent_at=NOW,
+                trouble=trouble if number < troubled else None,
+            )
+        )
+    session.commit()
+
+
+@pytest.mark.parametrize(
+    ("sent", "troubled", "bad"), [(20, 4, False), (100, 5, False), (99, 5, True), (5, 5, True)]
+)
+def test_mails_bounce_above_five_percent_and_at_least_five(session, sent, troubled, bad):
+    add_mails(session, sent, troubled)
+    health = measure_mail_trouble(session, COMPANY, NOW + HOUR)
+    assert (health.sent, health.troubled, health.is_bad) == (sent, troubled, bad)
+    assert measure_mail_trouble(session, COMPANY, NOW + 2 * DAY).sent == 0
+
+
+def test_who_opts_out_has_been_reached(session: Session):
+    add_mails(session, 6, 6, MailTrouble.UNSUBSCRIBED)
+    assert measure_mail_trouble(session, COMPANY, NOW + HOUR).troubled == 0
+
+
+def test_bouncing_mails_are_told_with_their_number(rig: Rig, herald: Herald, session: Session):
+    choose(rig, on_trouble=True)
+    add_mails(session, 8, 6)
+    herald.tell_due()
+    assert "6 of the last day's 8 mails to members did not arrive" in texts(rig)[0]
+    rig.clock.now += 2 * DAY
+    herald.tell_due()
+    assert "arrive again" in texts(rig)[1]
+
+
+# --- where posts may go --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "platform"),
+    [
+        (REAL_DISCORD, Platform.DISCORD),
+        ("https://discordapp.com/api/v10/webhooks/1/x", Platform.DISCORD),
+        (REAL_SLACK, Platform.SLACK),
+    ],
+)
+def test_webhooks_of_discord_and_slack_are_known(url, platform):
+    assert find_platform(url) is platform
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://discord.com/api/webhooks/1/x",
+        "https://discord.com.evil.example/api/webhooks/1/x",
+        "https://evil.example/api/webhooks/1/x",
+        "https://discord.com@evil.example/api/webhooks/1/x",
+        "https://discord.com\\@evil.example/api/webhooks/1/x",
+        "https://discord.com:8080/api/webhooks/1/x",
+        "https://discord.com/api/webhooks/1/x?wait=true#",
+        "https://discord.com/api/webhooks/1/../../x",
+        "https://discord.com/api/webhooks/1/x\n",
+        "https://hooks.slack.com/services/T/B",
+        "https://127.0.0.1/services/T/B/x",
+        "https://[::1]/services/T/B/x",
+        "https://169.254.169.254/services/T/B/x",
+        "https://discord.com/api/webhooks/\u0661/x",
+        DISCORD,
+        "",
+    ],
+)
+def test_any_other_address_is_refused_and_not_repeated(url):
+    with pytest.raises(ChoiceError) as refused:
+        find_platform(url)
+    assert not url or url not in str(refused.value)
+
+
+def test_an_address_kept_by_other_means_is_still_refused(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    with rig.sessions.begin() as session:
+        company = session.get_one(Company, COMPANY)
+        kept = company.settings["alerts"] | {"post_url": "http://169.254.169.254/services/T/B/x"}
+        company.settings = company.settings | {"alerts": kept}
+    herald.tell_due()
+    assert texts(rig) == []
+    assert states(rig) == ["failed"]
+
+
+def test_the_sandbox_is_no_address_in_production():
+    with pytest.raises(RejectedError):
+        Poster().send(DISCORD, "Hello")
+
+
+def test_a_redirect_is_not_followed():
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(307, headers={"location": "http://169.254.169.254/"})
+
+    with pytest.raises(RejectedError, match="Discord answered 307"):
+        Poster(transport=httpx.MockTransport(answer)).send(REAL_DISCORD, "Hello")
+    assert asked == ["discord.com"]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (httpx.ConnectError, BusyError),
+        (httpx.ReadTimeout, UncertainError),
+        (httpx.RemoteProtocolError, UncertainError),
+    ],
+)
+def test_no_error_and_no_log_line_shows_the_address(error, raised, caplog):
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise error(f"cannot reach {request.url}")
+
+    caplog.set_level(logging.INFO)
+    with pytest.raises(raised) as told:
+        Poster(transport=httpx.MockTransport(answer)).send(REAL_DISCORD, "Hello")
+    assert "a_Token-1" not in str(told.value) + caplog.text
+    assert "a_Token-1" not in repr(Alerts(post_url=REAL_DISCORD))
+
+
+def test_a_post_waits_ten_seconds_for_an_answer():
+    assert Poster().http.timeout == httpx.Timeout(10)
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+ONE = Sum(1, Decimal(5))
+HOSTILE = "@everyone <!channel> <@1> **x** [a](https://evil.example) &amp; \u202e\nid: `y`"
+
+
+def test_what_a_company_calls_itself_mentions_nobody_and_links_nowhere():
+    text = write_recoveries(HOSTILE, ONE, NOTHING)
+    assert "\n" not in text
+    assert "\u202e" not in text
+    discord = encode(Platform.DISCORD, text)
+    assert discord["allowed_mentions"] == {"parse": []}
+    assert "\\@everyone \\<!channel\\> \\<\\@1\\> \\*\\*x\\*\\* \\[a\\]\\(" in discord["content"]
+    slack = encode(Platform.SLACK, text)
+    assert "<" not in slack["text"]
+    assert "&lt;!channel&gt;" in slack["text"]
+    assert "&amp;amp;" in slack["text"]
+    assert slack["mrkdwn"] is False
+
+
+def test_a_post_is_never_longer_than_discord_takes():
+    text = write_recoveries("*" * 10_000, ONE, NOTHING)
+    assert len(encode(Platform.DISCORD, text)["content"]) < 2000
+
+
+def test_slack_is_posted_to_as_well(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True, post_url=SLACK)
+    recover(rig)
+    herald.tell_due()
+    (post,) = Posts(rig.world).list()
+    assert post.platform == "Slack"
+    assert post.text.startswith(f"{COMPANY}: 1 payment recovered")
+    assert "1 payment recovered" in posts_page([post])
+
+
+# --- choices -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alerts", "words"),
+    [
+        (Alerts(digest=True), "needs an address"),
+        (Alerts(on_trouble=True), "need the address of a Discord or Slack webhook"),
+        (Alerts(digest_to="a@b.example\nBcc: x@y.example"), "one address"),
+        (Alerts(digest_to="a@b.example,c@d.example"), "one address"),
+        (Alerts(digest_to="Jo <jo@example.com>"), "one address"),
+        (Alerts(digest_to="jo@" + "a" * 250 + ".com"), "one address"),
+        (Alerts(post_url="https://evil.example/"), "must be a webhook"),
+    ],
+)
+def test_a_choice_that_cannot_be_kept_is_refused(session: Session, alerts, words):
+    with pytest.raises(ChoiceError, match=words):
+        save_alerts(session, COMPANY, alerts, NOW)
+    assert find_alerts(session, COMPANY) == NO_ALERTS
+
+
+def test_other_choices_of_the_company_stay(session: Session):
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
+    save_alerts(session, COMPANY, Alerts(post_url=REAL_SLACK, on_trouble=True), NOW)
+    save_terms(session, COMPANY, Terms("Europe/Paris", 10, True))
+    assert find_alerts(session, COMPANY) == Alerts(post_url=REAL_SLACK, on_trouble=True)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path, database_url: str):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setattr(commands, "configure_logging", lambda level, style: None)
+
+    def run(*options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["db", "alerts", COMPANY, *options])
+        return commands.main()
+
+    return run
+
+
+def test_the_command_keeps_what_is_chosen_and_never_shows_the_secret(
+    command, session: Session, capsys, monkeypatch
+):
+    monkeypatch.setattr(sys, "stdin", StringIO(REAL_DISCORD + "\n"))
+    assert command("--post-url", "-", "--on-trouble", "on") == 0
+    assert command("--digest", "on", "--digest-to", "jo@example.com") == 0
+    shown = capsys.readouterr().out
+    assert "discord.com, ending in en-1" in shown
+    assert REAL_DISCORD not in shown
+    expected = Alerts(True, "jo@example.com", REAL_DISCORD, False, True)
+    assert find_alerts(session, COMPANY) == expected
+
+
+def test_the_command_refuses_with_a_reason(command, session: Session, capsys):
+    assert command("--on-recovery", "on") == 2
+    assert "need the address" in capsys.readouterr().err
+    assert find_alerts(session, COMPANY) == NO_ALERTS
+
+
+def test_an_empty_text_takes_the_address_away(command, session: Session):
+    command("--post-url", REAL_SLACK, "--on-trouble", "on")
+    assert command("--post-url", "", "--on-trouble", "off") == 0
+    assert find_alerts(session, COMPANY) == NO_ALERTS
