@@ -19,12 +19,12 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard import palette
 from dashboard.cards import describe_change
 from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import database, overview
 from dashboard.data.database import Trouble
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
+from dashboard.palette import DARK, LIGHT, Palette
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
 from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
@@ -666,7 +666,31 @@ def find_lightness(colour: str) -> float:
     return 116 * luminance ** (1 / 3) - 16
 
 
-def test_its_colours_can_be_told_apart_by_their_lightness_alone() -> None:
-    tones = (palette.BY_RETRY, palette.BY_MEMBER, palette.WITHOUT_US, palette.FAILED, "#FFFFFF")
+@pytest.mark.parametrize(("colours", "direction"), [(LIGHT, 1), (DARK, -1)])
+def test_its_colours_can_be_told_apart_by_their_lightness_alone(
+    colours: Palette, direction: int
+) -> None:
+    tones = (colours.by_retry, colours.by_member, colours.without_us, colours.failed, colours.page)
     steps = [find_lightness(tone) for tone in tones]
-    assert all(lighter - darker > 10 for darker, lighter in itertools.pairwise(steps))
+    assert all(direction * (second - first) > 10 for first, second in itertools.pairwise(steps))
+
+
+def find_contrast(one: str, other: str) -> float:
+    """WCAG's, from 1 to 21."""
+    luminances = [((find_lightness(colour) + 16) / 116) ** 3 for colour in (one, other)]
+    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_its_words_can_be_read_on_what_lies_behind_them(colours: Palette) -> None:
+    pairs = [
+        (ink, behind)
+        for ink in (colours.ink, colours.muted, colours.accent)
+        for behind in (colours.page, colours.surface)
+    ] + [
+        (colours.good_ink, colours.good),
+        (colours.working_ink, colours.working),
+        (colours.waiting_ink, colours.waiting),
+        (colours.over_ink, colours.over),
+    ]
+    assert min(find_contrast(*pair) for pair in pairs) >= 4.5

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.charts import Period, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
+from dashboard.palette import choose
 
 CHART = "money"
 PERIOD = "period"
@@ -28,7 +29,7 @@ def show_chart(snapshot: Snapshot) -> None:
         choices.button("Show all", on_click=zoom_out)
     st.html(render_key(days))
     st.plotly_chart(
-        draw_money(days, period, zoom=not on_phone),
+        draw_money(days, period, choose(st.context.theme.type), zoom=not on_phone),
         key=CHART,
         theme=None,
         config={"displayModeBar": False, "responsive": True},

@@ -12,10 +12,12 @@ from dashboard.settings import DashboardSettings
 from dashboard.table import render_table
 from dashboard.views.money import show_chart
 
+TITLE = "💰 Revenue Recovery Dashboard"
 REFRESH = "10s"
 
 
 def show(settings: DashboardSettings) -> None:
+    st.title(TITLE, anchor=False)
     loading = st.empty()
     loading.info("Reading your payments…")
     refresh(settings)
