@@ -15,12 +15,15 @@ site.addsitedir(str(Path(__file__).resolve().parent.parent))
 from dashboard import links
 from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import overview
+from dashboard.views import overview, payments
 from db.settings import load_settings
 
 ICON = Path(__file__).parent / "icon.png"
 # The title in the navigation, the path in the address, what shows it. The first lies at the root.
-PAGES = (("Overview", "overview", overview.show),)
+PAGES = (
+    ("Overview", "overview", overview.show),
+    ("Payments", "payments", payments.show),
+)
 
 
 def main() -> None:

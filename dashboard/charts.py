@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from enum import StrEnum
 import plotly.graph_objects as go
 
 from dashboard.data.overview import HISTORY_DAYS
+from dashboard.links import render_link
 from dashboard.palette import LIGHT, Palette
 from dashboard.words import format_usd
 from db.stats import Day
@@ -72,8 +73,11 @@ def sum_up(days: Sequence[Day]) -> Bar:
     )
 
 
-def render_key(days: Sequence[Day]) -> str:
-    """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly."""
+def render_key(days: Sequence[Day], links: Mapping[str, str] | None = None) -> str:
+    """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly.
+
+    `links`: where a total leads to, by the name of its colour.
+    """
     total = sum_up(days)
     entries = (
         ("failed", FAILED, total.failed),
@@ -81,11 +85,13 @@ def render_key(days: Sequence[Day]) -> str:
         ("by-member", BY_MEMBER, total.by_member),
         ("without-us", WITHOUT_US, total.without_us),
     )
-    items = "".join(
-        f'<li><i class="{tone}" aria-hidden="true"></i>{name} <b>{format_usd(amount)}</b></li>'
-        for tone, name, amount in entries
-    )
-    return f'<ul class="key">{items}</ul>'
+    items = []
+    for tone, name, amount in entries:
+        figure = f"<b>{format_usd(amount)}</b>"
+        if links is not None:
+            figure = render_link(figure, links[tone], "figure")
+        items.append(f'<li><i class="{tone}" aria-hidden="true"></i>{name} {figure}</li>')
+    return f'<ul class="key">{"".join(items)}</ul>'
 
 
 def draw_money(
