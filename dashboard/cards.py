@@ -91,7 +91,7 @@ def show_rate(summary: Summary, trend: Trend) -> None:
         "Recovery Rate %",
         f"{summary.recovery_rate}%",
         delta=describe_trend(trend),
-        delta_description="points, 30 days vs the 30 before",
+        delta_description="points vs the 30 days before",
         help=(
             "Recovered payments divided by all failed payments, all time, by number. Payments "
             "still being worked on count as not recovered yet, so the rate can rise later. It "
@@ -167,7 +167,8 @@ def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
         uncounted = count(summary.unconverted, "payment has", "payments have")
         lines.append(f"{escape(uncounted)} no dollar value yet: counted, but in no sum.")
     show_lines(*lines)
-    show_note("Charged again, or waiting for the member or Whop.")
+    show_note("How many end, by days left.")
+    show_spark([Decimal(number) for number in at_risk.by_days_left], "waiting")
 
 
 def show_findings(findings: Findings) -> None:

@@ -44,10 +44,12 @@ NEED = case(
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """How many payments are unpaid and not given up, and when the next of them runs out of time."""
+    """How many payments are unpaid and not given up, when the next of them runs out of time, and
+    how many have less than one day left, one to two, and so on."""
 
     payments: int
     nearest_end: datetime | None
+    by_days_left: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,16 @@ class Needed:
     amount: Decimal
 
 
-def find_at_risk(session: Session, company_id: str) -> AtRisk:
-    row = session.execute(
-        select(func.count(), func.min(Payment.window_ends_at)).where(
+def find_at_risk(session: Session, company_id: str, now: datetime) -> AtRisk:
+    ends = session.scalars(
+        select(Payment.window_ends_at).where(
             Payment.company_id == company_id, Payment.status.in_(UNPAID)
         )
-    ).one()
-    return AtRisk(*row)
+    ).all()
+    left = [0] * WINDOW.days
+    for end in ends:
+        left[min(max((end - now).days, 0), WINDOW.days - 1)] += 1
+    return AtRisk(len(ends), min(ends, default=None), tuple(left))
 
 
 def find_trend(session: Session, company_id: str, now: datetime) -> Trend:

@@ -97,7 +97,7 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         time_zone=stats.find_time_zone(session, whose).key,
         summary=stats.summarize(session, whose, at),
         trend=troubles.find_trend(session, whose, at),
-        at_risk=troubles.find_at_risk(session, whose),
+        at_risk=troubles.find_at_risk(session, whose, at),
         needed=tuple(troubles.count_needed(session, whose)),
         needy=tuple(copy_payment(payment, need) for payment, need in needy),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),

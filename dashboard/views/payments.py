@@ -25,10 +25,10 @@ REFRESH = "10s"
 
 
 def show(settings: DashboardSettings) -> None:
-    st.title("Payments", anchor=False)
     if payment_id := st.query_params.get("payment"):
         show_story(settings, payment_id, keep_filters(st.query_params))
         return
+    st.title("Payments", anchor=False)
     query = read_query(st.query_params)
     show_filters(settings, query)
     refresh(settings, query)

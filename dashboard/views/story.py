@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from zoneinfo import ZoneInfo
@@ -81,7 +82,7 @@ def render_head(payment: Payment, zone: ZoneInfo, state: str) -> str:
     member = payment.member_name or payment.member_email or payment.member_id or "Unknown"
     amount = escape(format_money(payment.amount, payment.currency))
     return (
-        f'<div class="story"><h2>{escape(member)} <span class="sum">{amount}</span></h2>'
+        f'<div class="story"><h1>{escape(member)} <span class="sum">{amount}</span></h1>'
         f'<p>{state}</p><dl class="facts">{listed}</dl></div>'
     )
 
@@ -158,4 +159,6 @@ def show_preview(story: Story) -> None:
         f'<p class="note">What the member would get, as things stand. Subject: '
         f"<b>{escape(written.subject)}</b></p>"
     )
-    st.iframe(written.html, height=520)
+    # As an address of its own the mail is a stranger to this page, whatever stands in it.
+    coded = b64encode(written.html.encode()).decode()
+    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520)
