@@ -137,12 +137,20 @@ def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) ->
     with st.container(border=True):
         st.html(f'<p role="alert">{escape(QUESTIONS[kind].format(amount=amount, card=card))}</p>')
         with st.container(horizontal=True, gap="small"):
-            if st.button(LABELS[kind][1], key="confirm", type="primary"):
-                st.session_state.pop(CONFIRMING)
-                if ask(settings, payment, kind, now()) is None:
-                    st.rerun(scope="fragment")
-                st.error("The database does not answer. Nothing was asked for; try again.")
+            st.button(
+                LABELS[kind][1],
+                key="confirm",
+                type="primary",
+                on_click=decide,
+                args=(settings, payment, kind),
+            )
             st.button("No, leave it", key="leave", on_click=forget)
+
+
+def decide(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
+    """Still confirming afterwards, where it could not be asked for."""
+    if ask(settings, payment, kind, now()) is None:
+        forget()
 
 
 def consider(payment_id: str, kind: RequestKind) -> None:
