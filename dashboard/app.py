@@ -12,28 +12,38 @@ import streamlit as st
 # file runs for every reader.
 site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
+from dashboard import links
 from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import overview
+from dashboard.views import overview, payments
 from db.settings import load_settings
 
 ICON = Path(__file__).parent / "icon.png"
+# The title in the navigation, the path in the address, what shows it. The first lies at the root.
+PAGES = (
+    ("Overview", "overview", overview.show),
+    ("Payments", "payments", payments.show),
+)
 
 
 def main() -> None:
     # A file of our own: for an emoji or an icon's name the browser would ask Google or a CDN.
     st.set_page_config("Revenue Recovery", str(ICON), layout="wide")
     st.html(render_style())
-    st.title("💰 Revenue Recovery Dashboard", anchor=False)
     try:
         settings = load_settings(DashboardSettings)
     except SystemExit:
         # Streamlit would swallow it and leave the page blank.
+        st.title(overview.TITLE, anchor=False)
         st.error("The dashboard cannot start. Its log names the settings to correct.")
         return
-    show = partial(overview.show, settings)
-    page = st.Page(show, title="Overview", url_path="overview", default=True)
-    st.navigation([page], position="hidden").run()
+    pages = {
+        path: st.Page(partial(show, settings), title=title, url_path=path, default=number == 0)
+        for number, (title, path, show) in enumerate(PAGES)
+    }
+    page = st.navigation(list(pages.values()), position="top")
+    links.follow(pages)
+    page.run()
 
 
 main()

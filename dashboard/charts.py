@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -10,8 +10,9 @@ from enum import StrEnum
 
 import plotly.graph_objects as go
 
-from dashboard import palette
 from dashboard.data.overview import HISTORY_DAYS
+from dashboard.links import render_link
+from dashboard.palette import LIGHT, Palette
 from dashboard.words import format_usd
 from db.stats import Day
 
@@ -72,8 +73,11 @@ def sum_up(days: Sequence[Day]) -> Bar:
     )
 
 
-def render_key(days: Sequence[Day]) -> str:
-    """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly."""
+def render_key(days: Sequence[Day], links: Mapping[str, str] | None = None) -> str:
+    """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly.
+
+    `links`: where a total leads to, by the name of its colour.
+    """
     total = sum_up(days)
     entries = (
         ("failed", FAILED, total.failed),
@@ -81,37 +85,41 @@ def render_key(days: Sequence[Day]) -> str:
         ("by-member", BY_MEMBER, total.by_member),
         ("without-us", WITHOUT_US, total.without_us),
     )
-    items = "".join(
-        f'<li><i class="{tone}" aria-hidden="true"></i>{name} <b>{format_usd(amount)}</b></li>'
-        for tone, name, amount in entries
-    )
-    return f'<ul class="key">{items}</ul>'
+    items = []
+    for tone, name, amount in entries:
+        figure = f"<b>{format_usd(amount)}</b>"
+        if links is not None:
+            figure = render_link(figure, links[tone], "figure")
+        items.append(f'<li><i class="{tone}" aria-hidden="true"></i>{name} {figure}</li>')
+    return f'<ul class="key">{"".join(items)}</ul>'
 
 
-def draw_money(days: Sequence[Day], period: Period, *, zoom: bool = True) -> go.Figure:
+def draw_money(
+    days: Sequence[Day], period: Period, colours: Palette = LIGHT, *, zoom: bool = True
+) -> go.Figure:
     """Failed money behind, wide and pale; recovered money before it, stacked by who brought it.
 
     With `zoom` dragging marks a range of days; without, a finger on the chart scrolls the page.
     """
     bars = group_days(days, period.days_per_bar)
-    figure = go.Figure(layout=LAYOUT)
+    figure = go.Figure(layout=describe_layout(colours))
     dates = [bar.start.isoformat() for bar in bars]
     step = timedelta(days=period.days_per_bar) / timedelta(milliseconds=1)
     failed = [bar.failed for bar in bars]
-    figure.add_bar(x=dates, width=0.86 * step, **describe_bars(FAILED, palette.FAILED, failed))
+    figure.add_bar(x=dates, width=0.86 * step, **describe_bars(FAILED, colours.failed, failed))
     below = [Decimal(0)] * len(bars)
     for name, colour, amounts in (
-        (BY_RETRY, palette.BY_RETRY, [bar.by_retry for bar in bars]),
-        (BY_MEMBER, palette.BY_MEMBER, [bar.by_member for bar in bars]),
-        (WITHOUT_US, palette.WITHOUT_US, [bar.without_us for bar in bars]),
+        (BY_RETRY, colours.by_retry, [bar.by_retry for bar in bars]),
+        (BY_MEMBER, colours.by_member, [bar.by_member for bar in bars]),
+        (WITHOUT_US, colours.without_us, [bar.without_us for bar in bars]),
     ):
         base = [float(amount) for amount in below]
         described = describe_bars(name, colour, amounts)
         figure.add_bar(x=dates, width=0.5 * step, base=base, **described)
         below = [one + other for one, other in zip(below, amounts, strict=True)]
     figure.update_layout(dragmode="select" if zoom else False)
-    figure.update_xaxes(**describe_dates(period, len(bars)))
-    figure.update_yaxes(**AMOUNTS)
+    figure.update_xaxes(**describe_dates(period, len(bars), colours))
+    figure.update_yaxes(gridcolor=colours.line, **AMOUNTS)
     if not any((*failed, *below)):
         figure.update_yaxes(range=[0, 100])
     return figure
@@ -134,24 +142,31 @@ AMOUNTS = {
     "automargin": True,
     "rangemode": "tozero",
     "fixedrange": True,
-    "gridcolor": palette.LINE,
     "zeroline": False,
 }
-LAYOUT = {
-    "barmode": "overlay",
-    "height": 340,
-    "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
-    "paper_bgcolor": "white",
-    "plot_bgcolor": "white",
-    "font": {"family": FONT, "size": 13, "color": palette.MUTED},
-    "hovermode": "x unified",
-    "hoverlabel": {"bgcolor": "white", "bordercolor": palette.LINE},
-    "showlegend": False,  # render_key is the legend
-    "selectdirection": "h",
-}
 
 
-def describe_dates(period: Period, bars: int) -> dict[str, object]:
+def describe_layout(colours: Palette) -> dict[str, object]:
+    """What all charts share."""
+    return {
+        "barmode": "overlay",
+        "height": 340,
+        "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
+        "paper_bgcolor": colours.page,
+        "plot_bgcolor": colours.page,
+        "font": {"family": FONT, "size": 13, "color": colours.muted},
+        "hovermode": "x unified",
+        "hoverlabel": {
+            "bgcolor": colours.surface,
+            "bordercolor": colours.line,
+            "font": {"color": colours.ink},
+        },
+        "showlegend": False,  # render_key is the legend
+        "selectdirection": "h",
+    }
+
+
+def describe_dates(period: Period, bars: int, colours: Palette) -> dict[str, object]:
     weekly = period is Period.HALF_YEAR
     return {
         "type": "date",
@@ -160,7 +175,7 @@ def describe_dates(period: Period, bars: int) -> dict[str, object]:
         "hoverformat": "7 days from %-d %b %Y" if weekly else "%a %-d %b %Y",
         "nticks": 7,
         "automargin": True,
-        "spikecolor": palette.MUTED,
+        "spikecolor": colours.muted,
         "spikethickness": 1,
         "spikedash": "solid",
     }

@@ -1,30 +1,90 @@
-"""The one palette: the chart reads it directly, style.css as custom properties."""
+"""The one palette, by day and by night: charts read it directly, style.css as custom properties."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-INK = "#0F172A"
-MUTED = "#64748B"
-LINE = "#E2E8F0"
-FAILED = "#CBD5E1"
-# Who brought the money, from dark to light: the order can be told without seeing any colour.
-BY_RETRY = "#0F766E"
-BY_MEMBER = "#D97706"
-WITHOUT_US = "#5EBFB2"
 
 STYLE = Path(__file__).parent / "style.css"
 
 
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """`by_retry`, `by_member`, `without_us`: who brought the money. From there to `failed` and the
+    page the lightness goes one way, so that the order can be told without seeing any colour."""
+
+    page: str
+    surface: str
+    line: str
+    ink: str
+    muted: str
+    accent: str
+    by_retry: str
+    by_member: str
+    without_us: str
+    failed: str
+    good: str
+    good_ink: str
+    working: str
+    working_ink: str
+    waiting: str
+    waiting_ink: str
+    over: str
+    over_ink: str
+
+
+LIGHT = Palette(
+    page="#FFFFFF",
+    surface="#F8FAFC",
+    line="#E2E8F0",
+    ink="#0F172A",
+    muted="#5B6B82",
+    accent="#0F766E",
+    by_retry="#0F766E",
+    by_member="#D97706",
+    without_us="#5EBFB2",
+    failed="#CBD5E1",
+    good="#CCFBF1",
+    good_ink="#115E59",
+    working="#E0E7FF",
+    working_ink="#3730A3",
+    waiting="#FEF3C7",
+    waiting_ink="#854D0E",
+    over="#F1F5F9",
+    over_ink="#475569",
+)
+DARK = Palette(
+    page="#0B1220",
+    surface="#131C2E",
+    line="#27344A",
+    ink="#F1F5F9",
+    muted="#9AA9BF",
+    accent="#2DD4BF",
+    by_retry="#5EEAD4",
+    by_member="#F59E0B",
+    without_us="#2A8C82",
+    failed="#334155",
+    good="#134E4A",
+    good_ink="#99F6E4",
+    working="#312E81",
+    working_ink="#C7D2FE",
+    waiting="#4A2C0A",
+    waiting_ink="#FDE68A",
+    over="#1E293B",
+    over_ink="#CBD5E1",
+)
+
+
+def choose(theme: str | None) -> Palette:
+    """By what `st.context.theme.type` says; charts cannot follow the page's own colours."""
+    return DARK if theme == "dark" else LIGHT
+
+
 def render_style() -> str:
-    colours = {
-        "ink": INK,
-        "muted": MUTED,
-        "line": LINE,
-        "failed": FAILED,
-        "by-retry": BY_RETRY,
-        "by-member": BY_MEMBER,
-        "without-us": WITHOUT_US,
-    }
-    properties = "".join(f"--{name}:{value};" for name, value in colours.items())
+    """Streamlit sets `color-scheme` with its theme; `light-dark()` follows that, at once."""
+    dark = asdict(DARK)
+    properties = "".join(
+        f"--{name.replace('_', '-')}:light-dark({light},{dark[name]});"
+        for name, light in asdict(LIGHT).items()
+    )
     return f"<style>:root{{{properties}}}\n{STYLE.read_text()}</style>"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from db.settings import CommonSettings
+from db.settings import PolicySettings
 
 
-class DashboardSettings(CommonSettings):
+class DashboardSettings(PolicySettings):
     whop_company_id: str | None = None
     base_url: str = "http://localhost:8000"

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
 from dashboard.data.overview import PaymentRow
-from db.declines import DeclineClass
 from db.lift import Interval, Lift, NotEnoughData
 from db.money import format_money
-from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from db.needs import Need
+from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 from db.worth import Baseline
 
 
@@ -101,7 +102,25 @@ class State:
     detail: str = ""
 
 
-NEEDS_THE_CREATOR = frozenset({DeclineClass.AMOUNT, DeclineClass.DUPLICATE})
+# What is the matter, and what the creator can do.
+NEEDS: dict[Need, tuple[str, str]] = {
+    Need.AMOUNT: (
+        "The bank does not accept the amount",
+        "Correct the plan's price on Whop",
+    ),
+    Need.DUPLICATE: (
+        "The bank took it for a second charge",
+        "See on Whop whether the member was charged twice",
+    ),
+    Need.NO_ADDRESS: (
+        "Only the member can pay it, and no address is known",
+        "Write to the member on Whop",
+    ),
+    Need.UNREACHED: (
+        "Only the member can pay it, and no mail of ours arrived",
+        "Write to the member on Whop",
+    ),
+}
 RECOVERED: dict[RecoveredBy, str] = {
     RecoveredBy.RETRY: "by our retry",
     RecoveredBy.MEMBER: "by the member, after our message",
@@ -127,7 +146,7 @@ def describe_state(row: PaymentRow, now: datetime) -> State:
         case PaymentStatus.PENDING_RETRY:
             return State(Tone.WORKING, describe_retry(row, now))
         case PaymentStatus.FAILED:
-            return describe_wait(row, now)
+            return State(Tone.WAITING, "Needs you" if row.needs_you else "Waiting for the member")
         case PaymentStatus.PERMANENT_FAIL:
             detail = CLOSED[row.closed_reason] if row.closed_reason else ""
             return State(Tone.OVER, "Given up", detail)
@@ -150,10 +169,34 @@ def describe_retry(row: PaymentRow, now: datetime) -> str:
     return f"Retry in {format_span(row.next_retry_at - now)}"
 
 
-def describe_wait(row: PaymentRow, now: datetime) -> State:
-    if row.decline_class in NEEDS_THE_CREATOR:
-        return State(Tone.WAITING, "Needs a look from you")
-    if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
-        when = format_span(row.whop_next_attempt_at - now)
-        return State(Tone.WAITING, "Waiting for the member", f"Whop tries in {when}")
-    return State(Tone.WAITING, "Waiting for the member")
+def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
+    """Who does what next, in a few words."""
+    match row.status:
+        case PaymentStatus.RECOVERED:
+            return "Nothing: it is paid"
+        case PaymentStatus.PERMANENT_FAIL:
+            return "Nothing: it was given up"
+        case PaymentStatus.PENDING_RETRY:
+            return describe_charge(row, now, zone)
+        case PaymentStatus.FAILED:
+            if row.needs_you is not None:
+                return f"You: {NEEDS[row.needs_you][1]}"
+            if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
+                return f"Whop tries on {format_when(row.whop_next_attempt_at, zone)}"
+            return f"Waits for the member until {format_when(row.window_ends_at, zone)}"
+        case _:
+            assert_never(row.status)
+
+
+def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
+    if row.claimed_until is not None and row.claimed_until > now:
+        return "We are charging it"
+    if row.next_retry_at is None or row.next_retry_at <= now:
+        return "We charge again within the hour"
+    card = " another saved card" if row.means is Means.BACKUP_CARD else " again"
+    return f"We charge{card} on {format_when(row.next_retry_at, zone)}"
+
+
+def format_when(moment: datetime, zone: ZoneInfo) -> str:
+    """`Fri 27 Nov, 09:00`: all that is planned lies within days."""
+    return f"{moment.astimezone(zone):%a %-d %b, %H:%M}"

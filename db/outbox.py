@@ -8,7 +8,7 @@ whatever is found unfinished may have gone out, and is never sent again.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -113,11 +113,26 @@ def write_letter(session: Session, message: Message, payment: Payment, company: 
         .where(Message.joined_to == message.id, Message.state == MessageState.JOINED)
         .order_by(Payment.failed_at)
     )
+    owed = (
+        Owed(other.product, other.amount, other.currency)
+        for other in others
+        if may_write(other.status, other.closed_reason)
+    )
+    letter = describe_letter(message.step, payment, company.time_zone, tuple(owed))
+    return replace(
+        letter, message_id=message.id, channel=message.channel, taken_at=message.sending_at
+    )
+
+
+def describe_letter(
+    step: Step, payment: Payment, time_zone: str, others: tuple[Owed, ...] = ()
+) -> Letter:
+    """What would be said of it now; it belongs to no message yet."""
     return Letter(
-        message_id=message.id,
+        message_id=0,
         payment_id=payment.payment_id,
         company_id=payment.company_id,
-        step=message.step,
+        step=step,
         address=payment.member_email or "",
         member_name=payment.member_name,
         membership_id=payment.membership_id,
@@ -132,15 +147,9 @@ def write_letter(session: Session, message: Message, payment: Payment, company: 
         next_retry_at=payment.next_retry_at,
         window_ends_at=payment.window_ends_at,
         recovery_url=payment.recovery_url,
-        time_zone=company.time_zone,
-        others=tuple(
-            Owed(other.product, other.amount, other.currency)
-            for other in others
-            if may_write(other.status, other.closed_reason)
-        ),
-        channel=message.channel,
+        time_zone=time_zone,
+        others=others,
         user_id=payment.user_id,
-        taken_at=message.sending_at,
     )
 
 

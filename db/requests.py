@@ -64,15 +64,30 @@ def honour_one(session: Session, now: datetime, rules: Settings) -> Request | No
 
 def stop(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
     """A charge in hand that has not been sent is not sent any more."""
-    if payment.status not in UNPAID:
+    if (refusal := refuse_stop(payment)) is not None:
         outbox.silence(session, payment, "the creator asked for no more")
-        return f"nothing to stop: it is {payment.status}"
+        return refusal
     payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE
 
 
 def hasten(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
     """Due now, whatever the policy's moment; what is forbidden stays forbidden."""
+    if (refusal := refuse_hasty(session, payment, now, rules)) is not None:
+        return refusal
+    payments.move(
+        session, payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR)
+    )
+    return DONE
+
+
+def refuse_stop(payment: Payment) -> str | None:
+    """Why stopping it would change nothing."""
+    return None if payment.status in UNPAID else f"nothing to stop: it is {payment.status}"
+
+
+def refuse_hasty(session: Session, payment: Payment, now: datetime, rules: Settings) -> str | None:
+    """Why it cannot be charged now, whoever asks."""
     if payment.status not in UNPAID or payment.window_ends_at <= now:
         return f"nothing to charge: it is {payment.status}"
     if attempts.find_unsettled(session, payment) is not None:
@@ -81,7 +96,4 @@ def hasten(session: Session, payment: Payment, now: datetime, rules: Settings) -
     situation = payments.describe_situation(session, payment, terms, now)
     if (obstacle := find_obstacle(situation, rules)) is not None:
         return f"not charged: {obstacle}"
-    payments.move(
-        session, payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR)
-    )
-    return DONE
+    return None

@@ -58,7 +58,7 @@ class CommonSettings(BaseSettings):
 
 
 class PolicySettings(CommonSettings):
-    """For the processes that decide when to charge again: the receiver and the daemon."""
+    """For the processes that decide when to charge again, and the one that says so."""
 
     retry_policy: Literal["smart", "hourly"] = "smart"
     retry_interval_minutes: int = Field(60, ge=1, le=24 * 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -26,6 +26,11 @@ class OwnTemplate:
 def find_template(session: Session, company_id: str, step: Step) -> OwnTemplate | None:
     kept = session.get(Template, (company_id, step), populate_existing=True)
     return None if kept is None else OwnTemplate(kept.subject, kept.body_text, kept.body_html)
+
+
+def list_templates(session: Session, company_id: str) -> dict[Step, OwnTemplate]:
+    kept = session.scalars(select(Template).where(Template.company_id == company_id))
+    return {own.step: OwnTemplate(own.subject, own.body_text, own.body_html) for own in kept}
 
 
 def keep_template(

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import streamlit as st
@@ -19,23 +20,31 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard import palette
 from dashboard.cards import describe_change
 from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import database, overview
 from dashboard.data.database import Trouble
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
+from dashboard.palette import DARK, LIGHT, Palette
 from dashboard.settings import DashboardSettings
 from dashboard.table import COLUMNS, render_table
-from dashboard.words import Tone, describe_lift, describe_state, format_money, format_span
+from dashboard.words import (
+    Tone,
+    describe_lift,
+    describe_next,
+    describe_state,
+    format_money,
+    format_span,
+)
 from db import companies, health, newcomers
 from db.declines import DeclineClass
 from db.lift import Group, Interval, Lift, Money, NotEnoughData
 from db.models import Company, Heartbeat, Sync
+from db.needs import Need
 from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.stats import Day
-from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
@@ -43,6 +52,7 @@ PRICES = {
     by: {"total": money(amount), "usd_total": money(amount)}
     for by, amount in zip(RecoveredBy, ("10.00", "7.00", "4.00"), strict=True)
 }
+KOLKATA = ZoneInfo("Asia/Kolkata")
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
 
 
@@ -118,6 +128,11 @@ def read_all(page: AppTest) -> str:
     return "\n".join(texts)
 
 
+def read_plain(page: AppTest) -> str:
+    """The same without the tags, each paragraph on a line of its own."""
+    return re.sub("<[^>]+>", "", read_all(page).replace("</p>", "\n"))
+
+
 def say(element: Any) -> str:
     return str(element.value)
 
@@ -142,16 +157,14 @@ def test_it_shows_the_figures_and_who_brought_the_money(
         "$ Recovered This Month": "$21.00",
         "Recovery Rate %": "75.0%",
         "Total Failed Payments": "4",
+        "At Risk Now": "$49.00",
     }
-    words = read_all(page)
-    assert "<p><b>$10.00</b> by our retries</p>" in words
-    assert "<p><b>$7.00</b> by members, after our message</p>" in words
-    assert "<p><b>$4.00</b> without us</p>" in words
-    assert (
-        "<b>$21.00</b> in all: <b>$10.00</b> by our retries, <b>$7.00</b> by members, "
-        "after our message" in words
-    )
-    assert '<span class="value">$49.00</span>' in words  # at risk
+    words = read_plain(page)
+    assert "$10.00 by our retries\n" in words
+    assert "$7.00 by members, after our message\n" in words
+    assert "$4.00 without us\n" in words
+    assert "$21.00 in all: $10.00 by our retries, $7.00 by members, after our message" in words
+    assert "1 unpaid, not given up\nThe next one ends in 4 days" in words
     assert "Last retry cycle 12 min ago." in words
     assert not page.warning
 
@@ -241,7 +254,7 @@ def test_it_says_what_our_work_adds_and_what_came_back_before(
 
 def test_it_says_every_figure_s_definition(open_page: Callable[..., AppTest]) -> None:
     page = open_page()
-    assert [bool(metric.help) for metric in page.metric] == [True] * 3
+    assert [bool(metric.help) for metric in page.metric] == [True] * 4
 
 
 def test_it_lists_the_newest_failures_first_and_no_more_than_it_says(
@@ -502,6 +515,10 @@ def row(**overrides: Any) -> PaymentRow:
             "next_retry_at": None,
             "whop_next_attempt_at": None,
             "claimed_until": None,
+            "failed_at": NOW,
+            "window_ends_at": NOW + timedelta(days=5),
+            "means": Means.RETRY,
+            "needs_you": None,
             "recovered_by": None,
             "closed_reason": None,
         }
@@ -529,9 +546,7 @@ PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
         (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded since"),
         (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
         ({}, "Waiting for the member"),
-        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Waiting for the member Whop tries in 3 h"),
-        ({"whop_next_attempt_at": NOW - HOUR}, "Waiting for the member"),
-        ({"decline_class": DeclineClass.AMOUNT}, "Needs a look from you"),
+        ({"needs_you": Need.AMOUNT}, "Needs you"),
         (
             {"status": PaymentStatus.PERMANENT_FAIL, "closed_reason": ClosedReason.RETRIES_USED},
             "Given up all retries declined",
@@ -543,6 +558,27 @@ def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) 
     assert f"{state.words} {state.detail}".strip() == words
 
 
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (PENDING, "We charge again on Fri 20 Nov, 14:57"),
+        (PENDING | {"means": Means.BACKUP_CARD}, "We charge another saved card on Fri 20 Nov,"),
+        (PENDING | {"next_retry_at": NOW}, "We charge again within the hour"),
+        (PENDING | {"claimed_until": NOW + HOUR}, "We are charging it"),
+        (PAID, "Nothing: it is paid"),
+        ({}, "Waits for the member until Wed 25 Nov, 14:45"),
+        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Whop tries on Fri 20 Nov, 17:45"),
+        ({"whop_next_attempt_at": NOW - HOUR}, "Waits for the member until Wed 25 Nov, 14:45"),
+        ({"needs_you": Need.AMOUNT}, "You: Correct the plan's price on Whop"),
+        ({"status": PaymentStatus.PERMANENT_FAIL}, "Nothing: it was given up"),
+    ],
+)
+def test_it_says_who_does_what_next_in_the_creator_s_time(
+    columns: dict[str, Any], words: str
+) -> None:
+    assert describe_next(row(**columns), NOW, KOLKATA).startswith(words)
+
+
 @pytest.mark.parametrize("reason", ClosedReason)
 def test_it_says_why_each_payment_was_given_up(reason: ClosedReason) -> None:
     closed = row(status=PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
@@ -551,7 +587,7 @@ def test_it_says_why_each_payment_was_given_up(reason: ClosedReason) -> None:
 
 
 def test_it_writes_a_table_that_can_be_read_aloud() -> None:
-    html = render_table([row(retries=2)], NOW)
+    html = render_table([row(retries=2)], NOW, KOLKATA)
     for name in COLUMNS:
         assert f'<th role="columnheader" scope="col">{name}</th>' in html
     for cell in ("Jo Doe", "$49.00", "Insufficient funds", "Waiting for the member", "</span>2"):
@@ -560,7 +596,7 @@ def test_it_writes_a_table_that_can_be_read_aloud() -> None:
 
 @pytest.mark.parametrize("column", ["member", "product", "reason", "currency"])
 def test_it_escapes_every_text_of_the_table(column: str) -> None:
-    html = render_table([row(**{column: '<img src=x onerror="alert(1)">'})], NOW)
+    html = render_table([row(**{column: '<img src=x onerror="alert(1)">'})], NOW, KOLKATA)
     assert "<img" not in html.lower()
 
 
@@ -666,7 +702,31 @@ def find_lightness(colour: str) -> float:
     return 116 * luminance ** (1 / 3) - 16
 
 
-def test_its_colours_can_be_told_apart_by_their_lightness_alone() -> None:
-    tones = (palette.BY_RETRY, palette.BY_MEMBER, palette.WITHOUT_US, palette.FAILED, "#FFFFFF")
+@pytest.mark.parametrize(("colours", "direction"), [(LIGHT, 1), (DARK, -1)])
+def test_its_colours_can_be_told_apart_by_their_lightness_alone(
+    colours: Palette, direction: int
+) -> None:
+    tones = (colours.by_retry, colours.by_member, colours.without_us, colours.failed, colours.page)
     steps = [find_lightness(tone) for tone in tones]
-    assert all(lighter - darker > 10 for darker, lighter in itertools.pairwise(steps))
+    assert all(direction * (second - first) > 10 for first, second in itertools.pairwise(steps))
+
+
+def find_contrast(one: str, other: str) -> float:
+    """WCAG's, from 1 to 21."""
+    luminances = [((find_lightness(colour) + 16) / 116) ** 3 for colour in (one, other)]
+    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_its_words_can_be_read_on_what_lies_behind_them(colours: Palette) -> None:
+    pairs = [
+        (ink, behind)
+        for ink in (colours.ink, colours.muted, colours.accent)
+        for behind in (colours.page, colours.surface)
+    ] + [
+        (colours.good_ink, colours.good),
+        (colours.working_ink, colours.working),
+        (colours.waiting_ink, colours.waiting),
+        (colours.over_ink, colours.over),
+    ]
+    assert min(find_contrast(*pair) for pair in pairs) >= 4.5

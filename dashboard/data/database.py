@@ -37,16 +37,34 @@ def open_database(_settings: DashboardSettings) -> SessionFactory:
 
 def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
     """All that `what` reads is of one moment, so that the parts of a page agree."""
+
+    def read_only(session: Session) -> Found:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        session.connection(execution_options=options)
+        return what(session)
+
+    return reach(settings, read_only)
+
+
+def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
+    """All of it or nothing."""
+
+    def commit(session: Session) -> Found:
+        with session.begin():
+            return what(session)
+
+    return reach(settings, commit)
+
+
+def reach(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
     try:
         with open_database(settings)() as session:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            session.connection(execution_options=options)
             return what(session)
     except ProgrammingError:
         reason = Trouble.UNMIGRATED
     except (OperationalError, InterfaceError, PoolTimeoutError):
         reason = Trouble.AWAY
-    log.warning("nothing to show: the database is %s", reason)
+    log.warning("nothing done: the database is %s", reason)
     return reason
 
 

@@ -11,14 +11,16 @@ from sqlalchemy.orm import Session
 
 from dashboard.data.database import Trouble, find_company, read
 from dashboard.settings import DashboardSettings
-from db import health, stats, worth
+from db import health, stats, troubles, worth
 from db.declines import DeclineClass
 from db.lift import Lift, NotEnoughData
 from db.models import Payment
+from db.needs import Need
 from db.session import now
-from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 
 ROWS = 25
+NEEDY_ROWS = 5
 HISTORY_DAYS = 26 * 7
 FRESH = timedelta(seconds=5)
 """Half a refresh: however many people look, the database is asked once in this time."""
@@ -41,6 +43,10 @@ class PaymentRow:
     next_retry_at: datetime | None
     whop_next_attempt_at: datetime | None
     claimed_until: datetime | None
+    failed_at: datetime
+    window_ends_at: datetime
+    means: Means
+    needs_you: Need | None
     recovered_by: RecoveredBy | None
     closed_reason: ClosedReason | None
 
@@ -60,6 +66,10 @@ class Snapshot:
     company_id: str | None
     time_zone: str
     summary: stats.Summary
+    trend: troubles.Trend
+    at_risk: troubles.AtRisk
+    needed: tuple[troubles.Needed, ...]
+    needy: tuple[PaymentRow, ...]
     days: tuple[stats.Day, ...]
     payments: tuple[PaymentRow, ...]
     findings: Findings
@@ -80,12 +90,18 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         return found
     whose = found or ""  # nobody's yet: all figures are zero
     newest = stats.list_payments(session, whose, limit=ROWS)
+    needs = troubles.find_needs_of(session, [payment.id for payment in newest])
+    needy = troubles.list_needed(session, whose, NEEDY_ROWS)
     return Snapshot(
         company_id=found,
         time_zone=stats.find_time_zone(session, whose).key,
         summary=stats.summarize(session, whose, at),
+        trend=troubles.find_trend(session, whose, at),
+        at_risk=troubles.find_at_risk(session, whose, at),
+        needed=tuple(troubles.count_needed(session, whose)),
+        needy=tuple(copy_payment(payment, need) for payment, need in needy),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
-        payments=tuple(copy_payment(payment) for payment in newest),
+        payments=tuple(copy_payment(payment, needs.get(payment.id)) for payment in newest),
         findings=read_findings(session, whose, at),
         sync_trouble=health.find_sync_trouble(session, whose),
         whop_down_since=health.find_whop_outage(session),
@@ -101,7 +117,7 @@ def read_findings(_session: Session, company_id: str, _at: datetime) -> Findings
     )
 
 
-def copy_payment(payment: Payment) -> PaymentRow:
+def copy_payment(payment: Payment, need: Need | None = None) -> PaymentRow:
     return PaymentRow(
         payment_id=payment.payment_id,
         member=payment.member_name or payment.member_email or payment.member_id or "Unknown",
@@ -117,6 +133,10 @@ def copy_payment(payment: Payment) -> PaymentRow:
         next_retry_at=payment.next_retry_at,
         whop_next_attempt_at=payment.whop_next_attempt_at,
         claimed_until=payment.claimed_until,
+        failed_at=payment.failed_at,
+        window_ends_at=payment.window_ends_at,
+        means=payment.next_means,
+        needs_you=need,
         recovered_by=payment.recovered_by,
         closed_reason=payment.closed_reason,
     )

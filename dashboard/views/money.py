@@ -6,6 +6,8 @@ import streamlit as st
 
 from dashboard.charts import Period, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
+from dashboard.links import address
+from dashboard.palette import choose
 
 CHART = "money"
 PERIOD = "period"
@@ -26,9 +28,10 @@ def show_chart(snapshot: Snapshot) -> None:
     days = whole if closer is None else narrow(whole, period, *closer)
     if len(days) < len(whole):
         choices.button("Show all", on_click=zoom_out)
-    st.html(render_key(days))
+    # A closer look is at days that no filter of the payments page names.
+    st.html(render_key(days, link_to_payments(period) if len(days) == len(whole) else None))
     st.plotly_chart(
-        draw_money(days, period, zoom=not on_phone),
+        draw_money(days, period, choose(st.context.theme.type), zoom=not on_phone),
         key=CHART,
         theme=None,
         config={"displayModeBar": False, "responsive": True},
@@ -41,6 +44,16 @@ def show_chart(snapshot: Snapshot) -> None:
         "day its charge failed, recovered money on the day it was paid, so a day can show more "
         f"recovered than failed.{hint}</p>"
     )
+
+
+def link_to_payments(period: Period) -> dict[str, str]:
+    paid = {"status": "recovered", "within": period.value}
+    return {
+        "failed": address("payments", {"within": period.value}),
+        "by-retry": address("payments", paid | {"by": "retry"}),
+        "by-member": address("payments", paid | {"by": "member"}),
+        "without-us": address("payments", paid | {"by": "without_us"}),
+    }
 
 
 def choose_period() -> Period:

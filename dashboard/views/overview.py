@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import streamlit as st
 
 from dashboard import notices
-from dashboard.cards import show_at_risk, show_cards, show_findings
+from dashboard.cards import show_cards, show_findings
 from dashboard.data.database import Trouble
 from dashboard.data.overview import ROWS, Snapshot, take_snapshot
+from dashboard.links import render_link
+from dashboard.needs import show_needs
 from dashboard.settings import DashboardSettings
 from dashboard.table import render_table
 from dashboard.views.money import show_chart
 
+TITLE = "💰 Revenue Recovery Dashboard"
 REFRESH = "10s"
 
 
 def show(settings: DashboardSettings) -> None:
+    st.title(TITLE, anchor=False)
     loading = st.empty()
     loading.info("Reading your payments…")
     refresh(settings)
@@ -25,7 +31,7 @@ def show(settings: DashboardSettings) -> None:
 @st.fragment(run_every=REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """All that changes. Each part has its place, filled or not, so that nothing jumps."""
-    notice, figures, money, payments = (st.container() for _ in range(4))
+    notice, figures, needs, money, payments = (st.container() for _ in range(5))
     snapshot = take_snapshot(settings)
     if isinstance(snapshot, Trouble):
         with notice:
@@ -36,12 +42,13 @@ def refresh(settings: DashboardSettings) -> None:
         notices.show_amiss(snapshot)
     with figures:
         show_cards(snapshot)
-        show_at_risk(snapshot.summary)
         show_findings(snapshot.findings)
     if not snapshot.payments:
         with money:
             notices.show_first_steps(settings.base_url)
         return
+    with needs:
+        show_needs(snapshot)
     with money:
         show_chart(snapshot)
     with payments:
@@ -50,8 +57,8 @@ def refresh(settings: DashboardSettings) -> None:
 
 def show_payments(snapshot: Snapshot) -> None:
     st.subheader("Newest failed payments", anchor=False)
-    st.html(render_table(snapshot.payments, snapshot.as_of))
+    st.html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
     st.html(
         f'<p class="note">The newest {ROWS} failures, each in its own currency. Retries counts '
-        "our own charges; Whop's are not in it.</p>"
+        f"our own charges; Whop's are not in it. {render_link('All payments →', 'payments')}</p>"
     )

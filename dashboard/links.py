@@ -1,0 +1,50 @@
+"""Links between the pages: plain HTML, so that each can be copied, opened in a new tab and reached
+by keyboard; followed inside of the page where the browser allows, without loading it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import streamlit as st
+
+KEY = "links"
+# A click with a modifier is the browser's: it opens a tab or a window.
+FOLLOW = """
+export default function ({ setTriggerValue }) {
+  const follow = event => {
+    const link = event.target.closest && event.target.closest("a.inside")
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    setTriggerValue("went", link.getAttribute("href"))
+  }
+  document.addEventListener("click", follow)
+  return () => document.removeEventListener("click", follow)
+}
+"""
+
+
+def address(page: str, query: Mapping[str, str] | None = None) -> str:
+    """`page` is its path. Empty values are left out."""
+    kept = {name: value for name, value in (query or {}).items() if value}
+    # The overview lies at the root, and every other page beside it.
+    path = "." if page == "overview" else page
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def render_link(words: str, to: str, css: str = "") -> str:
+    """`words` are HTML."""
+    return f'<a class="inside {css}" href="{escape(to)}" target="_self">{words}</a>'
+
+
+def follow(pages: Mapping[str, st.Page]) -> None:
+    """Goes where the reader has just clicked. To be called once in each run, before the page."""
+    component = st.components.v2.component("links", js=FOLLOW)
+    went = component(key=KEY, on_went_change=lambda: None).went
+    if not went:
+        return
+    parts = urlsplit(str(went))
+    page = pages.get("overview" if parts.path in (".", "") else parts.path)
+    if page is not None:
+        st.switch_page(page, query_params=dict(parse_qsl(parts.query)))

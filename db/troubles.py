@@ -1,0 +1,145 @@
+"""Payments that need their creator, as SQL. The rule is db/needs.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from db.declines import DeclineClass
+from db.models import Message, Payment
+from db.needs import ONLY_THE_MEMBER, Need
+from db.newcomers import WINDOW
+from db.stats import COMPARED
+from db.status import UNPAID, Channel, MailTrouble, MessageState, PaymentStatus
+
+NOT_ARRIVED = (MailTrouble.BOUNCED, MailTrouble.DROPPED)
+OF_PAYMENT = Message.payment_id == Payment.payment_id
+# A chat message inside of Whop, or a mail that nobody sent back, has told the member.
+TOLD = and_(
+    OF_PAYMENT,
+    Message.state == MessageState.SENT,
+    or_(Message.channel != Channel.EMAIL, Message.trouble.is_(None)),
+)
+UNREACHED = and_(
+    exists(select(Message.id).where(OF_PAYMENT, Message.trouble.in_(NOT_ARRIVED))),
+    ~exists(select(Message.id).where(TOLD)),
+)
+WAITS_FOR_MEMBER = and_(Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True))
+NEED = case(
+    (Payment.decline_class == DeclineClass.AMOUNT, Need.AMOUNT.value),
+    (Payment.decline_class == DeclineClass.DUPLICATE, Need.DUPLICATE.value),
+    (
+        and_(WAITS_FOR_MEMBER, func.coalesce(Payment.member_email, "") == ""),
+        Need.NO_ADDRESS.value,
+    ),
+    (and_(WAITS_FOR_MEMBER, UNREACHED), Need.UNREACHED.value),
+)
+"""Of a payment that is `failed`; null: it does not need its creator."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtRisk:
+    """How many payments are unpaid and not given up, when the next of them runs out of time, and
+    how many have less than one day left, one to two, and so on."""
+
+    payments: int
+    nearest_end: datetime | None
+    by_days_left: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Of payments whose five days are over: how many failed, and how many of them came back. The
+    last 30 days of such failures, and the 30 before."""
+
+    failed: int
+    recovered: int
+    failed_before: int
+    recovered_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """How many payments wait for their creator for one reason, and their worth in dollars."""
+
+    need: Need
+    payments: int
+    amount: Decimal
+
+
+def find_at_risk(session: Session, company_id: str, now: datetime) -> AtRisk:
+    ends = session.scalars(
+        select(Payment.window_ends_at).where(
+            Payment.company_id == company_id, Payment.status.in_(UNPAID)
+        )
+    ).all()
+    left = [0] * WINDOW.days
+    for end in ends:
+        left[min(max((end - now).days, 0), WINDOW.days - 1)] += 1
+    return AtRisk(len(ends), min(ends, default=None), tuple(left))
+
+
+def find_trend(session: Session, company_id: str, now: datetime) -> Trend:
+    """Those still being worked on would only make the newer days look worse."""
+    end = now - WINDOW
+    start = end - COMPARED
+    newer = Payment.failed_at > start
+    recovered = Payment.status == PaymentStatus.RECOVERED
+    row = session.execute(
+        select(
+            func.count().filter(newer),
+            func.count().filter(newer, recovered),
+            func.count().filter(~newer),
+            func.count().filter(~newer, recovered),
+        ).where(
+            Payment.company_id == company_id,
+            Payment.failed_at <= end,
+            Payment.failed_at > start - COMPARED,
+        )
+    ).one()
+    return Trend(*row)
+
+
+def count_needed(session: Session, company_id: str) -> list[Needed]:
+    """Only what is unpaid is looked at: some hundred rows, whatever the history."""
+    rows = session.execute(
+        select(NEED, func.count(), func.coalesce(func.sum(Payment.amount_usd), 0))
+        .where(
+            Payment.company_id == company_id,
+            Payment.status == PaymentStatus.FAILED,
+            NEED.is_not(None),
+        )
+        .group_by(NEED)
+        .order_by(func.count().desc())
+    )
+    return [Needed(Need(need), count, amount) for need, count, amount in rows]
+
+
+def list_needed(session: Session, company_id: str, limit: int) -> Sequence[tuple[Payment, Need]]:
+    """The largest first."""
+    rows = session.execute(
+        select(Payment, NEED)
+        .where(
+            Payment.company_id == company_id,
+            Payment.status == PaymentStatus.FAILED,
+            NEED.is_not(None),
+        )
+        .order_by(Payment.amount_usd.desc().nulls_last(), Payment.id.desc())
+        .limit(limit)
+    )
+    return [(payment, Need(need)) for payment, need in rows]
+
+
+def find_needs_of(session: Session, ids: Collection[int]) -> dict[int, Need]:
+    """By the row's id, of those that have one."""
+    rows = session.execute(
+        select(Payment.id, NEED).where(
+            Payment.id.in_(ids), Payment.status == PaymentStatus.FAILED, NEED.is_not(None)
+        )
+    )
+    return {number: Need(need) for number, need in rows}

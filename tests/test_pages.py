@@ -1,0 +1,348 @@
+"""The payments page, without a browser: what its address asks for, says and does."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from hypothesis import given
+from hypothesis import strategies as some
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+from streamlit.testing.v1 import AppTest
+
+from dashboard.data import database
+from dashboard.data.payments import Query, Within, export
+from dashboard.links import address
+from dashboard.settings import DashboardSettings
+from dashboard.views.filters import DEFAULTS, keep_filters, read_query
+from db import companies
+from db.declines import DeclineClass
+from db.models import Deed, Payment, Request
+from db.search import PAGE, Filters, Order, Which
+from db.session import connect as db_connect
+from db.session import now as read_clock
+from db.status import PaymentStatus, RequestKind
+from tests.factories import COMPANY, HOUR, fail_now
+
+ANOTHER = "biz_another"
+HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No cache from the test before, no `.env` of a developer's, pytest's own logging kept."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
+    engines: list[Engine] = []
+
+    def connect(*arguments: Any, **options: Any) -> Engine:
+        engines.append(db_connect(*arguments, **options))
+        return engines[-1]
+
+    monkeypatch.setattr(database, "connect", connect)
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    for engine in engines:
+        engine.dispose()
+
+
+PAGE_SCRIPT = """
+from dashboard.settings import DashboardSettings
+from dashboard.views import payments
+from db.settings import load_settings
+
+payments.show(load_settings(DashboardSettings))
+"""
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..., AppTest]:
+    def open_page(query: dict[str, str] | None = None, **environment: str) -> AppTest:
+        given = {"DATABASE_URL": database_url, "WHOP_COMPANY_ID": COMPANY} | environment
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        page = AppTest.from_string(PAGE_SCRIPT, default_timeout=30)
+        for name, value in (query or {}).items():
+            page.query_params[name] = value
+        return page.run()
+
+    return open_page
+
+
+def read_words(page: AppTest) -> str:
+    assert not page.exception
+    texts = [block.proto.body for block in page.get("html")]
+    kinds = ("title", "subheader", "error", "warning", "info")
+    return "\n".join(texts + [str(found.value) for kind in kinds for found in page.get(kind)])
+
+
+def add_theirs(session: Session) -> Payment:
+    """A payment of another company."""
+    companies.add_companies(session, {ANOTHER})
+    theirs = fail_now(session, read_clock(), user={"id": "u", "name": "Not Yours"})
+    theirs.company_id, theirs.product = ANOTHER, "Their Product"
+    session.add(theirs)
+    session.commit()
+    return theirs
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    (button,) = [button for button in page.button if button.label == label]
+    return button.click().run()
+
+
+def is_disabled(page: AppTest, label: str) -> bool:
+    return next(button.disabled for button in page.button if button.label == label)
+
+
+# --- the list ----------------------------------------------------------------------------------
+
+
+def test_it_lists_payments_and_says_how_many(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
+    words = read_words(open_page())
+    assert "<b>1 payment</b>, 50 on a page." in words
+    assert "Maya Okafor" in words
+    assert "We charge again on " in words
+
+
+def test_it_filters_by_what_the_address_says_and_shows_that_in_its_widgets(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    for name in ("Maya Okafor", "Liam Chen"):
+        fail_now(session, read_clock(), user={"id": name, "name": name})
+    page = open_page({"q": "maya", "status": "unpaid", "within": "7 days", "least": "10"})
+    words = read_words(page)
+    assert "Maya Okafor" in words
+    assert "Liam Chen" not in words
+    assert page.text_input(key="find-q").value == "maya"
+    assert page.selectbox(key="find-status").value == "unpaid"
+    assert page.selectbox(key="find-within").value == "7 days"
+    assert page.number_input(key="find-least").value == 10.0
+
+
+def test_a_changed_filter_stands_in_the_address_and_begins_at_the_first_page(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
+    page = open_page({"after": "2030-01-01T00:00:00+00:00~9", "sort": "newest"})
+    page.selectbox(key="find-status").select("recovered").run()
+    assert page.query_params == {"status": "recovered"}
+    assert "No payment matches" in read_words(page)
+    page.text_input(key="find-q").input("x & y").run()
+    assert page.query_params == {"status": "recovered", "q": "x & y"}
+
+
+def test_it_shows_a_page_at_a_time(open_page: Callable[..., AppTest], session: Session) -> None:
+    at = read_clock()
+    for age in range(PAGE + 1):
+        moment = (at - age * HOUR).isoformat()
+        person = {"id": f"u{age}", "name": f"Member {age}!"}
+        fail_now(session, at, last_payment_attempt_at=moment, user=person)
+    page = open_page()
+    words = read_words(page)
+    assert "Member 49!" in words
+    assert "Member 50!" not in words
+    assert "Next page" in words
+    assert "Previous page" not in words
+
+
+@pytest.mark.parametrize("name", ["status", "class", "within", "by", "least", "sort", "after"])
+def test_it_shows_everything_for_an_address_that_makes_no_sense(
+    open_page: Callable[..., AppTest], session: Session, name: str
+) -> None:
+    fail_now(session, read_clock())
+    assert "<b>1 payment</b>" in read_words(open_page({name: "<b>nonsense"}))
+
+
+def test_it_says_that_nothing_has_failed_yet(open_page: Callable[..., AppTest]) -> None:
+    assert "No payment has failed yet" in read_words(open_page())
+
+
+def test_it_says_that_the_database_is_away(open_page: Callable[..., AppTest]) -> None:
+    page = open_page(DATABASE_URL="postgresql://nobody@/nothing?host=/nowhere")
+    assert "does not answer" in page.error[0].value
+
+
+def test_no_word_of_a_member_is_read_as_markup(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    person = {"id": "u", "name": HOSTILE}
+    payment = fail_now(session, read_clock(), user=person)
+    for query in ({}, {"payment": payment.payment_id}, {"q": HOSTILE, "product": HOSTILE}):
+        words = read_words(open_page(query))
+        assert "<script" not in words
+
+
+# --- one company -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "not"}, {"status": "unpaid"}])
+def test_no_filter_shows_a_payment_of_another_company(
+    open_page: Callable[..., AppTest], session: Session, query: dict[str, str]
+) -> None:
+    fail_now(session, read_clock(), user={"id": "u", "name": "Notable"})
+    add_theirs(session)
+    page = open_page(query)
+    words = read_words(page)
+    assert "Notable" in words
+    assert "Not Yours" not in words
+    assert "Their Product" not in page.selectbox(key="find-product").options
+
+
+def test_another_company_s_payment_is_as_unknown_as_none_at_all(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock())
+    theirs = open_page({"payment": add_theirs(session).payment_id})
+    nobody_s = open_page({"payment": "pay_nowhere"})
+    assert read_words(theirs) == read_words(nobody_s)
+    assert "There is no such payment." in read_words(theirs)
+    assert not theirs.button
+
+
+def test_an_export_holds_nothing_of_another_company(database_url: str, session: Session) -> None:
+    add_theirs(session)
+    ours = fail_now(session, read_clock(), user={"id": "u", "name": "=cmd()"})
+    settings = DashboardSettings(database_url=SecretStr(database_url), whop_company_id=COMPANY)
+    text = export(settings, Query(Filters())).decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert (row["payment_id"], row["member"]) == (ours.payment_id, "'=cmd()")
+    assert (row["amount"], row["currency"]) == ("49.00", "usd")
+
+
+# --- the story ---------------------------------------------------------------------------------
+
+
+def test_it_tells_how_a_payment_stands_and_what_comes_next(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
+    words = read_words(open_page({"payment": payment.payment_id, "status": "unpaid"}))
+    assert "We charge the card again on " in words
+    assert "Insufficient funds: not enough money or over a limit today" in words
+    assert "Whop ends the membership" in words
+    assert 'href="payments?status=unpaid"' in words  # the way back keeps the filter
+
+
+@pytest.mark.parametrize(
+    ("label", "confirm", "kind", "what"),
+    [
+        ("Retry now", "Yes, charge it now", RequestKind.HASTEN, "asked for a retry now"),
+        ("Stop", "Yes, stop it", RequestKind.STOP, "stopped the work on it"),
+    ],
+)
+def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
+    open_page: Callable[..., AppTest],
+    session: Session,
+    label: str,
+    confirm: str,
+    kind: RequestKind,
+    what: str,
+) -> None:
+    payment = fail_now(session, read_clock())
+    page = press(open_page({"payment": payment.payment_id}), label)
+    assert session.scalars(select(Request)).all() == []
+    page = press(page, confirm)
+    (request,) = session.scalars(select(Request))
+    (deed,) = session.scalars(select(Deed))
+    assert (request.payment_id, request.kind) == (payment.payment_id, kind)
+    assert (request.asked_by, request.company_id) == ("dashboard", COMPANY)
+    assert (deed.what, deed.payment_id, deed.done_by) == (what, payment.payment_id, "dashboard")
+    assert f"dashboard {what}" in read_words(page)
+    assert is_disabled(page, label)
+    assert "something is asked for already" in read_words(page)
+
+
+def test_it_does_nothing_when_the_reader_thinks_better_of_it(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock())
+    page = press(press(open_page({"payment": payment.payment_id}), "Stop"), "No, leave it")
+    assert [button.label for button in page.button] == ["Retry now", "Stop"]
+    assert session.scalars(select(Request)).all() == []
+
+
+def test_it_says_why_a_retry_cannot_help(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock(), decline_code="stolen_card")
+    page = open_page({"payment": payment.payment_id})
+    assert is_disabled(page, "Retry now")
+    assert not is_disabled(page, "Stop")
+    assert "Retry now: not charged: charging this card again is not allowed" in read_words(page)
+
+
+def test_it_has_nothing_to_do_for_a_payment_that_is_paid(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock())
+    payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
+    payment.recovered_at = read_clock()
+    session.add(payment)
+    session.commit()
+    page = open_page({"payment": payment.payment_id})
+    assert is_disabled(page, "Retry now")
+    assert is_disabled(page, "Stop")
+    assert "without us. Nothing more happens." in read_words(page)
+
+
+def test_it_previews_the_mail_away_from_the_page_s_own_address(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock())
+    page = open_page({"payment": payment.payment_id})
+    assert not page.get("iframe")
+    page.toggle(key="preview").set_value(True).run()
+    assert "Your payment failed" in read_words(page)
+    assert page.get("iframe")[0].proto.src.startswith("data:text/html")
+
+
+# --- the address -------------------------------------------------------------------------------
+
+
+def test_every_filter_can_stand_in_the_address() -> None:
+    query = read_query(
+        {
+            "status": "recovered",
+            "within": "this month",
+            "class": "funds",
+            "product": "Gold",
+            "by": "retry",
+            "least": "1.50",
+            "most": "20",
+            "q": " maya ",
+            "sort": "largest",
+            "after": "x",
+        }
+    )
+    assert query.filters.which is Which.RECOVERED
+    assert query.filters.decline_class is DeclineClass.FUNDS
+    assert (query.filters.least, query.filters.most) == (Decimal("1.50"), Decimal(20))
+    assert (query.filters.product, query.filters.words) == ("Gold", "maya")
+    assert (query.within, query.order, query.after) == (Within.THIS_MONTH, Order.LARGEST, "x")
+
+
+@given(some.dictionaries(some.sampled_from([*DEFAULTS, "class", "least", "by"]), some.text()))
+def test_no_address_breaks_the_filters(typed: dict[str, str]) -> None:
+    assert isinstance(read_query(typed), Query)
+
+
+def test_a_link_keeps_what_narrows_and_nothing_else() -> None:
+    typed = {"status": "all", "q": "x&y", "after": "3~4", "payment": "pay_1", "within": "7 days"}
+    kept = keep_filters(typed)
+    assert kept == {"q": "x&y", "within": "7 days"}
+    assert address("payments", kept) == "payments?within=7+days&q=x%26y"
+    assert address("payments", {"q": ""}) == "payments"
+    assert address("overview") == "."

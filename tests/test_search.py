@@ -1,0 +1,302 @@
+"""Finding payments: what each filter keeps, pages that fit together, and nobody else's rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from sqlalchemy.orm import Session
+
+from dashboard.export import to_csv
+from db import companies, deeds, search, troubles
+from db.declines import DeclineClass
+from db.models import Message, Payment
+from db.needs import Need, find_need
+from db.search import Filters, Mark, Order, Which, count_matches, find_page, read_mark
+from db.status import (
+    Channel,
+    ClosedReason,
+    MailTrouble,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+    Step,
+)
+from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
+
+ANOTHER = "biz_another"
+
+
+def add(session: Session, name: str, age: int = 0, **columns: object) -> Payment:
+    """A payment that failed `age` hours ago, with these columns."""
+    person = {"id": f"user_{name}", "name": name, "username": name}
+    payment = add_payment(session, user=person, **failing_at(NOW - age * HOUR))
+    for column, value in columns.items():
+        setattr(payment, column, value)
+    session.add(payment)
+    session.commit()
+    return payment
+
+
+def find(session: Session, filters: Filters, company: str = COMPANY) -> set[str | None]:
+    found = find_page(session, company, filters).payments
+    assert count_matches(session, company, filters) == len(found)
+    return {payment.member_name for payment in found}
+
+
+PAID = {
+    "status": PaymentStatus.RECOVERED,
+    "next_retry_at": None,
+    "recovered_by": RecoveredBy.RETRY,
+    "recovered_at": NOW,
+}
+GIVEN_UP = {
+    "status": PaymentStatus.PERMANENT_FAIL,
+    "next_retry_at": None,
+    "closed_reason": ClosedReason.RETRIES_USED,
+}
+WAITING = {"status": PaymentStatus.FAILED, "next_retry_at": None}
+
+
+@pytest.fixture
+def cast(session: Session) -> Session:
+    add(session, "Planned")
+    add(session, "Waiting", 24, **WAITING)
+    add(session, "Wrong", 2, **WAITING, decline_class=DeclineClass.AMOUNT)
+    add(session, "Paid", 240, **PAID, amount_usd=Decimal(500), product="Gold")
+    add(session, "Lost", 480, **GIVEN_UP, amount_usd=None, decline_class=DeclineClass.CARD)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        (Filters(), {"Planned", "Waiting", "Wrong", "Paid", "Lost"}),
+        (Filters(Which.UNPAID), {"Planned", "Waiting", "Wrong"}),
+        (Filters(Which.NEEDS_YOU), {"Wrong"}),
+        (Filters(Which.PENDING_RETRY), {"Planned"}),
+        (Filters(Which.FAILED), {"Waiting", "Wrong"}),
+        (Filters(Which.RECOVERED), {"Paid"}),
+        (Filters(Which.PERMANENT_FAIL), {"Lost"}),
+        (Filters(decline_class=DeclineClass.CARD), {"Lost"}),
+        (Filters(since=NOW - 25 * HOUR), {"Planned", "Waiting", "Wrong"}),
+        (Filters(Which.RECOVERED, since=NOW - HOUR), {"Paid"}),
+        (Filters(Which.RECOVERED, since=NOW + HOUR), set()),
+        (Filters(least=Decimal("49.01")), {"Paid"}),
+        (Filters(most=Decimal(49)), {"Planned", "Waiting", "Wrong"}),
+        (Filters(product="Gold"), {"Paid"}),
+        (Filters(recovered_by=RecoveredBy.RETRY), {"Paid"}),
+        (Filters(recovered_by=RecoveredBy.MEMBER), set()),
+        (Filters(words=" pla"), {"Planned"}),
+        (Filters(words="JO@EXAMPLE"), {"Planned", "Waiting", "Wrong", "Paid", "Lost"}),
+        (Filters(Which.UNPAID, decline_class=DeclineClass.AMOUNT, words="wr"), {"Wrong"}),
+        (Filters(words="lanned"), set()),
+        (Filters(words="%"), set()),
+        (Filters(words="_lanned"), set()),
+        (Filters(words="\\"), set()),
+        (Filters(words="'; drop table payments; --"), set()),
+    ],
+)
+def test_it_finds_what_the_filters_ask_for(
+    cast: Session, filters: Filters, names: set[str]
+) -> None:
+    assert find(cast, filters) == names
+
+
+def test_it_finds_a_payment_by_its_id(cast: Session) -> None:
+    payment = add(cast, "Wanted")
+    assert "Wanted" in find(cast, Filters(words=payment.payment_id))
+
+
+def test_it_finds_nothing_of_another_company(cast: Session) -> None:
+    companies.add_companies(cast, {ANOTHER})
+    theirs = add(cast, "Theirs", company_id=ANOTHER, product="Secret")
+    for filters in (Filters(), Filters(words="theirs"), Filters(words=theirs.payment_id)):
+        assert "Theirs" not in find(cast, filters)
+    assert find(cast, Filters(), ANOTHER) == {"Theirs"}
+    assert search.list_products(cast, COMPANY) == ["Gold"]
+    exported = search.list_all(cast, COMPANY, Filters(), Order.NEWEST)
+    assert "Theirs" not in {payment.member_name for payment in exported}
+
+
+@pytest.mark.parametrize("order", Order)
+def test_its_pages_hold_every_payment_once_there_and_back(session: Session, order: Order) -> None:
+    for number in range(7):
+        # Two of each moment and amount: the id tells them apart.
+        amount = None if number == 0 else Decimal(number // 2)
+        add(session, f"{number}", number // 2, amount_usd=amount)
+    pages, after = [], None
+    for _ in range(4):
+        page = find_page(session, COMPANY, Filters(), order, after=after, limit=2)
+        pages.append(page)
+        after = page.after
+    assert after is None
+    forth = [[payment.id for payment in page.payments] for page in pages]
+    assert [len(ids) for ids in forth] == [2, 2, 2, 1]
+    assert len({number for ids in forth for number in ids}) == 7
+    back, before = [forth[-1]], pages[-1].before
+    while before is not None:
+        page = find_page(session, COMPANY, Filters(), order, before=before, limit=2)
+        assert page.after is not None
+        back.append([payment.id for payment in page.payments])
+        before = page.before
+    assert back[::-1] == forth
+
+
+def test_it_sorts_by_time_or_by_worth(cast: Session) -> None:
+    newest = find_page(cast, COMPANY, Filters(), Order.NEWEST).payments
+    largest = find_page(cast, COMPANY, Filters(), Order.LARGEST).payments
+    assert [p.member_name for p in newest] == ["Planned", "Wrong", "Waiting", "Paid", "Lost"]
+    assert [largest[0].member_name, largest[-1].member_name] == ["Paid", "Lost"]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_mark_survives_the_address(session: Session, order: Order) -> None:
+    mark = search.place_mark(add(session, "Somebody"), order)
+    assert read_mark(str(mark), order) == mark
+
+
+@given(some.text(), some.sampled_from(Order))
+def test_a_mark_that_makes_no_sense_is_none(text: str, order: Order) -> None:
+    assert isinstance(read_mark(text, order), Mark | None)
+
+
+@pytest.mark.parametrize("text", ["", "~", "NaN~1", "2026-01-01T00:00:00~1", "1~x"])
+@pytest.mark.parametrize("order", Order)
+def test_a_mark_needs_a_whole_place(text: str, order: Order) -> None:
+    assert read_mark(text, order) is None
+
+
+def test_it_counts_no_further_than_it_says(cast: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_COUNTED", 2)
+    assert count_matches(cast, COMPANY, Filters()) == 3
+
+
+# --- what needs the creator --------------------------------------------------------------------
+
+TROUBLE = {
+    "none": (),
+    "bounced": ((Channel.EMAIL, MailTrouble.BOUNCED),),
+    "arrived": ((Channel.EMAIL, None),),
+    "in chat": ((Channel.EMAIL, MailTrouble.BOUNCED), (Channel.WHOP, None)),
+    "unwanted": ((Channel.EMAIL, MailTrouble.UNSUBSCRIBED),),
+}
+
+
+@pytest.mark.parametrize("status", [PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY])
+@pytest.mark.parametrize("decline_class", DeclineClass)
+@pytest.mark.parametrize("held_out", [True, False])
+@pytest.mark.parametrize("address", ["jo@example.com", None])
+def test_the_rule_and_the_query_agree_on_what_needs_the_creator(
+    session: Session,
+    status: PaymentStatus,
+    decline_class: DeclineClass,
+    held_out: bool,
+    address: str | None,
+) -> None:
+    expected = {}
+    for name, messages in TROUBLE.items():
+        payment = add(
+            session,
+            name,
+            status=status,
+            next_retry_at=NOW if status is PaymentStatus.PENDING_RETRY else None,
+            decline_class=decline_class,
+            held_out=held_out,
+            member_email=address,
+        )
+        session.query(Message).filter_by(payment_id=payment.payment_id).delete()
+        for channel, trouble in messages:
+            session.add(sent(payment, channel, trouble))
+        session.commit()
+        need = find_need(
+            status,
+            decline_class,
+            held_out=held_out,
+            has_address=address is not None,
+            unreached=name == "bounced",
+        )
+        if need is not None:
+            expected[payment.id] = need
+    ids = [payment.id for payment in find_page(session, COMPANY, Filters()).payments]
+    assert troubles.find_needs_of(session, ids) == expected
+    counted = {found.need: found.payments for found in troubles.count_needed(session, COMPANY)}
+    assert counted == {need: list(expected.values()).count(need) for need in expected.values()}
+    assert count_matches(session, COMPANY, Filters(Which.NEEDS_YOU)) == len(expected)
+
+
+def sent(payment: Payment, channel: Channel, trouble: MailTrouble | None) -> Message:
+    return Message(
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        step=Step.PAYMENT_FAILED,
+        channel=channel,
+        state=MessageState.SENT,
+        due_at=NOW,
+        sent_at=NOW,
+        trouble=trouble,
+        trouble_at=NOW if trouble else None,
+    )
+
+
+def test_each_need_can_arise() -> None:
+    usual = {"held_out": False, "has_address": True, "unreached": False}
+    waits = PaymentStatus.FAILED
+    assert {
+        find_need(waits, DeclineClass.AMOUNT, **usual),
+        find_need(waits, DeclineClass.DUPLICATE, **usual),
+        find_need(waits, DeclineClass.CARD, **usual | {"has_address": False}),
+        find_need(waits, DeclineClass.CARD, **usual | {"unreached": True}),
+    } == set(Need)
+
+
+def test_it_counts_what_is_at_risk_by_the_days_that_are_left(cast: Session) -> None:
+    at_risk = troubles.find_at_risk(cast, COMPANY, NOW + timedelta(hours=1))
+    assert (at_risk.payments, at_risk.by_days_left) == (3, (0, 0, 0, 1, 2))
+    assert at_risk.nearest_end == NOW + timedelta(days=4)
+
+
+def test_the_trend_looks_only_at_what_is_over(session: Session) -> None:
+    for age, paid in ((1, True), (6, True), (7, False), (40, False), (90, True)):
+        add(session, f"{age}", 24 * age, **PAID if paid else GIVEN_UP)
+    assert troubles.find_trend(session, COMPANY, NOW) == troubles.Trend(2, 1, 1, 0)
+
+
+# --- the audit list ----------------------------------------------------------------------------
+
+
+def test_the_audit_list_is_of_one_company_and_of_one_payment(session: Session) -> None:
+    companies.add_companies(session, {COMPANY, ANOTHER})
+    for company, payment_id in ((COMPANY, "pay_a"), (COMPANY, "pay_b"), (ANOTHER, "pay_a")):
+        deeds.note(session, company, "someone", "stopped it", payment_id, {"why": "x"}, NOW)
+    session.commit()
+    everything = deeds.list_deeds(session, COMPANY)
+    assert [deed.payment_id for deed in everything] == ["pay_b", "pay_a"]
+    (one,) = deeds.list_deeds(session, COMPANY, "pay_a")
+    assert (one.company_id, one.done_by, one.details) == (COMPANY, "someone", {"why": "x"})
+
+
+# --- export ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_text_of_an_export_is_a_formula(mark: str) -> None:
+    text = to_csv([["name"], [f"{mark}cmd()"]]).decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(text, newline="")))[1] == [f"'{mark}cmd()"]
+
+
+def test_the_numbers_of_an_export_stay_numbers() -> None:
+    text = to_csv([["a", "b", "c"], [Decimal("-49.00"), -3, None]]).decode("utf-8-sig")
+    assert text == "a,b,c\r\n-49.00,-3,\r\n"
+
+
+@given(some.lists(some.text(some.characters(codec="utf-8"), min_size=1), min_size=1))
+def test_an_export_loses_no_text(cells: list[str]) -> None:
+    text = to_csv([cells]).decode("utf-8-sig")
+    (row,) = csv.reader(io.StringIO(text, newline=""))
+    assert [cell.removeprefix("'") for cell in row] == [cell.removeprefix("'") for cell in cells]
