@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from daemon import __main__ as daemon
-from daemon.preview import which_steps
 from db.declines import DeclineClass
+from db.dunning import SEQUENCES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +23,7 @@ def test_it_writes_what_its_index_lists(monkeypatch: pytest.MonkeyPatch, tmp_pat
     expected = {
         f"{step}-{decline_class}.{ending}"
         for decline_class in DeclineClass
-        for step in which_steps(decline_class)
+        for step in SEQUENCES[decline_class]
         for ending in ("html", "txt", "md")
     }
     assert {path.name for path in folder.iterdir()} == expected | {"index.html"}
