@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dotenv import dotenv_values
 
 from daemon.settings import DaemonSettings
-from db.session import connect, database_url, now, session_factory
+from db.manners import NO_MANNERS, Manners, find_manners, save_manners
+from db.session import SessionFactory, connect, database_url, now, session_factory
 from db.settings import load_settings
 from sandbox.history import fail_lately, live_through
 from sandbox.live import settings_from
 
+CREATOR = "Lantern Academy"
 PORTS = {3000: "the dashboard", 8000: "the receiver", 9000: "the sandbox"}
 
 
@@ -37,10 +39,19 @@ def main() -> int:
     gc.set_threshold(50_000, 20, 100)  # many short-lived objects, few cycles: a tenth faster
     say("Preparing the demo: six months of failed payments, lived through the real code (once).")
     sessions = session_factory(engine)
+    introduce(sessions, sandbox.company_id)
     live_through(sessions, sandbox, now(), say)
     fail_lately(sessions, sandbox, now(), settings.rules)
     say("Ready. The dashboard is at http://localhost:3000, the mails sent at localhost:9000/mails")
     return 0
+
+
+def introduce(sessions: SessionFactory, company_id: str) -> None:
+    """What the demo's creator has chosen. It is looked at by night as well: no hour is quiet."""
+    with sessions.begin() as session:
+        if find_manners(session, company_id) == NO_MANNERS:
+            chosen = Manners(sender_name=CREATOR, quiet_from=0, quiet_until=0)
+            save_manners(session, company_id, chosen)
 
 
 def is_taken(port: int) -> bool:
