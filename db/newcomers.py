@@ -15,6 +15,7 @@ from db.intake import insert_payments
 from db.places import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation
 from db.reports import PaymentReport
+from db.rollup import note_late
 from db.status import UNPAID
 
 # Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
@@ -68,6 +69,7 @@ def create_payments(
         | {"imported": imported}
         for report in reports
     ]
+    note_late(session, rows, now)
     return insert_payments(session, rows, FIRST_MESSAGE, EMAIL, now)
 
 
