@@ -1,4 +1,4 @@
-"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices]."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], company BIZ [choices], rollup rebuild."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from db import embedded
+from db import embedded, rollup_command
 from db.companies import ChoiceError, Terms, find_terms, save_terms
 from db.logs import configure_logging
 from db.session import connect, database_url, session_factory, wait_until_reachable
@@ -26,6 +26,8 @@ def main() -> int:
     configure_logging(settings.log_level, settings.log_format)
     if arguments.command == "company":
         return choose(arguments, settings)
+    if arguments.command == "rollup":
+        return rollup_command.run(arguments.company_id, settings)
     return migrate_to(arguments.revision, arguments.down, settings)
 
 
@@ -48,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     company.add_argument(
         "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
     )
+    rollup_command.add_arguments(commands.add_parser("rollup", help="the figures' daily sums"))
     return parser.parse_args()
 
 
