@@ -42,7 +42,7 @@ select
     case when fate < 0.02 then price else 0 end,
     'Insufficient funds',
     (array['insufficient_funds', 'generic_decline', 'expired_card'])[1 + kind],
-    (array['funds', 'soft', 'card'])[1 + kind],
+    (array['funds', 'issuer', 'card'])[1 + kind],
     (array['visa', 'mastercard', 'amex'])[1 + member % 3],
     lpad(cast(member % 10000 as text), 4, '0'),
     status, 1, failed_at, failed_at + interval '5 days', failed_at,
