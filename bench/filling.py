@@ -71,7 +71,7 @@ from (
 
 
 def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
-    """Minutes, and 6 GB. With a word on the way now and then."""
+    """Minutes and gigabytes, with a word on the way now and then."""
     began = monotonic()
 
     def say(words: str) -> None:
