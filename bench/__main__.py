@@ -1,4 +1,5 @@
-"""`python -m bench [ingest | retries] [--seconds N] [--window N]`: measures, compares, judges."""
+"""`python -m bench [ingest | retries | overview] [--seconds N] [--window N] [--watch N]`:
+measures, compares, judges."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import ingest, retries
+from bench import ingest, overview, retries
 from bench.figures import Target, lay_out
 from bench.scratch import BenchError
 from db.embedded import EmbeddedPostgresError
@@ -14,6 +15,7 @@ from db.embedded import EmbeddedPostgresError
 BENCHES: dict[str, Callable[[argparse.Namespace], list[Target]]] = {
     "ingest": lambda arguments: ingest.run(arguments.seconds),
     "retries": lambda arguments: retries.run(arguments.window),
+    "overview": lambda arguments: overview.run(arguments.watch),
 }
 
 
@@ -45,6 +47,12 @@ def parse_arguments() -> argparse.Namespace:
         type=float,
         default=120,
         help="how long retries are counted (default: 120; 0: all that is due, about 17 minutes)",
+    )
+    parser.add_argument(
+        "--watch",
+        type=float,
+        default=30,
+        help="how long the dashboard is looked at, twice (default: 30)",
     )
     return parser.parse_args()
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from db import heartbeats, payments, requests
+from db import heartbeats, payments, requests, rollup
 from db.session import SessionFactory
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,19 @@ class Cycle:
             now = self.clock()
             counts.closed = payments.close_windows(session, now)
             self.beat(session, now, last_cycle_at=now, counts=counts)
+        self.keep_figures()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(counts).items()))
         return counts
+
+    def keep_figures(self) -> None:
+        """A transaction a company. What is not kept yet is as exact, and slower to read."""
+        with self.sessions() as session:
+            behind = rollup.list_behind(session, self.clock())
+        for company_id in behind:
+            if self.stopping():
+                return
+            with self.sessions.begin() as session:
+                rollup.keep_up(session, company_id, self.clock())
 
     def beat(
         self,

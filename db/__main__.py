@@ -1,5 +1,5 @@
-"""`python -m db`: migrate [REVISION], serve [COMMAND …]; company, writing and alerts BIZ
-[choices]."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], rollup rebuild; company, writing and
+alerts BIZ [choices]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from db import choose_alerts, embedded, writing_command
+from db import choose_alerts, embedded, rollup_command, writing_command
 from db.companies import ChoiceError, Terms, find_terms, save_terms
 from db.logs import configure_logging
 from db.session import connect, database_url, session_factory, wait_until_reachable
@@ -31,6 +31,8 @@ def main() -> int:
         return choose_writing(arguments, settings)
     if arguments.command == "alerts":
         return choose_alerts.choose_alerts(arguments, settings)
+    if arguments.command == "rollup":
+        return rollup_command.run(arguments.company_id, settings)
     return migrate_to(arguments.revision, arguments.down, settings)
 
 
@@ -56,6 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     writing = commands.add_parser("writing", help="show or change how its members are written to")
     writing_command.add_options(writing)
     choose_alerts.add_parser(commands)
+    rollup_command.add_arguments(commands.add_parser("rollup", help="the figures' daily sums"))
     return parser.parse_args()
 
 

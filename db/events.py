@@ -20,6 +20,7 @@ from db.companies import Terms, learn_terms
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from db.policy import Settings
 from db.reports import DisputeReport, PaymentReport, Reading
+from db.rollup import note_late
 
 # Reads a stored payload again; the second argument is when it was received.
 Reader = Callable[[Any, datetime], Reading]
@@ -80,6 +81,7 @@ def record(
     if terms is None:
         terms = learn_terms(session, {report.company_id for report in reports})
     rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
+    note_late(session, rows, now)
     new, created = intake.store(session, [describe(e) for e in unique.values()], rows, now)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()

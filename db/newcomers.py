@@ -16,6 +16,7 @@ from db.intake import insert_payments
 from db.places import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
 from db.policy import Settings, Situation
 from db.reports import PaymentReport
+from db.rollup import note_late
 from db.status import UNPAID
 
 # Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
@@ -66,6 +67,7 @@ def create_payments(
         describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules, imported=imported)
         for report in reports
     ]
+    note_late(session, rows, now)
     return insert_payments(session, rows)
 
 

@@ -10,24 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    ColumnElement,
-    SQLColumnExpression,
-    and_,
-    case,
-    func,
-    literal,
-    or_,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.models import Company, Payment
-from db.status import UNPAID, PaymentStatus, RecoveredBy
+from db.rollup import FOUND, SUMS, ask
+from db.status import PaymentStatus
 
 CURRENCY = "usd"
 COMPARED = timedelta(days=30)
@@ -35,8 +25,6 @@ CENT = Decimal("0.01")
 NOTHING = (Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), 0)
 
 RECOVERED = Payment.status == PaymentStatus.RECOVERED
-BY_RETRY = and_(RECOVERED, Payment.recovered_by == RecoveredBy.RETRY)
-BY_MEMBER = and_(RECOVERED, Payment.recovered_by == RecoveredBy.MEMBER)
 # What is left of a payment after refunds, in dollars.
 NET_USD = Payment.amount_usd * case(
     (Payment.amount == 0, 0),
@@ -67,46 +55,69 @@ class Summary:
     unconverted: int
     currency: str
     as_of: datetime
+    at_risk: int
+    next_window_end: datetime | None
+    """Of those at risk, the first to end."""
+
+
+SUMMARIZE = text(f"""{FOUND}
+select * from (
+    select
+        coalesce(sum(failures), 0) as failed,
+        coalesce(sum(by_retry + by_member + without_us), 0) as recovered,
+        coalesce(sum(retry_usd), 0) as retry,
+        coalesce(sum(member_usd), 0) as member,
+        coalesce(sum(without_us_usd), 0) as without_us,
+        coalesce(sum(retry_usd) filter (where day >= :month), 0) as retry_month,
+        coalesce(sum(member_usd) filter (where day >= :month), 0) as member_month,
+        coalesce(sum(without_us_usd) filter (where day >= :month), 0) as without_us_month,
+        -- The days that these two begin on are read raw: a kept day is on one side of them.
+        coalesce(sum(failures) filter (
+            where at > :last_from or (at is null and day > :last_day)
+        ), 0) as failed_last,
+        coalesce(sum(failures) filter (
+            where at > :previous_from or (at is null and day > :previous_day)
+        ), 0) as failed_since_previous,
+        coalesce(sum(unconverted), 0) as unconverted
+    from found
+) as sums, (
+    select count(*) as open, coalesce(sum(amount_usd), 0) as at_risk,
+        min(window_ends_at) as next_window_end
+    from payments where company_id = :company_id and status in ('failed', 'pending_retry')
+) as owed
+""")
 
 
 def summarize(session: Session, company_id: str, now: datetime) -> Summary:
-    this_month = Payment.recovered_at >= find_month_start(session, company_id, now)
-    last = Payment.failed_at > now - COMPARED
-    previous = and_(~last, Payment.failed_at > now - 2 * COMPARED)
-    row = session.execute(
-        select(
-            count_if(),
-            count_if(RECOVERED),
-            sum_if(RECOVERED),
-            sum_if(BY_RETRY),
-            sum_if(BY_MEMBER),
-            sum_if(and_(RECOVERED, this_month)),
-            sum_if(and_(BY_RETRY, this_month)),
-            sum_if(and_(BY_MEMBER, this_month)),
-            sum_if(Payment.status.in_(UNPAID), Payment.amount_usd),
-            count_if(last),
-            count_if(previous),
-            count_if(Payment.amount_usd.is_(None)),
-        ).where(Payment.company_id == company_id)
-    ).one()
-    failed, recovered, *amounts, last_failed, previously_failed, unconverted = row
-    total, retry, member, month, retry_month, member_month, at_risk = map(to_cents, amounts)
+    zone = find_time_zone(session, company_id)
+    last, previous = now - COMPARED, now - 2 * COMPARED
+    last_day, previous_day = (at.astimezone(zone).date() for at in (last, previous))
+    asked = ask(company_id, zone, raw_days=(last_day, previous_day)) | {
+        "month": now.astimezone(zone).date().replace(day=1),
+        "last_from": last,
+        "previous_from": previous,
+        "last_day": last_day,
+        "previous_day": previous_day,
+    }
+    row = session.execute(SUMMARIZE, asked).one()
     return Summary(
-        total_failed=failed,
-        total_recovered=recovered,
-        recovery_rate=percent(recovered, failed),
-        recovered_amount=total,
-        recovered_by_retry_amount=retry,
-        recovered_by_member_amount=member,
-        recovered_this_month=month,
-        recovered_by_retry_this_month=retry_month,
-        recovered_by_member_this_month=member_month,
-        at_risk_amount=at_risk,
-        failed_last_30_days=last_failed,
-        failed_previous_30_days=previously_failed,
-        unconverted=unconverted,
+        total_failed=row.failed,
+        total_recovered=row.recovered,
+        recovery_rate=percent(row.recovered, row.failed),
+        recovered_amount=to_cents(row.retry + row.member + row.without_us),
+        recovered_by_retry_amount=to_cents(row.retry),
+        recovered_by_member_amount=to_cents(row.member),
+        recovered_this_month=to_cents(row.retry_month + row.member_month + row.without_us_month),
+        recovered_by_retry_this_month=to_cents(row.retry_month),
+        recovered_by_member_this_month=to_cents(row.member_month),
+        at_risk_amount=to_cents(row.at_risk),
+        failed_last_30_days=row.failed_last,
+        failed_previous_30_days=row.failed_since_previous - row.failed_last,
+        unconverted=row.unconverted,
         currency=CURRENCY,
         as_of=now,
+        at_risk=row.open,
+        next_window_end=row.next_window_end,
     )
 
 
@@ -134,12 +145,6 @@ def find_time_zone(session: Session, company_id: str) -> ZoneInfo:
     return ZoneInfo(name or "UTC")
 
 
-def find_month_start(session: Session, company_id: str, now: datetime) -> datetime:
-    """In the company's own time zone: that is the month its creator means."""
-    local = now.astimezone(find_time_zone(session, company_id))
-    return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
 @dataclass(frozen=True, slots=True)
 class Day:
     """One local day's money, in dollars: failed by day of failure, recovered by day of payment."""
@@ -152,52 +157,30 @@ class Day:
     failures: int
 
 
+LIST_DAYS = text(f"""{FOUND}
+select day, {", ".join(f"coalesce(sum({name}), 0) as {name}" for name in SUMS)}
+from found group by day
+""")
+
+
 def list_days(session: Session, company_id: str, days: int, now: datetime) -> list[Day]:
     """The last `days` local days, oldest first, today included; days without events are there."""
     zone = find_time_zone(session, company_id)
     today = now.astimezone(zone).date()
-    first = today - timedelta(days=days - 1)
-    start = datetime(first.year, first.month, first.day, tzinfo=zone)
-    failed = select(
-        local_day(Payment.failed_at, zone).label("day"),
-        Payment.amount_usd.label("failed"),
-        # Each a column of its own: the same object twice would be taken for one column.
-        literal(Decimal(0)).label("by_retry"),
-        literal(Decimal(0)).label("by_member"),
-        literal(Decimal(0)).label("without_us"),
-        literal(1).label("failures"),
-    ).where(Payment.company_id == company_id, Payment.failed_at >= start)
-    retry = case((Payment.recovered_by == RecoveredBy.RETRY, NET_USD), else_=0)
-    member = case((Payment.recovered_by == RecoveredBy.MEMBER, NET_USD), else_=0)
-    recovered = select(
-        local_day(Payment.recovered_at, zone),
-        literal(Decimal(0)),
-        retry,
-        member,
-        NET_USD - retry - member,
-        literal(0),
-    ).where(Payment.company_id == company_id, RECOVERED, Payment.recovered_at >= start)
-    both = union_all(failed, recovered).subquery()
-    day, *sums = both.c
-    totals = [func.coalesce(func.sum(column), 0).label(column.name) for column in sums]
-    rows = session.execute(select(day, *totals).group_by(day)).all()
+    dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
+    rows = session.execute(LIST_DAYS, ask(company_id, zone, first=dates[0]))
     found = {
         row.day: Day(
             row.day,
-            failed=to_cents(row.failed),
-            recovered_by_retry=to_cents(row.by_retry),
-            recovered_by_member=to_cents(row.by_member),
-            recovered_without_us=to_cents(row.without_us),
-            failures=int(row.failures),
+            failed=to_cents(row.failed_usd),
+            recovered_by_retry=to_cents(row.retry_usd),
+            recovered_by_member=to_cents(row.member_usd),
+            recovered_without_us=to_cents(row.without_us_usd),
+            failures=row.failures,
         )
         for row in rows
     }
-    dates = [first + timedelta(days=n) for n in range(days)]
     return [found.get(date, Day(date, *NOTHING)) for date in dates]
-
-
-def local_day(column: SQLColumnExpression[Any], zone: ZoneInfo) -> ColumnElement[date]:
-    return func.date(func.timezone(zone.key, column))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, select
 
-from bench import retries
+from bench import overview, refresh, retries
 from bench.deliveries import render
 from bench.figures import Target, lay_out, percentile, ratio
+from bench.filling import LARGE, SMALL
 from bench.ingest import Case, check, judge
 from bench.load import Load, is_whole, run
 from bench.scratch import BenchError
@@ -253,6 +254,21 @@ def test_it_compares_the_receiver_with_both_neighbours():
     assert (wait.measured, wait.met) == (2, True)
     assert (faster.measured, faster.met) == (4.0, False)
     assert (memory.measured, memory.met) == (80.0, True)
+
+
+def test_it_judges_each_query_by_the_size_of_the_company():
+    times = {name: overview.Times() for name in overview.QUESTIONS}
+    for each in times.values():
+        for company_id, seconds in ((LARGE, 0.05), (SMALL, 0.0101)):
+            for taken in (seconds, seconds, 1):
+                each.add(company_id, taken)
+    met = [target.met for target in overview.judge(times)]
+    assert met == [True, True, True, False, False, False]
+
+
+def test_it_judges_the_dashboard_by_its_refreshes_and_its_memory():
+    assert [target.met for target in refresh.judge(60, 250)] == [True, True]
+    assert [target.met for target in refresh.judge(59.9, 250.1)] == [False, False]
 
 
 def test_it_is_content_when_every_200_is_stored():

@@ -1,25 +1,23 @@
-"""The figures against the raw rows: computed a second time, in Python, in exact fractions."""
+"""The figures against the raw rows, whatever the zone. Kept days have test_rollup.py."""
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
+from datetime import timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import stats
 from db.companies import Terms, save_terms
 from db.declines import DeclineClass
 from db.models import Payment
-from db.status import UNPAID, PaymentStatus, RecoveredBy
+from db.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, NOW
+from tests.raw_figures import check_days, check_summary, read_rows
 
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
 OTHER = "biz_other"
@@ -62,88 +60,29 @@ def rows(request: pytest.FixtureRequest, session: Session) -> Sequence[Payment]:
         save_terms(session, company_id, Terms(time_zone=request.param))
         session.add_all(draw_payment(rng, number, company_id) for number in range(300))
     session.commit()
-    return [p for p in session.scalars(select(Payment)) if p.company_id == COMPANY]
-
-
-def net(payment: Payment) -> Fraction:
-    """Dollars that are left after refunds; nothing where Whop gave no dollar value."""
-    if payment.amount_usd is None or payment.amount == 0:
-        return Fraction(0)
-    left = max(payment.amount - payment.refunded_amount, Decimal(0))
-    return Fraction(payment.amount_usd) * Fraction(left) / Fraction(payment.amount)
-
-
-def to_cents(amount: Fraction) -> Decimal:
-    exact = Decimal(amount.numerator) / Decimal(amount.denominator)
-    return exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-
-
-def same(figure: Decimal, amount: Fraction) -> bool:
-    """To the cent; Postgres divides to sixteen digits, fractions do not round at all."""
-    return abs(figure - to_cents(amount)) <= Decimal("0.01") and figure == round(figure, 2)
+    return read_rows(session, COMPANY)
 
 
 def zone_of(session: Session) -> ZoneInfo:
     return stats.find_time_zone(session, COMPANY)
 
 
-def local_date(moment: datetime, zone: ZoneInfo) -> date:
-    return moment.astimezone(zone).date()
-
-
 def test_the_summary_is_what_the_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
     summary = stats.summarize(session, COMPANY, NOW)
-    zone = zone_of(session)
-    recovered = [p for p in rows if p.status is PaymentStatus.RECOVERED]
-    month = local_date(NOW, zone).replace(day=1)
-    lately = [p for p in recovered if p.recovered_at and local_date(p.recovered_at, zone) >= month]
-    assert 0 < len(lately) < len(recovered)
-    for found, every, retry, member in (
-        (
-            recovered,
-            summary.recovered_amount,
-            summary.recovered_by_retry_amount,
-            summary.recovered_by_member_amount,
-        ),
-        (
-            lately,
-            summary.recovered_this_month,
-            summary.recovered_by_retry_this_month,
-            summary.recovered_by_member_this_month,
-        ),
-    ):
-        assert same(every, sum(map(net, found), Fraction()))
-        for by, figure in ((RecoveredBy.RETRY, retry), (RecoveredBy.MEMBER, member)):
-            assert figure > 0
-            assert same(figure, sum((net(p) for p in found if p.recovered_by is by), Fraction()))
-    assert (summary.total_failed, summary.total_recovered) == (len(rows), len(recovered))
-    assert summary.recovery_rate == round(Decimal(100 * len(recovered)) / len(rows), 1)
-    owed = (Fraction(p.amount_usd) for p in rows if p.status in UNPAID and p.amount_usd)
-    assert same(summary.at_risk_amount, sum(owed, Fraction()))
-    assert summary.unconverted == sum(p.amount_usd is None for p in rows)
-    ages = [(NOW - p.failed_at) / timedelta(days=30) for p in rows]
-    assert summary.failed_last_30_days == sum(age < 1 for age in ages)
-    assert summary.failed_previous_30_days == sum(1 <= age < 2 for age in ages)
+    check_summary(summary, rows, zone_of(session), NOW)
+    assert 0 < summary.recovered_this_month < summary.recovered_amount
+    assert 0 < summary.recovered_by_member_this_month < summary.recovered_by_member_amount
+    assert 0 < summary.recovered_by_retry_this_month < summary.recovered_by_retry_amount
+    assert 0 < summary.unconverted < summary.at_risk < summary.total_failed
+    assert min(summary.failed_last_30_days, summary.failed_previous_30_days) > 0
 
 
 def test_each_day_is_what_its_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
-    zone = zone_of(session)
-    failed: dict[date, Fraction] = defaultdict(Fraction)
-    failures: dict[date, int] = defaultdict(int)
-    recovered: dict[tuple[date, RecoveredBy], Fraction] = defaultdict(Fraction)
-    for payment in rows:
-        day = local_date(payment.failed_at, zone)
-        failures[day] += 1
-        failed[day] += Fraction(payment.amount_usd or 0)
-        if payment.recovered_at is not None and payment.recovered_by is not None:
-            recovered[local_date(payment.recovered_at, zone), payment.recovered_by] += net(payment)
     days = stats.list_days(session, COMPANY, DAYS, NOW)
-    today = local_date(NOW, zone)
-    assert [day.day for day in days] == [today - timedelta(days=n) for n in range(DAYS)][::-1]
-    for day in days:
-        assert day.failures == failures[day.day]
-        assert same(day.failed, failed[day.day])
-        assert same(day.recovered_by_retry, recovered[day.day, RecoveredBy.RETRY])
-        assert same(day.recovered_by_member, recovered[day.day, RecoveredBy.MEMBER])
-        assert same(day.recovered_without_us, recovered[day.day, RecoveredBy.WITHOUT_US])
+    check_days(days, rows, zone_of(session), NOW)
     assert all(sum(day.recovered_by_member for day in days[n:]) > 0 for n in (0, DAYS - 15))
+
+
+def test_nothing_is_zero_everywhere_and_not_an_error(session: Session) -> None:
+    check_summary(stats.summarize(session, COMPANY, NOW), [], ZoneInfo("UTC"), NOW)
+    check_days(stats.list_days(session, COMPANY, DAYS, NOW), [], ZoneInfo("UTC"), NOW)

@@ -130,12 +130,13 @@ def narrow(session: Session, company_id: str, query: Query, at: datetime) -> Fil
     """The filters with the moment that their period starts at."""
     if query.within is Within.EVER:
         return query.filters
+    zone = stats.find_time_zone(session, company_id)
+    today = at.astimezone(zone).date()
     if query.within is Within.THIS_MONTH:
-        since = stats.find_month_start(session, company_id, at)
+        first = today.replace(day=1)
     else:
-        zone = stats.find_time_zone(session, company_id)
-        first = at.astimezone(zone).date() - timedelta(days=DAYS[query.within] - 1)
-        since = datetime.combine(first, time(), zone)
+        first = today - timedelta(days=DAYS[query.within] - 1)
+    since = datetime.combine(first, time(), zone)
     return replace(query.filters, since=since)
 
 

@@ -11,16 +11,26 @@ from db.models.correspondence import (
     Template,
 )
 from db.models.recovery import Attempt, Company, Dispute, Payment, Refund
-from db.models.upkeep import Heartbeat, Pace, Sync, WebhookEvent
+from db.models.upkeep import (
+    DailyFigures,
+    Heartbeat,
+    LateChange,
+    Pace,
+    Rollup,
+    Sync,
+    WebhookEvent,
+)
 
 __all__ = [
     "Attempt",
     "Base",
     "Company",
+    "DailyFigures",
     "Deed",
     "Dispute",
     "Heartbeat",
     "JsonText",
+    "LateChange",
     "MailEvent",
     "Message",
     "Notice",
@@ -28,6 +38,7 @@ __all__ = [
     "Payment",
     "Refund",
     "Request",
+    "Rollup",
     "Suppression",
     "Sync",
     "Template",

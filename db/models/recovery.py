@@ -84,7 +84,9 @@ class Payment(Base):
         ),
         Index(
             "ix_payments_open_window",
+            "company_id",
             "window_ends_at",
+            postgresql_include=["amount_usd"],
             postgresql_where=text("status in ('failed', 'pending_retry')"),
         ),
         Index(

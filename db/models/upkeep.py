@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Text, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -82,3 +83,41 @@ class Pace(Base):
     )
     operation: Mapped[str] = mapped_column(Text, primary_key=True)
     free_at: Mapped[datetime] = mapped_column(Time)
+
+
+class Rollup(Base):
+    """Up to which of its days a company's sums are kept (db/rollup.py)."""
+
+    __tablename__ = "rollups"
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    time_zone: Mapped[str] = mapped_column(Text, comment="whose days they are")
+    kept_until: Mapped[date] = mapped_column(comment="the first day that is not kept")
+
+
+class DailyFigures(Base):
+    """A local day's sums in dollars: failures by day of failure, the rest by day of payment."""
+
+    __tablename__ = "daily_figures"
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    failed_usd: Mapped[Decimal] = mapped_column(Numeric)
+    unconverted: Mapped[int]
+    by_retry: Mapped[int]
+    by_member: Mapped[int]
+    without_us: Mapped[int]
+    retry_usd: Mapped[Decimal] = mapped_column(Numeric, comment="net of refunds, as the next two")
+    member_usd: Mapped[Decimal] = mapped_column(Numeric)
+    without_us_usd: Mapped[Decimal] = mapped_column(Numeric)
+
+
+class LateChange(Base):
+    """A moment whose day may be summed up wrong: it is read raw until it is summed up anew."""
+
+    __tablename__ = "late_changes"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    company_id: Mapped[str] = mapped_column(Text, index=True)
+    happened_at: Mapped[datetime] = mapped_column(Time)

@@ -1,0 +1,128 @@
+"""Ten million payments of two years, as a large installation would have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from time import monotonic
+
+from sqlalchemy import Connection, Engine, text
+
+from db import rollup
+from db.session import session_factory
+
+PAYMENTS = 10_000_000
+CHUNK = 500_000
+SIZES = {"biz_large": 300_000, "biz_small": 10_000}
+"""The rest is spread over the others, evenly."""
+LARGE, SMALL = SIZES
+OTHERS = 1_000
+
+# In the order of time, so that one company's rows lie as far apart as they do in real life. What
+# failed in the last five days is partly open.
+FILL = """
+insert into payments (
+    payment_id, company_id, membership_id, member_id, user_id, member_name, member_email, product,
+    billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,
+    decline_class, card_brand, card_last4, status, retry_count, failed_at, window_ends_at,
+    last_attempt_at, next_retry_at, recovered_at, recovered_by, closed_reason, held_out, as_of,
+    created_at
+)
+select
+    'pay_' || lpad(to_hex(n * 2654435761 % 4294967296), 14, '0'),
+    case when place < :large then 'biz_large' when place < :small then 'biz_small'
+        else 'biz_' || lpad(cast(floor(random() * :others) as text), 6, '0') end,
+    'mem_' || member, 'mber_' || member, 'user_' || member,
+    (array['Ada', 'Ben', 'Cleo', 'Dan', 'Eve', 'Finn', 'Gus', 'Hope'])[1 + member % 8]
+        || ' ' || to_hex(member),
+    'm' || member || '@example.com',
+    (array['Basic', 'Pro', 'Lifetime coaching'])[1 + member % 3],
+    'subscription_cycle', price, 'usd', case when fate > 0.999 then null else price end,
+    case when fate < 0.02 then price else 0 end,
+    'Insufficient funds',
+    (array['insufficient_funds', 'generic_decline', 'expired_card'])[1 + kind],
+    (array['funds', 'issuer', 'card'])[1 + kind],
+    (array['visa', 'mastercard', 'amex'])[1 + member % 3],
+    lpad(cast(member % 10000 as text), 4, '0'),
+    status, 1, failed_at, failed_at + interval '5 days', failed_at,
+    case when status = 'pending_retry' then failed_at + interval '5 days' end,
+    case when status = 'recovered' then failed_at + fate * age end,
+    case when status = 'recovered'
+        then (array['retry', 'member', 'without_us'])[1 + member % 3] end,
+    case when status = 'permanent_fail' then 'window_closed' end,
+    case when place < :small then member % 10 = 0 end,
+    failed_at, failed_at
+from (
+    select *, case
+        when fate < 0.4 then 'recovered' when age >= interval '5 days' then 'permanent_fail'
+        when fate < 0.7 then 'pending_retry' else 'failed' end as status
+    from (
+        select n, random() as place, random() as fate, cast(random() * 4999999 as int) as member,
+            19 + 30 * (n % 3) as price, cast(floor(random() * 3) as int) as kind, failed_at,
+            least(cast(:now as timestamptz) - failed_at, interval '5 days') as age
+        from (
+            select n, :now - interval '730 days' * (1 - n / cast(:size as float)) as failed_at
+            from generate_series(cast(:first as bigint), :last) as n
+        ) as times
+    ) as drawn
+) as payments
+"""
+
+
+def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
+    """Minutes and gigabytes, with a word on the way now and then."""
+    began = monotonic()
+
+    def say(words: str) -> None:
+        print(f"  {monotonic() - began:4.0f} s  {words}", flush=True)
+
+    with engine.begin() as connection, without_indexes(connection, say):
+        connection.execute(text("set local statement_timeout = 0"))
+        # No check of each row's company, ten million times over.
+        connection.execute(text("set local session_replication_role = replica"))
+        add_companies(connection)
+        shares = {"large": SIZES[LARGE] / size, "small": sum(SIZES.values()) / size}
+        for first in range(1, size + 1, CHUNK):
+            last = min(first + CHUNK - 1, size)
+            values = {"now": now, "size": size, "first": first, "last": last, "others": OTHERS}
+            connection.execute(text(FILL), values | shares)
+            say(f"{last:,} payments")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("set statement_timeout = 0"))
+        connection.execute(text("vacuum (analyze) payments"))
+        connection.execute(text("reset statement_timeout"))
+    say("vacuumed, as Postgres does by itself after a while")
+    keep_all(engine, now)
+    say("daily sums kept, as the daemon does in its first cycle")
+
+
+def add_companies(connection: Connection) -> None:
+    names = [LARGE, SMALL, *(f"biz_{number:06}" for number in range(OTHERS))]
+    add = text("insert into companies (id, time_zone) select unnest(:ids), 'America/New_York'")
+    connection.execute(add, {"ids": names})
+
+
+@contextmanager
+def without_indexes(connection: Connection, say: Callable[[str], None]) -> Iterator[None]:
+    """Made anew afterwards, by their own definitions: building beats keeping up."""
+    find = text(
+        "select indexname, indexdef from pg_indexes where tablename = 'payments'"
+        " and indexname like 'ix%' order by indexname"
+    )
+    found = connection.execute(find).all()
+    for name, _ in found:
+        connection.execute(text(f"drop index {name}"))
+    yield
+    for name, definition in found:
+        connection.execute(text(definition))
+        say(name)
+
+
+def keep_all(engine: Engine, now: datetime) -> None:
+    sessions = session_factory(engine)
+    with sessions() as session:
+        behind = rollup.list_behind(session, now)
+    for company_id in behind:
+        with sessions.begin() as session:
+            rollup.keep_up(session, company_id, now)

@@ -1,0 +1,138 @@
+"""What the dashboard asks, beside the naive ways, with ten million payments in the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+from time import perf_counter
+
+import pandas as pd
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from bench import filling, refresh, scratch
+from bench.figures import Target, lay_out, ratio
+from bench.filling import LARGE, PAYMENTS, SIZES, SMALL
+from db import stats, worth
+from db.session import now, session_factory
+
+ROUNDS = 9
+NAIVE_ROUNDS = 3
+HISTORY_DAYS = 26 * 7
+ROWS = 25
+LIMITS = {LARGE: 50, SMALL: 10}
+# Every payment of the company read for it, as before there were daily sums.
+RAW = text("""
+select count(*), count(*) filter (where status = 'recovered'),
+    sum(amount_usd * greatest(amount - refunded_amount, 0) / nullif(amount, 0))
+        filter (where status = 'recovered'),
+    sum(amount_usd) filter (where status in ('failed', 'pending_retry'))
+from payments where company_id = :company_id
+""")
+Question = Callable[[Session, str, datetime], object]
+
+QUESTIONS: dict[str, Question] = {
+    "summary": stats.summarize,
+    "days of half a year": lambda session, whose, at: stats.list_days(
+        session, whose, HISTORY_DAYS, at
+    ),
+    "newest payments": lambda session, whose, at: stats.list_payments(session, whose, limit=ROWS),
+}
+SELDOM: dict[str, Question] = {
+    "lift (every 5 min)": worth.measure_lift,
+    "before set-up (every 5 min)": lambda session, whose, at: worth.measure_baseline(
+        session, whose
+    ),
+}
+
+
+def read_raw(session: Session, company_id: str, at: datetime) -> object:
+    return session.execute(RAW, {"company_id": company_id}).one()
+
+
+def read_with_pandas(session: Session, company_id: str, at: datetime) -> object:
+    query = text("select * from payments where company_id = :company_id")
+    rows = pd.read_sql(query, session.connection(), params={"company_id": company_id})
+    days = rows["failed_at"].dt.tz_convert("America/New_York").dt.date
+    return len(rows), rows["amount_usd"].sum(), rows.groupby(days)["amount_usd"].sum()
+
+
+PANDAS = "naive: all its payments into pandas"
+NAIVE: dict[str, Question] = {
+    "naive: sums over all its payments": read_raw,
+    PANDAS: read_with_pandas,
+}
+
+
+@dataclass(slots=True)
+class Times:
+    """Milliseconds of one question, by company, a round each."""
+
+    taken: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, company_id: str, seconds: float) -> None:
+        self.taken.setdefault(company_id, []).append(seconds * 1000)
+
+    def middle(self, company_id: str) -> float:
+        return median(self.taken[company_id])
+
+
+def run(seconds: float) -> list[Target]:
+    others = os.getloadavg()[0]
+    with scratch.folder() as home, scratch.postgres(home) as (server, engine):
+        print(f"Filling a database with {PAYMENTS:,} payments…", flush=True)
+        at = now()
+        filling.fill(engine, at)
+        times = measure(engine, at)
+        report(times, others)
+        return judge(times) + refresh.run(home, server, LARGE, seconds)
+
+
+def measure(engine: Engine, at: datetime) -> dict[str, Times]:
+    """Interleaved, so that the machine's mood meets all of them alike."""
+    sessions = session_factory(engine)
+    times = {name: Times() for name in QUESTIONS | SELDOM | NAIVE}
+    for number in range(ROUNDS + 1):
+        asked = QUESTIONS | SELDOM | (NAIVE if number <= NAIVE_ROUNDS else {})
+        for name, question in asked.items():
+            for company_id in SIZES:
+                with sessions() as session:
+                    began = perf_counter()
+                    question(session, company_id, at)
+                    taken = perf_counter() - began
+                if number:  # the first round only warms up
+                    times[name].add(company_id, taken)
+    return times
+
+
+def judge(times: dict[str, Times]) -> list[Target]:
+    return [
+        Target(f"{name}, {SIZES[company_id]:,} rows", "<=", limit, found, " ms")
+        for company_id, limit in LIMITS.items()
+        for name in QUESTIONS
+        for found in [times[name].middle(company_id)]
+    ]
+
+
+def report(times: dict[str, Times], others: float) -> None:
+    print(
+        f"\nThe overview's queries with {PAYMENTS:,} payments in the table: milliseconds, medians "
+        f"of {ROUNDS}\ninterleaved rounds ({NAIVE_ROUNDS} of the naive ways), and how many times "
+        "faster than pandas.\n"
+    )
+    heads = ["asked of a company with"]
+    for size in SIZES.values():
+        heads += [f"{size:,} rows", "of pandas"]
+    print("\n".join(lay_out(heads, [describe(name, times) for name in times])))
+    print(f"\nThe load before the start was {others:.1f} on {os.cpu_count()} cores.")
+
+
+def describe(name: str, times: dict[str, Times]) -> list[str]:
+    cells = [name]
+    for company_id in SIZES:
+        taken, naive = (times[one].middle(company_id) for one in (name, PANDAS))
+        cells += [f"{taken:,.1f}", f"1/{ratio(naive, taken):,.0f}" if taken < naive else ""]
+    return cells

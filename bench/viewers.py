@@ -1,0 +1,98 @@
+"""Viewers of the dashboard, as Streamlit's own page is one: a websocket each, and no browser."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from bench.scratch import BenchError
+
+PATIENCE = 30.0
+FULL_SIZE = 2**26
+
+
+@dataclass(slots=True)
+class Seen:
+    """Seconds that each refresh took, over all viewers."""
+
+    refreshes: list[float] = field(default_factory=list)
+
+
+class Viewer:
+    """One session. It keeps what the page tells it to send when the time for a refresh comes."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.page = ""
+        self.fragment: str | None = None
+
+    async def open(self) -> None:
+        """The first run, whole. A page that shows an error, or never refreshes, is none."""
+        await self.run(ClientState(query_string=""))
+        if self.fragment is None:
+            raise BenchError("the dashboard's page does not refresh by itself")
+
+    async def refresh(self) -> float:
+        wanted = ClientState(
+            page_script_hash=self.page, fragment_id=self.fragment or "", is_auto_rerun=True
+        )
+        began = perf_counter()
+        await self.run(wanted)
+        return perf_counter() - began
+
+    async def run(self, wanted: ClientState) -> None:
+        await self.socket.send(BackMsg(rerun_script=wanted).SerializeToString())
+        changes = 0
+        while True:
+            answer = await asyncio.wait_for(self.socket.recv(decode=False), PATIENCE)
+            said = ForwardMsg.FromString(answer)
+            kind = said.WhichOneof("type")
+            if kind == "new_session":
+                self.page = said.new_session.page_script_hash
+            elif kind == "auto_rerun":
+                self.fragment = said.auto_rerun.fragment_id
+            elif kind in {"delta", "ref_hash"}:
+                changes += 1
+                if said.delta.new_element.WhichOneof("type") == "exception":
+                    raise BenchError("the dashboard shows an error")
+            elif kind == "script_finished":
+                break
+        if not changes:
+            raise BenchError("a refresh of the dashboard changed nothing")
+
+
+async def watch(port: int, viewers: int, seconds: float, every: float, warm_up: float = 0) -> Seen:
+    """All refresh for `seconds`, each `every` so many (0: again at once). What began in the
+    warm-up is not counted."""
+    seen = Seen()
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
+    try:
+        sockets = [await connect(address, max_size=FULL_SIZE) for _ in range(viewers)]
+        people = [Viewer(socket) for socket in sockets]
+        for viewer in people:
+            await viewer.open()
+        begin = perf_counter() + warm_up
+        end = begin + seconds
+
+        async def look(viewer: Viewer, late: float) -> None:
+            await asyncio.sleep(late)
+            while (now := perf_counter()) < end:
+                took = await viewer.refresh()
+                if begin <= now and now + took <= end:
+                    seen.refreshes.append(took)
+                await asyncio.sleep(max(every - took, 0))
+
+        # They came at different moments, so their refreshes are spread as well.
+        await asyncio.gather(*(look(one, every * n / viewers) for n, one in enumerate(people)))
+    except (OSError, TimeoutError, WebSocketException) as error:
+        raise BenchError(f"the dashboard stopped answering: {error}") from error
+    for socket in sockets:
+        await socket.close()
+    return seen

@@ -1,0 +1,184 @@
+"""Daily sums of each company, so that a page costs days and not payments. Always exact.
+
+A company's days are its own (`companies.time_zone`). Those before `rollups.kept_until` are kept in
+`daily_figures`, and every reader adds to them the raw payments of the other days and of the days
+that have changed since (`FOUND`, one statement, so of one moment). Why that is always the truth:
+
+1. Whatever changes a day's sums writes the moment it touches into `late_changes`, in the same
+   transaction: a trigger for every update and delete, whoever makes it, and `note_late` for new
+   payments that failed more than a day ago. A day with such a row is read raw.
+2. `keep_up` first deletes a company's rows of `late_changes`, then sums up their days anew. What a
+   deleted row tells of was committed, so the later statements see it. A change that is not seen
+   has its row still to come, and with it its day is read raw again.
+3. New payments that failed within a day write nothing: that is the receiver's hot path. A day is
+   kept two days after its end, so one could only be missed by a transaction that takes a day.
+4. `keep_up` holds the company's row, so no two sum up at once, and no zone changes meanwhile. Days
+   kept in another zone than the company's do not count: they are kept anew.
+
+A crash leaves all of it or nothing, since each company is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, insert, or_, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from db.models import Company, DailyFigures, LateChange, Rollup
+
+LATE = timedelta(days=1)
+KEPT_AFTER = timedelta(days=2)
+EVER, NEVER = "-infinity", "infinity"
+
+# `found`: kept days as they are (`at` is null), and raw events of all others, each with its moment.
+# Midnights in a zone are no safe bounds (clocks may be set at that hour), so they only narrow what
+# the index has to show, a day too wide; the local day decides.
+FOUND = """
+with state as (
+    select kept_until from rollups where company_id = :company_id and time_zone = :zone
+), stale as (
+    select date(timezone(:zone, happened_at)) as day
+    from late_changes where company_id = :company_id
+    union
+    select unnest(cast(:raw_days as date[]))
+), spans as (
+    select greatest(coalesce((select kept_until from state), '-infinity'), cast(:first as date))
+        as first_day, cast(:last as date) as last_day
+    union all
+    select day, day from stale, state where day < kept_until and day >= cast(:first as date)
+), bounds as (
+    select first_day, last_day,
+        timezone(:zone, cast(first_day as timestamp)) - interval '1 day' as since,
+        timezone(:zone, cast(last_day as timestamp)) + interval '2 days' as until
+    from spans
+), found as (
+    select day, cast(null as timestamptz) as at, failures, failed_usd, unconverted,
+        by_retry, by_member, without_us, retry_usd, member_usd, without_us_usd
+    from daily_figures
+    where company_id = :company_id and day >= cast(:first as date)
+        and day < (select kept_until from state) and day not in (select day from stale)
+    union all
+    select date(timezone(:zone, failed_at)), failed_at, 1, amount_usd,
+        case when amount_usd is null then 1 else 0 end, 0, 0, 0, 0, 0, 0
+    from bounds join payments
+        on company_id = :company_id and failed_at >= since and failed_at < until
+    where date(timezone(:zone, failed_at)) between first_day and last_day
+    union all
+    select day, at, 0, 0, 0,
+        case when who = 'retry' then 1 else 0 end,
+        case when who = 'member' then 1 else 0 end,
+        case when who in ('retry', 'member') then 0 else 1 end,
+        case when who = 'retry' then net end,
+        case when who = 'member' then net end,
+        case when who in ('retry', 'member') then null else net end
+    from (
+        select date(timezone(:zone, recovered_at)) as day, recovered_at as at,
+            coalesce(recovered_by, 'without_us') as who,
+            amount_usd * case when amount = 0 then 0
+                else greatest(amount - refunded_amount, 0) / amount end as net
+        from bounds join payments on company_id = :company_id and status = 'recovered'
+            and recovered_at >= since and recovered_at < until
+        where date(timezone(:zone, recovered_at)) between first_day and last_day
+    ) as recovered
+)
+"""
+
+SUMS = (
+    "failures",
+    "failed_usd",
+    "unconverted",
+    "by_retry",
+    "by_member",
+    "without_us",
+    "retry_usd",
+    "member_usd",
+    "without_us_usd",
+)
+KEEP = text(f"""{FOUND}
+insert into daily_figures (company_id, day, {", ".join(SUMS)})
+select :company_id, day, {", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)}
+from found where at is not null group by day
+on conflict do nothing
+""")
+TAKE_CHANGES = text("""
+with taken as (delete from late_changes where company_id = :company_id returning happened_at)
+select distinct date(timezone(:zone, happened_at)) from taken
+""")
+LIST_BEHIND = text("""
+select companies.id from companies left join rollups on rollups.company_id = companies.id
+where rollups.kept_until is null
+    or rollups.kept_until < date(timezone(companies.time_zone, cast(:ended as timestamptz)))
+    or rollups.time_zone <> companies.time_zone
+    or exists (select from late_changes where late_changes.company_id = companies.id)
+order by companies.id
+""")
+
+
+def ask(
+    company_id: str,
+    zone: ZoneInfo,
+    *,
+    first: date | str = EVER,
+    last: date | str = NEVER,
+    raw_days: Sequence[date] = (),
+) -> dict[str, Any]:
+    """What `FOUND` wants to be told. `raw_days` are read raw even where they are kept."""
+    return {
+        "company_id": company_id,
+        "zone": zone.key,
+        "first": first,
+        "last": last,
+        "raw_days": list(raw_days),
+    }
+
+
+def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """For new payments: what failed lately is on a day that nobody keeps yet."""
+    late = {(row["company_id"], row["failed_at"]) for row in rows if row["failed_at"] < now - LATE}
+    if late:
+        session.execute(
+            insert(LateChange),
+            [{"company_id": company_id, "happened_at": at} for company_id, at in sorted(late)],
+        )
+
+
+def list_behind(session: Session, now: datetime) -> Sequence[str]:
+    """Companies with days to keep, or to keep anew."""
+    return session.scalars(LIST_BEHIND, {"ended": now - KEPT_AFTER}).all()
+
+
+def keep_up(session: Session, company_id: str, now: datetime, *, anew: bool = False) -> None:
+    """In the caller's transaction. Nothing is done while somebody else is at it."""
+    hold = select(Company.time_zone).where(Company.id == company_id)
+    # Not the key: payments of this company go on being stored meanwhile.
+    name = session.scalar(hold.with_for_update(key_share=True, skip_locked=not anew))
+    if name is None:
+        return
+    zone = ZoneInfo(name)
+    values = {"company_id": company_id, "zone": name}
+    changed = session.scalars(TAKE_CHANGES, values).all()
+    kept_in, kept_until = session.execute(
+        select(Rollup.time_zone, Rollup.kept_until).where(Rollup.company_id == company_id)
+    ).one_or_none() or (None, None)
+    old = delete(DailyFigures).where(DailyFigures.company_id == company_id)
+    if kept_in == name and not anew:
+        old = old.where(or_(DailyFigures.day.in_(changed), DailyFigures.day >= kept_until))
+    else:
+        session.execute(delete(Rollup).where(Rollup.company_id == company_id))
+    session.execute(old)
+    until = (now - KEPT_AFTER).astimezone(zone).date()
+    last = until - timedelta(days=1)
+    session.execute(KEEP, ask(company_id, zone, last=last, raw_days=changed))
+    state = {"company_id": company_id, "time_zone": name, "kept_until": until}
+    keep = upsert(Rollup).values(state)
+    session.execute(keep.on_conflict_do_update(index_elements=[Rollup.company_id], set_=state))
+
+
+def rebuild(session: Session, company_id: str, now: datetime) -> None:
+    """From nothing: the same as what was kept up."""
+    keep_up(session, company_id, now, anew=True)
