@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 INK = "#0F172A"
@@ -28,3 +29,47 @@ def render_style() -> str:
     }
     properties = "".join(f"--{name}:{value};" for name, value in colours.items())
     return f"<style>:root{{{properties}}}\n{STYLE.read_text()}</style>"
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """What charts are drawn with, by day and by night."""
+
+    page: str
+    surface: str
+    line: str
+    ink: str
+    muted: str
+    by_retry: str
+    by_member: str
+    without_us: str
+    failed: str
+
+
+LIGHT = Palette(
+    page="#FFFFFF",
+    surface="#F8FAFC",
+    line=LINE,
+    ink=INK,
+    muted=MUTED,
+    by_retry=BY_RETRY,
+    by_member=BY_MEMBER,
+    without_us=WITHOUT_US,
+    failed=FAILED,
+)
+DARK = Palette(
+    page="#0B1220",
+    surface="#131C2E",
+    line="#27344A",
+    ink="#F1F5F9",
+    muted="#9AA9BF",
+    by_retry="#5EEAD4",
+    by_member="#F59E0B",
+    without_us="#2A8C82",
+    failed="#334155",
+)
+
+
+def choose(theme: str | None) -> Palette:
+    """By what `st.context.theme.type` says; charts cannot follow the page's own colours."""
+    return DARK if theme == "dark" else LIGHT
