@@ -14,10 +14,15 @@ site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
 from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import overview
+from dashboard.views import insights, overview
 from db.settings import load_settings
 
 ICON = Path(__file__).parent / "icon.png"
+# The title in the navigation, the path in the address, what shows it. The first lies at the root.
+PAGES = (
+    ("Overview", "overview", overview.show),
+    ("Insights", "insights", insights.show),
+)
 
 
 def main() -> None:
@@ -31,9 +36,11 @@ def main() -> None:
         # Streamlit would swallow it and leave the page blank.
         st.error("The dashboard cannot start. Its log names the settings to correct.")
         return
-    show = partial(overview.show, settings)
-    page = st.Page(show, title="Overview", url_path="overview", default=True)
-    st.navigation([page], position="hidden").run()
+    pages = [
+        st.Page(partial(show, settings), title=title, url_path=path, default=number == 0)
+        for number, (title, path, show) in enumerate(PAGES)
+    ]
+    st.navigation(pages, position="top").run()
 
 
 main()
