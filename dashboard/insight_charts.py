@@ -17,8 +17,8 @@ from dashboard.palette import Palette
 
 ROW = 50
 """Pixels of one bar and the words above it."""
-DAY = 24
 FADED = 0.35
+HOLLOW = "x"
 NOT_BACK = "Not recovered"
 STILL_OPEN = "May still be paid"
 
@@ -74,7 +74,7 @@ def draw_shares(
     ]
     add_rows(figure, rows, rest, base, Layer(NOT_BACK, colours.failed, ""), colours, bars, chosen)
     hollow = [1.0 if is_small(bar) else 0.0 for bar in bars]
-    small = Layer("Too few for a share", colours.page, "x")
+    small = Layer("Too few for a share", colours.page, HOLLOW)
     add_rows(figure, rows, hollow, base, small, colours, bars, chosen)
     for row, bar in enumerate(bars):
         label_row(figure, row, bar, colours, bold=bar.key == chosen)
@@ -118,20 +118,39 @@ def mark(
     layer: Layer, colours: Palette, bars: Sequence[Bar], chosen: str | None
 ) -> dict[str, object]:
     faded = [FADED if chosen is not None and bar.key != chosen else 1.0 for bar in bars]
-    pattern = {"shape": layer.pattern, "fgcolor": colours.line, "size": 6, "solidity": 0.3}
-    if layer.pattern in ("/", "."):
-        pattern["fgcolor"] = colours.page
-    return {"color": layer.colour, "opacity": faded, "line": {"width": 0}, "pattern": pattern}
+    return {
+        "color": layer.colour,
+        "opacity": faded,
+        "line": {"width": 0},
+        "pattern": weave(layer, colours),
+    }
+
+
+def weave(layer: Layer, colours: Palette) -> dict[str, object]:
+    """The lines of what is hollow show, those of what came back let the page through."""
+    hollow = layer.pattern == HOLLOW
+    return {
+        "shape": layer.pattern,
+        "bgcolor": layer.colour,
+        "fgcolor": colours.line if hollow else colours.page,
+        "size": 6,
+        "solidity": 0.3,
+    }
+
+
+def plain(words: str) -> str:
+    """Plotly reads tags in its texts, but knows no quotes written out."""
+    return escape(words, quote=False)
 
 
 def describe(bar: Bar) -> str:
-    said = f"<b>{escape(bar.name)}</b><br>{bar.recovered:,} of {bar.closed:,} recovered"
+    said = f"<b>{plain(bar.name)}</b><br>{bar.recovered:,} of {bar.closed:,} recovered"
     still = f"<br>{bar.open:,} may still be paid" if bar.open else ""
     return said + still
 
 
 def label_row(figure: go.Figure, row: int, bar: Bar, colours: Palette, *, bold: bool) -> None:
-    name = escape(bar.name if len(bar.name) <= 40 else f"{bar.name[:39]}…")
+    name = plain(bar.name if len(bar.name) <= 40 else f"{bar.name[:39]}…")
     numbers = f"{bar.recovered:,} of {bar.closed:,}"
     told = numbers if is_small(bar) else f"<b>{bar.recovered / bar.closed:.0%}</b>  {numbers}"
     for x, anchor, words, colour in (
@@ -176,13 +195,13 @@ def draw_columns(
         add_columns(figure, bars, heights, layer, 0.5, colours, chosen, base)
         base = [one + other for one, other in zip(base, heights, strict=True)]
     if any(bar.open for bar in bars):
-        pending = Layer(STILL_OPEN, colours.surface, "x")
+        pending = Layer(STILL_OPEN, colours.surface, HOLLOW)
         heights, closed = [bar.open for bar in bars], [bar.closed for bar in bars]
         add_columns(figure, bars, heights, pending, 0.84, colours, chosen, closed)
     if shares:
         label_columns(figure, bars, colours)
     apart = 3 if len(bars) > 12 else 1
-    names_shown = [escape(bar.name) for bar in bars[::apart]]
+    names_shown = [plain(bar.name) for bar in bars[::apart]]
     figure.update_xaxes(
         tickvals=places[::apart],
         ticktext=names_shown,

@@ -9,7 +9,7 @@ from itertools import accumulate
 import plotly.graph_objects as go
 
 from dashboard.data.insights import Curve
-from dashboard.insight_charts import DAY, Layer, list_layers, start
+from dashboard.insight_charts import Layer, list_layers, start, weave
 from dashboard.insight_words import FEW, name_step
 from dashboard.palette import Palette
 from db.insights import WINDOW_HOURS, StepCount
@@ -17,8 +17,10 @@ from db.lift import Lift, limit_proportion
 from db.status import Channel
 
 STAGES = ("sent", "delivered", "opened", "clicked", "paid after")
+DAY = 24
 STAGE = 26
-HEADING = 34
+HEADING = 40
+NAMES_WIDTH = 84
 
 
 def cumulate(curve: Curve) -> list[tuple[int, int, int]]:
@@ -43,13 +45,7 @@ def draw_curve(curve: Curve, colours: Palette, names: Sequence[str]) -> go.Figur
             name=layer.name,
             mode="lines",
             line={"color": layer.colour, "width": 2, "shape": "hv"},
-            fillpattern={
-                "shape": layer.pattern,
-                "fgcolor": colours.page,
-                "bgcolor": layer.colour,
-                "solidity": 0.25,
-                "size": 6,
-            },
+            fillpattern=weave(layer, colours),
             stackgroup="recovered",
             customdata=[f"{point[number]:,}" for point in points],
             hovertemplate="%{customdata}",
@@ -60,8 +56,7 @@ def draw_curve(curve: Curve, colours: Palette, names: Sequence[str]) -> go.Figur
         tickvals=days,
         ticktext=["0", "1 day", *(f"{day // DAY} days" for day in days[2:])],
         range=[0, WINDOW_HOURS],
-        hoverformat="d",
-        ticksuffix="",
+        automargin=True,
         showgrid=False,
         fixedrange=True,
         spikecolor=colours.muted,
@@ -95,13 +90,15 @@ def draw_steps(
             xref="paper",
             xanchor="left",
             showarrow=False,
+            xshift=-NAMES_WIDTH,
             text=f"<b>{'✓ ' if one.step == chosen else ''}{name_step(one)}</b>",
             font={"color": colours.ink, "size": 14},
         )
         at += HEADING
         add_stages(figure, one, stages, at, colours, chosen)
         at += STAGE * len(stages)
-    figure.update_xaxes(visible=False, range=[-0.36 * most, 1.12 * most], fixedrange=True)
+    figure.update_layout(margin={"l": NAMES_WIDTH})
+    figure.update_xaxes(visible=False, range=[0, 1.15 * most], fixedrange=True)
     figure.update_yaxes(visible=False, range=[max(at, 1), 0], fixedrange=True)
     return figure
 
@@ -141,7 +138,13 @@ def add_stages(
             "color": tones,
             "opacity": 1.0 if chosen in (None, one.step) else 0.35,
             "line": {"width": 0},
-            "pattern": {"shape": shapes, "fgcolor": colours.page, "size": 6, "solidity": 0.3},
+            "pattern": {
+                "shape": shapes,
+                "fgcolor": colours.page,
+                "bgcolor": tones,
+                "size": 6,
+                "solidity": 0.3,
+            },
         },
         customdata=[[one.step, name] for name, _ in stages],
         hovertemplate="%{x:,} %{customdata[1]}<extra></extra>",
@@ -202,7 +205,12 @@ def draw_lift(lift: Lift, colours: Palette) -> go.Figure:
             font={"color": colours.ink, "size": 14},
         )
     figure.update_xaxes(
-        range=[0, 100], ticksuffix="%", gridcolor=colours.line, fixedrange=True, zeroline=False
+        range=[0, 100],
+        ticksuffix="%",
+        gridcolor=colours.line,
+        fixedrange=True,
+        zeroline=False,
+        automargin=True,
     )
     figure.update_yaxes(visible=False, range=[1.5, -0.7], fixedrange=True)
     return figure

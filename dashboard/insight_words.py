@@ -79,6 +79,11 @@ def say_share(part: int, whole: int) -> str:
     return numbers if whole < FEW else f"{numbers} ({format_share(part / whole)})"
 
 
+def say_part(part: int, whole: int) -> str:
+    """The same where the whole has just been said."""
+    return f"{part:,}" if whole < FEW else f"{part:,} ({format_share(part / whole)})"
+
+
 def describe_whole(whole: Group, span: str) -> str:
     if not whole.closed + whole.open:
         return "No payment has failed here."
@@ -96,7 +101,7 @@ def describe_whole(whole: Group, span: str) -> str:
     )
     return (
         f"Of {count(whole.closed, 'failed payment')} {when} whose five days are over, "
-        f"{say_share(whole.recovered, whole.closed)} came back, "
+        f"{say_part(whole.recovered, whole.closed)} came back, "
         f"{format_usd(whole.recovered_amount)} of {format_usd(whole.failed_amount)}.{still}"
         f"{unvalued}"
     )
@@ -106,17 +111,37 @@ def be(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def describe_best(groups: Sequence[Group], dimension: Dimension, what: str) -> str:
-    """Which group comes back most and least often, of those that are large enough to tell."""
+def describe_best(groups: Sequence[Group], dimension: Dimension) -> str:
+    """Which group came back most and least often, of those that are large enough to tell."""
     large = [group for group in groups if group.closed >= FEW]
     if not large:
-        return f"Too few to compare yet: no {what} has {FEW} payments whose five days are over."
+        return f"Too few to compare yet: none has {FEW} payments whose five days are over."
     ranked = sorted(large, key=lambda group: group.recovered / group.closed)
     least, most = ranked[0], ranked[-1]
-    said = f"“{name_group(dimension, most.key)}” comes back most often: {say(most)}"
-    if len(ranked) == 1:
-        return f"Only “{name_group(dimension, most.key)}” is large enough to tell: {say(most)}."
-    return f"{said}; “{name_group(dimension, least.key)}” least: {say(least)}."
+    if least is most:
+        return (
+            f"Only {introduce(dimension, most.key)} is large enough to tell: {say(most)} came back."
+        )
+    return (
+        f"{capitalize(introduce(dimension, most.key))} came back most often: {say(most)}; "
+        f"{introduce(dimension, least.key)} least: {say(least)}."
+    )
+
+
+def introduce(dimension: Dimension, key: str) -> str:
+    name = name_group(dimension, key)
+    match dimension:
+        case Dimension.HOUR:
+            return f"what failed from {name} to {int(key) + 1:02}:00"
+        case Dimension.WEEKDAY:
+            return f"what failed on a {name}"
+        case Dimension.MONTH:
+            return f"what failed in {name}"
+    return f"“{name}”"
+
+
+def capitalize(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def say(group: Group) -> str:
@@ -128,11 +153,12 @@ def describe_tries(tries: Sequence[Try]) -> str:
     if not later:
         return "No payment was tried a second time yet."
     first, second = tries[0], later[0]
-    paid = sum(one.paid_by_us for one in later)
+    ours = sum(one.paid_by_us for one in later)
+    paid = second.paid_by_us + second.paid_otherwise
     return (
-        f"After {count(first.made, 'first failure')}, try {second.number} was paid "
-        f"{say_share(second.paid_by_us + second.paid_otherwise, second.made)} times; all later "
-        f"tries together brought {count(paid, 'payment')} by our charges."
+        f"Of {count(first.made, 'failure')} {second.made:,} were tried again, and try "
+        f"{second.number} was paid in {say_share(paid, second.made)}. Our charges paid {ours:,} "
+        "in all."
     )
 
 

@@ -16,6 +16,7 @@ import streamlit as st
 
 from dashboard.charts import BY_MEMBER, BY_RETRY, WITHOUT_US
 from dashboard.export import to_csv
+from dashboard.insight_charts import NOT_BACK
 from dashboard.insight_tables import Rows
 from dashboard.insight_words import NAMES, name_group
 from db.scopes import Dimension
@@ -99,7 +100,7 @@ def show_panel(panel: Panel) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(f'<p class="note">{escape(note)}</p>')
             st.download_button(
-                "Download CSV",
+                "↓ Download CSV",
                 to_csv(panel.rows),
                 f"{panel.name}.csv",
                 "text/csv",
@@ -129,7 +130,7 @@ def draw(panel: Panel, figure: go.Figure) -> None:
     )
 
 
-def render_key(more: Sequence[tuple[str, str]] = (("failed", "Not recovered"),)) -> str:
+def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> str:
     """The one legend of all charts on the page; on a phone it wraps."""
     tones = ("by-retry", "by-member", "without-us")
     entries = [*zip(tones, PARTS, strict=True), *more]

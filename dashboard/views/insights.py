@@ -11,7 +11,7 @@ from dashboard import notices
 from dashboard.data import insights as figures
 from dashboard.data.database import Trouble
 from dashboard.data.insights import NothingToShowError, Span, View, Whose, find_whose
-from dashboard.insight_charts import Bar, draw_columns, draw_shares
+from dashboard.insight_charts import NOT_BACK, STILL_OPEN, Bar, draw_columns, draw_shares
 from dashboard.insight_lines import draw_curve, draw_lift, draw_steps
 from dashboard.insight_style import STYLE
 from dashboard.insight_tables import (
@@ -47,7 +47,6 @@ from db.scopes import Dimension
 
 REFRESH = "10s"
 MOST_ROWS = 10
-TRY_PARTS = ("Paid by our charge", "", "Paid otherwise")
 
 
 class Part(StrEnum):
@@ -112,7 +111,6 @@ def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
         Dimension.CLASS,
         "reasons",
         "By decline reason",
-        "reason",
         note="Payments that failed since the set-up: of older ones Whop no longer says why.",
     )
     tries = figures.read_tries(settings, view)
@@ -133,12 +131,13 @@ def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
 
 
 def make_try_bar(one: Try) -> Bar:
-    name = "Try 1: the failure" if one.number == 1 else f"Try {one.number}"
-    return Bar(str(one.number), name, one.made, one.paid_by_us, 0, one.paid_otherwise)
+    return Bar(
+        str(one.number), f"Try {one.number}", one.made, one.paid_by_us, 0, one.paid_otherwise
+    )
 
 
 def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None:
-    st.html(render_key())
+    st.html(render_key([("failed", NOT_BACK), ("open", STILL_OPEN)]))
     curve = figures.read_curve(settings, view)
     show_panel(
         Panel(
@@ -151,19 +150,19 @@ def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None
         )
     )
     columns = (
-        (Dimension.MONTH, "months", "By month of failure", "month"),
-        (Dimension.WEEKDAY, "weekdays", "By weekday of failure", "weekday"),
-        (Dimension.HOUR, "hours", "By hour of failure", "hour"),
+        (Dimension.MONTH, "months", "By month of failure"),
+        (Dimension.WEEKDAY, "weekdays", "By weekday of failure"),
+        (Dimension.HOUR, "hours", "By hour of failure"),
     )
-    for dimension, name, title, what in columns:
+    for dimension, name, title in columns:
         note = f"In your time zone, {view.time_zone.replace('_', ' ')}."
-        show_groups(settings, view, colours, dimension, name, title, what, note=note)
+        show_groups(settings, view, colours, dimension, name, title, note)
 
 
 def show_what(settings: DashboardSettings, view: View, colours: Palette) -> None:
     st.html(render_key())
-    show_groups(settings, view, colours, Dimension.PRODUCT, "products", "By product", "product")
-    show_groups(settings, view, colours, Dimension.BRAND, "cards", "By card brand", "card brand")
+    show_groups(settings, view, colours, Dimension.PRODUCT, "products", "By product")
+    show_groups(settings, view, colours, Dimension.BRAND, "cards", "By card brand")
 
 
 def show_groups(
@@ -173,7 +172,6 @@ def show_groups(
     dimension: Dimension,
     name: str,
     title: str,
-    what: str,
     note: str = "",
 ) -> None:
     groups = arrange(figures.read_groups(settings, view, dimension), dimension)
@@ -194,7 +192,7 @@ def show_groups(
             name,
             title,
             figure,
-            describe_best(groups, dimension, what),
+            describe_best(groups, dimension),
             list_group_rows(groups, dimension),
             dimension,
             f"{note}{more}".strip(),
