@@ -14,7 +14,7 @@ site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
 from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import insights, overview
+from dashboard.views import health, insights, overview
 from db.settings import load_settings
 
 ICON = Path(__file__).parent / "icon.png"
@@ -22,6 +22,7 @@ ICON = Path(__file__).parent / "icon.png"
 PAGES = (
     ("Overview", "overview", overview.show),
     ("Insights", "insights", insights.show),
+    ("Health", "health", health.show),
 )
 
 

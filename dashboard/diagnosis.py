@@ -5,6 +5,7 @@ Pure: `judge` gets the facts and the time. docs/dashboard.md lists the threshold
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -215,7 +216,7 @@ def judge_database(facts: Facts, head: str) -> Finding:
     return Finding("Database", Level.AMBER, words, todo)
 
 
-def sum_up(findings: list[Finding]) -> Level:
+def sum_up(findings: Sequence[Finding]) -> Level:
     """The worst of them; what has no word yet is no trouble."""
     levels = {finding.level for finding in findings}
     for level in (Level.RED, Level.AMBER):
