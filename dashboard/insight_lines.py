@@ -45,6 +45,7 @@ def draw_curve(curve: Curve, colours: Palette, names: Sequence[str]) -> go.Figur
             name=layer.name,
             mode="lines",
             line={"color": layer.colour, "width": 2, "shape": "hv"},
+            fillcolor=layer.colour,
             fillpattern=weave(layer, colours),
             stackgroup="recovered",
             customdata=[f"{point[number]:,}" for point in points],

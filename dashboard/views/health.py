@@ -79,7 +79,9 @@ def render_findings(findings: Sequence[Finding], zone: ZoneInfo) -> str:
 
 
 def render_finding(finding: Finding, zone: ZoneInfo) -> str:
-    since = f'<span class="since">since {say_time(finding.since, zone)}</span>'
+    fine = finding.level is Level.GREEN
+    when = f"{'last at' if fine else 'since'} {say_time(finding.since, zone)}"
+    since = f'<span class="since">{when}</span>'
     todo = f'<p class="todo">{escape(finding.todo)}</p>' if finding.todo else ""
     return (
         f'<li class="{TONES[finding.level]}"><div class="part"><b>{escape(finding.part)}</b>'
