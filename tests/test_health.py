@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,14 +11,16 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from daemon.__main__ import Daemon
+from daemon.settings import DaemonSettings
 from dashboard.diagnosis import Finding, Level, judge, sum_up
 from db import replays
 from db.companies import add_companies
-from db.models import Attempt, Deed, Heartbeat, Message, Sync, WebhookEvent
+from db.models import Attempt, Deed, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.session import head_revision
 from db.status import AttemptOutcome, Channel, MessageState, Step, Trigger
 from db.vitals import Due, Facts, Mail, Poison, Pulse, Reading, gather_facts
-from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
+from tests.factories import COMPANY, HOUR, NOW, add_payment, event, failing_at
 
 OTHER = "biz_other"
 MINUTE = HOUR / 60
@@ -248,3 +251,31 @@ def test_a_replay_is_asked_for_once_taken_up_once_and_stays_in_the_audit_list(
         {"taken_at": (NOW + HOUR).isoformat()},
     )
     assert replays.ask(session, COMPANY, "dashboard", NOW + 2 * HOUR) is True
+
+
+@pytest.fixture
+def daemon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("WHOP_API_KEY", "a key")
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    daemon = Daemon(DaemonSettings())
+    yield daemon
+    daemon.whop.close()
+    daemon.engine.dispose()
+
+
+def test_the_daemon_replays_once_it_is_asked_and_not_before(
+    session: Session, daemon: Daemon
+) -> None:
+    add_companies(session, {COMPANY})
+    hear(session, "msg_cured", COMPANY, error="an old fault", payload=event())
+    session.commit()
+    daemon.replay_if_asked()
+    assert session.scalars(select(WebhookEvent.error)).all() == ["an old fault"]
+    replays.ask(session, COMPANY, "dashboard", NOW)
+    session.commit()
+    daemon.replay_if_asked()
+    session.expire_all()
+    assert session.scalars(select(WebhookEvent.error)).all() == [None]
+    assert len(session.scalars(select(Payment)).all()) == 1
+    assert replays.find_open(session, COMPANY) is None
