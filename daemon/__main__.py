@@ -23,7 +23,7 @@ from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
-from db import events, requests
+from db import events, replays, requests
 from db.logs import configure_logging
 from db.pace import SharedPace, fingerprint
 from db.session import connect, database_url, now, session_factory, wait_until_ready
@@ -94,6 +94,7 @@ class Daemon:
         often = Loop(
             (1, self.send_messages),
             (1, self.honour_requests),
+            (1, self.replay_if_asked),
             (1, self.beat),
             (1, self.tell_creators),
         )
@@ -116,6 +117,12 @@ class Daemon:
     def honour_requests(self) -> None:
         self.cycle.honour_requests()
 
+    def replay_if_asked(self) -> None:
+        with self.sessions.begin() as session:
+            if replays.take(session, now()):
+                left = events.replay(session, now(), self.settings.rules, self.read)
+                log.info("replayed, as asked: %d event(s) still cannot be applied", left)
+
     def beat(self) -> None:
         with self.sessions.begin() as session:
             self.cycle.beat(session, now())
@@ -123,6 +130,7 @@ class Daemon:
     def run_once(self) -> None:
         wait_until_ready(self.engine, self.is_stopping)
         self.cycle.honour_requests()
+        self.replay_if_asked()
         self.cycle.run()
         self.messenger.send_due(self.is_stopping)
         self.herald.tell_due(self.is_stopping)

@@ -99,13 +99,13 @@ def records(own_engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
-def run_dashboard(database: Database, command: list[str]) -> Iterator[str]:
+def run_dashboard(database: Database, command: list[str], *options: str) -> Iterator[str]:
     """The address of a dashboard, once it says that it listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [*command, "run", "dashboard/app.py", "--server.port", str(port)],
+        [*command, "run", "dashboard/app.py", "--server.port", str(port), *options],
         cwd=ROOT,
         env=os.environ
         | {

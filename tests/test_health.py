@@ -1,0 +1,281 @@
+"""How the whole stands: the facts, their judgement, and the replay that a button asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from daemon.__main__ import Daemon
+from daemon.settings import DaemonSettings
+from dashboard.diagnosis import Finding, Level, judge, sum_up
+from db import replays
+from db.companies import add_companies
+from db.models import Attempt, Deed, Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.session import head_revision
+from db.status import AttemptOutcome, Channel, MessageState, Step, Trigger
+from db.vitals import Due, Facts, Mail, Poison, Pulse, Reading, gather_facts
+from tests.factories import COMPANY, HOUR, NOW, add_payment, event, failing_at
+
+OTHER = "biz_other"
+MINUTE = HOUR / 60
+DAY = 24 * HOUR
+HEAD = "0004"
+COUNTS = {"settled": 0, "found": 1, "retried": 2, "closed": 3, "errors": 0}
+NONE = Due(0, None)
+WELL = Facts(
+    last_event_at=NOW - HOUR,
+    pulse=Pulse(NOW - MINUTE, NOW - 12 * MINUTE, COUNTS | {"whop_down_since": None}),
+    retries=NONE,
+    messages=NONE,
+    unknown=NONE,
+    waiting=3,
+    poison=(),
+    poison_count=0,
+    mail=Mail(5, 0, 0, 0, NOW - HOUR, None, None),
+    reading=Reading(NOW - 12 * MINUTE, None, ()),
+    revision=HEAD,
+)
+POISON = Poison("msg_1", "payment.failed", NOW - HOUR, "no amount")
+
+
+def find(facts: Facts, part: str) -> Finding:
+    (found,) = [one for one in judge(facts, NOW, HEAD) if one.part == part]
+    return found
+
+
+def pulse(beat: timedelta = MINUTE, cycle: timedelta | None = MINUTE, **details: Any) -> Pulse:
+    ended = None if cycle is None else NOW - cycle
+    return Pulse(NOW - beat, ended, COUNTS | details)
+
+
+def mail(sent: int, failed: int, sent_ago: timedelta | None) -> Mail:
+    last = None if sent_ago is None else NOW - sent_ago
+    return Mail(sent, failed, 0, 0, last, NOW - HOUR, "401 Unauthorized")
+
+
+def test_it_is_green_throughout_when_all_is_well_and_asks_for_nothing() -> None:
+    findings = judge(WELL, NOW, HEAD)
+    assert {one.level for one in findings} == {Level.GREEN}
+    assert [one.todo for one in findings if one.todo] == []
+    assert sum_up(findings) is Level.GREEN
+
+
+DOWN = (NOW - 2 * HOUR).isoformat()
+CASES: list[tuple[str, dict[str, Any], Level]] = [
+    ("Webhooks", {"last_event_at": None}, Level.NONE),
+    ("Webhooks", {"last_event_at": NOW - DAY}, Level.GREEN),
+    ("Webhooks", {"last_event_at": NOW - DAY - MINUTE}, Level.AMBER),
+    ("Webhooks", {"last_event_at": NOW - 8 * DAY}, Level.RED),
+    ("Daemon", {"pulse": None}, Level.RED),
+    ("Daemon", {"pulse": pulse(3 * MINUTE)}, Level.GREEN),
+    ("Daemon", {"pulse": pulse(4 * MINUTE)}, Level.AMBER),
+    ("Daemon", {"pulse": pulse(16 * MINUTE)}, Level.RED),
+    ("Last cycle", {"pulse": None}, Level.RED),
+    ("Last cycle", {"pulse": pulse(cycle=None)}, Level.RED),
+    ("Last cycle", {"pulse": pulse(cycle=2 * HOUR)}, Level.GREEN),
+    ("Last cycle", {"pulse": pulse(cycle=3 * HOUR)}, Level.AMBER),
+    ("Last cycle", {"pulse": pulse(cycle=7 * HOUR)}, Level.RED),
+    ("Last cycle", {"pulse": pulse(errors=1)}, Level.AMBER),
+    ("Whop", {"pulse": pulse(whop_down_since=DOWN)}, Level.RED),
+    ("Whop", {"reading": None}, Level.NONE),
+    ("Whop", {"reading": Reading(None, None, ())}, Level.NONE),
+    ("Whop", {"reading": Reading(NOW, "401", ())}, Level.RED),
+    ("Whop", {"reading": Reading(NOW - 4 * HOUR, None, ())}, Level.AMBER),
+    ("Permissions", {"reading": None}, Level.NONE),
+    ("Permissions", {"reading": Reading(NOW, "no", ("payment:manage",))}, Level.RED),
+    ("Retries due", {"retries": Due(4, NOW - HOUR)}, Level.GREEN),
+    ("Retries due", {"retries": Due(4, NOW - 3 * HOUR)}, Level.AMBER),
+    ("Retries due", {"retries": Due(4, NOW - 13 * HOUR)}, Level.RED),
+    ("Charges without an answer", {"unknown": Due(1, NOW - HOUR)}, Level.GREEN),
+    ("Charges without an answer", {"unknown": Due(1, NOW - 3 * HOUR)}, Level.AMBER),
+    ("Events", {"poison": (POISON,), "poison_count": 1}, Level.AMBER),
+    ("Messages due", {"messages": Due(1, NOW - MINUTE)}, Level.GREEN),
+    ("Messages due", {"messages": Due(1, NOW - 16 * MINUTE)}, Level.AMBER),
+    ("Messages due", {"messages": Due(1, NOW - 3 * HOUR)}, Level.RED),
+    ("SendGrid", {"mail": Mail(0, 0, 0, 0, None, None, None)}, Level.NONE),
+    ("SendGrid", {"mail": mail(3, 1, HOUR / 2)}, Level.GREEN),
+    ("SendGrid", {"mail": mail(3, 1, 2 * HOUR)}, Level.AMBER),
+    ("SendGrid", {"mail": mail(0, 2, None)}, Level.RED),
+    ("Database", {"revision": "0003"}, Level.AMBER),
+    ("Database", {"revision": None}, Level.AMBER),
+]
+
+
+@pytest.mark.parametrize(("part", "change", "level"), CASES)
+def test_it_judges_each_part_and_says_what_to_do(
+    part: str, change: dict[str, Any], level: Level
+) -> None:
+    found = find(replace(WELL, **change), part)
+    assert found.level is level
+    assert bool(found.todo) or level in (Level.GREEN, Level.NONE)
+    assert found.words.endswith((".", "unused.", "Unauthorized", "401"))
+
+
+def test_it_says_since_when_and_what_whop_and_sendgrid_said() -> None:
+    down = find(replace(WELL, pulse=pulse(whop_down_since=DOWN)), "Whop")
+    assert (down.since, down.words) == (NOW - 2 * HOUR, "It has not answered for 2 h.")
+    assert (
+        "It said: 401 Unauthorized" in find(replace(WELL, mail=mail(0, 2, None)), "SendGrid").words
+    )
+    assert "2 retried" in find(WELL, "Last cycle").words
+
+
+@pytest.mark.parametrize(
+    ("levels", "worst"),
+    [
+        ([Level.GREEN, Level.NONE], Level.GREEN),
+        ([Level.GREEN, Level.AMBER, Level.NONE], Level.AMBER),
+        ([Level.RED, Level.AMBER, Level.GREEN], Level.RED),
+    ],
+)
+def test_the_whole_is_as_bad_as_its_worst_part(levels: list[Level], worst: Level) -> None:
+    assert sum_up([Finding("a part", level, "words") for level in levels]) is worst
+
+
+# --- the facts ---------------------------------------------------------------------------------
+
+
+def hear(session: Session, event_id: str, company_id: str | None, **columns: Any) -> None:
+    given: dict[str, Any] = {"type": "payment.failed", "payload": {}, "received_at": NOW}
+    session.add(WebhookEvent(event_id=event_id, company_id=company_id, **given | columns))
+
+
+def write(session: Session, payment_id: str, state: MessageState, step: Step, at: datetime) -> None:
+    session.add(
+        Message(
+            payment_id=payment_id,
+            company_id=COMPANY,
+            step=step,
+            channel=Channel.EMAIL,
+            state=state,
+            due_at=at,
+            sending_at=None if state is MessageState.QUEUED else at,
+            sent_at=at if state is MessageState.SENT else None,
+            detail="refused" if state is MessageState.FAILED else None,
+        )
+    )
+
+
+def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
+    payment = add_payment(session, NOW - 3 * HOUR, **failing_at(NOW - 3 * HOUR))
+    write(session, payment.payment_id, MessageState.SENT, Step.REMINDER, NOW - 2 * HOUR)
+    write(session, payment.payment_id, MessageState.FAILED, Step.LAST_DAY, NOW - HOUR)
+    session.add(
+        Attempt(
+            payment_id=payment.payment_id,
+            company_id=COMPANY,
+            number=1,
+            trigger=Trigger.SCHEDULE,
+            outcome=AttemptOutcome.UNKNOWN,
+            idempotency_key="a",
+            started_at=NOW - HOUR,
+        )
+    )
+    hear(session, "msg_waiting", COMPANY, received_at=NOW - HOUR)
+    hear(session, "msg_poison", COMPANY, error="no amount", received_at=NOW - 2 * HOUR)
+    session.add(Sync(company_id=COMPANY, since=NOW, read_until=NOW, missing_permissions=["a:b"]))
+    for instance, ago, cycled in (("a", HOUR, NOW - MINUTE), ("b", MINUTE, NOW - 2 * HOUR)):
+        session.add(
+            Heartbeat(
+                process="daemon",
+                instance=instance,
+                started_at=NOW,
+                beat_at=NOW - ago,
+                last_cycle_at=cycled,
+                details={"retried": instance},
+            )
+        )
+    session.commit()
+    facts = gather_facts(session, COMPANY, NOW)
+    assert facts.last_event_at == NOW - 2 * HOUR  # the newest by arrival
+    assert facts.pulse == Pulse(NOW - MINUTE, NOW - MINUTE, {"retried": "b"})
+    assert facts.retries == Due(1, payment.next_retry_at)
+    assert facts.messages.number == 1
+    assert facts.unknown == Due(1, NOW - HOUR)
+    assert (facts.waiting, facts.poison_count) == (1, 1)
+    assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
+    assert facts.mail == Mail(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
+    assert facts.reading == Reading(NOW, None, ("a:b",))
+    assert facts.revision == head_revision()
+
+
+def test_one_creator_s_health_shows_nothing_of_another(session: Session) -> None:
+    payment = add_payment(session, NOW - 3 * HOUR, **failing_at(NOW - 3 * HOUR))
+    write(session, payment.payment_id, MessageState.FAILED, Step.LAST_DAY, NOW - HOUR)
+    add_companies(session, {OTHER})
+    hear(session, "msg_theirs", COMPANY, error="theirs")
+    hear(session, "msg_waits", COMPANY)
+    hear(session, "msg_nobody", None, error="whose?")
+    session.commit()
+    facts = gather_facts(session, OTHER, NOW)
+    assert (facts.poison, facts.poison_count, facts.waiting) == ((), 0, 0)
+    assert (facts.retries, facts.messages, facts.unknown) == (NONE, NONE, NONE)
+    assert (facts.last_event_at, facts.reading) == (None, None)
+    assert facts.mail == Mail(0, 0, 0, 0, None, None, None)
+
+
+def test_an_event_that_tells_no_company_is_shown_where_there_is_only_one(session: Session) -> None:
+    add_companies(session, {COMPANY})
+    hear(session, "msg_nobody", None, error="whose?")
+    session.commit()
+    assert gather_facts(session, COMPANY, NOW).poison_count == 1
+
+
+# --- the replay --------------------------------------------------------------------------------
+
+
+def test_a_replay_is_asked_for_once_taken_up_once_and_stays_in_the_audit_list(
+    session: Session,
+) -> None:
+    add_companies(session, {COMPANY})
+    assert replays.take(session, NOW) is False
+    assert replays.ask(session, COMPANY, "dashboard", NOW) is True
+    session.commit()
+    assert replays.ask(session, COMPANY, "dashboard", NOW + HOUR) is False
+    assert replays.find_open(session, COMPANY) == NOW
+    assert replays.find_open(session, OTHER) is None
+    assert replays.take(session, NOW + HOUR) is True
+    session.commit()
+    assert replays.take(session, NOW + HOUR) is False
+    assert replays.find_open(session, COMPANY) is None
+    (deed,) = session.scalars(select(Deed)).all()
+    assert (deed.what, deed.done_by, deed.details) == (
+        "replay",
+        "dashboard",
+        {"taken_at": (NOW + HOUR).isoformat()},
+    )
+    assert replays.ask(session, COMPANY, "dashboard", NOW + 2 * HOUR) is True
+
+
+@pytest.fixture
+def daemon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("WHOP_API_KEY", "a key")
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    daemon = Daemon(DaemonSettings())
+    yield daemon
+    daemon.whop.close()
+    daemon.engine.dispose()
+
+
+def test_the_daemon_replays_once_it_is_asked_and_not_before(
+    session: Session, daemon: Daemon
+) -> None:
+    add_companies(session, {COMPANY})
+    hear(session, "msg_cured", COMPANY, error="an old fault", payload=event())
+    session.commit()
+    daemon.replay_if_asked()
+    assert session.scalars(select(WebhookEvent.error)).all() == ["an old fault"]
+    replays.ask(session, COMPANY, "dashboard", NOW)
+    session.commit()
+    daemon.replay_if_asked()
+    session.expire_all()
+    assert session.scalars(select(WebhookEvent.error)).all() == [None]
+    assert len(session.scalars(select(Payment)).all()) == 1
+    assert replays.find_open(session, COMPANY) is None

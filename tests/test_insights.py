@@ -1,0 +1,334 @@
+"""The insights' figures against the raw rows: computed a second time, in Python, row by row."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import insights
+from db.companies import Terms, save_terms
+from db.declines import DeclineClass
+from db.insights import Group
+from db.models import Attempt, Message, Payment
+from db.scopes import Dimension, Scope
+from db.status import (
+    AttemptOutcome,
+    Channel,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+    Step,
+    Trigger,
+)
+from tests.factories import COMPANY, HOUR, NOW
+from tests.test_figures import net, same
+
+OTHER = "biz_other"
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
+SPANS = (None, timedelta(days=30))
+GROUPED = [one for one in Dimension if one not in (Dimension.TRY, Dimension.STEP)]
+
+
+def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
+    status = rng.choice((*PaymentStatus, PaymentStatus.RECOVERED, PaymentStatus.RECOVERED))
+    failed_at = NOW - timedelta(minutes=rng.randrange(100 * 24 * 60))
+    paid = status is PaymentStatus.RECOVERED
+    amount = Decimal(rng.choice((0, 1999, 4900, 12345))) / 100
+    imported = rng.random() < 0.3
+    return Payment(
+        payment_id=f"pay_{company_id}_{number}",
+        company_id=company_id,
+        member_id=f"mber_{number % 90}",
+        product=rng.choice(("Gold", "Silver", "<b>=1+1</b>", None)),
+        card_brand=rng.choice(("visa", "Visa", "mastercard", None)),
+        amount=amount,
+        currency=rng.choice(("usd", "eur", "jpy")),
+        amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
+        refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
+        reason="Any",
+        decline_class=rng.choice(list(DeclineClass)),
+        status=status,
+        failed_at=failed_at,
+        window_ends_at=failed_at + timedelta(days=5),
+        last_attempt_at=failed_at,
+        next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
+        recovered_at=failed_at + HOUR * rng.random() * 150 if paid else None,
+        recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
+        imported=imported,
+        held_out=None if imported else rng.random() < 0.2,
+        as_of=failed_at,
+        created_at=NOW if imported else failed_at,
+    )
+
+
+def draw_attempts(rng: random.Random, payment: Payment) -> list[Attempt]:
+    settled = (AttemptOutcome.PAID, AttemptOutcome.DECLINED, AttemptOutcome.REFUSED)
+    return [
+        Attempt(
+            payment_id=payment.payment_id,
+            company_id=payment.company_id,
+            number=number,
+            trigger=rng.choice(list(Trigger)),
+            outcome=rng.choice(settled if number > 1 else list(AttemptOutcome)),
+            idempotency_key=f"{payment.payment_id}:{number}",
+            started_at=payment.failed_at + number * HOUR,
+        )
+        for number in range(1, rng.randrange(5))
+    ]
+
+
+def draw_messages(rng: random.Random, payment: Payment) -> list[Message]:
+    def maybe(moment: datetime) -> datetime | None:
+        return moment if rng.random() < 0.6 else None
+
+    due_at = payment.failed_at
+    messages = []
+    for step in rng.sample(list(Step), rng.randrange(3)):
+        for channel in Channel:
+            state = rng.choice((MessageState.SENT, MessageState.SENT, *MessageState))
+            sent_at = due_at + 40 * HOUR * rng.random()
+            messages.append(
+                Message(
+                    payment_id=payment.payment_id,
+                    company_id=payment.company_id,
+                    step=step,
+                    channel=channel,
+                    state=state,
+                    due_at=due_at,
+                    sent_at=sent_at if state is MessageState.SENT else None,
+                    delivered_at=maybe(sent_at),
+                    opened_at=maybe(sent_at),
+                    clicked_at=maybe(sent_at),
+                )
+            )
+    return messages
+
+
+@dataclass
+class World:
+    """The rows of one company, plain; those of another stand beside them in the database."""
+
+    zone: ZoneInfo
+    payments: Sequence[Payment]
+    attempts: Sequence[Attempt]
+    messages: Sequence[Message]
+
+    def scope(self, span: timedelta | None, *only: tuple[Dimension, str]) -> Scope:
+        return Scope(COMPANY, self.zone, NOW - span if span else None, NOW, only)
+
+    def find(self, scope: Scope, about: Dimension | None = None) -> list[Payment]:
+        watched = about in (Dimension.CLASS, Dimension.TRY, Dimension.STEP)
+        return [
+            p
+            for p in self.payments
+            if (scope.since is None or p.failed_at >= scope.since)
+            and not (watched and p.imported)
+            and all(value in self.read(p, what) for what, value in scope.only if what != about)
+        ]
+
+    def read(self, payment: Payment, dimension: Dimension) -> set[str]:
+        local = payment.failed_at.astimezone(self.zone)
+        tries = {a.number + 1 for a in self.attempts if a.payment_id == payment.payment_id}
+        steps = {
+            m.step
+            for m in self.messages
+            if m.payment_id == payment.payment_id and m.state is MessageState.SENT
+        }
+        values: dict[Dimension, Callable[[], set[str]]] = {
+            Dimension.CLASS: lambda: {payment.decline_class.value},
+            Dimension.TRY: lambda: {"1", *map(str, tries)},
+            Dimension.HOUR: lambda: {str(local.hour)},
+            Dimension.WEEKDAY: lambda: {str(local.isoweekday())},
+            Dimension.MONTH: lambda: {f"{local.year}-{local.month:02}"},
+            Dimension.PRODUCT: lambda: {payment.product or "unknown"},
+            Dimension.BRAND: lambda: {(payment.card_brand or "unknown").lower()},
+            Dimension.STEP: lambda: {step.value for step in steps},
+        }
+        return values[dimension]()
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, session: Session) -> World:
+    zone: str = getattr(request, "param", ZONES[1])
+    rng = random.Random(11)
+    for company_id in (COMPANY, OTHER):
+        save_terms(session, company_id, Terms(time_zone=zone))
+        session.flush()
+        drawn = [draw_payment(rng, number, company_id) for number in range(240)]
+        session.add_all(drawn)
+        session.flush()
+        for payment in drawn:
+            session.add_all(draw_attempts(rng, payment) + draw_messages(rng, payment))
+    session.commit()
+
+    def read(model: type) -> list:
+        return [row for row in session.scalars(select(model)) if row.company_id == COMPANY]
+
+    return World(ZoneInfo(zone), read(Payment), read(Attempt), read(Message))
+
+
+def is_closed(payment: Payment) -> bool:
+    over = payment.status in (PaymentStatus.RECOVERED, PaymentStatus.PERMANENT_FAIL)
+    return over and payment.window_ends_at <= NOW
+
+
+def check_group(group: Group, rows: Sequence[Payment]) -> None:
+    closed = [p for p in rows if is_closed(p)]
+    recovered = [p for p in closed if p.status is PaymentStatus.RECOVERED]
+    assert (group.closed, group.open) == (len(closed), len(rows) - len(closed))
+    by = Counter(p.recovered_by for p in recovered)
+    assert group.by_retry == by[RecoveredBy.RETRY]
+    assert group.by_member == by[RecoveredBy.MEMBER]
+    assert group.without_us == by[RecoveredBy.WITHOUT_US]
+    assert group.recovered == len(recovered)
+    assert same(group.failed_amount, sum((Fraction(p.amount_usd or 0) for p in closed), Fraction()))
+    assert same(group.recovered_amount, sum(map(net, recovered), Fraction()))
+    assert group.unconverted == sum(p.amount_usd is None for p in closed)
+
+
+def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
+    for span in SPANS:
+        scope = world.scope(span)
+        whole = insights.sum_scope(session, scope)
+        check_group(whole, world.find(scope))
+        assert min(whole.by_retry, whole.by_member, whole.without_us, whole.open) > 0
+
+
+@pytest.mark.parametrize("world", ZONES, indirect=True)
+def test_each_group_is_what_its_rows_add_up_to(session: Session, world: World) -> None:
+    scope = world.scope(timedelta(days=60))
+    for by in GROUPED:
+        groups = insights.list_groups(session, scope, by)
+        rows = world.find(scope, by)
+        assert {group.key for group in groups} == {key for p in rows for key in world.read(p, by)}
+        for group in groups:
+            check_group(group, [p for p in rows if group.key in world.read(p, by)])
+        assert len(groups) > 1
+
+
+CHOICES = (
+    (Dimension.CLASS, "funds"),
+    (Dimension.TRY, "3"),
+    (Dimension.TRY, "1"),
+    (Dimension.HOUR, "9"),
+    (Dimension.WEEKDAY, "2"),
+    (Dimension.MONTH, "2026-10"),
+    (Dimension.PRODUCT, "<b>=1+1</b>"),
+    (Dimension.BRAND, "visa"),
+    (Dimension.STEP, "reminder"),
+)
+
+
+def test_a_choice_narrows_every_other_figure_and_not_its_own(
+    session: Session, world: World
+) -> None:
+    for choice in CHOICES:
+        scope = world.scope(None, choice)
+        whole = insights.sum_scope(session, scope)
+        check_group(whole, world.find(scope))
+        assert 0 < whole.closed < len(world.payments)
+        for by in GROUPED:
+            rows = world.find(scope, by)
+            groups = insights.list_groups(session, scope, by)
+            assert sum(group.closed + group.open for group in groups) == len(rows)
+            assert sum(group.recovered for group in groups) == sum(
+                is_closed(p) and p.status is PaymentStatus.RECOVERED for p in rows
+            )
+            assert len(groups) > 1 or by is not choice[0]
+
+
+def test_two_choices_narrow_together(session: Session, world: World) -> None:
+    scope = world.scope(None, (Dimension.PRODUCT, "Gold"), (Dimension.BRAND, "visa"))
+    check_group(insights.sum_scope(session, scope), world.find(scope))
+    for group in insights.list_groups(session, scope, Dimension.BRAND):
+        rows = world.find(scope, Dimension.BRAND)
+        check_group(group, [p for p in rows if group.key in world.read(p, Dimension.BRAND)])
+
+
+def test_nonsense_from_an_address_finds_nothing(session: Session, world: World) -> None:
+    for dimension in Dimension:
+        for value in ("", "nonsense", "'; drop table payments", "99999999999999"):
+            whole = insights.sum_scope(session, world.scope(None, (dimension, value)))
+            assert (whole.closed, whole.open) == (0, 0)
+
+
+@pytest.mark.parametrize("only", [(), ((Dimension.BRAND, "visa"), (Dimension.TRY, "2"))])
+def test_each_try_is_what_its_charges_add_up_to(
+    session: Session, world: World, only: tuple[tuple[Dimension, str], ...]
+) -> None:
+    scope = world.scope(timedelta(days=60), *only)
+    closed = {p.payment_id for p in world.find(scope, Dimension.TRY) if is_closed(p)}
+    mine = [a for a in world.attempts if a.payment_id in closed]
+    tries = insights.list_tries(session, scope)
+    assert [one.number for one in tries] == [1, 2, 3, 4]
+    assert (tries[0].made, tries[0].declined) == (len(closed), len(closed))
+    for one in tries[1:]:
+        these = [a for a in mine if a.number + 1 == one.number]
+        paid = [a for a in these if a.outcome is AttemptOutcome.PAID]
+        ours = [a for a in paid if a.trigger in (Trigger.SCHEDULE, Trigger.OPERATOR)]
+        assert (one.paid_by_us, one.paid_otherwise) == (len(ours), len(paid) - len(ours))
+        assert one.declined == sum(a.outcome is AttemptOutcome.DECLINED for a in these)
+
+
+def test_the_hours_add_up_to_the_recoveries_of_payments_known_from_the_start(
+    session: Session, world: World
+) -> None:
+    scope = world.scope(timedelta(days=60), (Dimension.BRAND, "visa"))
+    watched = [p for p in world.find(scope) if is_closed(p) and not p.imported]
+    assert insights.count_watched(session, scope) == len(watched)
+    expected: Counter[tuple[int, RecoveredBy | None]] = Counter()
+    for payment in watched:
+        if payment.recovered_at is not None:
+            hour = min((payment.recovered_at - payment.failed_at) // HOUR, 120)
+            expected[hour, payment.recovered_by] += 1
+    found: Counter[tuple[int, RecoveredBy | None]] = Counter()
+    for one in insights.list_hours(session, scope):
+        found[one.hour, RecoveredBy.RETRY] = one.by_retry
+        found[one.hour, RecoveredBy.MEMBER] = one.by_member
+        found[one.hour, RecoveredBy.WITHOUT_US] = one.without_us
+    assert +found == +expected
+    assert any(hour == 120 for hour, _ in expected)
+
+
+def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World) -> None:
+    scope = world.scope(None, (Dimension.BRAND, "visa"), (Dimension.STEP, "notice"))
+    closed = {p.payment_id: p for p in world.find(scope, Dimension.STEP) if is_closed(p)}
+    found = insights.list_steps(session, scope)
+    assert {(one.step, one.channel) for one in found} == {(s, c) for s in Step for c in Channel}
+    for one in found:
+        sent = [
+            m
+            for m in world.messages
+            if m.payment_id in closed
+            and m.state is MessageState.SENT
+            and (m.step, m.channel) == (one.step, one.channel)
+        ]
+        mail = [m for m in sent if m.channel is Channel.EMAIL]
+        assert one.sent == len(sent)
+        assert one.delivered == sum(m.delivered_at is not None for m in mail)
+        assert one.opened == sum(m.opened_at is not None for m in mail)
+        assert one.clicked == sum(m.clicked_at is not None for m in mail)
+        paid = 0
+        for message in sent:
+            paid_at = closed[message.payment_id].recovered_at
+            assert message.sent_at is not None
+            paid += paid_at is not None and paid_at > message.sent_at
+        assert one.paid == paid
+
+
+def test_nothing_failed_yet_is_no_group(session: Session) -> None:
+    scope = Scope("biz_nobody", ZoneInfo("UTC"), None, NOW)
+    assert insights.sum_scope(session, scope).closed == 0
+    assert insights.list_groups(session, scope, Dimension.CLASS) == []
+    assert (insights.list_tries(session, scope), insights.list_hours(session, scope)) == ([], [])
+    assert insights.list_steps(session, scope) == []

@@ -1,0 +1,316 @@
+"""The insights and the health page without a browser; their charts and their words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import streamlit as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from streamlit.testing.v1 import AppTest
+
+from dashboard.data import database, insights
+from dashboard.data.database import Trouble
+from dashboard.data.health import find_standing
+from dashboard.data.insights import Curve, Whose, find_whose
+from dashboard.export import to_csv
+from dashboard.insight_charts import Bar, draw_columns, draw_shares
+from dashboard.insight_lines import cumulate, draw_curve
+from dashboard.insight_words import CLASSES, STEPS, describe_best, name_group, say_share
+from dashboard.palette import DARK, LIGHT
+from dashboard.views import insights as insights_view
+from dashboard.views.insight_panels import PARTS, escape_markdown
+from db.companies import add_companies
+from db.declines import DeclineClass
+from db.insights import Group, Hour
+from db.models import Deed, WebhookEvent
+from db.scopes import Dimension
+from db.session import now
+from db.stats import NOTHING
+from db.status import PaymentStatus, RecoveredBy, Step
+from tests.factories import COMPANY, HOUR, fail_now, failing_at
+
+DAY = 24 * HOUR
+HOSTILE = "<b>=1+1</b> **x** $a$ [x](http://evil.example)"
+
+
+def insights_page() -> None:
+    from dashboard.settings import DashboardSettings
+    from dashboard.views import insights
+    from db.settings import load_settings
+
+    insights.show(load_settings(DashboardSettings))
+
+
+def health_page() -> None:
+    from dashboard.settings import DashboardSettings
+    from dashboard.views import health
+    from db.settings import load_settings
+
+    health.show(load_settings(DashboardSettings))
+
+
+@pytest.fixture
+def open_page(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Any
+) -> Iterator[Callable[..., AppTest]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
+    engines = []
+    connect = database.connect
+
+    def remember(*arguments: Any, **options: Any) -> Any:
+        engines.append(connect(*arguments, **options))
+        return engines[-1]
+
+    monkeypatch.setattr(database, "connect", remember)
+
+    def open_page(script: Callable[[], None], url: str = database_url, **query: str) -> AppTest:
+        monkeypatch.setenv("DATABASE_URL", url)
+        monkeypatch.setenv("WHOP_COMPANY_ID", COMPANY)
+        page = AppTest.from_function(script, default_timeout=30)
+        for name, value in query.items():
+            page.query_params[name] = value
+        return page.run()
+
+    yield open_page
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    for engine in engines:
+        engine.dispose()
+
+
+def close(session: Session, paid: bool, age: timedelta = 6 * DAY, **overrides: Any) -> None:
+    """A payment whose five days are over."""
+    at = now() - age
+    payment = fail_now(session, at, **failing_at(at) | overrides)
+    payment.next_retry_at = None
+    payment.status = PaymentStatus.RECOVERED if paid else PaymentStatus.PERMANENT_FAIL
+    payment.recovered_by = RecoveredBy.MEMBER if paid else None
+    payment.recovered_at = at + HOUR if paid else None
+    session.add(payment)
+    session.commit()
+
+
+def fill(session: Session) -> None:
+    for number in range(12):
+        close(session, number < 6, product={"id": "p", "title": "Gold"})
+    for number in range(12):
+        close(session, number < 9, decline_code="expired_card", failure_message=None)
+    fail_now(session, now())
+
+
+def read_html(page: AppTest) -> str:
+    assert not page.exception
+    return "\n".join(block.proto.body for block in page.get("html"))
+
+
+def read_charts(page: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+# --- insights ----------------------------------------------------------------------------------
+
+
+def test_it_says_in_words_what_each_chart_shows(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fill(session)
+    page = open_page(insights_page)
+    words = read_html(page)
+    assert "Of 24 failed payments in the last 90 days whose five days are over, 15 (62.5%)" in words
+    assert "1 other may still be paid, and is in no figure below." in words
+    assert (
+        "“Card no longer valid” came back most often: 9 of 12 (75.0%); "
+        "“Not enough funds” least: 6 of 12 (50.0%)." in words
+    )
+    assert len(read_charts(page)) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "charts"),
+    [("Time", 4), ("Products and cards", 2), ("Messages", 0), ("What we add", 0)],
+)
+def test_it_computes_only_the_part_that_is_looked_at(
+    open_page: Callable[..., AppTest], session: Session, part: str, charts: int
+) -> None:
+    fill(session)
+    page = open_page(insights_page, part=part)
+    assert page.query_params["part"] == part
+    assert len(read_charts(page)) == charts
+    assert not page.exception
+
+
+def test_a_choice_in_the_address_narrows_the_others_and_its_chip_takes_it_back(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fill(session)
+    page = open_page(insights_page, **{"class": "card"})
+    assert "Of 12 failed payments" in read_html(page)
+    reasons = read_charts(page)[0]
+    assert len(reasons["data"][0]["y"]) == 2  # its own chart still shows all
+    (chip,) = [button for button in page.button if "Reason" in button.label]
+    assert "Card no longer valid" in chip.label
+    chip.click().run()
+    assert "class" not in page.query_params
+    assert "Of 24 failed payments" in read_html(page)
+
+
+def test_nothing_from_an_address_reaches_markdown_or_breaks_the_page(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fill(session)
+    page = open_page(insights_page, product=HOSTILE, brand="a\0b", hour="99", month="2026-13")
+    words = read_html(page)
+    assert "No payment has failed here." in words
+    labels = [button.label for button in page.button]
+    assert any(r"\[x\]\(http\:\/\/evil\.example\)" in label for label in labels)
+    assert not any("Card" in label for label in labels)
+
+
+def test_it_shows_another_period_by_its_address(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    close(session, True, age=50 * DAY)
+    assert "in the last 30 days" not in read_html(open_page(insights_page, span="90 days"))
+    assert "No payment has failed here." in read_html(open_page(insights_page, span="30 days"))
+    assert "Of 1 failed payment in all" in read_html(open_page(insights_page, span="All time"))
+
+
+@pytest.mark.parametrize("script", [insights_page, health_page])
+def test_it_says_that_the_database_is_away_and_keeps_that_for_seconds_only(
+    open_page: Callable[..., AppTest], session: Session, script: Callable[[], None]
+) -> None:
+    away = "postgresql://nobody@/nothing?host=/nowhere"
+    assert "does not answer" in open_page(script, url=away).error[0].value
+    # What is kept for five seconds goes; what is kept for five minutes stays.
+    find_whose.clear()
+    find_standing.clear()
+    st.cache_resource.clear()
+    assert not open_page(script).error
+
+
+def test_a_figure_that_could_not_be_read_is_not_kept(
+    open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(session)
+    with monkeypatch.context() as broken:
+        broken.setattr(insights, "read", lambda settings, what: Trouble.AWAY)
+        broken.setattr(insights_view, "find_whose", lambda settings: Whose(COMPANY, "UTC", now()))
+        assert "does not answer" in open_page(insights_page).error[0].value
+    assert "Of 24 failed payments" in read_html(open_page(insights_page))
+
+
+# --- words and charts --------------------------------------------------------------------------
+
+
+def group(key: str, closed: int, recovered: int) -> Group:
+    return Group(key, closed, recovered, 0, 0, 0, NOTHING[0], NOTHING[0], 0)
+
+
+def test_it_says_small_shares_as_numbers_and_compares_none_of_them() -> None:
+    assert say_share(3, 7) == "3 of 7"
+    assert say_share(61, 98) == "61 of 98 (62.2%)"
+    few = describe_best([group("funds", 9, 9)], Dimension.CLASS)
+    assert few == "Too few to compare yet: none has 10 payments whose five days are over."
+    one = describe_best([group("funds", 10, 4), group("card", 9, 9)], Dimension.CLASS)
+    assert one == "Only “Not enough funds” is large enough to tell: 4 of 10 (40.0%) came back."
+
+
+def test_every_class_and_step_has_a_name() -> None:
+    assert (CLASSES.keys(), STEPS.keys()) == (set(DeclineClass), set(Step))
+    assert name_group(Dimension.WEEKDAY, "1") == "Monday"
+    assert name_group(Dimension.HOUR, "7") == "07:00"
+    assert name_group(Dimension.MONTH, "2026-10") == "Oct 2026"
+    for dimension in Dimension:
+        assert name_group(dimension, "nonsense").lower() == "nonsense"
+
+
+def test_it_draws_a_share_where_there_are_enough_and_words_alone_where_not() -> None:
+    bars = [Bar("a", "<i>A</i>", 10, 2, 3, 1), Bar("b", "B", 9, 9, 0, 0)]
+    figure = draw_shares(bars, LIGHT, PARTS, chosen="a")
+    widths = [tuple(trace.x) for trace in figure.data]
+    assert widths == [(0.2, 0.0), (0.3, 0.0), (0.1, 0.0), (pytest.approx(0.4), 0.0), (0.0, 1.0)]
+    words = [note.text for note in figure.layout.annotations]
+    assert words == ["<b>✓ &lt;i&gt;A&lt;/i&gt;</b>", "<b>60%</b>  6 of 10", "B", "9 of 9"]
+    assert {tuple(trace.marker.opacity) for trace in figure.data} == {(1.0, 0.35)}
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_who_brought_the_money_is_told_by_pattern_as_well_as_by_colour(colours: Any) -> None:
+    figure = draw_columns([Bar("a", "A", 20, 5, 5, 5, 3)], colours, PARTS)
+    patterns = {trace.name: trace.marker.pattern.shape for trace in figure.data}
+    assert len({patterns[name] for name in PARTS}) == 3
+    assert [trace.base for trace in figure.data[1:]] == [(0,), (5,), (10,), (20,)]
+    assert figure.layout.paper_bgcolor == colours.page
+
+
+def test_the_curve_counts_what_came_back_in_less_than_each_hour() -> None:
+    curve = Curve(20, (Hour(0, 1, 0, 0), Hour(23, 0, 4, 0), Hour(120, 0, 0, 5)))
+    points = cumulate(curve)
+    assert len(points) == 121
+    assert [sum(points[hour]) for hour in (0, 1, 23, 24, 120)] == [0, 1, 1, 5, 5]
+    retry, member, _ = draw_curve(curve, LIGHT, PARTS).data
+    assert (retry.y[120], member.y[120]) == (5.0, 20.0)  # percent
+
+
+def test_a_csv_runs_no_formula_and_keeps_its_numbers() -> None:
+    given = [("name", "n"), ("=1+1", -5), ("@x", 2), ("\tx", 3), ("-1", 4), ("plain", 5)]
+    read = list(csv.reader(io.StringIO(to_csv(given).decode("utf-8-sig"))))
+    assert [row[0] for row in read] == ["name", "'=1+1", "'@x", "'\tx", "'-1", "plain"]
+    assert read[1][1] == "-5"
+
+
+def test_a_label_is_no_markdown() -> None:
+    assert escape_markdown("**a**\n:red[b] $c$") == r"\*\*a\*\* \:red\[b\] \$c\$"
+
+
+# --- health ------------------------------------------------------------------------------------
+
+
+def add_poison(session: Session) -> None:
+    add_companies(session, {COMPANY})
+    session.add(
+        WebhookEvent(
+            event_id="msg_1",
+            type="payment.failed",
+            company_id=COMPANY,
+            payload={},
+            received_at=now(),
+            error=f"no amount {HOSTILE}",
+        )
+    )
+    session.commit()
+
+
+def test_it_says_how_each_part_stands_and_what_to_do(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_companies(session, {COMPANY})
+    session.commit()
+    page = open_page(health_page)
+    words = read_html(page)
+    assert "Something is broken." in words
+    assert "Start it: python -m daemon." in words
+    assert "Version 0.1.0, database revision" in words
+    assert not page.button
+
+
+def test_a_replay_is_asked_for_by_a_click_and_said_to_be(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_poison(session)
+    page = open_page(health_page)
+    assert "no amount &lt;b&gt;=1+1&lt;/b&gt; **x**" in read_html(page)
+    (button,) = page.button
+    assert button.label == "Replay 1 event"
+    button.click().run()
+    assert "Replay asked for at" in read_html(page)
+    assert not page.button
+    assert [deed.what for deed in session.scalars(select(Deed))] == ["replay"]
