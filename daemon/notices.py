@@ -26,8 +26,6 @@ from mail.letters import Written
 
 log = logging.getLogger(__name__)
 
-TRY_AGAIN_AFTER = timedelta(minutes=5)
-
 
 class Sender(Protocol):
     """The mailer, as far as a digest needs it."""
@@ -80,8 +78,7 @@ class Herald:
             state, detail = MessageState.SKIPPED, str(error)
         except BusyError as error:
             with self.sessions.begin() as session:
-                due_at = self.clock() + TRY_AGAIN_AFTER
-                notices.put_back(session, errand, due_at, str(error))
+                notices.put_back(session, errand, str(error))
             return False
         except RejectedError as error:
             state, detail = MessageState.FAILED, str(error)

@@ -26,11 +26,12 @@ from db.models import Message, Notice, Payment, Sync
 from db.occasions import plan_notices
 from db.policy import Settings as Rules
 from db.session import SessionFactory
-from db.status import MailTrouble, MessageState
+from db.status import MailTrouble
 from mail.digest import describe_week, write_digest
 from sandbox.history import SENDER, InProcessCourier
 from sandbox.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment
+from tests.mail_service import add_message
 from tests.rig import Rig
 
 SMART = Rules()
@@ -171,6 +172,19 @@ def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, error, 
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], sent)
 
 
+def test_a_digest_that_nobody_takes_is_tried_until_it_would_come_late(rig: Rig):
+    rig.fail("expired_card")
+    mails = Mails(*[BusyError("SendGrid answered 429") for _ in range(3)])
+    herald = make_herald(rig, mails)
+    for late in (timedelta(), DAY, 2 * DAY):
+        rig.clock.now = MONDAY + late
+        herald.tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", "queued")], 3)
+    rig.clock.now += timedelta(minutes=6)
+    herald.tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", "failed")], 3)
+
+
 def test_two_daemons_send_one(rig: Rig):
     rig.fail("expired_card")
     rig.clock.now = MONDAY
@@ -265,9 +279,8 @@ def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, em
 
 
 def test_a_mail_that_did_not_arrive_needs_a_person(session: Session):
-    payment = add_payment(session, rules=SMART, decline_code="expired_card")
-    message = update(Message).where(Message.payment_id == payment.payment_id)
-    session.execute(message.values(state=MessageState.SENT, trouble=MailTrouble.BOUNCED))
+    message_id = add_message(session, rules=SMART, decline_code="expired_card")
+    session.get_one(Message, message_id).trouble = MailTrouble.BOUNCED
     session.commit()
     assert [case.why for case in list_cases(session, COMPANY, NOW)[0]] == [Why.NOT_ARRIVED]
 
@@ -312,6 +325,10 @@ HOSTILE = '<img src=x onerror=alert(1)>{{ 7 * 7 }}\r\nBcc: x@y.example \u202e"&'
 
 @pytest.fixture
 def digest() -> Digest:
+    return make_digest()
+
+
+def make_digest() -> Digest:
     figures = Figures(
         failed=Sum(9, Decimal("441.00")),
         by_retry=Sum(3, Decimal("147.00")),
