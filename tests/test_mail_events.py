@@ -439,7 +439,7 @@ def test_proof_that_came_before_the_doubt_is_found_later(
     with sessions.begin() as session:
         session.get_one(Message, message_id).state = MessageState.UNKNOWN
     with sessions.begin() as session:
-        assert settle_unknown(session) == 1
+        assert settle_unknown(session, [message_id]) == 1
     assert get_message(sessions, message_id).sent_at == NOW + MINUTE
 
 
