@@ -21,12 +21,13 @@ from db.alerts import Alerts, save_alerts
 from db.cases import Case, Why, list_cases
 from db.companies import Terms, save_terms
 from db.digest import NOTHING, Digest, Figures, Sum, Week, find_told_week, measure_week, read_week
-from db.health import SyncTrouble
+from db.health import SyncTrouble, find_digest_trouble
 from db.models import Message, Notice, Payment, Sync
 from db.occasions import plan_notices
 from db.policy import Settings as Rules
 from db.session import SessionFactory
 from db.status import MailTrouble
+from db.suppressions import suppress
 from mail.digest import describe_week, write_digest
 from sandbox.history import SENDER, InProcessCourier
 from sandbox.sendgrid import SendGrid
@@ -59,7 +60,7 @@ class Mails:
         self.sent: list[str] = []
         self.errors = list(errors)
 
-    def send(self, address, written, arguments) -> str:
+    def send(self, address, written, arguments, *, category) -> str:
         self.sent.append(address)
         if self.errors:
             raise self.errors.pop(0)
@@ -88,6 +89,7 @@ def test_it_comes_at_eight_on_monday_in_the_companys_time_zone(rig: Rig):
         assert len(SendGrid(rig.world).mails()) == mails
     (mail,) = SendGrid(rig.world).mails()
     assert mail.recipients == ["creator@example.com"]
+    assert mail.sent["categories"] == ["digest"]
     assert mail.subject == "Last week: 1 payment failed, $49.00 at risk"
     assert rows(rig) == [("2026-W47", "sent")]
 
@@ -148,6 +150,36 @@ def test_without_a_mailer_nothing_leaves(rig: Rig):
     rig.clock.now = MONDAY
     Herald(rig.sessions, None, Poster(), rig.clock).tell_due()
     assert rows(rig) == [("2026-W47", "skipped")]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "state"),
+    [
+        (MailTrouble.BOUNCED, "skipped"),
+        (MailTrouble.DROPPED, "skipped"),
+        (MailTrouble.SPAM_REPORT, "skipped"),
+        (MailTrouble.UNSUBSCRIBED, "sent"),  # from reminders, as a member
+    ],
+)
+def test_a_dead_address_gets_no_digest_and_the_notice_says_why(rig: Rig, trouble, state):
+    rig.fail("expired_card")
+    with rig.sessions.begin() as session:
+        suppress(session, COMPANY, "Creator@example.com", trouble, NOW)
+    rig.clock.now = MONDAY
+    mails = Mails()
+    make_herald(rig, mails).tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], int(state == "sent"))
+    with rig.sessions() as session:
+        detail = session.scalars(select(Notice.detail)).one()
+        assert find_digest_trouble(session, COMPANY) == (None if state == "sent" else trouble)
+    assert detail is None if state == "sent" else detail.endswith(f"any more: {trouble}")
+
+
+def test_another_companys_dead_address_is_no_reason(rig: Rig):
+    with rig.sessions.begin() as session:
+        save_terms(session, "biz_another", Terms())
+        suppress(session, "biz_another", "creator@example.com", MailTrouble.BOUNCED, NOW)
+        assert find_digest_trouble(session, COMPANY) is None
 
 
 # --- at most once --------------------------------------------------------------------------------
