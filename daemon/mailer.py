@@ -105,10 +105,11 @@ class Mailer:
         reply_to: str | None = None,
         unsubscribe_url: str | None = None,
         step: str | None = None,
+        category: str = CATEGORY,
     ) -> str | None:
         """Returns SendGrid's message id. Raises MailError."""
         mail = self.compose(address, written, arguments, sender_name)
-        mail.category = [Category(word) for word in (CATEGORY, step) if word]
+        mail.category = [Category(word) for word in (category, step) if word]
         if reply_to is not None:
             mail.reply_to = ReplyTo(check_address(reply_to))
         if unsubscribe_url is not None:

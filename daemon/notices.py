@@ -26,13 +26,13 @@ from mail.letters import Written
 
 log = logging.getLogger(__name__)
 
-TRY_AGAIN_AFTER = timedelta(minutes=5)
-
 
 class Sender(Protocol):
     """The mailer, as far as a digest needs it."""
 
-    def send(self, address: str, written: Written, arguments: dict[str, str]) -> str | None: ...
+    def send(
+        self, address: str, written: Written, arguments: dict[str, str], *, category: str
+    ) -> str | None: ...
 
 
 class NothingToTellError(Exception):
@@ -80,8 +80,7 @@ class Herald:
             state, detail = MessageState.SKIPPED, str(error)
         except BusyError as error:
             with self.sessions.begin() as session:
-                due_at = self.clock() + TRY_AGAIN_AFTER
-                notices.put_back(session, errand, due_at, str(error))
+                notices.put_back(session, errand, str(error))
             return False
         except RejectedError as error:
             state, detail = MessageState.FAILED, str(error)
@@ -109,11 +108,14 @@ class Herald:
         if self.mailer is None:
             raise NothingToTellError("e-mail is switched off")
         arguments = {"company_id": errand.company_id, "notice_id": str(errand.notice_ids[0])}
-        self.mailer.send(address, written, arguments)
+        self.mailer.send(address, written, arguments, category=errand.kind)
 
     def write_digest(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, Written]:
         if not alerts.digest or alerts.digest_to is None:
             raise NothingToTellError("the digest is switched off")
+        dead = health.find_digest_trouble(session, errand.company_id)
+        if dead is not None:
+            raise NothingToTellError(f"no mail goes to the digest's address any more: {dead}")
         (occasion,) = errand.occasions
         week = read_week(occasion, find_time_zone(session, errand.company_id))
         digest = measure_week(session, errand.company_id, week, self.clock())

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db import events, syncs
-from db.companies import list_company_ids
+from db.companies import learn_name, list_company_ids
 from db.events import Reader
 from db.policy import Settings
 from db.session import SessionFactory
@@ -89,6 +89,7 @@ class Reconciler:
                 self.read_refunds(progress)
                 self.read_disputes(company_id)
                 complete = not self.stopping()
+                self.learn_name(company_id)
         except WhopError as error:
             trouble = str(error)
         if trouble is not None:
@@ -208,3 +209,21 @@ class Reconciler:
             )
             with self.sessions.begin() as session:
                 events.settle_waiting_dispute(session, named, self.clock())
+
+    # --- the company's name ----------------------------------------------------------------------
+
+    def learn_name(self, company_id: str) -> None:
+        """Asked for until it is known. Payments name no seller, but memberships do."""
+        with self.sessions() as session:
+            membership_id = syncs.find_unnamed(session, company_id)
+        if membership_id is None or self.stopping():
+            return
+        try:
+            seller = self.whop.get_membership(membership_id).seller
+        except WhopError as error:
+            # Not worth the trouble that a failed reading back is.
+            log.warning("company %s: its name could not be read: %s", company_id, error)
+            return
+        if seller is not None:
+            with self.sessions.begin() as session:
+                learn_name(session, company_id, seller)

@@ -11,7 +11,14 @@ import sys
 from dataclasses import replace
 
 from db import choose_alerts, embedded, rollup_command, writing_command
-from db.companies import ChoiceError, Terms, find_terms, save_terms
+from db.companies import (
+    ChoiceError,
+    Terms,
+    find_chosen_name,
+    find_terms,
+    save_name,
+    save_terms,
+)
 from db.logs import configure_logging
 from db.session import connect, database_url, session_factory, wait_until_reachable
 from db.settings import CommonSettings, load_settings
@@ -48,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     serve.add_argument("run", nargs=argparse.REMAINDER, metavar="COMMAND")
     company = commands.add_parser("company", help="show or change what a company has chosen")
     company.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    company.add_argument("--name", metavar="NAME", help="its name; '' for the one at Whop")
     company.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
     company.add_argument(
         "--holdout", type=int, metavar="PERCENT", help="share of members left to Whop alone"
@@ -71,16 +79,18 @@ def choose(arguments: argparse.Namespace, settings: CommonSettings) -> int:
     changes = {name: value for name, value in chosen.items() if value is not None}
     engine = connect(database_url(settings), "company")
     wait_until_reachable(engine)
-    with session_factory(engine).begin() as session:
-        terms = find_terms(session, arguments.company_id)
-        if changes:
-            terms = replace(terms, **changes)
-            try:
+    try:
+        with session_factory(engine).begin() as session:
+            terms = replace(find_terms(session, arguments.company_id), **changes)
+            if changes:
                 save_terms(session, arguments.company_id, terms)
-            except ChoiceError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 2
-    print(f"{arguments.company_id}:\n{describe_terms(terms)}", flush=True)
+            if arguments.name is not None:
+                save_name(session, arguments.company_id, arguments.name.strip() or None)
+            name = find_chosen_name(session, arguments.company_id)
+    except ChoiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments.company_id}:\n{describe_terms(terms, name)}", flush=True)
     return 0
 
 
@@ -97,7 +107,7 @@ def choose_writing(arguments: argparse.Namespace, settings: CommonSettings) -> i
     return 0
 
 
-def describe_terms(terms: Terms) -> str:
+def describe_terms(terms: Terms, name: str | None) -> str:
     held_out = (
         f"{terms.holdout_percent}% of the members are left to Whop alone, to measure what we add"
         if terms.holdout_percent
@@ -105,6 +115,7 @@ def describe_terms(terms: Terms) -> str:
     )
     backup = "on: one other saved card is tried, once" if terms.backup_card else "off"
     return (
+        f"  name         {name or 'not known yet: read from Whop'}\n"
         f"  time zone    {terms.time_zone}: days, months and the hours of charges\n"
         f"  holdout      {held_out}\n"
         f"  backup card  {backup}"

@@ -9,11 +9,12 @@ from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.models import Company
+from db.plain import LONGEST_NAME, make_plain
 
 MOST_HELD_OUT = 50
 
@@ -94,6 +95,27 @@ def save_terms(session: Session, company_id: str, terms: Terms) -> None:
         "holdout_percent": terms.holdout_percent,
         "backup_card": terms.backup_card,
     }
+
+
+def find_chosen_name(session: Session, company_id: str) -> str | None:
+    """The operator's, or else the one that Whop told us. None: neither has said it yet."""
+    return session.scalar(select(Company.name).where(Company.id == company_id))
+
+
+def save_name(session: Session, company_id: str, name: str | None) -> None:
+    """The operator's word. None: Whop is to say it. Raises ChoiceError."""
+    if name is not None and (not name or name != make_plain(name, LONGEST_NAME)):
+        raise ChoiceError(
+            f"a name is one line of up to {LONGEST_NAME} characters, all of which can be seen"
+        )
+    add_companies(session, {company_id})
+    session.get_one(Company, company_id, with_for_update=True).name = name
+
+
+def learn_name(session: Session, company_id: str, name: str) -> None:
+    """Whop's word, where nobody has named the company yet."""
+    unnamed = update(Company).where(Company.id == company_id, Company.name.is_(None))
+    session.execute(unnamed.values(name=make_plain(name, LONGEST_NAME) or None))
 
 
 def list_company_ids(session: Session) -> list[str]:

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from db.alerts import find_alerts
 from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.status import Channel, MailTrouble, MessageState
+from db.suppressions import is_suppressed
 
 DAY = timedelta(days=1)
 # Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.
@@ -119,3 +121,11 @@ def measure_mail_trouble(session: Session, company_id: str, now: datetime) -> Ma
         )
     ).one()
     return MailHealth(sent, troubled)
+
+
+def find_digest_trouble(session: Session, company_id: str) -> MailTrouble | None:
+    """Why no digest reaches its address, known from the mails to members: SendGrid drops what is
+    sent there. Who asked for no more mails as a member may still want the digest."""
+    address = find_alerts(session, company_id).digest_to
+    trouble = is_suppressed(session, company_id, address) if address else None
+    return None if trouble is MailTrouble.UNSUBSCRIBED else trouble

@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session
 
 from db.models import Attempt, Message, Payment
 from db.scopes import Dimension, Scope, closed, express, select_scope
-from db.stats import BY_MEMBER, BY_RETRY, RECOVERED, count_if, sum_if, to_cents
+from db.stats import RECOVERED, count_if, sum_if, to_cents
 from db.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState, RecoveredBy
 
 WINDOW_HOURS = 120
 SECONDS_PER_HOUR = 3600
+BY_RETRY = and_(RECOVERED, Payment.recovered_by == RecoveredBy.RETRY)
+BY_MEMBER = and_(RECOVERED, Payment.recovered_by == RecoveredBy.MEMBER)
 WITHOUT_US = and_(
     RECOVERED,
     Payment.recovered_by.is_distinct_from(RecoveredBy.RETRY),

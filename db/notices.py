@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ from db.status import MessageState
 STALE = timedelta(hours=24)
 DIGEST_STALE = timedelta(hours=48)
 INTERRUPTED = timedelta(minutes=10)
+TRY_AGAIN_AFTER = timedelta(minutes=5)
 
 
 class NoticeKind(StrEnum):
@@ -90,8 +91,12 @@ def queue_notices(
 def take_errand(session: Session, now: datetime) -> Errand | None:
     """Marks what is due first `sending`, passing over what comes too late."""
     lock_notices(session)
-    skip_stale(session, now)
-    due = select(Notice).where(Notice.state == MessageState.QUEUED, Notice.due_at <= now)
+    drop_stale(session, now)
+    due = select(Notice).where(
+        Notice.state == MessageState.QUEUED,
+        Notice.due_at <= now,
+        or_(Notice.sending_at.is_(None), Notice.sending_at <= now - TRY_AGAIN_AFTER),
+    )
     first = session.scalar(due.order_by(Notice.due_at, Notice.id).limit(1))
     if first is None:
         return None
@@ -112,15 +117,21 @@ def take_errand(session: Session, now: datetime) -> Errand | None:
     )
 
 
-def skip_stale(session: Session, now: datetime) -> None:
-    """News of yesterday helps nobody, and a digest is for the week's beginning."""
+def drop_stale(session: Session, now: datetime) -> None:
+    """News of yesterday helps nobody, and a digest is for the week's beginning. It is also the end
+    of trying again: what nobody has taken until then has failed, with the last answer."""
     for is_digest, patience in ((True, DIGEST_STALE), (False, STALE)):
         late = update(Notice).where(
             Notice.state == MessageState.QUEUED,
             Notice.due_at < now - patience,
             (Notice.kind == NoticeKind.DIGEST) == is_digest,
         )
-        session.execute(late.values(state=MessageState.SKIPPED, detail="it would have come late"))
+        tried, untried = Notice.sending_at.is_not(None), Notice.sending_at.is_(None)
+        given_up = func.concat("given up: ", Notice.detail)
+        session.execute(late.where(tried).values(state=MessageState.FAILED, detail=given_up))
+        session.execute(
+            late.where(untried).values(state=MessageState.SKIPPED, detail="it would have come late")
+        )
 
 
 def finish_errand(
@@ -137,12 +148,13 @@ def finish_errand(
     )
 
 
-def put_back(session: Session, errand: Errand, due_at: datetime, detail: str) -> None:
-    """Only where it is sure that nobody has taken it."""
+def put_back(session: Session, errand: Errand, detail: str) -> None:
+    """To be tried again. Only where it is sure that nobody has taken it. `due_at` stays, so that
+    there is an end to it."""
     session.execute(
         update(Notice)
         .where(Notice.id.in_(errand.notice_ids))
-        .values(state=MessageState.QUEUED, due_at=due_at, detail=detail)
+        .values(state=MessageState.QUEUED, detail=detail)
     )
 
 

@@ -18,7 +18,7 @@ from db import events, newcomers, payments
 from db.companies import add_companies, find_terms
 from db.events import Reader
 from db.intake import lock_events
-from db.models import Payment, Sync
+from db.models import Company, Payment, Sync
 from db.policy import Settings
 from db.reports import PaymentReport, RefundReport
 from db.status import UNPAID, PaymentStatus
@@ -158,6 +158,22 @@ def list_quiet(
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def find_unnamed(session: Session, company_id: str) -> str | None:
+    """A membership that can tell how its company is called. None: that is known, or there is no
+    membership yet."""
+    return session.scalar(
+        select(Payment.membership_id)
+        .join(Company, Company.id == Payment.company_id)
+        .where(
+            Payment.company_id == company_id,
+            Payment.membership_id.is_not(None),
+            Company.name.is_(None),
+        )
+        .order_by(Payment.failed_at.desc())
+        .limit(1)
+    )
 
 
 def note_read(session: Session, payment_id: str, now: datetime) -> None:

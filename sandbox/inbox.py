@@ -11,7 +11,7 @@ from sandbox.times import iso
 
 LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)|(https?://[^\s()&]+(?:&amp;[^\s()&]+)*)")
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
-SPOKEN = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~-])")
+SPOKEN = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~&@-])")
 ASIDE = 0xE000
 """Where Unicode has no characters of its own."""
 

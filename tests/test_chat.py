@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -10,8 +12,14 @@ from whop_sdk import Whop, WhopEnvironment
 
 from daemon.chat import SupportChat
 from daemon.mailer import BusyError, RejectedError, UncertainError
+from db.declines import DeclineClass
+from db.manners import Manners
 from db.models import Sync
 from db.session import SessionFactory
+from db.status import Step
+from mail.letters import write_chat
+from mail.markdown import WORD_JOINER
+from mail.samples import DESTINATION, make_sample
 from sandbox.inbox import show_markdown, support_page
 from sandbox.support import Support
 from sandbox.transport import InProcess
@@ -156,6 +164,40 @@ def test_the_page_shows_what_the_member_sees_and_executes_nothing(rig: Rig, chat
 )
 def test_markdown_is_shown_and_nothing_else(content, shown):
     assert shown in show_markdown(content)
+
+
+NAMED = "R&D @all *P* _a_ [x](https://evil.example) <b> #1 `c` ~d~ {e}|! 2+2-1. g.example"
+
+
+class Reader(HTMLParser):
+    """What stands on a page, and where it leads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.links = "", list[str]()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if name == "href" and value]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_the_support_page_shows_our_message_as_the_member_reads_it(
+    rig: Rig, chat: SupportChat, step: Step
+):
+    letter = replace(make_sample(step, DeclineClass.CARD, others=1), product=NAMED)
+    manners = Manners(sender_name=NAMED, note=NAMED)
+    chat.send(COMPANY, find_user(rig, rig.fail()), write_chat(letter, DESTINATION, manners))
+    reader = Reader()
+    reader.feed(support_page(Support(rig.world).chats()))
+    read = reader.text.replace(WORD_JOINER, "")
+    assert f"{NAMED} is writing to you about {NAMED}." in read
+    assert f"Membership: {NAMED}" in read
+    assert f"{NAMED}Questions?" in read  # the note
+    assert "\\" not in read
+    assert reader.links == [DESTINATION.manage_url]
 
 
 def test_the_official_sdk_reads_both_answers():

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from db import __main__ as commands
-from db.companies import NO_TERMS, Terms, find_terms
+from db.companies import NO_TERMS, Terms, find_chosen_name, find_terms
 from tests.factories import COMPANY
 
 
@@ -38,9 +38,28 @@ def test_without_options_it_only_shows(monkeypatch, session: Session, capsys):
     assert find_terms(session, COMPANY) == NO_TERMS
 
 
+def test_a_name_is_kept_and_can_be_left_to_whop_again(monkeypatch, session: Session, capsys):
+    assert run(monkeypatch, "--name", " Maya's Kitchen ", "--holdout", "10") == 0
+    assert find_chosen_name(session, COMPANY) == "Maya's Kitchen"
+    assert run(monkeypatch, "--name", "") == 0
+    assert find_chosen_name(session, COMPANY) is None
+    assert find_terms(session, COMPANY).holdout_percent == 10
+    shown = capsys.readouterr().out
+    assert "Maya's Kitchen" in shown
+    assert "not known yet" in shown
+
+
+def test_of_two_choices_none_is_kept_where_one_cannot_be(monkeypatch, session: Session):
+    assert run(monkeypatch, "--name", "a\nb", "--holdout", "10") == 2
+    assert run(monkeypatch, "--name", "Maya's Kitchen", "--holdout", "51") == 2
+    assert (find_chosen_name(session, COMPANY), find_terms(session, COMPANY)) == (None, NO_TERMS)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (("--name", "x" * 81), "up to 80 characters"),
+        (("--name", "Maya\u202e"), "can be seen"),
         (("--holdout", "51"), "from 0 to 50 percent"),
         (("--time-zone", "Mars/Base"), "Mars/Base is not a time zone"),
     ],

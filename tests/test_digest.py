@@ -21,16 +21,18 @@ from db.alerts import Alerts, save_alerts
 from db.cases import Case, Why, list_cases
 from db.companies import Terms, save_terms
 from db.digest import NOTHING, Digest, Figures, Sum, Week, find_told_week, measure_week, read_week
-from db.health import SyncTrouble
+from db.health import SyncTrouble, find_digest_trouble
 from db.models import Message, Notice, Payment, Sync
 from db.occasions import plan_notices
 from db.policy import Settings as Rules
 from db.session import SessionFactory
-from db.status import MailTrouble, MessageState
+from db.status import MailTrouble
+from db.suppressions import suppress
 from mail.digest import describe_week, write_digest
 from sandbox.history import SENDER, InProcessCourier
 from sandbox.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment
+from tests.mail_service import add_message
 from tests.rig import Rig
 
 SMART = Rules()
@@ -58,7 +60,7 @@ class Mails:
         self.sent: list[str] = []
         self.errors = list(errors)
 
-    def send(self, address, written, arguments) -> str:
+    def send(self, address, written, arguments, *, category) -> str:
         self.sent.append(address)
         if self.errors:
             raise self.errors.pop(0)
@@ -87,6 +89,7 @@ def test_it_comes_at_eight_on_monday_in_the_companys_time_zone(rig: Rig):
         assert len(SendGrid(rig.world).mails()) == mails
     (mail,) = SendGrid(rig.world).mails()
     assert mail.recipients == ["creator@example.com"]
+    assert mail.sent["categories"] == ["digest"]
     assert mail.subject == "Last week: 1 payment failed, $49.00 at risk"
     assert rows(rig) == [("2026-W47", "sent")]
 
@@ -149,6 +152,36 @@ def test_without_a_mailer_nothing_leaves(rig: Rig):
     assert rows(rig) == [("2026-W47", "skipped")]
 
 
+@pytest.mark.parametrize(
+    ("trouble", "state"),
+    [
+        (MailTrouble.BOUNCED, "skipped"),
+        (MailTrouble.DROPPED, "skipped"),
+        (MailTrouble.SPAM_REPORT, "skipped"),
+        (MailTrouble.UNSUBSCRIBED, "sent"),  # from reminders, as a member
+    ],
+)
+def test_a_dead_address_gets_no_digest_and_the_notice_says_why(rig: Rig, trouble, state):
+    rig.fail("expired_card")
+    with rig.sessions.begin() as session:
+        suppress(session, COMPANY, "Creator@example.com", trouble, NOW)
+    rig.clock.now = MONDAY
+    mails = Mails()
+    make_herald(rig, mails).tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], int(state == "sent"))
+    with rig.sessions() as session:
+        detail = session.scalars(select(Notice.detail)).one()
+        assert find_digest_trouble(session, COMPANY) == (None if state == "sent" else trouble)
+    assert detail is None if state == "sent" else detail.endswith(f"any more: {trouble}")
+
+
+def test_another_companys_dead_address_is_no_reason(rig: Rig):
+    with rig.sessions.begin() as session:
+        save_terms(session, "biz_another", Terms())
+        suppress(session, "biz_another", "creator@example.com", MailTrouble.BOUNCED, NOW)
+        assert find_digest_trouble(session, COMPANY) is None
+
+
 # --- at most once --------------------------------------------------------------------------------
 
 
@@ -169,6 +202,19 @@ def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, error, 
     rig.clock.now += timedelta(minutes=6)
     herald.tell_due()
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], sent)
+
+
+def test_a_digest_that_nobody_takes_is_tried_until_it_would_come_late(rig: Rig):
+    rig.fail("expired_card")
+    mails = Mails(*[BusyError("SendGrid answered 429") for _ in range(3)])
+    herald = make_herald(rig, mails)
+    for late in (timedelta(), DAY, 2 * DAY):
+        rig.clock.now = MONDAY + late
+        herald.tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", "queued")], 3)
+    rig.clock.now += timedelta(minutes=6)
+    herald.tell_due()
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", "failed")], 3)
 
 
 def test_two_daemons_send_one(rig: Rig):
@@ -265,9 +311,8 @@ def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, em
 
 
 def test_a_mail_that_did_not_arrive_needs_a_person(session: Session):
-    payment = add_payment(session, rules=SMART, decline_code="expired_card")
-    message = update(Message).where(Message.payment_id == payment.payment_id)
-    session.execute(message.values(state=MessageState.SENT, trouble=MailTrouble.BOUNCED))
+    message_id = add_message(session, rules=SMART, decline_code="expired_card")
+    session.get_one(Message, message_id).trouble = MailTrouble.BOUNCED
     session.commit()
     assert [case.why for case in list_cases(session, COMPANY, NOW)[0]] == [Why.NOT_ARRIVED]
 
@@ -312,6 +357,10 @@ HOSTILE = '<img src=x onerror=alert(1)>{{ 7 * 7 }}\r\nBcc: x@y.example \u202e"&'
 
 @pytest.fixture
 def digest() -> Digest:
+    return make_digest()
+
+
+def make_digest() -> Digest:
     figures = Figures(
         failed=Sum(9, Decimal("441.00")),
         by_retry=Sum(3, Decimal("147.00")),

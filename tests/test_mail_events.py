@@ -443,6 +443,18 @@ def test_proof_that_came_before_the_doubt_is_found_later(
     assert get_message(sessions, message_id).sent_at == NOW + MINUTE
 
 
+def test_the_events_of_a_digest_are_about_no_message(
+    receiver: MailReceiver, session: Session, sessions: SessionFactory
+):
+    message_id = add_message(session)
+    told = mail_event("bounce", message_id, notice_id=str(message_id), category=["digest"])
+    del told["message_id"]
+    assert receiver.deliver(told).status_code == 200
+    assert kept(sessions) == []
+    assert get_message(sessions, message_id).trouble is None
+    assert list_suppressions(session, COMPANY) == []
+
+
 def test_two_batches_with_the_same_events_count_each_once(
     session: Session, sessions: SessionFactory
 ):

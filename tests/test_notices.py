@@ -26,11 +26,12 @@ from db.health import find_webhook_silence, measure_mail_trouble
 from db.models import Company, Message, Notice, Payment
 from db.occasions import plan_notices
 from db.session import SessionFactory
-from db.status import MailTrouble, MessageState
+from db.status import MailTrouble
 from mail.posts import encode, write_recoveries
 from sandbox.inbox import posts_page
 from sandbox.posts import Posts
-from tests.factories import COMPANY, NOW, add_payment
+from tests.factories import COMPANY, NOW
+from tests.mail_service import add_message
 from tests.rig import Rig
 
 DISCORD = "http://localhost:9000/api/webhooks/1/a-token"
@@ -184,6 +185,37 @@ def test_only_what_was_surely_not_taken_is_posted_again(
     assert len(texts(rig)) == arrives_later
 
 
+def test_what_nobody_takes_for_a_day_is_given_up(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    rig.world.faults.add("posts.send", "status", status=429, times=None)
+    herald.tell_due()
+    rig.clock.now += DAY - MINUTE
+    herald.tell_due()
+    assert states(rig) == ["queued"]
+    rig.clock.now += 2 * MINUTE
+    herald.tell_due()
+    with rig.sessions() as session:
+        (notice,) = session.scalars(select(Notice))
+    assert (notice.state, notice.detail) == ("failed", "given up: Discord answered 429")
+    rig.world.faults.clear()
+    rig.clock.now += 6 * MINUTE
+    herald.tell_due()
+    assert texts(rig) == []
+
+
+def test_it_is_tried_again_every_five_minutes(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    recover(rig)
+    rig.world.faults.add("posts.send", "status", status=429, times=2)
+    arrived = []
+    for _ in range(11):
+        herald.tell_due()
+        arrived.append(len(texts(rig)))
+        rig.clock.now += MINUTE
+    assert arrived == [0] * 10 + [1]
+
+
 def test_two_daemons_post_once(rig: Rig):
     choose(rig, on_recovery=True, on_trouble=True)
     recover(rig, 5)
@@ -327,16 +359,8 @@ def test_history_that_was_imported_is_not_a_silence(rig: Rig):
 
 def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BOUNCED) -> None:
     for number in range(sent):
-        payment = add_payment(session)
-        session.execute(
-            update(Message)
-            .where(Message.payment_id == payment.payment_id)
-            .values(
-                state=MessageState.SENT,
-                sent_at=NOW,
-                trouble=trouble if number < troubled else None,
-            )
-        )
+        message = session.get_one(Message, add_message(session))
+        message.trouble = trouble if number < troubled else None
     session.commit()
 
 

@@ -11,10 +11,13 @@ from sqlalchemy import select, update
 from daemon import reconcile
 from daemon.cycle import Cycle
 from db import stats, syncs
+from db.companies import learn_name, save_name
+from db.digest import find_name
 from db.models import Message, Payment, Sync
 from db.status import ClosedReason, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, add_payment
 from tests.rig import Rig
+from whop.client import Membership
 
 
 @pytest.fixture
@@ -337,3 +340,62 @@ def test_only_so_many_single_payments_are_asked_for_in_a_cycle(rig: Rig, monkeyp
         rig.reconciler.run()
         paid = [p for p in payment_ids if rig.payment(p).status is PaymentStatus.RECOVERED]
         assert len(paid) == recovered
+
+
+# --- the company's name ------------------------------------------------------------------------
+
+
+def called(rig: Rig) -> str:
+    with rig.sessions() as session:
+        return find_name(session, COMPANY)
+
+
+def count_calls(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    asked: list[str] = []
+    ask = rig.reconciler.whop.get_membership
+
+    def note(membership_id: str) -> Membership:
+        asked.append(membership_id)
+        return ask(membership_id)
+
+    monkeypatch.setattr(rig.reconciler.whop, "get_membership", note)
+    return asked
+
+
+def test_the_companys_name_is_read_from_a_membership_once(rig: Rig, monkeypatch):
+    asked = count_calls(rig, monkeypatch)
+    assert called(rig) == COMPANY
+    payment_id = rig.fail("expired_card")
+    for _ in range(3):
+        rig.reconciler.run()
+    assert called(rig) == rig.world.company.title
+    assert asked == [rig.payment(payment_id).membership_id]
+
+
+def test_the_operators_name_for_it_stays(rig: Rig, monkeypatch):
+    asked = count_calls(rig, monkeypatch)
+    with rig.sessions.begin() as session:
+        save_name(session, COMPANY, "Maya's Kitchen")
+    rig.fail("expired_card")
+    rig.reconciler.run()
+    assert (called(rig), asked) == ("Maya's Kitchen", [])
+    with rig.sessions.begin() as session:
+        learn_name(session, COMPANY, "Lantern Academy")
+    assert called(rig) == "Maya's Kitchen"
+
+
+def test_a_name_that_cannot_be_read_is_no_trouble_and_asked_for_again(rig: Rig):
+    rig.fail("expired_card")
+    rig.world.faults.add("memberships.retrieve", "status", status=403)
+    rig.reconciler.run()
+    assert (called(rig), sync(rig).trouble) == (COMPANY, None)
+    assert sync(rig).read_until == rig.clock.now
+    rig.reconciler.run()
+    assert called(rig) == rig.world.company.title
+
+
+def test_a_name_is_kept_as_one_plain_line(rig: Rig):
+    with rig.sessions.begin() as session:
+        learn_name(session, COMPANY, "Maya\n\u202eKitchen" + "x" * 500)
+    assert called(rig).startswith("Maya Kitchenx")
+    assert len(called(rig)) == 80

@@ -1,0 +1,42 @@
+"""The digest in a real browser: on a phone and wide, by day and night, and with hostile words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Page
+
+from db.plain import LONGEST_NAME, make_plain
+from mail.digest import write_digest
+from tests import test_letter_pictures as letters
+from tests.test_digest import make_digest
+
+pytestmark = pytest.mark.browser
+
+LINK = "https://dashboard.example"
+chromium, show = letters.chromium, letters.show
+
+
+@pytest.mark.parametrize("scheme", letters.SCHEMES)
+@pytest.mark.parametrize("width", letters.WIDTHS)
+def test_the_digest_is_readable(show: Callable[..., Page], width, scheme):
+    page = show(write_digest(make_digest(), LINK).html, width, scheme)
+    letters.PICTURES.mkdir(parents=True, exist_ok=True)
+    path = letters.PICTURES / f"digest-{width}-{scheme}.png"
+    page.screenshot(path=path, full_page=True)
+    assert letters.stays_within(page)
+    assert letters.find_faint(page) == []
+    assert page.locator("a.button").bounding_box()["height"] >= 44
+
+
+@pytest.mark.parametrize("words", letters.HOSTILE)
+def test_hostile_words_are_shown_as_words_and_do_nothing(show: Callable[..., Page], words):
+    digest = make_digest()
+    case = replace(digest.cases[0], member_name=words, product=words)
+    page = show(write_digest(replace(digest, company=words, cases=(case,)), LINK).html)
+    assert letters.stays_within(page)
+    assert page.locator("a").count() == 1
+    shown = make_plain(words, LONGEST_NAME)
+    assert shown in page.locator(".from").first.inner_text()
