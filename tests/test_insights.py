@@ -31,7 +31,7 @@ from db.status import (
     Trigger,
 )
 from tests.factories import COMPANY, HOUR, NOW
-from tests.test_figures import net, same
+from tests.raw_figures import net, same
 
 OTHER = "biz_other"
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
