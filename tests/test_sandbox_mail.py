@@ -324,7 +324,9 @@ def test_what_simulated_readers_do_lands_on_the_message(sessions: SessionFactory
     rig = Rig(sessions, tmp_path)
     rig.hear_of_mails()
     rig.world.switches.mail_bounce_share = rig.world.switches.mail_spam_share = 0
-    payment_ids = [rig.fail("expired_card", email=f"jo{number}@example.com") for number in range(25)]
+    payment_ids = [
+        rig.fail("expired_card", email=f"jo{number}@example.com") for number in range(25)
+    ]
     rig.messenger.send_due()
     rig.pass_time(48)
     messages = [message for one in payment_ids for message in rig.messages(one)]
