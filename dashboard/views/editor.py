@@ -34,7 +34,7 @@ def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnT
     saved = studio.own or OURS[step]
     fill_fields(step, saved)
     show_told()
-    with st.expander("Change the words"):
+    with st.expander("Change the words", key="editor"):
         draft, broken = show_fields(step)
         show_buttons(settings, studio, step)
     if draft != saved:
