@@ -194,7 +194,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
     assert "<code>for {{ nmae }}</code>" in words
     assert "those that are sent until this is put right" in words
     page = press(page, "Save")
-    assert "Not saved: text, line 3: there is no variable" in read_words(page)
+    assert "Nothing was saved: see below." in read_words(page)
     assert session.scalars(select(Template)).all() == []
     assert session.scalars(select(Deed)).all() == []
 

@@ -131,8 +131,8 @@ def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
 def save(settings: DashboardSettings, company_id: str, step: Step) -> None:
     try:
         trouble = save_words(settings, company_id, step, read_draft(step), now())
-    except BrokenTemplateError as error:
-        tell(False, f"Not saved: {error}")
+    except BrokenTemplateError:
+        tell(False, "Nothing was saved: see below.")
         return
     said = "Saved. They are sent from the next message on."
     tell(trouble is None, AWAY if isinstance(trouble, Trouble) else said)
