@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
@@ -95,8 +97,8 @@ def test_it_shows_the_mail_at_two_widths_as_text_and_in_the_chat(
         "data:text/html;charset=utf-8;base64"
     ] * 2
     assert "Hi Maya" in read_mail(page)
-    text, chat = (block.value for block in page.code)
-    assert "Hi Maya" in text
+    plain, chat = (block.value for block in page.code)
+    assert "Hi Maya" in plain
     assert "Questions? Just answer here." in chat
 
 
@@ -245,6 +247,40 @@ def test_changes_can_be_undone(open_page: Callable[..., AppTest]) -> None:
     assert field.value == OURS[Step.PAYMENT_FAILED].subject
 
 
+def test_saving_what_is_kept_already_notes_nothing(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    assert "Nothing was changed." in read_words(press(open_page(), "Save"))
+    assert session.scalars(select(Deed)).all() == []
+    assert session.scalars(select(Template)).all() == []
+
+
+def test_words_that_somebody_else_saved_appear_unless_others_are_being_typed(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    page = open_page()
+    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    session.commit()
+    key = name_field(Step.PAYMENT_FAILED, "subject")
+    assert page.run().text_input(key=key).value == OWN.subject
+    type_words(page, Step.PAYMENT_FAILED, subject="Mine")
+    keep_template(session, COMPANY, Step.PAYMENT_FAILED, replace(OWN, text="x"), "somebody", NOW)
+    session.commit()
+    assert page.run().text_input(key=key).value == "Mine"
+
+
+def test_it_warns_of_words_that_work_no_more(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
+    gone = replace(OWN, html="<p>{{ gone }}</p>")
+    keep_template(session, COMPANY, Step.PAYMENT_FAILED, gone, "somebody", NOW)
+    session.commit()
+    page = open_page()
+    assert "Your words cannot be sent any more, so ours are" in read_words(page)
+    assert "did not go through" in read_mail(page)
+
+
 def test_a_fault_beyond_the_last_line_quotes_none() -> None:
     assert "<code>" not in render_fault("line 9: something", "one line")
     assert "<code>one line</code>" in render_fault("line 1: something", "one line")
@@ -286,6 +322,22 @@ def test_results_leave_out_what_is_older_unsent_joined_or_another_company_s(
     send(session, add_theirs(session), NOW)
     assert count_results(session, COMPANY, NOW - 30 * DAY)[Step.REMINDER].sent == 1
     assert count_results(session, COMPANY, NOW - 90 * DAY)[Step.REMINDER].sent == 2
+
+
+def test_results_are_found_by_index(session: Session, engine: Engine) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*arguments: Any) -> None:
+        asked.append((arguments[2], arguments[3]))
+
+    event.listen(engine, "before_cursor_execute", listen)
+    count_results(session, COMPANY, NOW)
+    event.remove(engine, "before_cursor_execute", listen)
+    ((statement, values),) = asked
+    session.execute(text("set local enable_seqscan = off"))
+    plan = session.connection().exec_driver_sql(f"explain {statement}", values).scalars().all()
+    assert any("ix_messages_company_sent" in line for line in plan)
+    assert not any("Seq Scan" in line for line in plan)
 
 
 def test_the_page_says_few_as_numbers_and_many_as_a_share(

@@ -8,6 +8,7 @@ from html import escape
 
 import streamlit as st
 
+from dashboard import notices
 from dashboard.data.database import Trouble
 from dashboard.data.messages import Studio, restore_words, save_words
 from dashboard.settings import DashboardSettings
@@ -40,13 +41,21 @@ def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnT
     if draft != saved:
         shown = "those that are sent until this is put right" if broken else "these"
         st.html(f'<p class="note">Not saved yet. The preview below shows {shown}.</p>')
+    elif broken:
+        st.html(
+            '<p class="amiss" role="alert">Your words cannot be sent any more, so ours are: open '
+            "them above to see why.</p>"
+        )
     return studio.own if broken or draft == saved else draft
 
 
 def fill_fields(step: Step, saved: OwnTemplate) -> None:
-    """From what is kept; what the reader has typed since stays."""
-    for part, words in asdict(saved).items():
-        st.session_state.setdefault(name_field(step, part), words)
+    """From what is kept, at first and whenever that has changed; what is typed since stays."""
+    state, mark = st.session_state, f"shown-{step}"
+    missing = any(name_field(step, part) not in state for part in PARTS)
+    if missing or (state.get(mark) != saved and read_draft(step) == state.get(mark)):
+        state.update({name_field(step, part): words for part, words in asdict(saved).items()})
+    state[mark] = saved
 
 
 def name_field(step: Step, part: str) -> str:
@@ -97,7 +106,7 @@ def render_fault(fault: str, typed: str) -> str:
 
 def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> None:
     with st.container(horizontal=True, gap="small"):
-        arguments = (settings, studio.company_id, step)
+        arguments = (settings, studio, step)
         st.button("Save", key="save-words", type="primary", on_click=save, args=arguments)
         st.button("Undo changes", key="undo-words", on_click=forget_fields, args=(step,))
         st.button(
@@ -128,9 +137,14 @@ def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
 # --- what a click does -------------------------------------------------------------------------
 
 
-def save(settings: DashboardSettings, company_id: str, step: Step) -> None:
+def save(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+    draft = read_draft(step)
+    if draft == (studio.own or OURS[step]):
+        tell(True, "Nothing was changed.")
+        return
+    assert studio.company_id is not None
     try:
-        trouble = save_words(settings, company_id, step, read_draft(step), now())
+        trouble = save_words(settings, studio.company_id, step, draft, now())
     except BrokenTemplateError:
         tell(False, "Nothing was saved: see below.")
         return
@@ -164,5 +178,4 @@ def show_told() -> None:
     """Once: the next click makes it old."""
     good, words = st.session_state.pop(TOLD, (True, ""))
     if words:
-        css = "told" if good else "amiss"
-        st.html(f'<p class="{css}" role="alert">{escape(words)}</p>')
+        st.html(notices.render_told(good, words))

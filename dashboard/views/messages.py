@@ -153,7 +153,7 @@ def render_results(results: Results) -> str:
         (
             "Opened",
             say_share(results.opened, results.mails),
-            "Of those sent as mail: its mail program loaded it, or said so.",
+            "Of those sent as mail: the mail service was told that it was opened.",
         ),
         (
             "Clicked",

@@ -83,8 +83,7 @@ def show_group(settings: DashboardSettings, chosen: Chosen, group: Group) -> Non
     st.subheader(title, anchor=False)
     st.html(f'<p class="note">{escape(since)}</p>')
     if told:
-        css = "told" if good else "amiss"
-        st.html(f'<p class="{css}" role="alert">{escape(told)}</p>')
+        st.html(notices.render_told(good, told))
     with st.form(f"form-{group}"):
         for choice in CHOICES[group]:
             show_choice(group, choice, kept, faults.get(choice.name))
