@@ -183,7 +183,7 @@ def test_saving_keeps_the_words_and_notes_who_without_the_words(
     (deed,) = session.scalars(select(Deed))
     assert (deed.what, deed.done_by, deed.company_id) == ("template", "dashboard", COMPANY)
     assert deed.details == {"step": "reminder", "restored": False}
-    assert "dashboard saved its own words: reminder" in words
+    assert "dashboard saved your own words: reminder" in words
 
 
 def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(

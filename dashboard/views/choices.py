@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -57,8 +58,14 @@ def draw_switch(label: str, key: str) -> object:
     return st.toggle(label, key=key)
 
 
+@lru_cache(maxsize=1)
+def list_zones() -> frozenset[str]:
+    """Read from hundreds of files, once."""
+    return frozenset(available_timezones())
+
+
 def draw_zone(label: str, key: str) -> object:
-    known = available_timezones() | {st.session_state[key]}
+    known = list_zones() | {st.session_state[key]}
     return st.selectbox(label, sorted(known), key=key)
 
 

@@ -30,9 +30,8 @@ def render_deed(deed: Deed, zone: ZoneInfo) -> str:
 def describe(deed: Deed) -> str:
     if deed.what == "template":
         step = str(deed.details.get("step", "")).replace("_", " ")
-        return (
-            f"{'restored our' if deed.details.get('restored') else 'saved its own'} words: {step}"
-        )
+        done = "restored our words" if deed.details.get("restored") else "saved your own words"
+        return f"{done}: {step}"
     if deed.what == "settings":
         return f"changed {describe_changes(deed.details)}"
     return deed.what
