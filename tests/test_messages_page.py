@@ -13,6 +13,8 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
+from dashboard.data.database import Trouble
+from dashboard.views import editor
 from dashboard.views.editor import name_field, render_fault
 from dashboard.views.messages import list_classes, read_chosen, say_share
 from db import companies, suppressions
@@ -279,6 +281,21 @@ def test_it_warns_of_words_that_work_no_more(
     page = open_page()
     assert "Your words cannot be sent any more, so ours are" in read_words(page)
     assert "did not go through" in read_mail(page)
+
+
+def test_it_says_that_nothing_was_changed_while_the_database_is_away(
+    open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    session.commit()
+    page = type_words(open_page(), Step.PAYMENT_FAILED, subject="Mine")
+    for name in ("save_words", "restore_words"):
+        monkeypatch.setattr(editor, name, lambda *arguments: Trouble.AWAY)
+    page = press(page, "Save")
+    assert editor.AWAY in read_words(page)
+    page = press(press(page, "Restore ours"), "Yes, restore ours")
+    assert editor.AWAY in read_words(page)
+    assert page.text_input(key=name_field(Step.PAYMENT_FAILED, "subject")).value == "Mine"
 
 
 def test_a_fault_beyond_the_last_line_quotes_none() -> None:

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.choices import DEFAULTS, PRIVATE, Group, find_faults, list_changes
+from dashboard.data.database import Trouble
+from dashboard.views import settings
 from dashboard.views.choices import CHOICES
 from db.alerts import NO_ALERTS, Alerts, find_alerts, save_alerts
 from db.companies import NO_TERMS, Terms, find_terms, save_terms
@@ -253,6 +255,19 @@ def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
     assert read_deeds(session) == []
     assert find_manners(session, COMPANY) == NO_MANNERS
     assert find_alerts(session, COMPANY) == NO_ALERTS
+
+
+def test_it_says_that_nothing_was_saved_while_the_database_is_away(
+    open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK), NOW)
+    session.commit()
+    page = open_page()
+    monkeypatch.setattr(settings, "save_choices", lambda *arguments: Trouble.AWAY)
+    page = save(page, Group.TERMS, holdout_percent=10)
+    assert settings.AWAY in read_words(page)
+    assert find(page, "terms-holdout_percent").value == 10
+    assert settings.AWAY in read_words(press(page, "Forget the webhook and stop posts"))
 
 
 def test_what_was_refused_stays_in_its_field(open_page: Callable[..., AppTest]) -> None:
