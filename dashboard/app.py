@@ -15,7 +15,8 @@ site.addsitedir(str(Path(__file__).resolve().parent.parent))
 from dashboard import links
 from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import health, insights, overview, payments
+from dashboard.views import health, insights, messages, overview, payments
+from dashboard.views import settings as settings_page
 from db.settings import load_settings
 
 ICON = Path(__file__).parent / "icon.png"
@@ -24,6 +25,8 @@ PAGES = (
     ("Overview", "overview", overview.show),
     ("Payments", "payments", payments.show),
     ("Insights", "insights", insights.show),
+    ("Messages", "messages", messages.show),
+    ("Settings", "settings", settings_page.show),
     ("Health", "health", health.show),
 )
 

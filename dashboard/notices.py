@@ -117,3 +117,9 @@ def warn(what: str, then: str) -> None:
 
 def warn_about_daemon(what: str) -> None:
     st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")
+
+
+def render_told(good: bool, words: str) -> str:
+    """What became of a click."""
+    css, role = ("told", "status") if good else ("amiss", "alert")
+    return f'<p class="{css}" role="{role}">{escape(words)}</p>'

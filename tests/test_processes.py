@@ -124,6 +124,7 @@ def test_the_receiver_and_the_daemon_start_from_the_root_and_wait_for_the_databa
         ENVIRONMENT="production",
         WHOP_WEBHOOK_SECRET=SECRET,
         API_TOKEN=TOKEN,
+        EMAIL_ENABLED="false",
         **database,
     )
     daemon = processes.start(

@@ -1,0 +1,143 @@
+"""What the settings page reads and writes: three groups of choices, and the list of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from sqlalchemy.orm import Session
+
+from dashboard.data.database import Trouble, find_company, read, write
+from dashboard.data.payments import DASHBOARD
+from dashboard.settings import DashboardSettings
+from db import deeds
+from db.alerts import NO_ALERTS, Alerts, find_alerts, save_alerts
+from db.companies import (
+    NO_TERMS,
+    ChoiceError,
+    Terms,
+    add_companies,
+    find_terms,
+    save_terms,
+)
+from db.manners import NO_MANNERS, Manners, find_manners, save_manners
+from db.models import Company, Deed
+
+SETTINGS = "settings"
+"""What is done, in the audit list; its details say what was changed."""
+PRIVATE = frozenset({"sender_name", "reply_to", "note", "digest_to", "post_url"})
+"""Addresses, secrets, and what may hold one: of these it is only noted that they changed."""
+
+Choices: TypeAlias = Terms | Manners | Alerts
+
+
+class Group(StrEnum):
+    TERMS = "terms"
+    MANNERS = "manners"
+    ALERTS = "alerts"
+
+
+DEFAULTS: dict[Group, Choices] = {
+    Group.TERMS: NO_TERMS,
+    Group.MANNERS: NO_MANNERS,
+    Group.ALERTS: NO_ALERTS,
+}
+FIND: dict[Group, Callable[[Session, str], Choices]] = {
+    Group.TERMS: find_terms,
+    Group.MANNERS: find_manners,
+    Group.ALERTS: find_alerts,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    company_id: str
+    kept: Mapping[Group, Choices]
+    deeds: tuple[Deed, ...]
+
+
+def read_choices(settings: DashboardSettings) -> Chosen | Trouble | None:
+    """None: there is no company yet."""
+
+    def gather(session: Session) -> Chosen | Trouble | None:
+        found = find_company(session, settings.whop_company_id)
+        if isinstance(found, Trouble) or found is None:
+            return found
+        kept = {group: find(session, found) for group, find in FIND.items()}
+        return Chosen(found, kept, tuple(deeds.list_deeds(session, found)))
+
+    return read(settings, gather)
+
+
+def save_choices(
+    settings: DashboardSettings,
+    company_id: str,
+    group: Group,
+    changes: Mapping[str, Any],
+    at: datetime,
+) -> tuple[str, ...] | Trouble:
+    """The names of what is different now. Only `changes` are kept: what somebody else has chosen
+    meanwhile stays. Raises ChoiceError, and keeps nothing then."""
+
+    def save(session: Session) -> tuple[str, ...]:
+        add_companies(session, {company_id})
+        # Until the end nobody else changes a choice of this company.
+        session.get_one(Company, company_id, with_for_update=True)
+        before = FIND[group](session, company_id)
+        after = replace(before, **changes)
+        noted = list_changes(before, after)
+        keep(session, company_id, after, at, settings.in_development)
+        if noted:
+            deeds.note(session, company_id, DASHBOARD, SETTINGS, None, noted, at)
+        return tuple(noted)
+
+    return write(settings, save)
+
+
+def keep(
+    session: Session, company_id: str, chosen: Choices, at: datetime, in_development: bool
+) -> None:
+    match chosen:
+        case Terms():
+            save_terms(session, company_id, chosen)
+        case Manners():
+            save_manners(session, company_id, chosen)
+        case Alerts():
+            save_alerts(session, company_id, chosen, at, in_development)
+
+
+def list_changes(before: Choices, after: Choices) -> dict[str, Any]:
+    old, new = asdict(before), asdict(after)
+    return {
+        name: "changed" if name in PRIVATE else {"from": old[name], "to": new[name]}
+        for name in new
+        if new[name] != old[name]
+    }
+
+
+def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict[str, str]:
+    """What is wrong with each choice, by its name. Each is tried on top of those that are right;
+    switches come last, as they may need what the others say."""
+    faults: dict[str, str] = {}
+    wanted = asdict(chosen)
+    right = default
+    for name in sorted(wanted, key=lambda name: isinstance(wanted[name], bool)):
+        tried = replace(right, **{name: wanted[name]})
+        try:
+            check(tried, in_development)
+        except ChoiceError as error:
+            faults[name] = str(error)
+        else:
+            right = tried
+    return faults
+
+
+def check(chosen: Choices, in_development: bool) -> None:
+    """Raises ChoiceError."""
+    if isinstance(chosen, Alerts):
+        chosen.check(in_development)
+    else:
+        chosen.check()

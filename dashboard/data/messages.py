@@ -1,0 +1,98 @@
+"""What the messages page reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from dashboard.data.database import Trouble, find_company, read, write
+from dashboard.data.payments import DASHBOARD
+from dashboard.settings import DashboardSettings
+from db import deeds
+from db.companies import find_terms
+from db.declines import DeclineClass
+from db.manners import Manners, find_manners
+from db.message_results import Results, count_results, count_suppressed, find_newest
+from db.models import Company, Deed, Payment, Template
+from db.session import now
+from db.status import MailTrouble, Step
+from db.templates import OwnTemplate, restore_template
+from mail.templates import save_template
+
+TEMPLATE = "template"
+"""What is done, in the audit list; its details say to which step, and whether it was restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """`payment`: the newest that failed for this reason. `own`: the company's own words, and
+    `own_since` and `own_by` when they were saved and by whom. Results are those of the step."""
+
+    company_id: str | None
+    seller: str | None
+    time_zone: str
+    manners: Manners
+    payment: Payment | None
+    own: OwnTemplate | None
+    own_since: datetime | None
+    own_by: str | None
+    results: Mapping[Step, Results]
+    suppressed: Mapping[MailTrouble, int]
+    deeds: tuple[Deed, ...]
+
+
+def read_studio(
+    settings: DashboardSettings, step: Step, decline_class: DeclineClass, days: int
+) -> Studio | Trouble:
+    since = now() - timedelta(days=days)
+
+    def gather(session: Session) -> Studio | Trouble:
+        found = find_company(session, settings.whop_company_id)
+        if isinstance(found, Trouble):
+            return found
+        whose = found or ""
+        company, kept = session.get(Company, whose), session.get(Template, (whose, step))
+        return Studio(
+            company_id=found,
+            seller=company.name if company else None,
+            time_zone=find_terms(session, whose).time_zone,
+            manners=find_manners(session, whose),
+            payment=find_newest(session, whose, decline_class),
+            own=OwnTemplate(kept.subject, kept.body_text, kept.body_html) if kept else None,
+            own_since=kept.saved_at if kept else None,
+            own_by=kept.saved_by if kept else None,
+            results=count_results(session, whose, since),
+            suppressed=count_suppressed(session, whose),
+            deeds=tuple(deeds.list_deeds(session, whose)),
+        )
+
+    return read(settings, gather)
+
+
+def save_words(
+    settings: DashboardSettings, company_id: str, step: Step, words: OwnTemplate, at: datetime
+) -> Trouble | None:
+    """Raises BrokenTemplateError, and keeps nothing then."""
+
+    def save(session: Session) -> None:
+        save_template(
+            session, company_id, step, words.subject, words.text, words.html, DASHBOARD, at
+        )
+        note = {"step": step.value, "restored": False}
+        deeds.note(session, company_id, DASHBOARD, TEMPLATE, None, note, at)
+
+    return write(settings, save)
+
+
+def restore_words(
+    settings: DashboardSettings, company_id: str, step: Step, at: datetime
+) -> Trouble | None:
+    def restore(session: Session) -> None:
+        if restore_template(session, company_id, step):
+            note = {"step": step.value, "restored": True}
+            deeds.note(session, company_id, DASHBOARD, TEMPLATE, None, note, at)
+
+    return write(settings, restore)

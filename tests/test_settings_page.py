@@ -1,0 +1,343 @@
+"""The settings page, without a browser: what can be chosen, what is refused, what is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from html import escape
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from streamlit.testing.v1 import AppTest
+
+from dashboard.data.choices import DEFAULTS, PRIVATE, Group, find_faults, list_changes
+from dashboard.data.database import Trouble
+from dashboard.views import settings
+from dashboard.views.choices import CHOICES
+from db.alerts import NO_ALERTS, Alerts, find_alerts, save_alerts
+from db.companies import NO_TERMS, Terms, find_terms, save_terms
+from db.manners import NO_MANNERS, Manners, find_manners, save_manners
+from db.models import Deed
+from db.status import Channel
+from tests.factories import COMPANY, NOW
+from tests.test_pages import ANOTHER, HOSTILE, press, read_words
+from tests.test_pages import fresh as fresh
+
+PAGE_SCRIPT = """
+from dashboard.settings import DashboardSettings
+from dashboard.views import settings
+from db.settings import load_settings
+
+settings.show(load_settings(DashboardSettings))
+"""
+HOOK = "https://discord.com/api/webhooks/123456789/a-very-secret-token"
+SAVE = {
+    Group.TERMS: "Save: figures and charges",
+    Group.MANNERS: "Save: messages to members",
+    Group.ALERTS: "Save: what you are told",
+}
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..., AppTest]:
+    def open_page(**environment: str) -> AppTest:
+        given = {"DATABASE_URL": database_url, "WHOP_COMPANY_ID": COMPANY} | environment
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        return AppTest.from_string(PAGE_SCRIPT, default_timeout=30).run()
+
+    return open_page
+
+
+def find(page: AppTest, key: str) -> Any:
+    (found,) = [
+        widget
+        for kind in ("selectbox", "number_input", "toggle", "text_input", "text_area")
+        for widget in page.get(kind)
+        if widget.key == f"choice-{key}"
+    ]
+    return found
+
+
+def save(page: AppTest, group: Group, **typed: object) -> AppTest:
+    for name, value in typed.items():
+        find(page, f"{group}-{name}").set_value(value)
+    return press(page, SAVE[group])
+
+
+def read_deeds(session: Session) -> list[Deed]:
+    session.rollback()
+    return list(session.scalars(select(Deed)))
+
+
+# --- what is shown -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", list(Group))
+def test_every_choice_of_a_creator_is_on_the_page_with_its_default(group: Group) -> None:
+    assert {choice.name for choice in CHOICES[group]} == {
+        field.name for field in fields(DEFAULTS[group])
+    }
+    assert all(choice.default and choice.effect for choice in CHOICES[group])
+
+
+def test_it_shows_what_is_kept_and_each_choice_s_effect_and_default(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
+    save_manners(session, COMPANY, Manners(sender_name="Maya", quiet_from=22))
+    session.commit()
+    page = open_page()
+    assert find(page, "terms-time_zone").value == "Europe/Berlin"
+    assert find(page, "terms-holdout_percent").value == 10
+    assert find(page, "terms-backup_card").value is True
+    assert find(page, "manners-sender_name").value == "Maya"
+    assert find(page, "manners-quiet_from").value == 22
+    words = read_words(page)
+    for choices in CHOICES.values():
+        for choice in choices:
+            assert escape(f"Default: {choice.default}.") in words
+
+
+def test_it_says_where_the_operator_sets_the_rest(open_page: Callable[..., AppTest]) -> None:
+    words = read_words(open_page(RETRY_POLICY="hourly", MAX_RETRIES="4", EMAIL_ENABLED="true"))
+    for said in ("RETRY_POLICY", "hourly", "MAX_RETRIES", "<dd>4", "60 minutes", "<dd>on"):
+        assert said in words
+    assert "start all three again" in words
+    assert "Sums are in US dollars" in words
+
+
+def test_it_waits_for_a_company(open_page: Callable[..., AppTest]) -> None:
+    page = open_page(WHOP_COMPANY_ID="")
+    assert "No company is known yet." in read_words(page)
+    assert not page.button
+
+
+def test_it_says_that_the_database_is_away(open_page: Callable[..., AppTest]) -> None:
+    page = open_page(DATABASE_URL="postgresql://nobody@/nothing?host=/nowhere")
+    assert "does not answer" in page.error[0].value
+
+
+# --- saving ------------------------------------------------------------------------------------
+
+
+def test_it_saves_says_what_and_from_when_and_notes_old_and_new(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    page = save(open_page(), Group.TERMS, time_zone="Europe/Berlin", holdout_percent=10)
+    assert find_terms(session, COMPANY) == Terms("Europe/Berlin", 10, False)
+    words = read_words(page)
+    assert "Saved: Time zone, Holdout, in percent of the members." in words
+    assert "The holdout holds for payments that fail from now on" in words
+    (deed,) = read_deeds(session)
+    assert (deed.what, deed.done_by, deed.company_id) == ("settings", "dashboard", COMPANY)
+    assert deed.details == {
+        "time_zone": {"from": "UTC", "to": "Europe/Berlin"},
+        "holdout_percent": {"from": 0, "to": 10},
+    }
+    assert "dashboard changed " in words
+    assert "holdout percent from 0 to 10" in words
+
+
+def test_it_saves_how_members_are_written_to(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    save(
+        open_page(),
+        Group.MANNERS,
+        sender_name=" Maya ",
+        reply_to="help@example.com",
+        note="See you",
+        channel=Channel.WHOP,
+        quiet_from=0,
+        quiet_until=0,
+        daily_cap=50,
+        enabled=False,
+    )
+    assert find_manners(session, COMPANY) == Manners(
+        "Maya", "help@example.com", "#1f5eff", "See you", 0, 0, 50, Channel.WHOP, False
+    )
+    assert isinstance(find_manners(session, COMPANY).channel, Channel)
+
+
+def test_no_address_and_no_secret_is_noted_or_shown(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    page = save(open_page(), Group.MANNERS, reply_to="help@example.com", note="call jo@example.com")
+    page = save(page, Group.ALERTS, digest_to="jo@example.com", digest=True, post_url=HOOK)
+    manners, alerts = read_deeds(session)
+    assert manners.details == {"reply_to": "changed", "note": "changed"}
+    assert alerts.details == {
+        "digest_to": "changed",
+        "post_url": "changed",
+        "digest": {"from": False, "to": True},
+    }
+    assert find_alerts(session, COMPANY).post_url == HOOK
+    words = read_words(page)
+    assert "Kept now: discord.com, ending in oken." in words
+    assert "secret-token" not in words
+    assert find(page, "alerts-post_url").value == ""
+
+
+def test_an_empty_webhook_field_keeps_the_one_there_is(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK), NOW)
+    session.commit()
+    save(open_page(), Group.ALERTS, on_trouble=True)
+    session.rollback()
+    assert find_alerts(session, COMPANY) == Alerts(post_url=HOOK, on_trouble=True)
+
+
+def test_a_webhook_can_be_forgotten_and_its_posts_with_it(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK, on_recovery=True), NOW)
+    session.commit()
+    page = press(open_page(), "Forget the webhook and stop posts")
+    (deed,) = read_deeds(session)
+    assert find_alerts(session, COMPANY) == NO_ALERTS
+    assert deed.details == {"post_url": "changed", "on_recovery": {"from": True, "to": False}}
+    assert "Nothing is posted any more." in read_words(page)
+    assert find(page, "alerts-on_recovery").value is False
+
+
+def test_saving_what_is_kept_already_notes_nothing(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    page = save(open_page(), Group.TERMS)
+    assert "Nothing was changed." in read_words(page)
+    assert read_deeds(session) == []
+
+
+def test_what_somebody_else_chose_meanwhile_stays(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    page = open_page()
+    save_manners(session, COMPANY, Manners(daily_cap=7))
+    session.commit()
+    page = save(page, Group.MANNERS, sender_name="Maya")
+    session.rollback()
+    assert find_manners(session, COMPANY) == Manners(sender_name="Maya", daily_cap=7)
+    assert find(page, "manners-daily_cap").value == 7
+
+
+# --- refusing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("group", "typed", "said"),
+    [
+        (Group.MANNERS, {"reply_to": "nobody"}, "The reply-to is one address alone"),
+        (Group.MANNERS, {"sender_name": "x" * 81}, "The sender&#x27;s name has 81 characters"),
+        (Group.MANNERS, {"note": "a\u202eb"}, "The note has a character that cannot be seen"),
+        (Group.ALERTS, {"digest_to": "a b"}, "The digest goes to one address"),
+        (Group.ALERTS, {"digest": True}, "The digest needs an address to go to"),
+        (Group.ALERTS, {"on_recovery": True}, "Posts need the address of a Discord or Slack"),
+        (Group.ALERTS, {"post_url": "https://example.com/x"}, "must be a webhook of Discord"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
+    open_page: Callable[..., AppTest],
+    session: Session,
+    group: Group,
+    typed: dict[str, object],
+    said: str,
+) -> None:
+    page = save(open_page(), group, **typed)
+    words = read_words(page)
+    assert said in words
+    assert "Nothing was saved: see below." in words
+    assert read_deeds(session) == []
+    assert find_manners(session, COMPANY) == NO_MANNERS
+    assert find_alerts(session, COMPANY) == NO_ALERTS
+
+
+def test_it_says_that_nothing_was_saved_while_the_database_is_away(
+    open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK), NOW)
+    session.commit()
+    page = open_page()
+    monkeypatch.setattr(settings, "save_choices", lambda *arguments: Trouble.AWAY)
+    page = save(page, Group.TERMS, holdout_percent=10)
+    assert settings.AWAY in read_words(page)
+    assert find(page, "terms-holdout_percent").value == 10
+    assert settings.AWAY in read_words(press(page, "Forget the webhook and stop posts"))
+
+
+def test_what_was_refused_stays_in_its_field(open_page: Callable[..., AppTest]) -> None:
+    page = save(open_page(), Group.MANNERS, reply_to="nobody", daily_cap=9)
+    assert find(page, "manners-reply_to").value == "nobody"
+    assert find(page, "manners-daily_cap").value == 9
+
+
+def test_each_choice_is_told_its_own_fault() -> None:
+    wrong = replace(NO_MANNERS, reply_to="nobody", accent="red", daily_cap=0, note="fine")
+    assert find_faults(wrong, NO_MANNERS, False).keys() == {"reply_to", "accent", "daily_cap"}
+    assert find_faults(Terms("Mars", 51), NO_TERMS, False).keys() == {
+        "time_zone",
+        "holdout_percent",
+    }
+    told = Alerts(digest=True, on_recovery=True, on_trouble=True)
+    assert find_faults(told, NO_ALERTS, False).keys() == {"digest", "on_recovery", "on_trouble"}
+    assert (
+        find_faults(replace(told, digest_to="a@b.example", post_url=HOOK), NO_ALERTS, False) == {}
+    )
+
+
+@given(
+    some.builds(
+        Manners, sender_name=some.text(), reply_to=some.text(), accent=some.text(), note=some.text()
+    )
+)
+def test_faults_are_found_whenever_a_choice_cannot_be_kept(manners: Manners) -> None:
+    faults = find_faults(manners, NO_MANNERS, False)
+    right = replace(manners, **{name: getattr(NO_MANNERS, name) for name in faults})
+    assert find_faults(right, NO_MANNERS, False) == {}
+
+
+def test_private_choices_are_noted_without_their_values() -> None:
+    before, after = NO_MANNERS, Manners("Maya", "a@b.example", "#000000", "See you")
+    noted = list_changes(before, after)
+    assert {name for name, change in noted.items() if change == "changed"} <= PRIVATE
+    assert noted["accent"] == {"from": "#1f5eff", "to": "#000000"}
+    assert "a@b.example" not in str(noted)
+
+
+# --- one company -------------------------------------------------------------------------------
+
+
+def test_nothing_of_another_company_is_shown_or_changed(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    theirs = Manners(sender_name="Not Yours", daily_cap=7)
+    save_manners(session, ANOTHER, theirs)
+    save_terms(session, ANOTHER, Terms("Asia/Tokyo", 20, True))
+    save_alerts(session, ANOTHER, Alerts(post_url=HOOK), NOW)
+    session.add(
+        Deed(company_id=ANOTHER, done_at=NOW, done_by="them", what="their deed", details={})
+    )
+    session.commit()
+    page = open_page()
+    assert find(page, "manners-sender_name").value == ""
+    assert find(page, "terms-time_zone").value == "UTC"
+    words = read_words(page)
+    assert "ending in" not in words
+    assert "their deed" not in words
+    save(page, Group.MANNERS, daily_cap=9)
+    session.rollback()
+    assert find_manners(session, ANOTHER) == theirs
+    assert find_manners(session, COMPANY).daily_cap == 9
+
+
+def test_no_word_that_was_typed_is_read_as_markup(open_page: Callable[..., AppTest]) -> None:
+    page = save(open_page(), Group.MANNERS, reply_to=HOSTILE, sender_name="<b>x</b>")
+    page = save(page, Group.MANNERS, reply_to="", sender_name="<b>x</b>")
+    words = read_words(page)
+    assert "<script" not in words
+    assert "<b>x</b>" not in words
