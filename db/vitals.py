@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, text, union_all
 from sqlalchemy.orm import Session
 
 from db import stats
@@ -151,12 +151,17 @@ def find_due_retries(session: Session, company_id: str, now: datetime) -> Due:
 
 
 def find_due_messages(session: Session, company_id: str, now: datetime) -> Due:
-    query = select(func.count(), func.min(Message.due_at)).where(
+    """Those in the outbox, and those that nobody has written there though it is time."""
+    queued = select(Message.due_at.label("at")).where(
         Message.company_id == company_id,
         Message.state == MessageState.QUEUED,
         Message.due_at <= now,
     )
-    return Due(*session.execute(query).one())
+    planned = select(Payment.next_message_at).where(
+        Payment.company_id == company_id, Payment.next_message_at <= now
+    )
+    both = union_all(queued, planned).subquery()
+    return Due(*session.execute(select(func.count(), func.min(both.c.at))).one())
 
 
 def find_unknown(session: Session, company_id: str) -> Due:

@@ -166,6 +166,8 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     payment = add_payment(session, NOW - 3 * HOUR, **failing_at(NOW - 3 * HOUR))
     write(session, payment.payment_id, MessageState.SENT, Step.REMINDER, NOW - 2 * HOUR)
     write(session, payment.payment_id, MessageState.FAILED, Step.LAST_DAY, NOW - HOUR)
+    write(session, payment.payment_id, MessageState.QUEUED, Step.PAYMENT_FAILED, NOW - HOUR)
+    payment.next_step, payment.next_message_at = Step.NOTICE, NOW - 2 * HOUR
     session.add(
         Attempt(
             payment_id=payment.payment_id,
@@ -196,7 +198,7 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     assert facts.last_event_at == NOW - 2 * HOUR  # the newest by arrival
     assert facts.pulse == Pulse(NOW - MINUTE, NOW - MINUTE, {"retried": "b"})
     assert facts.retries == Due(1, payment.next_retry_at)
-    assert facts.messages.number == 1
+    assert facts.messages == Due(2, NOW - 2 * HOUR)
     assert facts.unknown == Due(1, NOW - HOUR)
     assert (facts.waiting, facts.poison_count) == (1, 1)
     assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
