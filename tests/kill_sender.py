@@ -35,8 +35,8 @@ from whop.pace import Pace
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))
 NO_LIMIT = 10**9
-MESSAGES_IN_A_LIFE = 3
-PORTION = 2
+MESSAGES_IN_A_LIFE = 2
+PORTION = 1
 """Payments that come due after each kill: their messages are yet to be written."""
 FALL_DUE = (
     "update payments set next_message_at = now() where id in (select id from payments p"
@@ -159,19 +159,20 @@ class Senders:
         self.database, self.sandbox = make_url(database), sandbox
         self.engine = connect(self.database, "sender", pool_pre_ping=False)
         self.watching = connect(self.database, "watching")
+        self.messenger = make_messenger(self.engine, sandbox)
+        """Used by forks only, so that they share no connection."""
 
     def fork(self, prepare: Callable[[], object] | None, seconds: float = 0) -> bool:
         """Whether it was killed before it had nothing more to do. Without `prepare` it is killed
         from outside, after so many seconds."""
         self.engine.dispose()  # no connection is shared with a fork; what is compiled is
-        send = make_messenger(self.engine, self.sandbox).send_due
         child = os.fork()
         if child == 0:
             ended = 1
             try:
                 if prepare is not None:
                     prepare()
-                send()
+                self.messenger.send_due()
                 ended = 0
             finally:
                 os._exit(ended)
