@@ -1,12 +1,14 @@
 """`python -m tests.kill_sender DATABASE SANDBOX KILLS SEED`: sends, is killed, and sends again.
 
 Everything is imported once. Each sender is a fork of this process, with the real messenger, and is
-ended by kill -9: half of them by themselves, at a random one of the project's own lines, half from
-outside, at a random time. Prints what was left of the message in hand after each kill.
+ended by kill -9: first at every step of a send; then half of them by themselves, at a random one of
+the project's own lines, half from outside, at a random time. Prints, as JSON, which message was
+left in hand by each kill, and whether it was marked as about to leave.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,24 +20,43 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
+from db import outbox
 from db.session import connect, now, session_factory
+from tests.processes import wait_until
 from whop.client import WhopClient
 from whop.pace import Pace
 
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))
 NO_LIMIT = 10**9
-LONGEST_LIFE = 0.12
-"""Seconds: enough for a few messages."""
+MESSAGES_IN_A_LIFE = 2
+PORTION = 1
+"""Payments that come due after each kill: their messages are yet to be written."""
+FALL_DUE = (
+    "update payments set next_message_at = now() where id in (select id from payments p"
+    " where not exists (select from messages m where m.payment_id = p.payment_id)"
+    f" and next_message_at > now() order by id limit {PORTION})"
+)
+LAST_TAKEN = (
+    "select id, posted_at from messages where sending_at is not null"
+    " order by sending_at desc limit 1"
+)
 IN_HAND = "select id, posted_at from messages where state = 'sending'"
 LET_TIME_PASS = (
     "update messages set sending_at = now() - interval '11 minutes' where state = 'sending'"
 )
+CONNECTED = (
+    "select count(*) from pg_stat_activity"
+    " where application_name = 'sender' and datname = current_database()"
+)
+Left = tuple[int, bool] | None
+"""A message, and whether it was marked as about to leave. None: nothing was in hand."""
 
 
 def make_messenger(engine: Engine, sandbox: str) -> Messenger:
@@ -46,8 +67,58 @@ def make_messenger(engine: Engine, sandbox: str) -> Messenger:
     return Messenger(session_factory(engine), whop, mailer, now)
 
 
-def die() -> None:
+def die(*ignored: object, **named: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+# --- at a step of a send -----------------------------------------------------------------------
+
+
+def before(owner: Any, name: str) -> None:
+    setattr(owner, name, die)
+
+
+def after(owner: Any, name: str) -> None:
+    real = getattr(owner, name)
+
+    def killed(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
+        die()
+
+    setattr(owner, name, killed)
+
+
+def with_session(name: str, then: Callable[[Session], object]) -> None:
+    """After a step of the outbox, in its transaction."""
+    real = getattr(outbox, name)
+
+    def killed(session: Session, *arguments: Any, **named: Any) -> Any:
+        found = real(session, *arguments, **named)
+        session.flush()
+        then(session)
+        return found
+
+    setattr(outbox, name, killed)
+
+
+def die_when_committed(session: Session) -> None:
+    event.listen(session, "after_commit", die)
+
+
+STEPS: dict[str, Callable[[], None]] = {
+    "taking": lambda: with_session("take_letter", die),
+    "taken": lambda: with_session("take_letter", die_when_committed),
+    "prepared": lambda: after(Messenger, "prepare"),
+    "marking": lambda: with_session("mark_posted", die),
+    "posted": lambda: with_session("mark_posted", die_when_committed),
+    "leaving": lambda: before(Mailer, "send"),
+    "sent": lambda: after(Mailer, "send"),
+    "finishing": lambda: with_session("finish_letter", die),
+    "finished": lambda: with_session("finish_letter", die_when_committed),
+}
+
+
+# --- at random ---------------------------------------------------------------------------------
 
 
 def die_after(lines: int) -> None:
@@ -66,23 +137,8 @@ def die_after(lines: int) -> None:
     sys.settrace(trace_call)
 
 
-def send_in_a_fork(send: Callable[[], object], lines: int | None, seconds: float) -> bool:
-    """Whether it was killed before it had nothing more to do."""
-    child = os.fork()
-    if child == 0:
-        if lines is not None:
-            die_after(lines)
-        send()
-        os._exit(0)
-    if lines is None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
 def count_lines(send: Callable[[], object]) -> int:
-    """Of one message, from taking to recording."""
+    """Of what is due, from writing it to recording what became of it."""
     seen = [0]
 
     def trace(frame: FrameType, kind: str, argument: object) -> Any:
@@ -95,24 +151,93 @@ def count_lines(send: Callable[[], object]) -> int:
     return seen[0]
 
 
-def main(database: str, sandbox: str, kills: int, random: Random) -> None:
-    engine = connect(make_url(database), "sender", pool_pre_ping=False)
-    messenger = make_messenger(engine, sandbox)
-    messenger.queue_some()
-    lines = count_lines(messenger.send_one)
-    watching = connect(make_url(database), "watching")
-    left: list[tuple[int, bool] | None] = []
-    while len(left) < kills:
-        engine.dispose()  # no connection is shared with a fork; what is compiled is
-        at_line = random.randrange(1, 3 * lines) if random.random() < 0.5 else None
-        send = partial(make_messenger(engine, sandbox).send_due)
-        if not send_in_a_fork(send, at_line, random.uniform(0, LONGEST_LIFE)):
-            continue
-        with watching.begin() as connection:
-            found = connection.execute(text(IN_HAND)).all()
+# --- senders -----------------------------------------------------------------------------------
+
+
+class Senders:
+    def __init__(self, database: str, sandbox: str) -> None:
+        self.database, self.sandbox = make_url(database), sandbox
+        self.engine = connect(self.database, "sender", pool_pre_ping=False)
+        self.watching = connect(self.database, "watching")
+        self.messenger = make_messenger(self.engine, sandbox)
+        """Used by forks only, so that they share no connection."""
+
+    def fork(self, prepare: Callable[[], object] | None, seconds: float = 0) -> bool:
+        """Whether it was killed before it had nothing more to do. Without `prepare` it is killed
+        from outside, after so many seconds."""
+        self.engine.dispose()  # no connection is shared with a fork; what is compiled is
+        child = os.fork()
+        if child == 0:
+            ended = 1
+            try:
+                if prepare is not None:
+                    prepare()
+                self.messenger.send_due()
+                ended = 0
+            finally:
+                os._exit(ended)
+        if prepare is None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+        return os.WIFSIGNALED(status)
+
+    def is_connected(self) -> bool:
+        with self.watching.connect() as connection:  # a transaction sees one state of this only
+            return bool(connection.scalar(text(CONNECTED)))
+
+    def look(self, query: str) -> list[tuple[int, bool]]:
+        """Once the database has seen the end of the killed one: a commit may have been on its
+        way."""
+        self.engine.dispose()
+        wait_until(lambda: not self.is_connected(), "its connections ended")
+        with self.watching.begin() as connection:
+            found = connection.execute(text(query)).all()
             connection.execute(text(LET_TIME_PASS))
-        left.extend([(row.id, row.posted_at is not None) for row in found] or [None])
-    messenger.send_due()
+            connection.execute(text(FALL_DUE))
+        return [(row.id, row.posted_at is not None) for row in found]
+
+    def finish(self) -> float:
+        """Sends all that is due; returns how long a sender lives for that."""
+        started = time.monotonic()
+        assert not self.fork(lambda: None)
+        return time.monotonic() - started
+
+    def die_at_each_step(self) -> dict[str, Left]:
+        left: dict[str, Left] = {}
+        for step, prepare in STEPS.items():
+            assert self.fork(prepare), step
+            left[step] = next(iter(self.look(IN_HAND if step == "taking" else LAST_TAKEN)), None)
+            self.finish()
+            self.look(IN_HAND)
+        return left
+
+    def die_at_random(self, kills: int, random: Random) -> list[Left]:
+        lines = count_lines(make_messenger(self.engine, self.sandbox).send_due)
+        self.look(IN_HAND)
+        seconds = self.finish()
+        left: list[Left] = []
+        while len(left) < kills:
+            prepare = None
+            if random.random() < 0.5:
+                prepare = partial(die_after, random.randrange(1, MESSAGES_IN_A_LIFE * lines))
+            killed = self.fork(prepare, random.uniform(0, MESSAGES_IN_A_LIFE * seconds))
+            in_hand = self.look(IN_HAND)
+            if killed:
+                left.extend(in_hand or [None])
+        return left
+
+
+def main(database: str, sandbox: str, kills: int, random: Random) -> None:
+    senders = Senders(database, sandbox)
+    senders.look(IN_HAND)
+    make_messenger(senders.engine, sandbox).send_due()  # what is compiled then is for all of them
+    senders.look(IN_HAND)
+    by_step = senders.die_at_each_step()
+    at_random = senders.die_at_random(kills, random)
+    senders.finish()
+    sys.stdout.write(json.dumps({"steps": by_step, "random": at_random}))
 
 
 if __name__ == "__main__":

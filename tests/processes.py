@@ -21,12 +21,15 @@ import httpx
 from sqlalchemy import Engine, text
 
 from db import embedded
+from db.manners import Manners, save_manners
 from db.models import Base
+from db.session import session_factory
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 45.0
 PAUSE_SECONDS = 0.03
 SECRET, TOKEN, COMPANY = "ws_sandbox_secret", "t0ken", "biz_demo"
+LINK_SECRET = "a secret of the links in tests, long enough"
 LEFT_ALONE = threading.Event()  # never set: only its wait is used
 
 
@@ -176,6 +179,7 @@ class Stage:
         url = engine.url.render_as_string(hide_password=False)
         self.database = {"DATABASE_URL": url, "RETRY_POLICY": "hourly"}
         self.http = httpx.Client(base_url=self.url, timeout=20)
+        self.never_be_quiet()
         self.sandbox = processes.start(
             *["-m", "sandbox"],
             SANDBOX_PORT=self.url.rpartition(":")[2],
@@ -200,6 +204,8 @@ class Stage:
             "SENDGRID_API_KEY": "SG.sandbox",
             "SENDGRID_API_URL": self.url,
             "EMAIL_FROM": "Lantern Academy <billing@example.com>",
+            "LINK_SECRET": LINK_SECRET,
+            "BASE_URL": "https://receiver.example.com",
         }
         return self.processes.start(*command.split(), **self.database | usual | environment)
 
@@ -272,11 +278,10 @@ class Stage:
         )
 
     def never_be_quiet(self) -> None:
-        """These tests run at whatever hour it is."""
-        quiet = '{"manners": {"quiet_from": 0, "quiet_until": 0}}'
-        self.execute(
-            "update companies set settings = settings || cast(:quiet as jsonb)", quiet=quiet
-        )
+        """These tests run at whatever hour it is. Before anything fails: a daemon that finds a
+        message in the quiet hours puts it off until the morning."""
+        with session_factory(self.engine).begin() as session:
+            save_manners(session, COMPANY, Manners(quiet_from=0, quiet_until=0))
 
     def let_leases_lapse(self) -> None:
         self.execute(

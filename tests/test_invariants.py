@@ -226,8 +226,8 @@ GUARDS = [
         7,
         "an interrupted mail is given up",
         "daemon/messages.py",
-        "            outbox.give_up_interrupted(session, self.clock())\n",
-        "            pass\n",
+        "settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))\n",
+        "pass\n",
         "test_messages.py::test_a_mail_interrupted_while_sending_is_never_sent_again",
     ),
     Guard(

@@ -139,12 +139,6 @@ def message(stage: Stage, payment_id: str):
     return stage.rows("select * from messages where payment_id = :id", id=payment_id)[0]
 
 
-def fail_and_write_at_any_hour(stage: Stage) -> str:
-    payment_id = stage.fail("expired_card", "paid")
-    stage.never_be_quiet()
-    return payment_id
-
-
 def let_it_count_as_interrupted(stage: Stage) -> None:
     stage.execute(
         "update messages set sending_at = now() - interval '11 minutes' where state = 'sending'"
@@ -153,7 +147,7 @@ def let_it_count_as_interrupted(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("step", "mails"), [("mail_taken", 0), ("mail_sent", 1)])
 def test_killed_around_a_mail_it_never_sends_a_second_one(stage: Stage, step, mails):
-    payment_id = fail_and_write_at_any_hour(stage)
+    payment_id = stage.fail("expired_card", "paid")
     kill_at(stage, step, 1, **EMAIL)
     assert message(stage, payment_id).state == "sending"
     stage.work_once(**EMAIL)
@@ -165,7 +159,7 @@ def test_killed_around_a_mail_it_never_sends_a_second_one(stage: Stage, step, ma
 
 
 def test_killed_while_the_mail_service_keeps_it_waiting_it_sends_once(stage: Stage):
-    payment_id = fail_and_write_at_any_hour(stage)
+    payment_id = stage.fail("expired_card", "paid")
     stage.break_down("mail.send", "latency", seconds=60)
     daemon = stage.daemon(**EMAIL)
     wait_until(lambda: stage.mails(payment_id), "the mail was taken")

@@ -289,7 +289,14 @@ RULES = (
     "companies",
     "syncs",
     "events",
+    "dunning",
+    "planning",
+    "obstacles",
     "outbox",
+    "disputes",
+    "manners",
+    "deliveries",
+    "suppressions",
 )
 
 
