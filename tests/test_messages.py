@@ -204,5 +204,7 @@ def test_the_mail_is_on_disk_as_sending_before_it_leaves(rig: Rig):
             seen.extend(states(rig, payment_id))
             return super().send(*arguments, **more)
 
-    make_messenger(rig, Look()).send_due()
+    messenger = make_messenger(rig, Look())
+    messenger.queue_some()
+    messenger.send_one()
     assert seen == ["sending"]
