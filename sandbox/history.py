@@ -8,7 +8,6 @@ Interrupted, it goes on where it stopped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
@@ -24,7 +23,6 @@ from daemon.messages import Messenger
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from db import deliveries
-from db.manners import find_manners, save_manners
 from db.models import Attempt, Message, Payment
 from db.pace import fingerprint
 from db.policy import Settings as Rules
@@ -221,9 +219,6 @@ def live_through(
             hour += HOUR
         if day % 14 == 13:
             report(f"lived through {day + 1} of {days} days")
-    with sessions.begin() as session:  # its visitors come at any hour, and want to see mails leave
-        manners = find_manners(session, settings.company_id)
-        save_manners(session, settings.company_id, replace(manners, quiet_from=0, quiet_until=0))
     store.set_number(FINISHED, 1)
     store.close()
 
