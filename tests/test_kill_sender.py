@@ -19,7 +19,7 @@ from db.manners import Manners, save_manners
 from db.session import now
 from tests.factories import HOURLY, failing_at, report
 from tests.kill_sender import PORTION, STEPS, Left
-from tests.processes import COMPANY, Stage, stage_in
+from tests.processes import Stage, stage_in
 
 KILLS = int(os.environ.get("KILLS", "40"))
 SEED = 4
@@ -52,7 +52,6 @@ def add_members(stage: Stage, number: int) -> None:
     failed = failing_at(now())
     reports = [
         report(
-            account_id=COMPANY,
             decline_code="expired_card",
             member_id=f"mber_kill_{i}",
             membership_id=membership_id,
@@ -62,7 +61,8 @@ def add_members(stage: Stage, number: int) -> None:
     ]
     with Session(stage.engine) as session, session.begin():
         newcomers.create_payments(session, reports, {}, now(), HOURLY)
-        save_manners(session, COMPANY, Manners(quiet_from=0, quiet_until=0, daily_cap=100_000))
+        manners = Manners(quiet_from=0, quiet_until=0, daily_cap=100_000)
+        save_manners(session, reports[0].company_id, manners)
     stage.execute(EVERYBODY_LATER)
 
 
