@@ -81,9 +81,10 @@ def walk(
 ) -> None:
     """`deeds`: what happens just after so many hours from now."""
     for hour in range(hours + 1):
-        rig.cycle.run()
-        rig.world.deliver_due(rig.clock.now)
-        rig.messenger.send_due()
+        if rig.has_work():
+            rig.cycle.run()
+            rig.world.deliver_due(rig.clock.now)
+            rig.messenger.send_due()
         if deeds and hour in deeds:
             deeds[hour]()
         rig.pass_time(1)
