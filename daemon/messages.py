@@ -83,6 +83,8 @@ class Messenger:
             pass
         with self.sessions.begin() as session:
             settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
+            # Most minutes have nothing to send: no thread and no connection is opened for that.
+            due = outbox.count_due(session, self.clock(), self.workers)
         done: list[bool] = []
         errors: list[bool] = []
 
@@ -99,7 +101,8 @@ class Messenger:
                     log.exception("a message could not be sent")
                     errors.append(True)
 
-        share(work, self.workers)
+        if due:
+            share(work, due)
         return len(done)
 
     def queue_some(self) -> bool:

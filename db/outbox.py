@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
@@ -67,6 +67,12 @@ class Letter:
 
 
 # --- taking ------------------------------------------------------------------------------------
+
+
+def count_due(session: Session, now: datetime, most: int) -> int:
+    """How many messages are due; `most` is counted to."""
+    due = select(Message.id).where(Message.state == MessageState.QUEUED, Message.due_at <= now)
+    return session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
 
 
 def take_letter(
