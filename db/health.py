@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from db.alerts import find_alerts
 from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.obstacles import is_suppressed
 from db.status import Channel, MailTrouble, MessageState
-from db.suppressions import is_suppressed
 
 DAY = timedelta(days=1)
 # Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.

@@ -48,7 +48,8 @@ def find_channel(
     session: Session, payment: Payment, manners: Manners, channels: Collection[Channel]
 ) -> Channel | Obstacle:
     """As the company prefers; the other one where that cannot reach the member."""
-    trouble = find_trouble(session, payment)
+    address = payment.member_email
+    trouble = is_suppressed(session, payment.company_id, address) if address else None
     if trouble in UNWANTED:
         return Obstacle("the member wants no more messages")
     chat = Channel.WHOP in channels and payment.user_id is not None
@@ -56,19 +57,17 @@ def find_channel(
         return Channel.WHOP
     if Channel.EMAIL not in channels:
         return Obstacle("e-mail is switched off")
-    if payment.member_email and trouble is None:
+    if address and trouble is None:
         return Channel.EMAIL
     if chat:
         return Channel.WHOP
     return Obstacle(f"mail to it has {trouble}" if trouble else "no e-mail address is known")
 
 
-def find_trouble(session: Session, payment: Payment) -> MailTrouble | None:
-    if not payment.member_email:
-        return None
-    address = payment.member_email.lower()
-    found = session.get(Suppression, (payment.company_id, address), populate_existing=True)
-    return found.reason if found else None
+def is_suppressed(session: Session, company_id: str, address: str) -> MailTrouble | None:
+    """Why no mail may go there; None: one may."""
+    found = session.get(Suppression, (company_id, address.lower()), populate_existing=True)
+    return None if found is None else found.reason
 
 
 def find_wait(

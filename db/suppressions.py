@@ -26,12 +26,6 @@ DETAILS = {
 """The member's own words: they end every message. A dead address ends only mails."""
 
 
-def is_suppressed(session: Session, company_id: str, address: str) -> MailTrouble | None:
-    """Why no mail may go there; None: one may."""
-    found = session.get(Suppression, (company_id, address.lower()))
-    return None if found is None else found.reason
-
-
 def suppress(
     session: Session, company_id: str, address: str, reason: MailTrouble, now: datetime
 ) -> None:

@@ -17,9 +17,10 @@ from db import deliveries, payments
 from db.companies import add_companies
 from db.deliveries import list_events, settle_unknown
 from db.models import MailEvent, Message, Payment, Suppression
+from db.obstacles import is_suppressed
 from db.session import SessionFactory
 from db.status import MailTrouble, MessageState, Step
-from db.suppressions import is_suppressed, list_suppressions, suppress
+from db.suppressions import list_suppressions, suppress
 from mail.events import SignatureError, load_key, read_events, verify_signature
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import (
