@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.cards import describe_change
 from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
-from dashboard.data import database, overview
+from dashboard.data import overview
 from dashboard.data.database import Trouble
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.palette import DARK, LIGHT, Palette
@@ -41,11 +41,11 @@ from db.declines import DeclineClass
 from db.lift import Group, Interval, Lift, Money, NotEnoughData
 from db.models import Company, Heartbeat, Sync
 from db.needs import Need
-from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.stats import Day
 from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
+from tests.pages import fresh as fresh
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 PRICES = {
@@ -54,25 +54,6 @@ PRICES = {
 }
 KOLKATA = ZoneInfo("Asia/Kolkata")
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No cache from the test before, no `.env` of a developer's, pytest's own logging kept."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
-    engines: list[Engine] = []
-
-    def connect(*arguments: Any, **options: Any) -> Engine:
-        engines.append(db_connect(*arguments, **options))
-        return engines[-1]
-
-    monkeypatch.setattr(database, "connect", connect)
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    for engine in engines:
-        engine.dispose()
 
 
 @pytest.fixture

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
-import streamlit as st
 from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.data import database
 from dashboard.data.payments import Query, Within, export
 from dashboard.links import address
 from dashboard.settings import DashboardSettings
@@ -27,33 +23,13 @@ from db import companies
 from db.declines import DeclineClass
 from db.models import Deed, Payment, Request
 from db.search import PAGE, Filters, Order, Which
-from db.session import connect as db_connect
 from db.session import now as read_clock
 from db.status import PaymentStatus, RequestKind
 from tests.factories import COMPANY, HOUR, fail_now
+from tests.pages import fresh as fresh
 
 ANOTHER = "biz_another"
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No cache from the test before, no `.env` of a developer's, pytest's own logging kept."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
-    engines: list[Engine] = []
-
-    def connect(*arguments: Any, **options: Any) -> Engine:
-        engines.append(db_connect(*arguments, **options))
-        return engines[-1]
-
-    monkeypatch.setattr(database, "connect", connect)
-    yield
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    for engine in engines:
-        engine.dispose()
-
 
 PAGE_SCRIPT = """
 from dashboard.settings import DashboardSettings
