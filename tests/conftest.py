@@ -18,7 +18,7 @@ from db.models import Base
 from db.session import SessionFactory, connect, session_factory
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
-MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_")
+MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_")
 for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]:
     del os.environ[name]  # a developer's own settings must not reach a test
 

@@ -47,7 +47,7 @@ from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 
-APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
+APP = Path(__file__).resolve().parent.parent / "dashboard" / "navigation.py"
 PRICES = {
     by: {"total": money(amount), "usd_total": money(amount)}
     for by, amount in zip(RecoveredBy, ("10.00", "7.00", "4.00"), strict=True)

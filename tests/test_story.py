@@ -16,7 +16,7 @@ from tests.processes import COMPANY, ROOT, TOKEN, Stage, stage_in, wait_until
 READ_PAGE = f"""
 import json
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file({str(ROOT / "dashboard" / "app.py")!r}, default_timeout=60).run()
+page = AppTest.from_file({str(ROOT / "dashboard" / "navigation.py")!r}, default_timeout=60).run()
 assert not page.exception, page.exception
 words = " ".join(block.proto.body for block in page.get("html"))
 figures = {{metric.label: metric.value for metric in page.metric}}

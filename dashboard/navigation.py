@@ -1,0 +1,49 @@
+"""What Streamlit runs for every reader: the page that the address names."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import links
+from dashboard.palette import render_style
+from dashboard.settings import DashboardSettings
+from dashboard.views import health, insights, messages, overview, payments
+from dashboard.views import settings as settings_page
+from db.settings import load_settings
+
+ICON = Path(__file__).parent / "icon.png"
+# The title in the navigation, the path in the address, what shows it. The first lies at the root.
+PAGES = (
+    ("Overview", "overview", overview.show),
+    ("Payments", "payments", payments.show),
+    ("Insights", "insights", insights.show),
+    ("Messages", "messages", messages.show),
+    ("Settings", "settings", settings_page.show),
+    ("Health", "health", health.show),
+)
+
+
+def main() -> None:
+    # A file of our own: for an emoji or an icon's name the browser would ask Google or a CDN.
+    st.set_page_config("Revenue Recovery", str(ICON), layout="wide")
+    st.html(render_style())
+    try:
+        settings = load_settings(DashboardSettings)
+    except SystemExit:
+        # Streamlit would swallow it and leave the page blank.
+        st.title(overview.TITLE, anchor=False)
+        st.error("The dashboard cannot start. Its log names the settings to correct.")
+        return
+    pages = {
+        path: st.Page(partial(show, settings), title=title, url_path=path, default=number == 0)
+        for number, (title, path, show) in enumerate(PAGES)
+    }
+    page = st.navigation(list(pages.values()), position="top")
+    links.follow(pages)
+    page.run()
+
+
+main()

@@ -1,0 +1,97 @@
+"""What Streamlit's server says beyond its pages: who may frame them; and its files, compressed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from functools import cache
+from mimetypes import guess_type
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.file_util import get_static_dir
+
+from dashboard.settings import DashboardSettings
+
+SHRINKING = {".js", ".css"}
+"""Fonts and pictures are compressed already."""
+FOR_GOOD = "public, immutable, max-age=31536000"
+"""As Streamlit says of the same files: each one's name changes with its content."""
+
+
+def list_middleware(settings: DashboardSettings) -> list[Middleware]:
+    return [
+        Middleware(SafeAnswers, framed_by=settings.frame_ancestors),
+        Middleware(CompressedFiles),
+    ]
+
+
+class SafeAnswers:
+    """Puts on every answer what keeps a browser from misusing it."""
+
+    def __init__(self, app: ASGIApp, framed_by: str) -> None:
+        self.app = app
+        self.headers = {
+            "content-security-policy": f"frame-ancestors 'self' {framed_by}".strip(),
+            "x-content-type-options": "nosniff",
+            # An address names a member's payment: no other site learns of it.
+            "referrer-policy": "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        await self.app(scope, receive, send_safely)
+
+
+class CompressedFiles:
+    """Streamlit leaves its own files as they are, since it would compress each answer anew. Here
+    each is compressed once, when first asked for, and kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.files = dict(find_files(Path(get_static_dir())))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        file = self.files.get(scope.get("path", ""))
+        if file is None or not may_be_compressed(scope):
+            await self.app(scope, receive, send)
+            return
+        headers = {
+            "cache-control": FOR_GOOD,
+            "content-encoding": "gzip",
+            "vary": "accept-encoding",
+        }
+        body = await run_in_threadpool(compress, file)
+        answer = Response(body, headers=headers, media_type=guess_type(file)[0])
+        await answer(scope, receive, send)
+
+
+def find_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Each by its path in the address. Only these are ever kept in memory."""
+    for file in folder.rglob("*"):
+        if file.suffix in SHRINKING:
+            yield f"/{file.relative_to(folder).as_posix()}", file
+
+
+def may_be_compressed(scope: Scope) -> bool:
+    """A part of a file is a part of what it is uncompressed."""
+    headers = Headers(scope=scope)
+    wants = "gzip" in headers.get("accept-encoding", "")
+    return wants and scope.get("method") == "GET" and "range" not in headers
+
+
+@cache
+def compress(file: Path) -> bytes:
+    return gzip.compress(file.read_bytes(), 6, mtime=0)
