@@ -17,6 +17,8 @@ from db import embedded, migrate
 from db.models import Base
 from db.session import SessionFactory, connect, session_factory
 
+pytest_plugins = ["tests.chromium"]
+
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
 MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_")
 for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]:

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
-from sqlalchemy import Engine, select, text
+from playwright.sync_api import Page, expect
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from db.companies import add_companies
-from db.models import Base, Deed, WebhookEvent
+from db.models import Deed, WebhookEvent
 from db.session import now, session_factory
-from tests.factories import COMPANY
-from tests.test_browser import (
-    MODULE,
-    PICTURES,
+from tests.chromium import (
+    PAGES,
+    READY,
     REFRESHED,
-    SCROLLING,
     Database,
-    browser,
-    database,
-    own_engine,
-    run_dashboard,
+    Visit,
+    never_scrolls_sideways,
+    take_picture,
 )
+from tests.factories import COMPANY
+from tests.processes import empty
 from tests.test_insights_page import close
 
-pytestmark = pytest.mark.browser
-__all__ = ["browser", "database", "own_engine"]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
 
-READY = {"/insights": "[data-testid=stPlotlyChart] .barlayer", "/health": ".checks"}
 DARK_PAGE = "#0B1220"
-
-
-@pytest.fixture(scope="module")
-def dashboard(database: Database, own_engine: Engine) -> Iterator[str]:
-    with run_dashboard(database, MODULE) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -64,50 +55,7 @@ def records(own_engine: Engine) -> Iterator[Session]:
         )
         session.commit()
         yield session
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with own_engine.begin() as connection:
-        connection.execute(text(f"truncate {tables} restart identity cascade"))
-
-
-@pytest.fixture
-def open_page(browser: Browser, dashboard: str, records: Session) -> Iterator[Callable[..., Page]]:
-    """A page, and at the end the proof that it asked no other machine and met no error."""
-    hosts: set[str | None] = set()
-    errors: list[str] = []
-    pages: list[Page] = []
-
-    def note(message: ConsoleMessage) -> None:
-        # On a deep link Streamlit looks for its server below the page's path first.
-        searching = "/_stcore/" in message.location["url"]
-        if message.type == "error" and not searching:
-            errors.append(message.text)
-
-    def open_page(path: str, width: int = 1440, scheme: str = "light") -> Page:
-        page = browser.new_page(
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        pages.append(page)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.on("console", note)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(dashboard + path)
-        ready = page.locator(READY[urlsplit(path).path]).first
-        expect(ready).to_be_visible(timeout=REFRESHED)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert hosts - {"localhost", None} == set()
-    assert errors == []
-
-
-def take_picture(page: Page, name: str) -> None:
-    height = page.get_by_test_id("stMainBlockContainer").evaluate("e => e.scrollHeight")
-    page.set_viewport_size({"width": page.evaluate("innerWidth"), "height": min(height, 5000)})
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / name)
+    empty(own_engine)
 
 
 def click_row(page: Page, panel: str, row: int) -> None:
@@ -132,45 +80,42 @@ def click_row(page: Page, panel: str, row: int) -> None:
     ],
 )
 def test_each_part_fits_the_window_and_is_told_in_words(
-    open_page: Callable[..., Page], path: str, name: str, width: int
+    visit: Visit, path: str, name: str, width: int
 ) -> None:
-    page = open_page(path, width)
+    page = visit(path, width)
     heading = "Insights" if path.startswith("/insights") else "Health"
     expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    assert page.evaluate(SCROLLING) == []
+    never_scrolls_sideways(page)
     for sentence in page.locator(".sentence").all():
         assert len(sentence.inner_text()) > 20
     take_picture(page, f"{name}-{width}.png")
 
 
 def test_a_click_on_a_bar_narrows_the_other_charts_and_stands_in_the_address(
-    open_page: Callable[..., Page],
+    visit: Visit,
 ) -> None:
-    page = open_page("/insights")
+    page = visit("/insights")
     expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
     click_row(page, "reasons", 1)
     page.wait_for_url("**/insights?*class=card*")
     expect(page.locator(".lead")).to_contain_text("Of 10 failed payments")
     expect(page.get_by_text("✓ Card no longer valid")).to_be_visible()
-    again = open_page(urlsplit(page.url).path + "?" + urlsplit(page.url).query)
+    again = visit(urlsplit(page.url).path + "?" + urlsplit(page.url).query)
     expect(again.locator(".lead")).to_contain_text("Of 10 failed payments")
     page.get_by_role("button", name="Reason: Card no longer valid").click()
     expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
     assert "class=" not in page.url
 
 
-def test_a_second_click_takes_the_choice_back(open_page: Callable[..., Page]) -> None:
-    page = open_page("/insights?class=card")
+def test_a_second_click_takes_the_choice_back(visit: Visit) -> None:
+    page = visit("/insights?class=card")
     expect(page.locator(".lead")).to_contain_text("Of 10 failed payments")
     click_row(page, "reasons", 1)
     expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
 
 
-def test_a_chart_is_downloaded_as_csv_and_as_a_picture(
-    open_page: Callable[..., Page], tmp_path: Path
-) -> None:
-    page = open_page("/insights")
+def test_a_chart_is_downloaded_as_csv_and_as_a_picture(visit: Visit, tmp_path: Path) -> None:
+    page = visit("/insights")
     panel = page.locator(".st-key-panel-reasons")
     with page.expect_download() as download:
         panel.get_by_role("button", name="Download CSV").click()
@@ -187,25 +132,17 @@ def test_a_chart_is_downloaded_as_csv_and_as_a_picture(
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
-def test_charts_and_words_can_be_read_at_night(
-    database: Database, browser: Browser, records: Session
-) -> None:
-    with run_dashboard(database, MODULE, "--theme.base", "dark") as url:
-        for path, name in (("/insights", "insights-dark"), ("/health", "health-dark")):
-            page = browser.new_page(color_scheme="dark", viewport={"width": 1440, "height": 900})
-            page.goto(url + path)
-            expect(page.locator(READY[path]).first).to_be_visible(timeout=REFRESHED)
-            if path == "/insights":
-                read = "document.querySelector('.js-plotly-plot')._fullLayout.paper_bgcolor"
-                assert str(page.evaluate(read)).upper() == DARK_PAGE
-            take_picture(page, f"{name}.png")
-            page.close()
+@pytest.mark.parametrize("name", ["insights", "health"])
+def test_charts_and_words_can_be_read_at_night(visit: Visit, name: str) -> None:
+    page = visit(PAGES[name], scheme="dark")
+    for chart in page.locator(".js-plotly-plot").all():
+        ground = chart.evaluate("chart => chart._fullLayout.paper_bgcolor")
+        assert str(ground).upper() == DARK_PAGE
+    take_picture(page, f"{name}-1440-dark.png")
 
 
-def test_a_replay_asked_for_stands_in_the_audit_list(
-    open_page: Callable[..., Page], records: Session
-) -> None:
-    page = open_page("/health")
+def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Session) -> None:
+    page = visit("/health")
     expect(page.get_by_text("no amount")).to_be_visible()
     page.get_by_role("button", name="Replay 1 event").click()
     expect(page.get_by_text("Replay asked for at")).to_be_visible(timeout=REFRESHED)
@@ -215,9 +152,9 @@ def test_a_replay_asked_for_stands_in_the_audit_list(
 
 @pytest.mark.parametrize("path", ["/insights", "/health"])
 def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
-    open_page: Callable[..., Page], database: Database, path: str, records: Session
+    visit: Visit, database: Database, path: str, records: Session
 ) -> None:
-    page = open_page(path)
+    page = visit(path)
     records.rollback()
     records.get_bind().engine.dispose()
     page.evaluate("window.stillHere = true")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
 from db.manners import find_manners
@@ -14,73 +11,21 @@ from db.models import Message
 from db.session import now
 from db.status import Channel, MessageState, Step
 from db.templates import find_template
+from tests.chromium import Visit, never_scrolls_sideways, take_picture
 from tests.factories import COMPANY, fail_now
-from tests.test_browser import PICTURES, REFRESHED, SCROLLING
-from tests.test_browser import browser as browser
-from tests.test_browser import dashboard as dashboard
-from tests.test_browser import database as database
-from tests.test_browser import own_engine as own_engine
-from tests.test_browser import records as records
 
-pytestmark = pytest.mark.browser
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def visit(browser: Browser, dashboard: str, records: Session) -> Iterator[Open]:
-    """A page, and at the end the proof that it met no error."""
-    errors: list[str] = []
-    pages: list[Page] = []
-
-    def visit(path: str, width: int = 1440, scheme: str = "light") -> Page:
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        pages.append(page)
-        page.on("console", lambda message: errors.extend(read_error(message)))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{dashboard}/{path}")
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=REFRESHED)
-        expect(page.get_by_role("heading", name="What was done here")).to_be_visible()
-        return page
-
-    yield visit
-    for page in pages:
-        page.close()
-    assert errors == []
-
-
-def read_error(message: ConsoleMessage) -> list[str]:
-    """Streamlit's page looks for its server beneath its own address first, and is told 404 twice
-    where that is not the root."""
-    looks = re.search(r"/(messages|settings)/_stcore/", message.location["url"])
-    return [message.text] if message.type == "error" and not looks else []
-
-
-def take_picture(page: Page, name: str) -> None:
-    """The whole page: Streamlit scrolls inside of it, so the window is made as high."""
-    height = page.get_by_test_id("stMainBlockContainer").evaluate("e => e.scrollHeight")
-    page.set_viewport_size({"width": page.evaluate("innerWidth"), "height": min(height, 5000)})
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / name)
-
-
-def never_scrolls_sideways(page: Page, width: int) -> bool:
-    within = page.evaluate("document.scrollingElement.scrollWidth") <= width
-    right = page.evaluate("""() => Math.max(...[...document.querySelectorAll(
-        '[data-testid=stMain] :is(p, b, h1, h3, iframe, input, textarea, button)'
-    )].map(e => e.getBoundingClientRect().right))""")
-    return within and right <= width and page.evaluate(SCROLLING) == []
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
 
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_words_are_changed_tried_saved_refused_and_restored(
-    visit: Open, records: Session, width: int
+    visit: Visit, records: Session, width: int
 ) -> None:
-    page = visit("messages?step=payment_failed&class=funds", width)
+    page = visit("/messages?step=payment_failed&class=funds", width)
     phone = page.frame_locator(".st-key-mail-phone iframe")
     expect(phone.get_by_text("Hi Maya")).to_be_visible()
     expect(page.frame_locator(".st-key-mail-desk iframe").get_by_text("Hi Maya")).to_be_visible()
-    assert never_scrolls_sideways(page, width)
+    never_scrolls_sideways(page)
 
     page.get_by_text("Change the words").click()
     html = page.get_by_label("HTML")
@@ -100,7 +45,7 @@ def test_words_are_changed_tried_saved_refused_and_restored(
     expect(page.get_by_text("Line 2: there is no variable")).to_be_visible()
     expect(page.locator("code", has_text="<p>{{ nmae }}</p>")).to_be_visible()
     expect(phone.get_by_text("quite new words.")).to_be_visible()
-    assert never_scrolls_sideways(page, width)
+    never_scrolls_sideways(page)
     take_picture(page, f"messages-refused-{width}.png")
 
     page.get_by_role("button", name="Restore ours").click()
@@ -114,7 +59,7 @@ def test_words_are_changed_tried_saved_refused_and_restored(
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_messages_and_settings_fit_by_day_and_by_night(
-    visit: Open, records: Session, width: int, scheme: str
+    visit: Visit, records: Session, width: int, scheme: str
 ) -> None:
     payment = fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
     records.add(
@@ -130,27 +75,27 @@ def test_messages_and_settings_fit_by_day_and_by_night(
         )
     )
     records.commit()
-    page = visit("messages?step=payment_failed&class=funds", width, scheme)
+    page = visit("/messages?step=payment_failed&class=funds", width, scheme=scheme)
     expect(page.frame_locator(".st-key-mail-phone iframe").get_by_text("Hi Liam")).to_be_visible()
-    assert never_scrolls_sideways(page, width)
+    never_scrolls_sideways(page)
     take_picture(page, f"messages-{width}-{scheme}.png")
-    page = visit("settings", width, scheme)
+    page = visit("/settings", width, scheme=scheme)
     expect(page.get_by_label("Answers go to")).to_be_visible()
-    assert never_scrolls_sideways(page, width)
+    never_scrolls_sideways(page)
     take_picture(page, f"settings-{width}-{scheme}.png")
 
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_setting_is_refused_beside_its_field_and_then_saved(
-    visit: Open, records: Session, width: int
+    visit: Visit, records: Session, width: int
 ) -> None:
-    page = visit("settings", width)
+    page = visit("/settings", width)
     answers = page.get_by_label("Answers go to")
     answers.fill("nobody")
     save = page.get_by_role("button", name="Save: messages to members")
     save.click()
     expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
-    assert never_scrolls_sideways(page, width)
+    never_scrolls_sideways(page)
     answers.fill("help@example.com")
     save.click()
     expect(page.get_by_text("Saved: Answers go to.")).to_be_visible()
@@ -159,8 +104,8 @@ def test_a_setting_is_refused_beside_its_field_and_then_saved(
     take_picture(page, f"settings-saved-{width}.png")
 
 
-def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Open) -> None:
-    page = visit("messages")
+def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Visit) -> None:
+    page = visit("/messages")
     page.get_by_role("combobox", name="Message").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.type("Remin")

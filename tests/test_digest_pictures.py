@@ -16,7 +16,7 @@ from tests.test_digest import make_digest
 pytestmark = pytest.mark.browser
 
 LINK = "https://dashboard.example"
-chromium, show = letters.chromium, letters.show
+show = letters.show
 
 
 @pytest.mark.parametrize("scheme", letters.SCHEMES)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from db.declines import DeclineClass
 from db.manners import Manners
@@ -23,11 +21,11 @@ from mail.colours import VISIBLE, contrast
 from mail.letters import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from mail.words import LONGEST_TITLE
-from tests.test_browser import ARGUMENTS
+from tests import chromium
 
 pytestmark = pytest.mark.browser
 
-PICTURES = Path(__file__).resolve().parent.parent / "test-output" / "messages"
+PICTURES = chromium.PICTURES / "messages"
 WIDTHS = (390, 640)
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -67,24 +65,14 @@ CONTRASTS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, "no Chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def show(chromium: Browser) -> Iterator[Callable[..., Page]]:
+def show(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a mail; at the end the proof that it asked nobody for anything and ran nothing."""
     asked: list[str] = []
     pages: list[Page] = []
 
     def show(html: str, width: int = 390, scheme: Scheme = "light") -> Page:
-        page = chromium.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
+        page = browser.new_page(viewport={"width": width, "height": 400}, color_scheme=scheme)
         pages.append(page)
         page.on("request", lambda request: asked.append(request.url))
         page.on("dialog", lambda dialog: asked.append(f"dialog: {dialog.message}"))
