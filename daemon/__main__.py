@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daemon.chat import SupportChat
 from daemon.cycle import WORKERS, Cycle
 from daemon.loop import SOON, TICK_SECONDS, Loop
-from daemon.mailer import Mailer, make_courier
 from daemon.messages import SENDERS, Messenger
 from daemon.notices import Herald
 from daemon.posts import Poster
@@ -32,6 +32,9 @@ from db.status import RequestKind
 from mail.links import make_unsubscribe_url
 from whop.client import WhopClient
 from whop.payloads import read_event
+
+if TYPE_CHECKING:
+    from daemon.mailer import Mailer
 
 log = logging.getLogger("daemon")
 
@@ -161,6 +164,9 @@ def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
 def make_mailer(settings: DaemonSettings) -> Mailer | None:
     if not settings.email_enabled:
         return None
+    # Here, since SendGrid's package weighs a tenth of this process: only who sends mail carries it.
+    from daemon.mailer import Mailer, make_courier
+
     key = settings.sendgrid_api_key.get_secret_value()
     return Mailer(
         make_courier(key, settings.sendgrid_api_url),

@@ -6,7 +6,7 @@ reading back says so (`syncs.missing_permissions`), and a message is refused.
 
 from __future__ import annotations
 
-from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
 from whop import errors
 from whop.client import WhopClient
 from whop.errors import WhopError

@@ -29,6 +29,7 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
+from daemon.answers import BusyError, MailError, RejectedError, UncertainError
 from db.plain import make_plain
 from db.session import now as utc_now
 from mail.letters import Written
@@ -40,26 +41,6 @@ LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
 LONGEST_NAME, LONGEST_SUBJECT = 100, 250
 QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
 LONGEST_WAIT = timedelta(hours=1)
-
-
-class MailError(Exception):
-    """Base. str() is safe to log: no address is in it."""
-
-
-class RejectedError(MailError):
-    """The mail was not taken and never will be."""
-
-
-class BusyError(MailError):
-    """The mail was not taken; it may be tried again, after `retry_after` where that was said."""
-
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class UncertainError(MailError):
-    """It may have been taken: never send it again."""
 
 
 class Answer(Protocol):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import OperationalError
 
-from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
 from db import outbox, planning
 from db.deliveries import settle_unknown
 from db.dunning import REMINDERS

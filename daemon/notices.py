@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.posts import Poster
 from db import health, notices
 from db.alerts import Alerts, find_alerts, list_listening

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import httpx
 
-from daemon.mailer import BusyError, MailError, RejectedError, UncertainError
+from daemon.answers import BusyError, MailError, RejectedError, UncertainError
 from db.alerts import find_platform
 from db.companies import ChoiceError
 from mail.posts import encode
@@ -18,10 +20,14 @@ class Poster:
     def __init__(
         self, in_development: bool = False, transport: httpx.BaseTransport | None = None
     ) -> None:
-        self.in_development = in_development
+        self.in_development, self.transport = in_development, transport
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """Made for the first post: each client loads the world's certificates for itself."""
         # A redirect could lead anywhere, the private network included.
-        self.http = httpx.Client(
-            timeout=TIMEOUT_SECONDS, follow_redirects=False, transport=transport
+        return httpx.Client(
+            timeout=TIMEOUT_SECONDS, follow_redirects=False, transport=self.transport
         )
 
     def send(self, post_url: str, text: str) -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from whop_sdk import Whop, WhopEnvironment
 
+from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.chat import SupportChat
-from daemon.mailer import BusyError, RejectedError, UncertainError
 from db.declines import DeclineClass
 from db.manners import Manners
 from db.models import Sync

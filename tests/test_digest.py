@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
-from daemon.mailer import BusyError, Mailer, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
+from daemon.mailer import Mailer
 from daemon.notices import Herald
 from daemon.posts import Poster
 from db import notices

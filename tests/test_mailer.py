@@ -17,15 +17,8 @@ from hypothesis import strategies as st
 from python_http_client.exceptions import HTTPError
 from sendgrid.helpers.mail import Mail
 
-from daemon.mailer import (
-    TIMEOUT_SECONDS,
-    BusyError,
-    Mailer,
-    MailError,
-    RejectedError,
-    UncertainError,
-    make_courier,
-)
+from daemon.answers import BusyError, MailError, RejectedError, UncertainError
+from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_courier
 from mail.letters import Written
 from tests.factories import NOW
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.messages import Messenger
 from db import outbox, planning
 from db.models import Company

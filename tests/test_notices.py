@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from daemon.mailer import BusyError, RejectedError, UncertainError
+from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.notices import Herald
 from daemon.posts import Poster
 from db import __main__ as commands

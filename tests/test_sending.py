@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from daemon.answers import BusyError, UncertainError
 from daemon.chat import SupportChat
-from daemon.mailer import BusyError, UncertainError
 from daemon.messages import Messenger
 from db import deliveries, planning
 from db.deliveries import Kind, MailReport
