@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import assert_never
@@ -14,6 +14,7 @@ from dashboard.data.database import Trouble
 from dashboard.data.overview import Snapshot
 from dashboard.words import format_span
 
+REFRESH = "10s"
 CYCLE_IS_LATE = timedelta(hours=2)
 FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
   -H 'Content-Type: application/json' \\
@@ -40,6 +41,19 @@ def show_trouble(trouble: Trouble) -> None:
             )
         case _:
             assert_never(trouble)
+
+
+@st.fragment(run_every=REFRESH)
+def wait_out(look: Callable[[], object], typed: str) -> None:
+    """For a page that does not refresh by itself. `typed`: how the keys of its fields begin. In
+    each run Streamlit forgets the fields that are not shown, unless they are set."""
+    state = st.session_state
+    state.update({key: state[key] for key in state if str(key).startswith(typed)})
+    found = look()
+    if isinstance(found, Trouble):
+        show_trouble(found)
+    else:
+        st.rerun()
 
 
 def show_first_steps(receiver: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy.orm import Session
@@ -11,7 +13,7 @@ from db.models import Message
 from db.session import now
 from db.status import Channel, MessageState, Step
 from db.templates import find_template
-from tests.chromium import Visit, never_scrolls_sideways, take_picture
+from tests.chromium import REFRESHED, Database, Visit, never_scrolls_sideways, take_picture
 from tests.factories import COMPANY, fail_now
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
@@ -115,3 +117,37 @@ def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Visit)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text("Questions? Just answer here.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "button"),
+    [
+        ("/messages", "Plain text and chat", "Save"),
+        ("/settings", "Answers go to", "Save: messages to members"),
+    ],
+)
+def test_what_was_typed_outlives_a_database_that_is_away(
+    visit: Visit, records: Session, database: Database, path: str, label: str, button: str
+) -> None:
+    page = visit(path)
+    editor = page.get_by_text("Change the words")
+    if path == "/messages":
+        editor.click()
+    field, save = page.get_by_label(label), page.get_by_role("button", name=button, exact=True)
+    field.fill("help@example.com")
+    page.evaluate("window.stillHere = true")
+    records.rollback()
+    records.get_bind().engine.dispose()
+    database.stop()
+    try:
+        save.click()
+        expect(page.get_by_text("The database does not answer")).to_be_visible(timeout=REFRESHED)
+    finally:
+        database.start()
+    expect(page.get_by_text("Nothing was")).to_be_visible(timeout=REFRESHED)
+    if path == "/messages":
+        editor.click()
+    expect(field).to_have_value("help@example.com")
+    save.click()
+    expect(page.get_by_text(re.compile("^Saved[.:]"))).to_be_visible()
+    assert page.evaluate("window.stillHere") is True

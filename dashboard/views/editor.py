@@ -20,6 +20,8 @@ from mail.letters import OURS
 from mail.templates import check_part
 
 PARTS = {"subject": "Subject", "text": "Plain text and chat", "html": "HTML"}
+FIELDS = "words-"
+"""How the keys of the fields begin."""
 RESTORING = "restoring"
 """In the session: the step whose restoring the reader is asked about once more."""
 TOLD = "told-words"
@@ -59,7 +61,7 @@ def fill_fields(step: Step, saved: OwnTemplate) -> None:
 
 
 def name_field(step: Step, part: str) -> str:
-    return f"words-{step}-{part}"
+    return f"{FIELDS}{step}-{part}"
 
 
 def read_draft(step: Step) -> OwnTemplate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from dashboard.data.database import Trouble
 from dashboard.data.messages import Studio, read_studio
 from dashboard.settings import DashboardSettings
 from dashboard.views.deeds import render_deeds
-from dashboard.views.editor import show_editor
+from dashboard.views.editor import FIELDS, show_editor
 from dashboard.views.filters import CLASSES, choose
 from dashboard.views.letter import show_letter
 from dashboard.words import count, format_share, format_when
@@ -53,9 +54,10 @@ def show(settings: DashboardSettings) -> None:
     st.title("Messages", anchor=False)
     chosen = read_chosen(st.query_params)
     show_choices(chosen)
-    studio = read_studio(settings, chosen.step, chosen.decline_class, chosen.days)
+    look = partial(read_studio, settings, chosen.step, chosen.decline_class, chosen.days)
+    studio = look()
     if isinstance(studio, Trouble):
-        notices.show_trouble(studio)
+        notices.wait_out(look, FIELDS)
         return
     zone = ZoneInfo(studio.time_zone)
     st.html(f'<p class="standing">{escape(describe_words(studio, chosen.step, zone))}</p>')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,6 +42,8 @@ HEADS: dict[Group, tuple[str, str]] = {
         "It holds from now on: recoveries from before are not told of.",
     ),
 }
+FIELDS = "choice-"
+"""How the keys of the fields begin."""
 AWAY = "The database does not answer. Nothing was saved."
 
 
@@ -48,7 +51,7 @@ def show(settings: DashboardSettings) -> None:
     st.title("Settings", anchor=False)
     chosen = read_choices(settings)
     if isinstance(chosen, Trouble):
-        notices.show_trouble(chosen)
+        notices.wait_out(partial(read_choices, settings), FIELDS)
         return
     if chosen is None:
         st.info("No company is known yet. Set `WHOP_COMPANY_ID`, or wait for its first payment.")
@@ -115,7 +118,7 @@ def show_choice(group: Group, choice: Choice, kept: Choices, fault: str | None) 
 
 
 def name_field(group: Group, choice: Choice) -> str:
-    return f"choice-{group}-{choice.name}"
+    return f"{FIELDS}{group}-{choice.name}"
 
 
 def fill_fields(group: Group, kept: Choices) -> None:
