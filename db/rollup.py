@@ -112,7 +112,7 @@ select distinct date(timezone(:zone, happened_at)) from taken
 LIST_BEHIND = text("""
 select companies.id from companies left join rollups on rollups.company_id = companies.id
 where rollups.kept_until is null
-    or rollups.kept_until < date(timezone(companies.time_zone, cast(:ended as timestamptz)))
+    or rollups.kept_until <> date(timezone(companies.time_zone, cast(:ended as timestamptz)))
     or rollups.time_zone <> companies.time_zone
     or exists (select from late_changes where late_changes.company_id = companies.id)
 order by companies.id
@@ -148,7 +148,7 @@ def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime
 
 
 def list_behind(session: Session, now: datetime) -> Sequence[str]:
-    """Companies with days to keep, or to keep anew."""
+    """Companies with days to keep, or to keep anew; or kept too far, by a clock that was ahead."""
     return session.scalars(LIST_BEHIND, {"ended": now - KEPT_AFTER}).all()
 
 
@@ -167,7 +167,9 @@ def keep_up(session: Session, company_id: str, now: datetime, *, anew: bool = Fa
     ).one_or_none() or (None, None)
     old = delete(DailyFigures).where(DailyFigures.company_id == company_id)
     if kept_in == name and not anew:
-        old = old.where(or_(DailyFigures.day.in_(changed), DailyFigures.day >= kept_until))
+        # Later days, if any, were kept by a clock that was ahead, and may have grown since.
+        ahead = DailyFigures.day >= kept_until
+        old = old.where(or_(DailyFigures.day.in_(changed), ahead))
     else:
         session.execute(delete(Rollup).where(Rollup.company_id == company_id))
     session.execute(old)

@@ -307,6 +307,22 @@ def test_a_day_is_behind_once_it_ended_two_days_ago(creator: Creator, session: S
     assert rollup.list_behind(session, midnight) == [COMPANY, OTHER]
 
 
+def test_days_kept_by_a_clock_that_was_ahead_are_kept_anew(
+    creator: Creator, session: Session
+) -> None:
+    week = timedelta(days=7)
+    creator.now += week
+    creator.keep_up()
+    creator.now -= week
+    assert rollup.list_behind(session, creator.now) == [COMPANY]
+    creator.keep_up()
+    creator.commit(("fail", timedelta(), "19.00"))
+    creator.check()
+    creator.now += week
+    creator.keep_up()
+    creator.check()
+
+
 def test_a_cycle_of_the_daemon_keeps_them(
     sessions: SessionFactory, session: Session, tmp_path: Path
 ) -> None:
