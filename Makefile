@@ -18,6 +18,7 @@ run: setup
 
 test: setup
 	@scripts/browser
+	@scripts/axe
 	@$(BIN)/python -m pytest
 
 check: setup

@@ -73,20 +73,30 @@ def sum_up(days: Sequence[Day]) -> Bar:
     )
 
 
+def list_totals(days: Sequence[Day]) -> list[tuple[str, str, Decimal]]:
+    """Each colour's class, name and sum."""
+    total = sum_up(days)
+    return [
+        ("failed", FAILED, total.failed),
+        ("by-retry", BY_RETRY, total.by_retry),
+        ("by-member", BY_MEMBER, total.by_member),
+        ("without-us", WITHOUT_US, total.without_us),
+    ]
+
+
+def describe_money(days: Sequence[Day]) -> str:
+    """The chart in words, for those who do not see it."""
+    sums = ", ".join(f"{name} {format_usd(amount)}" for _, name, amount in list_totals(days))
+    return f"Failed and recovered money from {days[0].day:%-d %B} to {days[-1].day:%-d %B}: {sums}."
+
+
 def render_key(days: Sequence[Day], links: Mapping[str, str] | None = None) -> str:
     """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly.
 
     `links`: where a total leads to, by the name of its colour.
     """
-    total = sum_up(days)
-    entries = (
-        ("failed", FAILED, total.failed),
-        ("by-retry", BY_RETRY, total.by_retry),
-        ("by-member", BY_MEMBER, total.by_member),
-        ("without-us", WITHOUT_US, total.without_us),
-    )
     items = []
-    for tone, name, amount in entries:
+    for tone, name, amount in list_totals(days):
         figure = f"<b>{format_usd(amount)}</b>"
         if links is not None:
             figure = render_link(figure, links[tone], "figure")

@@ -14,6 +14,7 @@ from dashboard.views import health, insights, messages, overview, payments
 from dashboard.views import settings as settings_page
 from db.settings import load_settings
 
+NAME = "Revenue Recovery"
 ICON = Path(__file__).parent / "icon.png"
 # The title in the navigation, the path in the address, what shows it. The first lies at the root.
 PAGES = (
@@ -28,7 +29,7 @@ PAGES = (
 
 def main() -> None:
     # A file of our own: for an emoji or an icon's name the browser would ask Google or a CDN.
-    st.set_page_config("Revenue Recovery", str(ICON), layout="wide")
+    st.set_page_config(NAME, str(ICON), layout="wide")
     st.html(render_style())
     try:
         settings = load_settings(DashboardSettings)
@@ -42,6 +43,7 @@ def main() -> None:
         for number, (title, path, show) in enumerate(PAGES)
     }
     page = st.navigation(list(pages.values()), position="top")
+    st.set_page_config(f"{page.title} · {NAME}")
     links.follow(pages)
     page.run()
 

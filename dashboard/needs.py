@@ -19,7 +19,7 @@ def show_needs(snapshot: Snapshot) -> None:
     total = sum(needed.payments for needed in snapshot.needed)
     if not total:
         return
-    st.subheader("Needs you", anchor=False)
+    st.header("Needs you", anchor=False)
     everything = render_link(
         f"See {'it' if total == 1 else f'all {total:,}'} →",
         address("payments", {"status": "needs_you"}),

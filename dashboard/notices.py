@@ -58,7 +58,7 @@ def wait_out(look: Callable[[], object], typed: str) -> None:
 
 def show_first_steps(receiver: str) -> None:
     """Nothing has failed yet: what will happen, and how to see it happen now."""
-    st.subheader("No failed payments yet", anchor=False)
+    st.header("No failed payments yet", anchor=False)
     st.html(
         '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment appears '
         "here within 10 seconds, by itself: what it is worth, why it failed, when it is charged "
@@ -66,7 +66,8 @@ def show_first_steps(receiver: str) -> None:
         '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
         "payment:</p>"
     )
-    st.code(FIRST_TEST.format(url=receiver), language="bash", wrap_lines=True)
+    # No language: some of the colours that Streamlit gives to code are too pale to be read.
+    st.code(FIRST_TEST.format(url=receiver), language=None, wrap_lines=True)
 
 
 def show_freshness(snapshot: Snapshot) -> None:

@@ -55,8 +55,8 @@ READY = {
     "/": "table.payments",
     "/payments": "table.payments",
     "/insights": "[data-testid=stPlotlyChart] .barlayer",
-    "/messages": "h3:has-text('What was done here')",
-    "/settings": "h3:has-text('What was done here')",
+    "/messages": "h2:has-text('What was done here')",
+    "/settings": "h2:has-text('What was done here')",
     "/health": ".checks",
 }
 """What a page shows once it is there; its last part where it comes in parts."""

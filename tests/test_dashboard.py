@@ -104,7 +104,7 @@ def read_all(page: AppTest) -> str:
     """Every word on the page, as HTML or Markdown."""
     assert not page.exception
     texts = [block.proto.body for block in page.get("html")]
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "code")
+    kinds = ("title", "header", "markdown", "caption", "error", "warning", "info", "code")
     texts += [say(element) for kind in kinds for element in page.get(kind)]
     return "\n".join(texts)
 
@@ -347,7 +347,7 @@ def test_it_lets_no_word_of_a_member_reach_markdown(
     html = "".join(block.proto.body for block in page.get("html"))
     assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$ [x](http://evil.example)" in html
     assert "<script" not in html
-    for kind in ("markdown", "caption", "subheader", "warning", "error", "info"):
+    for kind in ("markdown", "caption", "header", "warning", "error", "info"):
         assert all("evil" not in say(element) for element in page.get(kind))
 
 

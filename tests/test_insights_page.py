@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,12 +20,14 @@ from dashboard.data import database, insights
 from dashboard.data.database import Trouble
 from dashboard.data.health import find_standing
 from dashboard.data.insights import Curve, Whose, find_whose
+from dashboard.diagnosis import Level
 from dashboard.export import to_csv
 from dashboard.insight_charts import Bar, draw_columns, draw_shares
 from dashboard.insight_lines import cumulate, draw_curve
 from dashboard.insight_words import CLASSES, STEPS, describe_best, name_group, say_share
 from dashboard.palette import DARK, LIGHT
 from dashboard.views import insights as insights_view
+from dashboard.views.health import render_level
 from dashboard.views.insight_panels import PARTS, escape_markdown
 from db.companies import add_companies
 from db.declines import DeclineClass
@@ -314,3 +317,9 @@ def test_a_replay_is_asked_for_by_a_click_and_said_to_be(
     assert "Replay asked for at" in read_html(page)
     assert not page.button
     assert [deed.what for deed in session.scalars(select(Deed))] == ["replay"]
+
+
+def test_each_state_of_health_has_a_word_and_a_mark_of_its_own() -> None:
+    shown = [re.sub("<[^>]+>", "", render_level(level)) for level in Level]
+    marks, words = zip(*(text.split(" ", 1) for text in shown), strict=True)
+    assert len(set(marks)) == len(set(words)) == len(Level)

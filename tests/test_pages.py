@@ -57,7 +57,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..
 def read_words(page: AppTest) -> str:
     assert not page.exception
     texts = [block.proto.body for block in page.get("html")]
-    kinds = ("title", "subheader", "error", "warning", "info")
+    kinds = ("title", "header", "error", "warning", "info")
     return "\n".join(texts + [str(found.value) for kind in kinds for found in page.get(kind)])
 
 

@@ -49,19 +49,25 @@ def refresh(settings: DashboardSettings) -> None:
         return
     zone = ZoneInfo(standing.time_zone)
     findings = judge(standing.facts, standing.as_of, head_revision())
-    st.html(render_overall(findings, standing, zone))
+    # Apart from the time, which changes at every refresh: only a new state is read out.
+    st.html(render_overall(sum_up(findings)))
+    st.html(render_freshness(standing, zone))
     st.html(render_findings(findings, zone))
     if standing.facts.poison:
         show_poison(settings, standing, zone)
 
 
-def render_overall(findings: Sequence[Finding], standing: Standing, zone: ZoneInfo) -> str:
-    level = sum_up(findings)
-    at = f"{standing.as_of.astimezone(zone):%H:%M:%S}"
-    version, revision = find_version(), standing.facts.revision or "none"
+def render_overall(level: Level) -> str:
     return (
         f'<p class="overall {TONES[level]}" role="status">{render_level(level)} '
         f"<b>{OVERALL[level]}</b></p>"
+    )
+
+
+def render_freshness(standing: Standing, zone: ZoneInfo) -> str:
+    at = f"{standing.as_of.astimezone(zone):%H:%M:%S}"
+    version, revision = find_version(), standing.facts.revision or "none"
+    return (
         f'<p class="fresh">As of <b>{at}</b> ({escape(zone.key.replace("_", " "))}), refreshed '
         f"every 10 seconds. Version {escape(version)}, database revision {escape(revision)}.</p>"
     )
@@ -96,7 +102,7 @@ def say_time(moment: datetime | None, zone: ZoneInfo) -> str:
 
 
 def show_poison(settings: DashboardSettings, standing: Standing, zone: ZoneInfo) -> None:
-    st.subheader("Events that could not be applied", anchor=False)
+    st.header("Events that could not be applied", anchor=False)
     shown, number = standing.facts.poison, standing.facts.poison_count
     rest = number - len(shown)
     st.html(

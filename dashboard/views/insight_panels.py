@@ -91,7 +91,7 @@ def choose(key: str, dimension: Dimension) -> None:
 
 def show_panel(panel: Panel) -> None:
     with st.container(key=f"panel-{panel.name}", gap="small"):
-        st.subheader(panel.title, anchor=False)
+        st.header(panel.title, anchor=False)
         st.html(f'<p class="sentence">{escape(panel.sentence)}</p>')
         if panel.figure is None:
             return

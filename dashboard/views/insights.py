@@ -249,7 +249,7 @@ def show_worth(settings: DashboardSettings, view: View, colours: Palette) -> Non
             note="All time, each member once; the lines are 95% intervals. No choice narrows it.",
         )
     )
-    st.subheader("Before the set-up", anchor=False)
+    st.header("Before the set-up", anchor=False)
     said = (
         describe_baseline(baseline) if baseline else "No history from before the set-up is known."
     )

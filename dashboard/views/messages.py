@@ -63,12 +63,12 @@ def show(settings: DashboardSettings) -> None:
     st.html(f'<p class="standing">{escape(describe_words(studio, chosen.step, zone))}</p>')
     words = show_editor(settings, studio, chosen.step)
     show_letter(studio, chosen.step, chosen.decline_class, words)
-    st.subheader(f"What came of it: {STEPS[chosen.step]}", anchor=False)
+    st.header(f"What came of it: {STEPS[chosen.step]}", anchor=False)
     show_period(chosen.days)
     st.html(render_results(studio.results.get(chosen.step, Results())))
-    st.subheader("Addresses that are not written to", anchor=False)
+    st.header("Addresses that are not written to", anchor=False)
     st.html(f'<p class="lines">{escape(describe_suppressed(studio.suppressed))}</p>')
-    st.subheader("What was done here", anchor=False)
+    st.header("What was done here", anchor=False)
     st.html(render_deeds(studio.deeds, zone))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.charts import Period, draw_money, narrow, render_key
+from dashboard.charts import Period, describe_money, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
 from dashboard.links import address
 from dashboard.palette import choose
@@ -17,7 +17,7 @@ CLOSER = "closer"
 
 
 def show_chart(snapshot: Snapshot) -> None:
-    st.subheader("Failed and recovered money", anchor=False)
+    st.header("Failed and recovered money", anchor=False)
     # A finger that drags across the chart means to scroll the page.
     on_phone = "Mobi" in st.context.headers.get("User-Agent", "")
     choices = st.container(horizontal=True, vertical_alignment="center")
@@ -37,6 +37,7 @@ def show_chart(snapshot: Snapshot) -> None:
         config={"displayModeBar": False, "responsive": True},
         on_select="ignore" if on_phone else zoom_in,
         selection_mode="box",
+        alt=describe_money(days),
     )
     hint = "" if on_phone else " Drag across the chart to look closer."
     st.html(

@@ -56,7 +56,7 @@ def refresh(settings: DashboardSettings) -> None:
 
 
 def show_payments(snapshot: Snapshot) -> None:
-    st.subheader("Newest failed payments", anchor=False)
+    st.header("Newest failed payments", anchor=False)
     st.html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
     st.html(
         f'<p class="note">The newest {ROWS} failures, each in its own currency. Retries counts '

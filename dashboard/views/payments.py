@@ -49,7 +49,7 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
             if keep_filters(st.query_params)
             else "No payment has failed yet. The overview says how to see one now."
         )
-    st.subheader("What was done here", anchor=False)
+    st.header("What was done here", anchor=False)
     st.html(render_deeds(listing.deeds, ZoneInfo(listing.time_zone)))
 
 

@@ -58,7 +58,7 @@ def show(settings: DashboardSettings) -> None:
     else:
         for group in Group:
             show_group(settings, chosen, group)
-    st.subheader("Money", anchor=False)
+    st.header("Money", anchor=False)
     st.html(
         '<p class="lines">Sums are in US dollars, by the conversion that Whop made when the '
         "payment was charged; each amount is shown in its own currency. There is nothing to choose "
@@ -66,7 +66,7 @@ def show(settings: DashboardSettings) -> None:
     )
     show_environment(settings)
     if chosen is not None:
-        st.subheader("What was done here", anchor=False)
+        st.header("What was done here", anchor=False)
         st.html(render_deeds(chosen.deeds, find_zone(chosen)))
 
 
@@ -83,7 +83,7 @@ def show_group(settings: DashboardSettings, chosen: Chosen, group: Group) -> Non
     kept = chosen.kept[group]
     fill_fields(group, kept)
     good, told, faults = st.session_state.pop(f"told-{group}", (True, "", {}))
-    st.subheader(title, anchor=False)
+    st.header(title, anchor=False)
     st.html(f'<p class="note">{escape(since)}</p>')
     if told:
         st.html(notices.render_told(good, told))
@@ -203,7 +203,7 @@ def show_environment(settings: DashboardSettings) -> None:
         f'<span class="note"><code>{name}</code></span></dd></div>'
         for label, name, value in rows
     )
-    st.subheader("Set where the processes run", anchor=False)
+    st.header("Set where the processes run", anchor=False)
     st.html(
         '<p class="note">These are environment settings, read when a process starts: change them '
         "on the host, the same for receiver, daemon and dashboard, and start all three again. "

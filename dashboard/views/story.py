@@ -60,9 +60,9 @@ def refresh(settings: DashboardSettings, payment_id: str) -> None:
     st.html(render_head(story.payment, zone, state))
     st.html(f'<p class="standing">{escape(describe_standing(story, at))}</p>')
     show_actions(settings, story)
-    st.subheader("What happened, and what comes", anchor=False)
+    st.header("What happened, and what comes", anchor=False)
     st.html(render_timeline(list_entries(story, at), zone))
-    st.subheader("What was done here", anchor=False)
+    st.header("What was done here", anchor=False)
     st.html(render_deeds(story.deeds, zone))
 
 
@@ -174,4 +174,4 @@ def show_preview(story: Story) -> None:
     )
     # As an address of its own the mail is a stranger to this page, whatever stands in it.
     coded = b64encode(written.html.encode()).decode()
-    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520)
+    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520, alt="The mail")

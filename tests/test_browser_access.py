@@ -1,0 +1,188 @@
+"""That everybody can use the pages: axe-core's rules in a real browser, and the keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urljoin
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from db.models import Heartbeat, Message, WebhookEvent
+from db.session import now, session_factory
+from db.status import Channel, MessageState, Step
+from tests.axe import BORROWED, assert_usable, find_faults, look
+from tests.chromium import PAGES, REFRESHED, Database, Visit
+from tests.factories import COMPANY, fail_now
+from tests.processes import empty
+from tests.test_insights_page import close
+
+pytestmark = pytest.mark.browser
+
+STORY = "/payments?payment=pay_story"
+TWO_LOOKS = (("light", 1440), ("dark", 390))
+
+
+@pytest.fixture
+def records(own_engine: Engine) -> Iterator[Session]:
+    """Something of everything that a page can show."""
+    with session_factory(own_engine)() as session:
+        for number in range(12):
+            code = "expired_card" if number % 3 == 0 else "insufficient_funds"
+            close(session, number % 4 == 0, timedelta(days=6 + number), decline_code=code)
+        at = now()
+        member = {"id": "u1", "name": "Maya Okafor"}
+        fail_now(session, at, id="pay_story", user=member, membership_id="m1", member_id="m1")
+        fail_now(session, at, decline_code="expired_card", recovery_url=None)
+        message = {"company_id": COMPANY, "step": Step.PAYMENT_FAILED, "channel": Channel.EMAIL}
+        session.add_all(
+            [
+                Message(
+                    payment_id="pay_story",
+                    state=MessageState.SENT,
+                    due_at=at,
+                    sent_at=at,
+                    **message,
+                ),
+                Heartbeat(
+                    process="daemon", instance="a", started_at=at, beat_at=at, last_cycle_at=at
+                ),
+                WebhookEvent(
+                    event_id="msg_1",
+                    type="payment.failed",
+                    company_id=COMPANY,
+                    payload={},
+                    received_at=at,
+                    error="no amount",
+                ),
+            ]
+        )
+        session.commit()
+        yield session
+    empty(own_engine)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/payments",
+        STORY,
+        "/insights",
+        "/insights?part=Time",
+        "/insights?class=card",
+        "/messages",
+        "/settings",
+        "/health",
+    ],
+)
+def test_nothing_is_wrong_at_first_sight(visit: Visit, records: Session, path: str) -> None:
+    assert_usable(visit(path))
+
+
+def test_nothing_is_wrong_while_it_asks_whether_to_charge_and_shows_the_mail(
+    visit: Visit, records: Session
+) -> None:
+    page = visit(STORY)
+    page.get_by_role("button", name="Retry now").click()
+    expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible()
+    page.get_by_text("Preview mail").click()
+    expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible()
+    assert_usable(page)
+
+
+def test_nothing_is_wrong_while_a_list_of_filters_is_open_or_nothing_matches(
+    visit: Visit, records: Session
+) -> None:
+    page = visit("/payments")
+    page.get_by_role("button", name="More filters").click()
+    expect(page.get_by_label("Why it failed")).to_be_visible()
+    assert_usable(page, TWO_LOOKS)
+    page.keyboard.press("Escape")
+    page.get_by_label("Search").fill("nobody")
+    page.get_by_label("Search").press("Enter")
+    expect(page.get_by_text("No payment matches.")).to_be_visible()
+    assert_usable(page, TWO_LOOKS)
+
+
+def test_nothing_is_wrong_with_a_refused_setting(visit: Visit, records: Session) -> None:
+    page = visit("/settings")
+    page.get_by_label("Answers go to").fill("nobody")
+    page.get_by_role("button", name="Save: messages to members").click()
+    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
+    assert_usable(page)
+
+
+def test_nothing_is_wrong_with_refused_words_and_each_way_to_see_them(
+    visit: Visit, records: Session
+) -> None:
+    page = visit("/messages")
+    page.get_by_text("Change the words").click()
+    page.get_by_label("HTML").fill("<p>{{ nmae }}</p>")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
+    assert_usable(page, TWO_LOOKS)
+    page.get_by_role("tab", name="As plain text").click()
+    expect(page.get_by_text("It goes with every mail")).to_be_visible()
+    assert_usable(page, TWO_LOOKS)
+
+
+def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine: Engine) -> None:
+    empty(own_engine)
+    page = visit("/settings")
+    said = {
+        "/": "No failed payments yet",
+        "/payments": "No payment has failed yet.",
+        "/insights?span=All+time": "No payment was tried a second time yet.",
+        "/messages": "A sample, about nobody",
+        "/health": "No webhook has been heard.",
+    }
+    for path, words in said.items():
+        page.goto(urljoin(page.url, path))
+        expect(page.get_by_text(words)).to_be_visible(timeout=REFRESHED)
+        assert_usable(page, TWO_LOOKS)
+
+
+def test_nothing_is_wrong_while_the_database_is_away(
+    visit: Visit, records: Session, database: Database
+) -> None:
+    page = visit("/settings")
+    database.stop()
+    try:
+        for path in (*PAGES.values(), STORY):
+            page.goto(urljoin(page.url, path))
+            words = page.get_by_text("The database does not answer")
+            expect(words).to_be_visible(timeout=REFRESHED)
+            assert_usable(page, TWO_LOOKS)
+    finally:
+        database.start()
+
+
+def test_what_is_left_out_of_the_rules_is_there_still_and_is_streamlit_s(
+    visit: Visit, records: Session
+) -> None:
+    page = visit("/")
+    look(page, "light", 1440)
+    page.get_by_test_id("stTooltipHoverTarget").first.hover()
+    expect(page.get_by_role("tooltip")).to_be_visible()
+    found = find_faults(page)
+    page = visit("/payments")
+    look(page, "light", 1440)
+    page.get_by_label("Status").click()
+    expect(page.get_by_role("listbox")).to_be_visible()
+    found += find_faults(page)
+    assert [fault["rule"] for fault in found] == [rule for rule, _ in BORROWED]
+
+
+def test_a_fault_is_found_and_named(visit: Visit, records: Session) -> None:
+    """So that the tests above are known to look."""
+    page = visit("/health")
+    page.add_style_tag(content=".checks .said { color: #b9b9b9 !important }")
+    page.evaluate("document.querySelector('ul.checks').setAttribute('role', 'table')")
+    with pytest.raises(AssertionError) as told:
+        assert_usable(page, (("light", 390),))
+    for words in ("/health light 390: ", "serious, color-contrast at ", "critical, aria-required"):
+        assert words in str(told.value)
