@@ -15,15 +15,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import insights
+from db import insights, troubles
 from db.companies import Terms, save_terms
 from db.declines import DeclineClass
 from db.insights import Group
 from db.models import Attempt, Message, Payment
+from db.needs import Need, find_need
 from db.scopes import Dimension, Scope
 from db.status import (
+    UNPAID,
     AttemptOutcome,
     Channel,
+    MailTrouble,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -49,6 +52,7 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
         payment_id=f"pay_{company_id}_{number}",
         company_id=company_id,
         member_id=f"mber_{number % 90}",
+        member_email=rng.choice((None, "member@example.com", "member@example.com")),
         product=rng.choice(("Gold", "Silver", "<b>=1+1</b>", None)),
         card_brand=rng.choice(("visa", "Visa", "mastercard", None)),
         amount=amount,
@@ -109,6 +113,7 @@ def draw_messages(rng: random.Random, payment: Payment) -> list[Message]:
                     delivered_at=maybe(sent_at),
                     opened_at=maybe(sent_at),
                     clicked_at=maybe(sent_at),
+                    **rng.choice(({}, {"trouble": MailTrouble.BOUNCED, "trouble_at": sent_at})),
                 )
             )
     return messages
@@ -164,7 +169,7 @@ def world(request: pytest.FixtureRequest, session: Session) -> World:
     for company_id in (COMPANY, OTHER):
         save_terms(session, company_id, Terms(time_zone=zone))
         session.flush()
-        drawn = [draw_payment(rng, number, company_id) for number in range(240)]
+        drawn = [draw_payment(rng, number, company_id) for number in range(320)]
         session.add_all(drawn)
         session.flush()
         for payment in drawn:
@@ -202,6 +207,49 @@ def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) ->
         whole = insights.sum_scope(session, scope)
         check_group(whole, world.find(scope))
         assert min(whole.by_retry, whole.by_member, whole.without_us, whole.open) > 0
+
+
+def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
+    session: Session, world: World
+) -> None:
+    over = [p for p in world.payments if p.failed_at <= NOW - timedelta(days=5)]
+    counts = []
+    for first, last in ((5, 35), (35, 65)):
+        failed = [p for p in over if first <= (NOW - p.failed_at) / timedelta(days=1) < last]
+        counts += [len(failed), sum(p.status is PaymentStatus.RECOVERED for p in failed)]
+    assert troubles.find_trend(session, COMPANY, NOW) == troubles.Trend(*counts)
+    ends = [p.window_ends_at for p in world.payments if p.status in UNPAID]
+    days_left = Counter(min(max((end - NOW).days, 0), 4) for end in ends)
+    assert troubles.find_at_risk(session, COMPANY, NOW) == troubles.AtRisk(
+        len(ends), min(ends), tuple(days_left[day] for day in range(5))
+    )
+    assert min(*counts, len(ends)) > 0
+
+
+def test_what_needs_the_creator_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
+    amounts: dict[Need, list[Decimal]] = {}
+    for payment in world.payments:
+        written = [m for m in world.messages if m.payment_id == payment.payment_id]
+        told = [
+            m
+            for m in written
+            if m.state is MessageState.SENT and (m.channel is not Channel.EMAIL or not m.trouble)
+        ]
+        lost = [m for m in written if m.trouble in troubles.NOT_ARRIVED]
+        need = find_need(
+            payment.status,
+            payment.decline_class,
+            held_out=payment.held_out is True,
+            has_address=bool(payment.member_email),
+            unreached=bool(lost) and not told,
+        )
+        if need is not None:
+            amounts.setdefault(need, []).append(payment.amount_usd or Decimal(0))
+    found = troubles.count_needed(session, COMPANY)
+    assert {one.need: (one.payments, one.amount) for one in found} == {
+        need: (len(worth), sum(worth)) for need, worth in amounts.items()
+    }
+    assert set(amounts) == set(Need)
 
 
 @pytest.mark.parametrize("world", ZONES, indirect=True)
