@@ -51,8 +51,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--watch",
         type=float,
-        default=30,
-        help="how long the dashboard is looked at, twice (default: 30)",
+        default=300,
+        help="how long fifty viewers look at the dashboard (default: 300)",
     )
     return parser.parse_args()
 

@@ -267,8 +267,20 @@ def test_it_judges_each_query_by_the_size_of_the_company():
 
 
 def test_it_judges_the_dashboard_by_its_refreshes_and_its_memory():
-    assert [target.met for target in refresh.judge(60, 250)] == [True, True]
-    assert [target.met for target in refresh.judge(59.9, 250.1)] == [False, False]
+    settled = [200.0, 210.0, *[244.0] * 7, 249.0]
+    good = refresh.Calm([0.1] * 99 + [1.1], settled)
+    assert [target.met for target in refresh.judge(60, good)] == [True] * 4
+    bad = refresh.Calm([0.1] * 98 + [1.1] * 2, [*settled, 250.1])
+    assert [target.met for target in refresh.judge(59.9, bad)] == [False] * 4
+
+
+def test_no_refresh_at_all_is_not_on_time():
+    assert refresh.Calm([], [200.0]).punctual == 0
+
+
+def test_it_prints_some_of_many_weights_and_the_last_always():
+    assert list(refresh.thin(list(range(61)))) == list(range(0, 61, 6))
+    assert list(refresh.thin([1, 2, 3])) == [1, 2, 3]
 
 
 def test_it_is_content_when_every_200_is_stored():
