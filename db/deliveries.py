@@ -3,7 +3,7 @@ order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -182,12 +182,3 @@ def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(settled)
-
-
-def list_events(session: Session, message_id: int) -> Sequence[MailEvent]:
-    """In the order in which they happened."""
-    return session.scalars(
-        select(MailEvent)
-        .where(MailEvent.message_id == message_id)
-        .order_by(MailEvent.happened_at, MailEvent.received_at, MailEvent.event_id)
-    ).all()

@@ -1,4 +1,4 @@
-"""What only the creator can help with. Pure; db/search.py says the same in SQL."""
+"""What only the creator can help with. Pure; db/troubles.py says the same in SQL."""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -43,16 +42,6 @@ def suppress(
     if reason in DETAILS:
         same = (Payment.company_id == company_id) & (func.lower(Payment.member_email) == address)
         silence_all(session, same, DETAILS[reason])
-
-
-def list_suppressions(session: Session, company_id: str, limit: int = 200) -> Sequence[Suppression]:
-    """The newest first."""
-    return session.scalars(
-        select(Suppression)
-        .where(Suppression.company_id == company_id)
-        .order_by(Suppression.since.desc(), Suppression.address)
-        .limit(limit)
-    ).all()
 
 
 def choose_worst(known: MailTrouble | None, heard: MailTrouble) -> MailTrouble:
