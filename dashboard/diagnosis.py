@@ -101,8 +101,9 @@ def judge_cycle(facts: Facts, now: datetime) -> Finding:
     if facts.pulse is None or cycled is None:
         return Finding("Last cycle", Level.RED, "No cycle has run.", START)
     level = grade(now - cycled, CYCLE_LATE, CYCLE_LOST)
-    done = ", ".join(f"{facts.pulse.details.get(one, 0)} {one}" for one in COUNTS)
-    words = f"It ended {format_span(now - cycled)} ago: {done}."
+    counts = facts.pulse.details
+    done = ", ".join(f"{counts[one]} {one}" for one in COUNTS if one in counts)
+    words = f"It ended {format_span(now - cycled)} ago{f': {done}' if done else ''}."
     if level is not Level.GREEN:
         return Finding("Last cycle", level, words, "Read the daemon's log.", cycled)
     if facts.pulse.details.get("errors"):

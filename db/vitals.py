@@ -22,11 +22,14 @@ RECENT_MESSAGES = 20_000
 MOST_COUNTED = 1_000
 LATELY = timedelta(hours=24)
 SHOWN = 20
+OF_NOBODY = frozenset({"whop_down_since"})
+"""What a daemon notes that is about no company's payments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The daemon that was alive last; `details` are its last cycle's counts."""
+    """The daemon that was alive last; `details` are its last cycle's counts. Those are of all
+    companies, and left out where there are several."""
 
     beat_at: datetime
     last_cycle_at: datetime | None
@@ -93,7 +96,10 @@ class Facts:
 
 
 def gather_facts(session: Session, company_id: str, now: datetime) -> Facts:
-    whose = or_(WebhookEvent.company_id == company_id, nobody_else(session))
+    alone = len(stats.list_company_ids(session)) < 2
+    # An event that does not even tell its company is shown where there is only one.
+    nobody_s = and_(literal(alone), WebhookEvent.company_id.is_(None))
+    whose = or_(WebhookEvent.company_id == company_id, nobody_s)
     poison = and_(WebhookEvent.error.is_not(None), whose)
     waiting = and_(
         WebhookEvent.applied_at.is_(None),
@@ -102,7 +108,7 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> Facts:
     )
     return Facts(
         last_event_at=find_last_event(session, company_id),
-        pulse=find_pulse(session),
+        pulse=find_pulse(session, alone),
         retries=find_due_retries(session, company_id, now),
         messages=find_due_messages(session, company_id, now),
         unknown=find_unknown(session, company_id),
@@ -115,12 +121,6 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> Facts:
     )
 
 
-def nobody_else(session: Session) -> ColumnElement[bool]:
-    """An event that does not even tell its company is shown where there is only one."""
-    alone = len(stats.list_company_ids(session)) < 2
-    return and_(literal(alone), WebhookEvent.company_id.is_(None))
-
-
 def find_last_event(session: Session, company_id: str) -> datetime | None:
     newest = select(func.coalesce(func.max(WebhookEvent.id), 0)).scalar_subquery()
     return session.scalar(
@@ -131,14 +131,15 @@ def find_last_event(session: Session, company_id: str) -> datetime | None:
     )
 
 
-def find_pulse(session: Session) -> Pulse | None:
+def find_pulse(session: Session, alone: bool) -> Pulse | None:
     alive = select(Heartbeat).where(Heartbeat.process == "daemon")
     last = session.scalar(alive.order_by(Heartbeat.beat_at.desc()).limit(1))
     if last is None:
         return None
     cycled = func.max(Heartbeat.last_cycle_at)
     last_cycle_at = session.scalar(select(cycled).where(Heartbeat.process == "daemon"))
-    return Pulse(last.beat_at, last_cycle_at, dict(last.details))
+    details = {name: told for name, told in last.details.items() if alone or name in OF_NOBODY}
+    return Pulse(last.beat_at, last_cycle_at, details)
 
 
 def find_due_retries(session: Session, company_id: str, now: datetime) -> Due:

@@ -51,12 +51,13 @@ PAGES = {
     "settings": "/settings",
     "health": "/health",
 }
+DONE_HERE = ".deeds, .note:has-text('Nothing yet. Whatever is asked for')"
 READY = {
     "/": "table.payments",
     "/payments": "table.payments",
     "/insights": "[data-testid=stPlotlyChart] .barlayer",
-    "/messages": "h2:has-text('What was done here')",
-    "/settings": "h2:has-text('What was done here')",
+    "/messages": DONE_HERE,
+    "/settings": DONE_HERE,
     "/health": ".checks",
 }
 """What a page shows once it is there; its last part where it comes in parts."""

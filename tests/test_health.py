@@ -222,6 +222,33 @@ def test_one_creator_s_health_shows_nothing_of_another(session: Session) -> None
     assert facts.mail == Mail(0, 0, 0, 0, None, None, None)
 
 
+def test_a_cycle_s_counts_are_not_shown_where_they_may_be_another_creator_s(
+    session: Session,
+) -> None:
+    at, details = NOW - MINUTE, COUNTS | {"errors": 1, "whop_down_since": DOWN}
+    session.add(
+        Heartbeat(
+            process="daemon",
+            instance="a",
+            started_at=at,
+            beat_at=at,
+            last_cycle_at=at,
+            details=details,
+        )
+    )
+    add_companies(session, {COMPANY})
+    session.commit()
+    facts = gather_facts(session, COMPANY, NOW)
+    assert "3 closed, 1 errors." in find(facts, "Last cycle").words
+    add_companies(session, {OTHER})
+    session.commit()
+    facts = gather_facts(session, COMPANY, NOW)
+    assert find(facts, "Last cycle") == Finding(
+        "Last cycle", Level.GREEN, "It ended 1 min ago.", since=at
+    )
+    assert find(facts, "Whop").level is Level.RED
+
+
 def test_an_event_that_tells_no_company_is_shown_where_there_is_only_one(session: Session) -> None:
     add_companies(session, {COMPANY})
     hear(session, "msg_nobody", None, error="whose?")

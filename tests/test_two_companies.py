@@ -1,0 +1,171 @@
+"""Two creators in one database: whatever is asked for, nothing of one is shown to the other.
+
+Each page is drawn twice at the same moment: when the other company has nothing yet, and when it
+has something in every table. Both times it must be the same to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import cycle
+
+import pytest
+import streamlit as st
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from streamlit.testing.v1 import AppTest
+
+from dashboard.data import health, insights, messages, overview, payments
+from dashboard.settings import DashboardSettings
+from dashboard.views import editor, insight_panels, settings, story
+from dashboard.views.filters import WHICH, read_query
+from dashboard.views.insights import Part
+from dashboard.views.messages import list_classes
+from db.companies import add_companies
+from db.declines import DeclineClass
+from db.models import Base
+from db.scopes import Dimension
+from db.status import RecoveredBy, Step
+from tests.factories import COMPANY, NOW
+from tests.pages import fresh as fresh
+from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
+
+CLOCKS = (health, insights, messages, overview, payments, editor, settings, story)
+SCRIPT = """
+from dashboard.settings import DashboardSettings
+from dashboard.views import {page}
+from db.settings import load_settings
+
+{page}.show(load_settings(DashboardSettings))
+"""
+LISTS = [
+    {},
+    *({"status": which} for which in WHICH),
+    *({"class": decline_class} for decline_class in (DeclineClass.FUNDS, DeclineClass.CARD)),
+    {"by": RecoveredBy.RETRY},
+    *({"within": within} for within in (payments.Within.WEEK, payments.Within.THIS_MONTH)),
+    *({"product": product} for product in ("Gold", f"{THEIRS} Product")),
+    *({"q": words} for words in (THEIRS, "theirs4", f"pay_{ANOTHER}", "pay_")),
+    *({"least": amount} for amount in ("7777.77", "7777", "10")),
+    {"most": "8000", "sort": "largest"},
+    *({mark: f"{NOW.isoformat()}~99999"} for mark in ("after", "before")),
+    *({mark: "7777.77~99999", "sort": "largest"} for mark in ("after", "before")),
+]
+STORIES = [{"payment": f"pay_{company}_{n}"} for company in (ANOTHER, COMPANY) for n in range(3)]
+CHOICES = {
+    Dimension.CLASS: "funds",
+    Dimension.TRY: "2",
+    Dimension.HOUR: "9",
+    Dimension.WEEKDAY: "5",
+    Dimension.MONTH: "2026-11",
+    Dimension.PRODUCT: f"{THEIRS} Product",
+    Dimension.BRAND: f"{THEIRS} Card".lower(),
+    Dimension.STEP: "reminder",
+}
+ADDRESSES: dict[str, list[dict[str, str]]] = {
+    "overview": [{"period": period} for period in ("30 days", "90 days", "6 months")],
+    "payments": LISTS + STORIES,
+    "insights": [
+        *({"part": part, "span": insights.Span.ALL} for part in Part),
+        *({"span": span} for span in insights.Span),
+        *({"part": part, by: group} for part, (by, group) in zip(cycle(Part), CHOICES.items())),
+    ],
+    "messages": [
+        {"step": step, "class": decline_class, "days": "90"}
+        for step in Step
+        for decline_class in list_classes(step)[:2]
+    ],
+    "settings": [{}],
+    "health": [{}],
+}
+FILE_ID = re.compile(r"deferred_file_id: .*")
+"""Drawn anew each time: under it the browser asks for a file that is only then made."""
+Draw = Callable[..., str]
+
+
+@pytest.fixture
+def draw(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Draw:
+    """All that a page sends to the browser, and the files that it offers, as text."""
+    for module in CLOCKS:
+        monkeypatch.setattr(module, "now", lambda: NOW)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    files: list[str] = []
+
+    def to_csv(rows: list[tuple[object, ...]]) -> bytes:
+        files.append(str(rows))
+        return b""
+
+    monkeypatch.setattr(insight_panels, "to_csv", to_csv)
+
+    def draw(page: str, query: dict[str, str], company_id: str = COMPANY) -> str:
+        st.cache_data.clear()
+        files.clear()
+        monkeypatch.setenv("WHOP_COMPANY_ID", company_id)
+        test = AppTest.from_string(SCRIPT.format(page=page), default_timeout=30)
+        for name, value in query.items():
+            test.query_params[name] = value
+        test.run()
+        assert not test.exception
+        sent = [str(node.proto) for node in test._tree if hasattr(node, "proto")]
+        shown = "\n".join(sent + files)
+        assert "does not answer" not in shown
+        return FILE_ID.sub("", shown)
+
+    return draw
+
+
+def test_both_have_something_in_every_table(session: Session) -> None:
+    fill_ours(session, NOW)
+    fill_theirs(session, NOW)
+    for table in Base.metadata.sorted_tables:
+        if "company_id" in table.columns:
+            query = text(f"select distinct company_id from {table.name}")
+            assert set(session.scalars(query)) == {COMPANY, ANOTHER}, table.name
+
+
+@pytest.mark.parametrize("page", ADDRESSES)
+def test_no_address_shows_anything_of_another_company(
+    draw: Draw, session: Session, page: str
+) -> None:
+    fill_ours(session, NOW)
+    add_companies(session, {ANOTHER})
+    session.commit()
+    alone = [draw(page, query) for query in ADDRESSES[page]]
+    fill_theirs(session, NOW)
+    beside = [draw(page, query) for query in ADDRESSES[page]]
+    told = zip(ADDRESSES[page], alone, beside, strict=True)
+    assert [query for query, one, other in told if one != other] == []
+    assert any(OURS in shown for shown in beside)
+    assert any(THEIRS in draw(page, query, ANOTHER) for query in ADDRESSES[page])
+
+
+def test_no_export_holds_anything_of_another_company(
+    database_url: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payments, "now", lambda: NOW)
+    fill_ours(session, NOW)
+    url = SecretStr(database_url)
+    ours, theirs = (
+        DashboardSettings(database_url=url, whop_company_id=company_id)
+        for company_id in (COMPANY, ANOTHER)
+    )
+    queries = [read_query(query) for query in LISTS]
+    alone = [payments.export(ours, query) for query in queries]
+    fill_theirs(session, NOW)
+    assert [payments.export(ours, query) for query in queries] == alone
+    assert THEIRS in payments.export(theirs, read_query({})).decode()
+
+
+@pytest.mark.parametrize("page", ADDRESSES)
+def test_while_no_company_is_chosen_nothing_of_either_is_shown(
+    draw: Draw, session: Session, page: str
+) -> None:
+    fill_ours(session, NOW)
+    fill_theirs(session, NOW)
+    for query in ADDRESSES[page][:5]:
+        shown = draw(page, query, "")
+        assert "WHOP_COMPANY_ID" in shown
+        assert OURS not in shown
+        assert THEIRS not in shown.replace(f"{THEIRS} Product", "")

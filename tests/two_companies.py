@@ -1,0 +1,181 @@
+"""Two creators in one database, each with something in every table that holds a company's rows."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from db import deeds, requests, rollup, suppressions
+from db.alerts import Alerts, save_alerts
+from db.companies import Terms, add_companies, save_terms
+from db.manners import Manners, save_manners
+from db.models import (
+    Company,
+    Dispute,
+    MailEvent,
+    Message,
+    Notice,
+    Payment,
+    Refund,
+    Sync,
+    WebhookEvent,
+)
+from db.status import MailTrouble, MessageState, RequestKind, Step
+from db.templates import OwnTemplate, keep_template
+from tests.factories import COMPANY, NOW
+from tests.test_insights import draw_attempts, draw_messages, draw_payment
+
+OURS, THEIRS = "Ours", "Theirs"
+"""In every text of the one company and of the other."""
+ANOTHER = "biz_another"
+PAYMENTS = 80
+DAY = timedelta(days=1)
+MOMENTS = (
+    "failed_at",
+    "window_ends_at",
+    "last_attempt_at",
+    "next_retry_at",
+    "recovered_at",
+    "as_of",
+    "created_at",
+)
+
+
+def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) -> list[Payment]:
+    add_companies(session, {company_id})
+    session.get_one(Company, company_id).name = f"{word} Company"
+    choose(session, company_id, word, zone, at)
+    made = draw(session, company_id, word, at)
+    correspond(session, made[0], word, at)
+    ask(session, made[1], word, at)
+    hear(session, company_id, word, at)
+    session.flush()
+    rollup.keep_up(session, company_id, at)
+    # A day that is kept has changed since.
+    rollup.note_late(session, [{"company_id": company_id, "failed_at": at - 30 * DAY}], at)
+    session.commit()
+    return made
+
+
+def choose(session: Session, company_id: str, word: str, zone: str, at: datetime) -> None:
+    address = f"{word.lower()}@example.com"
+    save_terms(session, company_id, Terms(zone, 20, True))
+    save_manners(session, company_id, Manners(f"{word} Sender", address, note=f"{word} note"))
+    save_alerts(session, company_id, Alerts(digest_to=address, digest=True), at)
+    for step in Step:
+        words = OwnTemplate(f"{word} subject", f"{word} text", f"<p>{word} letter</p>")
+        keep_template(session, company_id, step, words, f"{word} editor", at)
+
+
+def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Payment]:
+    """Of every kind. Both companies have members, products and cards of the same names too."""
+    rng = random.Random(company_id)
+    made = [draw_payment(rng, number, company_id) for number in range(PAYMENTS)]
+    for number, payment in enumerate(made):
+        for moment in MOMENTS:
+            if (drawn := getattr(payment, moment)) is not None:
+                setattr(payment, moment, drawn + (at - NOW))
+        payment.member_name = f"{word} Member {number}"
+        payment.member_email = f"{word.lower()}{number}@example.com"
+        payment.reason = f"{word} bank said no"
+        if number % 3 == 0:
+            payment.product, payment.card_brand = f"{word} Product", f"{word} Card"
+            payment.amount = payment.amount_usd = Decimal("7777.77") if word == THEIRS else 20
+        if number % 4 == 0:
+            payment.failed_at = at - timedelta(minutes=10 * number + 5)
+    session.add_all(made)
+    session.flush()
+    for payment in made:
+        session.add_all(draw_attempts(rng, payment) + draw_messages(rng, payment))
+    session.flush()
+    return made
+
+
+def correspond(session: Session, payment: Payment, word: str, at: datetime) -> None:
+    """A message with the mail service's word on it, a dead address, a word to the creator."""
+    whose = payment.company_id
+    message = Message(
+        payment_id=payment.payment_id,
+        company_id=whose,
+        step="payment_failed",
+        channel="email",
+        state=MessageState.FAILED,
+        due_at=at,
+        sending_at=at,
+        detail=f"{word} refusal",
+        trouble=MailTrouble.BOUNCED,
+    )
+    session.query(Message).filter_by(payment_id=payment.payment_id).delete()
+    session.add(message)
+    session.flush()
+    session.add_all(
+        [
+            MailEvent(
+                event_id=f"mail_{whose}",
+                message_id=message.id,
+                company_id=whose,
+                kind="bounce",
+                happened_at=at,
+                received_at=at,
+            ),
+            Notice(
+                company_id=whose,
+                kind="digest",
+                occasion=f"{word} week",
+                channel="email",
+                state=MessageState.QUEUED,
+                due_at=at,
+            ),
+        ]
+    )
+    suppressions.suppress(session, whose, f"{word.lower()}@example.com", MailTrouble.BOUNCED, at)
+
+
+def ask(session: Session, payment: Payment, word: str, at: datetime) -> None:
+    whose, payment_id = payment.company_id, payment.payment_id
+    requests.ask(session, payment_id, RequestKind.STOP, f"{word} asker", at, whose)
+    deeds.note(session, whose, f"{word} doer", f"{word} deed", payment_id, {}, at)
+
+
+def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
+    """From Whop: events that cannot be applied, what could not be read, money taken back."""
+    paid = session.query(Payment).filter_by(company_id=company_id, status="recovered").first()
+    assert paid is not None
+    rest = {"company_id": company_id, "type": f"{word}.event", "payload": {}, "received_at": at}
+    session.add_all(
+        [
+            WebhookEvent(event_id=f"{word}_poison", error=f"{word} error", **rest),
+            WebhookEvent(event_id=f"{word}_waiting", **rest),
+            Sync(
+                company_id=company_id,
+                since=at,
+                trouble=f"{word} trouble",
+                missing_permissions=[f"{word}:read"],
+            ),
+            Refund(
+                refund_id=f"{word}_refund",
+                payment_id=paid.payment_id,
+                company_id=company_id,
+                amount=1,
+                status="succeeded",
+                as_of=at,
+            ),
+            Dispute(
+                company_id=company_id,
+                payment_id=f"{word}_disputed",
+                member_id=paid.member_id,
+                heard_at=at,
+            ),
+        ]
+    )
+
+
+def fill_ours(session: Session, at: datetime) -> list[Payment]:
+    return fill(session, COMPANY, OURS, "UTC", at)
+
+
+def fill_theirs(session: Session, at: datetime) -> list[Payment]:
+    return fill(session, ANOTHER, THEIRS, "Asia/Tokyo", at)
