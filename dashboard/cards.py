@@ -108,18 +108,15 @@ def show_rate(summary: Summary, trend: Trend) -> None:
         f"{link_usd(retry, paid | {'by': 'retry'})} by our retries, "
         f"{link_usd(member, paid | {'by': 'member'})} by members, after our message",
     )
-    show_note("Recovered ÷ failed, all time.")
-    st.html(
-        '<div class="meter" aria-hidden="true">'
-        f'<i><b style="width:{summary.recovery_rate}%"></b></i></div>'
-    )
+    show_note("Recovered ÷ failed, all time. Bars: by day of failure, six days each, 60 days.")
+    show_spark([percent(recovered, failed) for failed, recovered in trend.spans], "recovered")
 
 
 def describe_trend(trend: Trend) -> str | None:
-    if not (trend.failed and trend.failed_before):
+    (failed, recovered), (failed_before, recovered_before) = trend.last, trend.before
+    if not (failed and failed_before):
         return None
-    now = percent(trend.recovered, trend.failed)
-    return f"{now - percent(trend.recovered_before, trend.failed_before):+.1f}"
+    return f"{percent(recovered, failed) - percent(recovered_before, failed_before):+.1f}"
 
 
 def show_failed(summary: Summary, days: Sequence[Day]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import Integer, and_, case, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
@@ -30,6 +30,8 @@ UNREACHED = and_(
     ~exists(select(Message.id).where(TOLD)),
 )
 WAITS_FOR_MEMBER = and_(Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True))
+SPAN = timedelta(days=6)
+SPANS = 2 * COMPARED // SPAN
 NEED = case(
     (Payment.decline_class == DeclineClass.AMOUNT, Need.AMOUNT.value),
     (Payment.decline_class == DeclineClass.DUPLICATE, Need.DUPLICATE.value),
@@ -54,13 +56,22 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Of payments whose five days are over: how many failed, and how many of them came back. The
-    last 30 days of such failures, and the 30 before."""
+    """Of payments whose five days are over: how many failed, and how many of them came back, for
+    every six days of failures in 60, oldest first."""
 
-    failed: int
-    recovered: int
-    failed_before: int
-    recovered_before: int
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """Of 30 days."""
+        return self.add(self.spans[len(self.spans) // 2 :])
+
+    @property
+    def before(self) -> tuple[int, int]:
+        return self.add(self.spans[: len(self.spans) // 2])
+
+    def add(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+        return sum(failed for failed, _ in spans), sum(recovered for _, recovered in spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +98,19 @@ def find_at_risk(session: Session, company_id: str, now: datetime) -> AtRisk:
 def find_trend(session: Session, company_id: str, now: datetime) -> Trend:
     """Those still being worked on would only make the newer days look worse."""
     end = now - WINDOW
-    start = end - COMPARED
-    newer = Payment.failed_at > start
-    recovered = Payment.status == PaymentStatus.RECOVERED
-    row = session.execute(
-        select(
-            func.count().filter(newer),
-            func.count().filter(newer, recovered),
-            func.count().filter(~newer),
-            func.count().filter(~newer, recovered),
-        ).where(
+    seconds = func.extract("epoch", end - Payment.failed_at)
+    ago = cast(func.floor(seconds / SPAN.total_seconds()), Integer).label("ago")
+    rows = session.execute(
+        select(ago, func.count(), func.count().filter(Payment.status == PaymentStatus.RECOVERED))
+        .where(
             Payment.company_id == company_id,
             Payment.failed_at <= end,
-            Payment.failed_at > start - COMPARED,
+            Payment.failed_at > end - 2 * COMPARED,
         )
-    ).one()
-    return Trend(*row)
+        .group_by(ago)
+    )
+    found = {number: (failed, recovered) for number, failed, recovered in rows}
+    return Trend(tuple(found.get(number, (0, 0)) for number in reversed(range(SPANS))))
 
 
 def count_needed(session: Session, company_id: str) -> list[Needed]:

@@ -212,18 +212,21 @@ def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) ->
 def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
     session: Session, world: World
 ) -> None:
-    over = [p for p in world.payments if p.failed_at <= NOW - timedelta(days=5)]
-    counts = []
-    for first, last in ((5, 35), (35, 65)):
-        failed = [p for p in over if first <= (NOW - p.failed_at) / timedelta(days=1) < last]
-        counts += [len(failed), sum(p.status is PaymentStatus.RECOVERED for p in failed)]
-    assert troubles.find_trend(session, COMPANY, NOW) == troubles.Trend(*counts)
+    trend = troubles.find_trend(session, COMPANY, NOW)
+    ages = [((NOW - p.failed_at) / timedelta(days=1) - 5, p.status) for p in world.payments]
+
+    def count_aged(first: float, last: float) -> tuple[int, int]:
+        fates = [status for age, status in ages if first <= age < last]
+        return len(fates), fates.count(PaymentStatus.RECOVERED)
+
+    assert (trend.last, trend.before) == (count_aged(0, 30), count_aged(30, 60))
+    assert list(reversed(trend.spans)) == [count_aged(day, day + 6) for day in range(0, 60, 6)]
+    assert min(*trend.last, *trend.before) > 0
     ends = [p.window_ends_at for p in world.payments if p.status in UNPAID]
     days_left = Counter(min(max((end - NOW).days, 0), 4) for end in ends)
     assert troubles.find_at_risk(session, COMPANY, NOW) == troubles.AtRisk(
         len(ends), min(ends), tuple(days_left[day] for day in range(5))
     )
-    assert min(*counts, len(ends)) > 0
 
 
 def test_what_needs_the_creator_is_what_the_rows_add_up_to(session: Session, world: World) -> None:

@@ -264,7 +264,8 @@ def test_it_counts_what_is_at_risk_by_the_days_that_are_left(cast: Session) -> N
 def test_the_trend_looks_only_at_what_is_over(session: Session) -> None:
     for age, paid in ((1, True), (6, True), (7, False), (40, False), (90, True)):
         add(session, f"{age}", 24 * age, **PAID if paid else GIVEN_UP)
-    assert troubles.find_trend(session, COMPANY, NOW) == troubles.Trend(2, 1, 1, 0)
+    trend = troubles.find_trend(session, COMPANY, NOW)
+    assert (trend.last, trend.before) == ((2, 1), (1, 0))
 
 
 # --- the audit list ----------------------------------------------------------------------------
