@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 
 from sqlalchemy import Connection, Engine, text
@@ -18,16 +18,19 @@ SIZES = {"biz_large": 300_000, "biz_small": 10_000}
 """The rest is spread over the others, evenly."""
 LARGE, SMALL = SIZES
 OTHERS = 1_000
+IMPORTED_UNTIL = timedelta(days=640)
 
 # In the order of time, so that one company's rows lie as far apart as they do in real life. What
-# failed in the last five days is partly open.
+# failed in the last five days is partly open. The first quarter of a year was read back at the
+# start, without reasons. A price that no bank takes and one product are rare: what is hardly there,
+# or only far back, is what a query without an index reads the whole company for.
 FILL = """
 insert into payments (
     payment_id, company_id, membership_id, member_id, user_id, member_name, member_email, product,
     billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,
     decline_class, card_brand, card_last4, status, retry_count, failed_at, window_ends_at,
-    last_attempt_at, next_retry_at, recovered_at, recovered_by, closed_reason, held_out, as_of,
-    created_at
+    last_attempt_at, next_retry_at, recovered_at, recovered_by, closed_reason, imported, held_out,
+    as_of, created_at
 )
 select
     'pay_' || lpad(to_hex(n * 2654435761 % 4294967296), 14, '0'),
@@ -37,29 +40,36 @@ select
     (array['Ada', 'Ben', 'Cleo', 'Dan', 'Eve', 'Finn', 'Gus', 'Hope'])[1 + member % 8]
         || ' ' || to_hex(member),
     'm' || member || '@example.com',
-    (array['Basic', 'Pro', 'Lifetime coaching'])[1 + member % 3],
+    case when member % 5000 = 0 then 'Founders'
+        else (array['Basic', 'Pro', 'Lifetime coaching'])[1 + member % 3] end,
     'subscription_cycle', price, 'usd', case when fate > 0.999 then null else price end,
     case when fate < 0.02 then price else 0 end,
-    'Insufficient funds',
-    (array['insufficient_funds', 'generic_decline', 'expired_card'])[1 + kind],
-    (array['funds', 'issuer', 'card'])[1 + kind],
+    case when imported then 'Declined' else 'Insufficient funds' end,
+    case when not imported then (array[
+        'insufficient_funds', 'generic_decline', 'expired_card', 'invalid_amount'
+    ])[1 + kind] end,
+    case when imported then 'unknown'
+        else (array['funds', 'issuer', 'card', 'amount'])[1 + kind] end,
     (array['visa', 'mastercard', 'amex'])[1 + member % 3],
     lpad(cast(member % 10000 as text), 4, '0'),
     status, 1, failed_at, failed_at + interval '5 days', failed_at,
     case when status = 'pending_retry' then failed_at + interval '5 days' end,
     case when status = 'recovered' then failed_at + fate * age end,
-    case when status = 'recovered'
-        then (array['retry', 'member', 'without_us'])[1 + member % 3] end,
+    case when status = 'recovered' then case when imported then 'without_us'
+        else (array['retry', 'member', 'without_us'])[1 + member % 3] end end,
     case when status = 'permanent_fail' then 'window_closed' end,
-    case when place < :small then member % 10 = 0 end,
-    failed_at, failed_at
+    imported, case when place < :small and not imported then member % 10 = 0 end,
+    failed_at, case when imported then cast(:imported_at as timestamptz) else failed_at end
 from (
     select *, case
         when fate < 0.4 then 'recovered' when age >= interval '5 days' then 'permanent_fail'
-        when fate < 0.7 then 'pending_retry' else 'failed' end as status
+        when fate < 0.7 then 'pending_retry' else 'failed' end as status,
+        failed_at < :imported_at as imported
     from (
         select n, random() as place, random() as fate, cast(random() * 4999999 as int) as member,
-            19 + 30 * (n % 3) as price, cast(floor(random() * 3) as int) as kind, failed_at,
+            19 + 30 * (n % 3) as price,
+            case when n % 997 = 0 then 3 else cast(floor(random() * 3) as int) end as kind,
+            failed_at,
             least(cast(:now as timestamptz) - failed_at, interval '5 days') as age
         from (
             select n, :now - interval '730 days' * (1 - n / cast(:size as float)) as failed_at
@@ -86,6 +96,7 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
         for first in range(1, size + 1, CHUNK):
             last = min(first + CHUNK - 1, size)
             values = {"now": now, "size": size, "first": first, "last": last, "others": OTHERS}
+            values["imported_at"] = now - IMPORTED_UNTIL
             connection.execute(text(FILL), values | shares)
             say(f"{last:,} payments")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -16,13 +15,12 @@ from sqlalchemy.orm import Session
 from bench import filling, refresh, scratch
 from bench.figures import Target, lay_out, ratio
 from bench.filling import LARGE, PAYMENTS, SIZES, SMALL
-from db import stats, worth
+from bench.questions import OVERVIEW, SELDOM, Question
+from bench.questions import PAYMENTS as LISTED
 from db.session import now, session_factory
 
 ROUNDS = 9
-NAIVE_ROUNDS = 3
-HISTORY_DAYS = 26 * 7
-ROWS = 25
+SLOW_ROUNDS = 3
 LIMITS = {LARGE: 50, SMALL: 10}
 # Every payment of the company read for it, as before there were daily sums.
 RAW = text("""
@@ -32,21 +30,6 @@ select count(*), count(*) filter (where status = 'recovered'),
     sum(amount_usd) filter (where status in ('failed', 'pending_retry'))
 from payments where company_id = :company_id
 """)
-Question = Callable[[Session, str, datetime], object]
-
-QUESTIONS: dict[str, Question] = {
-    "summary": stats.summarize,
-    "days of half a year": lambda session, whose, at: stats.list_days(
-        session, whose, HISTORY_DAYS, at
-    ),
-    "newest payments": lambda session, whose, at: stats.list_payments(session, whose, limit=ROWS),
-}
-SELDOM: dict[str, Question] = {
-    "lift (every 5 min)": worth.measure_lift,
-    "before set-up (every 5 min)": lambda session, whose, at: worth.measure_baseline(
-        session, whose
-    ),
-}
 
 
 def read_raw(session: Session, company_id: str, at: datetime) -> object:
@@ -60,6 +43,7 @@ def read_with_pandas(session: Session, company_id: str, at: datetime) -> object:
     return len(rows), rows["amount_usd"].sum(), rows.groupby(days)["amount_usd"].sum()
 
 
+QUESTIONS = OVERVIEW | LISTED
 PANDAS = "naive: all its payments into pandas"
 NAIVE: dict[str, Question] = {
     "naive: sums over all its payments": read_raw,
@@ -87,7 +71,7 @@ def run(seconds: float) -> list[Target]:
         at = now()
         filling.fill(engine, at)
         times = measure(engine, at)
-        report(times, others)
+        report(times, PAYMENTS, others)
         return judge(times) + refresh.run(home, server, LARGE, seconds)
 
 
@@ -96,7 +80,7 @@ def measure(engine: Engine, at: datetime) -> dict[str, Times]:
     sessions = session_factory(engine)
     times = {name: Times() for name in QUESTIONS | SELDOM | NAIVE}
     for number in range(ROUNDS + 1):
-        asked = QUESTIONS | SELDOM | (NAIVE if number <= NAIVE_ROUNDS else {})
+        asked = QUESTIONS | (SELDOM | NAIVE if number <= SLOW_ROUNDS else {})
         for name, question in asked.items():
             for company_id in SIZES:
                 with sessions() as session:
@@ -117,21 +101,32 @@ def judge(times: dict[str, Times]) -> list[Target]:
     ]
 
 
-def report(times: dict[str, Times], others: float) -> None:
+def report(times: dict[str, Times], filled: int, others: float) -> None:
     print(
-        f"\nThe overview's queries with {PAYMENTS:,} payments in the table: milliseconds, medians "
-        f"of {ROUNDS}\ninterleaved rounds ({NAIVE_ROUNDS} of the naive ways), and how many times "
-        "faster than pandas.\n"
+        f"\nThe dashboard's queries with {filled:,} payments in the table: milliseconds, medians\n"
+        f"of {ROUNDS} interleaved rounds ({SLOW_ROUNDS} of what is kept for minutes and of the "
+        "naive ways),\nand how many times faster than pandas. A page is with its count.\n"
     )
     heads = ["asked of a company with"]
     for size in SIZES.values():
         heads += [f"{size:,} rows", "of pandas"]
-    print("\n".join(lay_out(heads, [describe(name, times) for name in times])))
+    parts = {
+        "each refresh of the overview": OVERVIEW,
+        "each refresh of the list": LISTED,
+        "every five minutes at most": SELDOM,
+        "for comparison": NAIVE,
+    }
+    rows = [
+        row
+        for part, questions in parts.items()
+        for row in ([part, *[""] * 2 * len(SIZES)], *(describe(one, times) for one in questions))
+    ]
+    print("\n".join(lay_out(heads, rows)))
     print(f"\nThe load before the start was {others:.1f} on {os.cpu_count()} cores.")
 
 
 def describe(name: str, times: dict[str, Times]) -> list[str]:
-    cells = [name]
+    cells = [f"  {name}"]
     for company_id in SIZES:
         taken, naive = (times[one].middle(company_id) for one in (name, PANDAS))
         cells += [f"{taken:,.1f}", f"1/{ratio(naive, taken):,.0f}" if taken < naive else ""]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 LOCK = 7_205_001  # one migrator at a time: two deploys may start together
+TURN_SECONDS = 0.2
 
 
 def config() -> Config:
@@ -27,9 +29,22 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def run(engine: Engine, change: Callable[[Config], None]) -> None:
-    with engine.begin() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        connection.execute(text("set local statement_timeout = 0"))
-        settings = config()
-        settings.attributes["connection"] = connection
-        change(settings)
+    """Each revision in its own transaction; some make an index beside the running work, in none."""
+    with engine.connect() as connection:
+        wait_for_turn(connection)
+        try:
+            connection.execute(text("set statement_timeout = 0"))
+            connection.commit()
+            settings = config()
+            settings.attributes["connection"] = connection
+            change(settings)
+        finally:
+            connection.invalidate()  # nobody else gets this session, and its lock ends with it
+
+
+def wait_for_turn(connection: Connection) -> None:
+    """By asking again: who waits inside of a statement is waited for by a new index, for ever."""
+    while not connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+        connection.commit()
+        sleep(TURN_SECONDS)
+    connection.commit()

@@ -200,19 +200,20 @@ def list_payments(
     after: Cursor | None = None,
 ) -> Sequence[Payment]:
     """Newest failure first, by index, whatever the size of the company."""
-    query = select(Payment).where(Payment.company_id == company_id)
+    ids = select(Payment.id).where(Payment.company_id == company_id)
     if status is not None:
-        query = query.where(Payment.status == status)
+        ids = ids.where(Payment.status == status)
     if after is not None:
-        query = query.where(
+        ids = ids.where(
             or_(
                 Payment.failed_at < after.failed_at,
                 and_(Payment.failed_at == after.failed_at, Payment.id < after.id),
             ),
             Payment.failed_at <= after.failed_at,
         )
-    newest = query.order_by(Payment.failed_at.desc(), Payment.id.desc()).limit(limit)
-    return session.scalars(newest).all()
+    newest_first = (Payment.failed_at.desc(), Payment.id.desc())
+    shown = Payment.id.in_(ids.order_by(*newest_first).limit(limit))
+    return session.scalars(select(Payment).where(shown).order_by(*newest_first)).all()
 
 
 def list_company_ids(session: Session, limit: int = 2) -> Sequence[str]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, Engine, inspect, text
 
 from db import embedded, migrate
 from db.models import Base
 from db.session import connect, head_revision
 
+numbers = itertools.count()
+
 
 @pytest.fixture
 def empty_engine(postgres: embedded.Server):
-    name = f"migrations_{os.getpid()}"
+    name = f"migrations_{os.getpid()}_{next(numbers)}"
     with connect(postgres.url, "tests").connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text(f"create database {name}"))
@@ -35,6 +40,33 @@ def test_they_go_up_and_down_and_up_again(empty_engine: Engine):
     assert find_revision(empty_engine) == head_revision()
     migrate.downgrade(empty_engine, "base")
     assert inspect(empty_engine).get_table_names() == ["alembic_version"]
+    migrate.upgrade(empty_engine)
+    assert find_revision(empty_engine) == head_revision()
+
+
+def test_two_at_once_take_turns(empty_engine: Engine):
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(migrate.upgrade, empty_engine) for _ in range(2)]:
+            done.result(timeout=60)
+    assert find_revision(empty_engine) == head_revision()
+
+
+def test_an_interrupted_index_is_made_anew(empty_engine: Engine):
+    migrate.upgrade(empty_engine, "0005")
+    with empty_engine.begin() as connection:
+        connection.execute(text("create index ix_payments_name on payments (id)"))
+    migrate.upgrade(empty_engine)
+    (index,) = (
+        index
+        for index in inspect(empty_engine).get_indexes("payments")
+        if index["name"] == "ix_payments_name"
+    )
+    assert index["column_names"] == ["company_id", None]  # None: an expression
+
+
+def test_a_migration_that_fails_lets_the_next_one_have_its_turn(empty_engine: Engine):
+    with pytest.raises(CommandError):
+        migrate.upgrade(empty_engine, "nowhere")
     migrate.upgrade(empty_engine)
     assert find_revision(empty_engine) == head_revision()
 

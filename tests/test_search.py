@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from dashboard.export import to_csv
@@ -108,9 +111,10 @@ def test_it_finds_what_the_filters_ask_for(
     assert find(cast, filters) == names
 
 
-def test_it_finds_a_payment_by_its_id(cast: Session) -> None:
+def test_it_finds_a_payment_by_its_whole_id(cast: Session) -> None:
     payment = add(cast, "Wanted")
-    assert "Wanted" in find(cast, Filters(words=payment.payment_id))
+    assert find(cast, Filters(words=f" {payment.payment_id} ")) == {"Wanted"}
+    assert find(cast, Filters(words=payment.payment_id[:-1])) == set()
 
 
 def test_it_finds_nothing_of_another_company(cast: Session) -> None:
@@ -175,6 +179,73 @@ def test_a_mark_needs_a_whole_place(text: str, order: Order) -> None:
 def test_it_counts_no_further_than_it_says(cast: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MOST_COUNTED", 2)
     assert count_matches(cast, COMPANY, Filters()) == 3
+
+
+# --- by index ----------------------------------------------------------------------------------
+
+NO_OTHER_WAY = ("seqscan", "bitmapscan", "indexscan", "sort")
+
+
+def explain(session: Session, filters: Filters, order: Order, forbidden: Sequence[str]) -> str:
+    """How the page is found, where no other way is left; of the indexes alone, if they suffice."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*arguments: Any) -> None:
+        asked.append((arguments[2], arguments[3]))
+
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    find_page(session, COMPANY, filters, order)
+    event.remove(engine, "before_cursor_execute", note)
+    ((statement, values),) = asked
+    connection = session.connection()
+    for way in forbidden:
+        connection.exec_driver_sql(f"set local enable_{way} = off")
+    rows = connection.exec_driver_sql(f"explain {statement}", values)
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(),
+        Filters(Which.RECOVERED),
+        Filters(Which.PERMANENT_FAIL),
+        Filters(decline_class=DeclineClass.CARD),
+        Filters(since=NOW - 25 * HOUR),
+        Filters(least=Decimal(1), most=Decimal(2)),
+        Filters(product="Gold"),
+        Filters(recovered_by=RecoveredBy.MEMBER),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("order", Order)
+def test_it_looks_for_a_page_in_the_orders_index_and_nowhere_else(
+    cast: Session, filters: Filters, order: Order
+) -> None:
+    plan = explain(cast, filters, order, NO_OTHER_WAY)
+    assert f"Index Only Scan using ix_payments_{order.value} on" in plan
+
+
+def test_it_looks_for_words_in_three_indexes(cast: Session) -> None:
+    add_many(cast)
+    plan = explain(cast, Filters(words="pla"), Order.NEWEST, ())
+    for index in ("ix_payments_name", "ix_payments_email", "uq_payments_payment_id"):
+        assert f"Bitmap Index Scan on {index}" in plan
+
+
+def add_many(session: Session) -> None:
+    """Enough of others for an index to be worth its while."""
+    columns = "company_id, amount, currency, reason, decline_class, status, closed_reason"
+    times = "failed_at, window_ends_at, last_attempt_at, as_of, created_at"
+    session.execute(
+        text(f"""
+            insert into payments (payment_id, member_name, member_email, {columns}, {times})
+            select 'pay_many_' || n, md5('' || n), md5('' || n), {columns}, {times}
+            from payments, generate_series(1, 5000) as n where status = 'permanent_fail'
+        """)
+    )
+    session.execute(text("analyze payments"))
 
 
 # --- what needs the creator --------------------------------------------------------------------

@@ -101,7 +101,7 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
         st.text_input(
             "Search",
             key="find-q",
-            placeholder="Member, e-mail or payment id begins with…",
+            placeholder="Name or e-mail begins with…, or payment id",
             on_change=apply,
             width=320,
         )

@@ -1,4 +1,4 @@
-"""Alembic's entry: `db.migrate` hands over the connection and owns the transaction."""
+"""Alembic's entry: `db.migrate` hands over the connection, each revision is a transaction."""
 
 from __future__ import annotations
 
@@ -10,5 +10,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     compare_type=True,
+    transaction_per_migration=True,
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()

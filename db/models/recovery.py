@@ -12,11 +12,13 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Label,
     Numeric,
     String,
     Text,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -33,6 +35,15 @@ from db.status import (
     Step,
     Trigger,
 )
+
+MONEY = ("amount_usd", "amount", "refunded_amount")
+FILTERS = ("decline_class", "product", "recovered_by")
+
+
+def index_beginnings(name: str, column: str) -> Index:
+    """For `like 'abc%'` in any locale."""
+    lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
+    return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
 
 
 class Company(Base):
@@ -63,13 +74,25 @@ class Payment(Base):
         CheckConstraint(
             "(status = 'pending_retry') = (next_retry_at is not null)", name="next_retry_at"
         ),
+        # What the list of payments is sorted, filtered and searched by. An order's index holds the
+        # filters too, so that what is rare, or gone, is not looked for in the table itself.
         Index(
-            "ix_payments_company_failed",
+            "ix_payments_newest",
             "company_id",
             text("failed_at desc"),
             text("id desc"),
-            postgresql_include=["status", "amount_usd", "amount", "refunded_amount"],
+            postgresql_include=["status", *MONEY, *FILTERS],
         ),
+        Index(
+            "ix_payments_largest",
+            "company_id",
+            text("coalesce(amount_usd, 0) desc"),
+            text("id desc"),
+            postgresql_include=["status", "amount_usd", "failed_at", *FILTERS],
+        ),
+        Index("ix_payments_decline", "company_id", "decline_class", "product"),
+        index_beginnings("ix_payments_name", "member_name"),
+        index_beginnings("ix_payments_email", "member_email"),
         Index(
             "ix_payments_company_recovered",
             "company_id",
@@ -101,6 +124,24 @@ class Payment(Base):
         ),
         # The card networks count attempts per card, whatever they were for.
         Index("ix_payments_card", "company_id", "card_last4", "card_brand", "failed_at"),
+        # What the lift and the time before us are read from: of few payments, or of none.
+        Index(
+            "ix_payments_drawn",
+            "company_id",
+            "member_id",
+            "failed_at",
+            "id",
+            postgresql_include=["held_out", "window_ends_at", "status", *MONEY],
+            postgresql_where=text(
+                "held_out is not null and member_id is not null and not imported"
+            ),
+        ),
+        Index(
+            "ix_payments_imported",
+            "company_id",
+            postgresql_include=["window_ends_at", "created_at", "status", "recovered_by", *MONEY],
+            postgresql_where=text("imported"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -1,0 +1,127 @@
+"""What the pages ask of the database: each refresh of the overview, and each filter of the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from db import health, insights, search, stats, troubles, vitals, worth
+from db.declines import DeclineClass
+from db.scopes import Dimension, Scope
+from db.search import Filters, Order, Which
+from db.status import RecoveredBy
+
+Question = Callable[[Session, str, datetime], object]
+
+HISTORY_DAYS = 26 * 7
+ROWS, NEEDY_ROWS = 25, 5
+
+
+def list_newest(session: Session, whose: str, at: datetime) -> object:
+    newest = stats.list_payments(session, whose, limit=ROWS)
+    return troubles.find_needs_of(session, [payment.id for payment in newest])
+
+
+def find_state(session: Session, whose: str, at: datetime) -> object:
+    trouble = health.find_sync_trouble(session, whose)
+    return trouble, health.find_whop_outage(session), health.find_last_cycle(session)
+
+
+OVERVIEW: dict[str, Question] = {
+    "summary": stats.summarize,
+    "days of half a year": lambda session, whose, at: stats.list_days(
+        session, whose, HISTORY_DAYS, at
+    ),
+    "trend": troubles.find_trend,
+    "at risk": troubles.find_at_risk,
+    "what needs the creator": lambda session, whose, at: troubles.count_needed(session, whose),
+    "the largest of it": lambda session, whose, at: troubles.list_needed(
+        session, whose, NEEDY_ROWS
+    ),
+    "newest payments": list_newest,
+    "state of reading and retrying": find_state,
+}
+
+
+def turn(
+    order: Order = Order.NEWEST, days: int | None = None, deep: bool = False, **wanted: object
+) -> Question:
+    """A page and its count, as one refresh of the list reads them; `deep`: the second page."""
+
+    def ask(session: Session, whose: str, at: datetime) -> object:
+        since = None if days is None else at - timedelta(days=days)
+        filters = Filters(since=since, **wanted)  # type: ignore[arg-type]
+        page = search.find_page(session, whose, filters, order)
+        if deep and page.after is not None:
+            page = search.find_page(session, whose, filters, order, after=page.after)
+        needs = troubles.find_needs_of(session, [payment.id for payment in page.payments])
+        return page, needs, search.count_matches(session, whose, filters)
+
+    return ask
+
+
+# Of each kind of filter what is common and what is rare: they are found in different ways.
+PAYMENTS: dict[str, Question] = {
+    "payments, newest first": turn(deep=True),
+    "payments, largest first": turn(Order.LARGEST, deep=True),
+    "unpaid": turn(which=Which.UNPAID),
+    "needs you": turn(which=Which.NEEDS_YOU),
+    "planned": turn(which=Which.PENDING_RETRY),
+    "recovered": turn(which=Which.RECOVERED),
+    "recovered, largest first": turn(Order.LARGEST, which=Which.RECOVERED),
+    "recovered in 30 days": turn(which=Which.RECOVERED, days=30),
+    "recovered in half a year": turn(which=Which.RECOVERED, days=182),
+    "recovered by us": turn(which=Which.RECOVERED, recovered_by=RecoveredBy.RETRY),
+    "given up": turn(which=Which.PERMANENT_FAIL),
+    "failed in 7 days": turn(days=7),
+    "a common reason": turn(decline_class=DeclineClass.CARD),
+    "a rare reason": turn(decline_class=DeclineClass.AMOUNT),
+    "a reason that is not there": turn(decline_class=DeclineClass.TEST),
+    "a rare reason, largest first": turn(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
+    "a common product": turn(product="Pro"),
+    "a rare product": turn(product="Founders"),
+    "a common amount": turn(least=Decimal(50), most=Decimal(100)),
+    "no such amount": turn(least=Decimal(1000)),
+    "words: a common name": turn(words="ada"),
+    "words: one name": turn(words="ada 3f2"),
+    "words: begins most addresses": turn(words="m"),
+    "words: some addresses": turn(words="m12"),
+    "words: one address": turn(words="m1234567@"),
+    "words: nobody": turn(words="zz"),
+    "words: a payment": turn(words="pay_0000000012345678"),
+    "words and a reason": turn(words="ada", decline_class=DeclineClass.AMOUNT),
+}
+
+
+def ask_insights(what: Callable[[Session, Scope], object], days: int | None) -> Question:
+    def ask(session: Session, whose: str, at: datetime) -> object:
+        since = None if days is None else at - timedelta(days=days)
+        return what(session, Scope(whose, stats.find_time_zone(session, whose), since, at))
+
+    return ask
+
+
+def list_groups(by: Dimension) -> Callable[[Session, Scope], object]:
+    return lambda session, scope: insights.list_groups(session, scope, by)
+
+
+SELDOM: dict[str, Question] = {
+    "lift": worth.measure_lift,
+    "before set-up": lambda session, whose, at: worth.measure_baseline(session, whose),
+    "insights, the whole": ask_insights(insights.sum_scope, None),
+    "insights, the whole of 90 days": ask_insights(insights.sum_scope, 90),
+    "insights by reason": ask_insights(list_groups(Dimension.CLASS), None),
+    "insights by hour": ask_insights(list_groups(Dimension.HOUR), None),
+    "insights by month": ask_insights(list_groups(Dimension.MONTH), None),
+    "insights by product": ask_insights(list_groups(Dimension.PRODUCT), None),
+    "insights by card": ask_insights(list_groups(Dimension.BRAND), None),
+    "insights by try": ask_insights(insights.list_tries, None),
+    "insights, the curve": ask_insights(insights.list_hours, None),
+    "insights, what is watched": ask_insights(insights.count_watched, None),
+    "insights by message": ask_insights(insights.list_steps, None),
+    "products to choose from": lambda session, whose, at: search.list_products(session, whose),
+    "health": vitals.gather_facts,
+}
