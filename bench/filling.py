@@ -79,6 +79,29 @@ from (
 ) as payments
 """
 
+# What was tried and said, of the two companies that are asked about: one of each a payment.
+TRY_AND_TELL = """
+with known as (
+    select payment_id, company_id, failed_at, status, id from payments
+    where company_id = any(:measured) and not imported
+), tried as (
+    insert into attempts (
+        payment_id, company_id, number, trigger, outcome, idempotency_key, started_at, sent_at,
+        finished_at
+    )
+    select payment_id, company_id, 1, 'schedule',
+        case status when 'recovered' then 'paid' else 'declined' end, 'key_' || payment_id,
+        at, at, at
+    from known, lateral (select failed_at + interval '6 hours' as at) as later
+)
+insert into messages (
+    payment_id, company_id, step, channel, state, due_at, posted_at, sent_at, delivered_at, trouble
+)
+select payment_id, company_id, 'payment_failed', 'email', 'sent', failed_at, failed_at, failed_at,
+    case when id % 50 > 0 then failed_at end, case when id % 50 = 0 then 'bounced' end
+from known
+"""
+
 
 def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
     """Minutes and gigabytes, with a word on the way now and then."""
@@ -99,9 +122,10 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
             values["imported_at"] = now - IMPORTED_UNTIL
             connection.execute(text(FILL), values | shares)
             say(f"{last:,} payments")
+        connection.execute(text(TRY_AND_TELL), {"measured": list(SIZES)})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("set statement_timeout = 0"))
-        connection.execute(text("vacuum (analyze) payments"))
+        connection.execute(text("vacuum (analyze) payments, attempts, messages"))
         connection.execute(text("reset statement_timeout"))
     say("vacuumed, as Postgres does by itself after a while")
     keep_all(engine, now)

@@ -79,6 +79,8 @@ PAYMENTS: dict[str, Question] = {
     "failed in 7 days": turn(days=7),
     "a common reason": turn(decline_class=DeclineClass.CARD),
     "a rare reason": turn(decline_class=DeclineClass.AMOUNT),
+    "a reason of long ago": turn(decline_class=DeclineClass.UNKNOWN),
+    "a reason of long ago, largest first": turn(Order.LARGEST, decline_class=DeclineClass.UNKNOWN),
     "a reason that is not there": turn(decline_class=DeclineClass.TEST),
     "a rare reason, largest first": turn(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
     "a common product": turn(product="Pro"),
@@ -92,6 +94,7 @@ PAYMENTS: dict[str, Question] = {
     "words: one address": turn(words="m1234567@"),
     "words: nobody": turn(words="zz"),
     "words: a payment": turn(words="pay_0000000012345678"),
+    "words: a common name, largest first": turn(Order.LARGEST, words="ada"),
     "words and a reason": turn(words="ada", decline_class=DeclineClass.AMOUNT),
 }
 

@@ -150,8 +150,12 @@ def place_mark(payment: Payment, order: Order) -> Mark:
 def count_matches(session: Session, company_id: str, filters: Filters) -> int:
     """One more than MOST_COUNTED: there are more, and they are not counted."""
     # No other column is asked for, so that an index of the filters' alone can answer.
-    some = match(select(Payment.company_id), company_id, filters).limit(MOST_COUNTED + 1).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    some = match(select(Payment.company_id), company_id, filters)
+    if filters.words.strip():
+        # What most names begin with would else be looked for in the table, all companies' rows.
+        some = some.order_by(Payment.failed_at.desc(), Payment.id.desc())
+    some = some.limit(MOST_COUNTED + 1)
+    return session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 def list_all(
@@ -212,7 +216,7 @@ def choose_status(which: Which) -> list[ColumnElement[bool]]:
 
 def speaks_of(words: str) -> ColumnElement[bool]:
     """Whole beginnings, and ids as a whole: that is what an index can find."""
-    escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").lower()
+    escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return or_(
         begins(Payment.member_name, escaped),
         begins(Payment.member_email, escaped),
@@ -221,4 +225,5 @@ def speaks_of(words: str) -> ColumnElement[bool]:
 
 
 def begins(column: InstrumentedAttribute[str | None], pattern: str) -> ColumnElement[bool]:
-    return and_(column.is_not(None), func.lower(column).like(f"{pattern}%"))
+    # Both lowered by the database, whose locale may know fewer letters than Python does.
+    return and_(column.is_not(None), func.lower(column).like(func.lower(f"{pattern}%")))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Integer, and_, case, cast, exists, func, or_, select
+from sqlalchemy import Integer, and_, case, cast, false, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from db.declines import DeclineClass
@@ -18,16 +18,17 @@ from db.stats import COMPARED
 from db.status import UNPAID, Channel, MailTrouble, MessageState, PaymentStatus
 
 NOT_ARRIVED = (MailTrouble.BOUNCED, MailTrouble.DROPPED)
-OF_PAYMENT = Message.payment_id == Payment.payment_id
 # A chat message inside of Whop, or a mail that nobody sent back, has told the member.
 TOLD = and_(
-    OF_PAYMENT,
     Message.state == MessageState.SENT,
     or_(Message.channel != Channel.EMAIL, Message.trouble.is_(None)),
 )
-UNREACHED = and_(
-    exists(select(Message.id).where(OF_PAYMENT, Message.trouble.in_(NOT_ARRIVED))),
-    ~exists(select(Message.id).where(TOLD)),
+# As a value and not as `exists`, which may be answered by reading everybody's messages.
+UNREACHED = func.coalesce(
+    select(and_(func.bool_or(Message.trouble.in_(NOT_ARRIVED)), not_(func.bool_or(TOLD))))
+    .where(Message.payment_id == Payment.payment_id)
+    .scalar_subquery(),
+    false(),
 )
 WAITS_FOR_MEMBER = and_(Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True))
 SPAN = timedelta(days=6)
@@ -145,9 +146,7 @@ def list_needed(session: Session, company_id: str, limit: int) -> Sequence[tuple
 
 def find_needs_of(session: Session, ids: Collection[int]) -> dict[int, Need]:
     """By the row's id, of those that have one."""
-    rows = session.execute(
-        select(Payment.id, NEED).where(
-            Payment.id.in_(ids), Payment.status == PaymentStatus.FAILED, NEED.is_not(None)
-        )
-    )
+    # In one expression: a condition on the status would have all that is unpaid looked through.
+    need = case((Payment.status == PaymentStatus.FAILED, NEED))
+    rows = session.execute(select(Payment.id, need).where(Payment.id.in_(ids), need.is_not(None)))
     return {number: Need(need) for number, need in rows}

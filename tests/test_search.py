@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -31,6 +32,7 @@ from db.status import (
     Step,
 )
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
+from whop.values import LONGEST
 
 ANOTHER = "biz_another"
 
@@ -115,6 +117,12 @@ def test_it_finds_a_payment_by_its_whole_id(cast: Session) -> None:
     payment = add(cast, "Wanted")
     assert find(cast, Filters(words=f" {payment.payment_id} ")) == {"Wanted"}
     assert find(cast, Filters(words=payment.payment_id[:-1])) == set()
+
+
+def test_it_finds_names_of_all_alphabets(session: Session) -> None:
+    for name in ("Änne", "Øyvind", "Игорь"):
+        add(session, name)
+        assert find(session, Filters(words=name[:2])) == {name}
 
 
 def test_it_finds_nothing_of_another_company(cast: Session) -> None:
@@ -232,6 +240,31 @@ def test_it_looks_for_words_in_three_indexes(cast: Session) -> None:
     plan = explain(cast, Filters(words="pla"), Order.NEWEST, ())
     for index in ("ix_payments_name", "ix_payments_email", "uq_payments_payment_id"):
         assert f"Bitmap Index Scan on {index}" in plan
+
+
+def test_the_longest_texts_that_are_kept_fit_into_every_index(session: Session) -> None:
+    """A row that does not is refused, and its webhook with it."""
+    rng = random.Random(5)  # what repeats itself would be stored in less
+    name, address, product = (
+        "".join(chr(rng.randrange(0x20000, 0x2A6D0)) for _ in range(LONGEST)) for _ in range(3)
+    )
+    user = {"id": f"user_{'u' * 95}", "name": name}
+    company = f"biz_{'c' * 96}"
+    companies.add_companies(session, {company})
+    payment = add_payment(
+        session,
+        user=user,
+        customer_email=address,
+        product={"title": product},
+        member_id=f"mber_{'m' * 95}",
+        payment_instrument={"card": {"brand": name, "last4": "4242"}},
+    )
+    payment.company_id, payment.held_out = company, True
+    session.flush()
+    for filters in (Filters(words=name), Filters(words=address), Filters(product=product)):
+        assert find(session, filters, company) == {name}
+    payment.imported = True
+    session.flush()
 
 
 def add_many(session: Session) -> None:

@@ -19,7 +19,8 @@ OLD = {
 }
 NEW = {
     "ix_payments_newest": f"""
-        (company_id, failed_at desc, id desc) include (status, {MONEY}, {FILTERS})""",
+        (company_id, failed_at desc, id desc)
+        include (status, {MONEY}, {FILTERS}, recovered_at, window_ends_at, imported)""",
     "ix_payments_largest": f"""
         (company_id, coalesce(amount_usd, 0) desc, id desc)
         include (status, amount_usd, failed_at, {FILTERS})""",
