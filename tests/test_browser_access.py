@@ -7,14 +7,14 @@ from datetime import timedelta
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import expect
-from sqlalchemy import Engine
+from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from db.models import Heartbeat, Message, WebhookEvent
+from db.models import Heartbeat, Message, Request, WebhookEvent
 from db.session import now, session_factory
 from db.status import Channel, MessageState, Step
-from tests.axe import BORROWED, assert_usable, find_faults, look
+from tests.axe import BORROWED, SETTLED, assert_usable, find_faults, look
 from tests.chromium import PAGES, REFRESHED, Database, Visit
 from tests.factories import COMPANY, fail_now
 from tests.processes import empty
@@ -24,6 +24,12 @@ pytestmark = pytest.mark.browser
 
 STORY = "/payments?payment=pay_story"
 TWO_LOOKS = (("light", 1440), ("dark", 390))
+MOST_STOPS = 60
+"""Of the Tab key, on the way to anything."""
+AROUND = """e => {
+    const box = e.getBoundingClientRect(), x = Math.max(box.x - 8, 0), y = Math.max(box.y - 8, 0)
+    return {x, y, width: box.right + 8 - x, height: box.bottom + 8 - y}
+}"""
 
 
 @pytest.fixture
@@ -88,9 +94,9 @@ def test_nothing_is_wrong_while_it_asks_whether_to_charge_and_shows_the_mail(
 ) -> None:
     page = visit(STORY)
     page.get_by_role("button", name="Retry now").click()
-    expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible()
+    expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible(timeout=REFRESHED)
     page.get_by_text("Preview mail").click()
-    expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible()
+    expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible(timeout=REFRESHED)
     assert_usable(page)
 
 
@@ -99,12 +105,12 @@ def test_nothing_is_wrong_while_a_list_of_filters_is_open_or_nothing_matches(
 ) -> None:
     page = visit("/payments")
     page.get_by_role("button", name="More filters").click()
-    expect(page.get_by_label("Why it failed")).to_be_visible()
+    expect(page.get_by_label("Why it failed")).to_be_visible(timeout=REFRESHED)
     assert_usable(page, TWO_LOOKS)
     page.keyboard.press("Escape")
     page.get_by_label("Search").fill("nobody")
     page.get_by_label("Search").press("Enter")
-    expect(page.get_by_text("No payment matches.")).to_be_visible()
+    expect(page.get_by_text("No payment matches.")).to_be_visible(timeout=REFRESHED)
     assert_usable(page, TWO_LOOKS)
 
 
@@ -112,7 +118,7 @@ def test_nothing_is_wrong_with_a_refused_setting(visit: Visit, records: Session)
     page = visit("/settings")
     page.get_by_label("Answers go to").fill("nobody")
     page.get_by_role("button", name="Save: messages to members").click()
-    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
+    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible(timeout=REFRESHED)
     assert_usable(page)
 
 
@@ -122,11 +128,13 @@ def test_nothing_is_wrong_with_refused_words_and_each_way_to_see_them(
     page = visit("/messages")
     page.get_by_text("Change the words").click()
     page.get_by_label("HTML").fill("<p>{{ nmae }}</p>")
+    page.get_by_label("HTML").press("ControlOrMeta+Enter")
+    expect(page.get_by_text("Line 1: there is no variable")).to_be_visible(timeout=REFRESHED)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
+    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible(timeout=REFRESHED)
     assert_usable(page, TWO_LOOKS)
     page.get_by_role("tab", name="As plain text").click()
-    expect(page.get_by_text("It goes with every mail")).to_be_visible()
+    expect(page.get_by_text("It goes with every mail")).to_be_visible(timeout=REFRESHED)
     assert_usable(page, TWO_LOOKS)
 
 
@@ -167,12 +175,12 @@ def test_what_is_left_out_of_the_rules_is_there_still_and_is_streamlit_s(
     page = visit("/")
     look(page, "light", 1440)
     page.get_by_test_id("stTooltipHoverTarget").first.hover()
-    expect(page.get_by_role("tooltip")).to_be_visible()
+    expect(page.get_by_role("tooltip")).to_be_visible(timeout=REFRESHED)
     found = find_faults(page)
     page = visit("/payments")
     look(page, "light", 1440)
     page.get_by_label("Status").click()
-    expect(page.get_by_role("listbox")).to_be_visible()
+    expect(page.get_by_role("listbox")).to_be_visible(timeout=REFRESHED)
     found += find_faults(page)
     assert [fault["rule"] for fault in found] == [rule for rule, _ in BORROWED]
 
@@ -186,3 +194,74 @@ def test_a_fault_is_found_and_named(visit: Visit, records: Session) -> None:
         assert_usable(page, (("light", 390),))
     for words in ("/health light 390: ", "serious, color-contrast at ", "critical, aria-required"):
         assert words in str(told.value)
+
+
+# --- by keyboard alone -------------------------------------------------------------------------
+
+
+def tab_to(page: Page, goal: Locator) -> None:
+    """Reaches it, and proves that its reader can see that they are there."""
+    for _ in range(MOST_STOPS):
+        page.keyboard.press("Tab")
+        if goal.evaluate("e => e === document.activeElement"):
+            break
+    expect(goal).to_be_focused()
+    page.wait_for_function(SETTLED)
+    around = goal.evaluate(AROUND)
+    here = page.screenshot(clip=around)
+    goal.evaluate("e => e.blur()")
+    page.wait_for_function(SETTLED)
+    assert page.screenshot(clip=around) != here
+    goal.evaluate("e => e.focus({focusVisible: true})")
+
+
+def test_a_payment_is_found_opened_and_its_retry_called_off_by_keyboard(
+    visit: Visit, records: Session
+) -> None:
+    page = visit("/payments")
+    tab_to(page, page.get_by_label("Search"))
+    page.keyboard.type("maya")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/payments?q=maya")
+    tab_to(page, page.get_by_role("combobox", name="Status"))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.type("Unpaid")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/payments?status=unpaid&q=maya")
+    tab_to(page, page.get_by_role("link", name="Maya Okafor"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Retry now"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Yes, charge it now"))
+    tab_to(page, page.get_by_role("button", name="No, leave it"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("within the next minute?")).to_have_count(0, timeout=REFRESHED)
+    records.rollback()
+    assert records.scalars(select(Request)).all() == []
+    tab_to(page, page.get_by_role("link", name="← All payments"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/payments?status=unpaid&q=maya")
+
+
+def test_the_charts_are_narrowed_by_keyboard_as_by_a_click(visit: Visit, records: Session) -> None:
+    page = visit("/insights")
+    groups = page.get_by_role("radiogroup", name="By decline reason: see one only")
+    tab_to(page, groups.get_by_role("radio").first)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.wait_for_url("**/insights?*class=card*")
+    expect(page.get_by_text("✓ Card no longer valid")).to_be_visible(timeout=REFRESHED)
+    chosen = groups.get_by_role("radio", name="Card no longer valid")
+    expect(chosen).to_be_focused()
+    assert_usable(page, TWO_LOOKS)
+    page.keyboard.press("Space")
+    expect(page.get_by_text("✓ Card no longer valid")).to_have_count(0, timeout=REFRESHED)
+    assert "class=" not in page.url
+
+
+def test_every_page_is_reached_by_keyboard(visit: Visit, records: Session) -> None:
+    page = visit("/settings")
+    for name in ("Overview", "Payments", "Insights", "Messages", "Health"):
+        tab_to(page, page.get_by_role("navigation").get_by_role("link", name=name))
+        page.keyboard.press("Enter")
+        expect(page).to_have_title(f"{name} · Revenue Recovery", timeout=REFRESHED)

@@ -83,7 +83,15 @@ def choose(key: str, dimension: Dimension) -> None:
     if not points:
         return
     value = str(points[0]["customdata"][0])
-    if st.query_params.get(dimension.value) == value:
+    narrow(dimension, None if st.query_params.get(dimension.value) == value else value)
+
+
+def choose_named(key: str, dimension: Dimension) -> None:
+    narrow(dimension, st.session_state[key])
+
+
+def narrow(dimension: Dimension, value: str | None) -> None:
+    if value is None:
         forget(dimension)
     else:
         st.query_params[dimension.value] = value
@@ -96,6 +104,8 @@ def show_panel(panel: Panel) -> None:
         if panel.figure is None:
             return
         draw(panel, panel.figure)
+        if panel.dimension is not None:
+            offer_groups(panel, panel.figure, panel.dimension)
         note = f"{panel.note} " if panel.note else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(f'<p class="note">{escape(note)}</p>')
@@ -128,6 +138,28 @@ def draw(panel: Panel, figure: go.Figure) -> None:
         selection_mode="points",
         alt=f"{panel.title}. {panel.sentence}",
     )
+
+
+def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
+    """What a click on the chart does, without a pointer. Seen once the keyboard comes to it."""
+    groups = list_groups(figure)
+    chosen = st.query_params.get(dimension.value)
+    key = f"choose-{panel.name}"
+    st.session_state[key] = chosen if chosen in groups else None
+    with st.container(key=f"groups-{panel.name}"):
+        st.pills(
+            f"{panel.title}: see one only",
+            groups,
+            format_func=lambda group: escape_markdown(name_group(dimension, group)),
+            key=key,
+            on_change=choose_named,
+            args=[key, dimension],
+        )
+
+
+def list_groups(figure: go.Figure) -> list[str]:
+    """Those that can be clicked, in their order."""
+    return list(dict.fromkeys(str(point[0]) for bars in figure.data for point in bars.customdata))
 
 
 def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> str:
