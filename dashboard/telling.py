@@ -125,7 +125,8 @@ def list_entries(story: Story, now: datetime) -> list[Entry]:
         ),
         *list_planned(story, now),
     ]
-    if payment.recovered_at is not None:
+    told = any(attempt.outcome is AttemptOutcome.PAID for attempt in story.attempts)
+    if payment.recovered_at is not None and not told:
         who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
         entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
     return sorted(entries, key=lambda entry: (entry.planned, entry.at))
@@ -226,9 +227,11 @@ def describe_message(message: Message) -> list[Entry]:
 
 
 def describe_request(request: Request) -> Entry:
-    asked = {RequestKind.HASTEN: "A retry now", RequestKind.STOP: "An end of the work"}[
-        request.kind
-    ]
     answer = request.answer or "the daemon does it within a minute"
     tone = Tone.WORKING if request.done_at is None else Tone.GOOD
-    return Entry(request.asked_at, f"{asked} was asked for", tone, f"{request.asked_by}: {answer}")
+    return Entry(
+        request.asked_at,
+        f"{ASKED[request.kind]} was asked for",
+        tone,
+        f"{request.asked_by}: {answer}",
+    )

@@ -6,20 +6,18 @@ import tarfile
 from functools import cache
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
-from dashboard.palette import DARK, LIGHT
+from tests.chromium import LOOKS, look
 from tests.processes import ROOT
 
 ARCHIVE = ROOT / ".venv" / "axe-core.tgz"
-LOOKS = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
 BORROWED = {
     ("region", "[role=listbox]"): "Streamlit hangs an open list beside all landmarks",
     ("region", "#stFloatingOverlayPortal"): "and its tooltips as well",
 }
 """Faults of Streamlit's own parts that nothing of ours can mend: rule, element, why. No whole rule
 is left out, and none of them is worse than moderate."""
-TALLEST = 6000
 # A mail lies in a frame of no origin: without this, axe would not look into it.
 CONFIGURE = "axe.configure({allowedOrigins: ['<unsafe_all_origins>']})"
 RUN = """async () => (await axe.run({resultTypes: ['violations']})).violations.flatMap(found =>
@@ -27,10 +25,6 @@ RUN = """async () => (await axe.run({resultTypes: ['violations']})).violations.f
         rule: found.id, impact: found.impact, where: node.target.join(' '),
         why: node.failureSummary, html: node.html.slice(0, 200),
     })))"""
-
-# Half-way from one colour to another nothing can be read for a moment.
-SETTLED = """() => document.querySelector('.stApp').dataset.testScriptState === 'notRunning'
-    && document.getAnimations().every(one => one.effect.getComputedTiming().endTime === Infinity)"""
 
 
 @cache
@@ -54,20 +48,6 @@ def is_borrowed(page: Page, fault: dict[str, Any]) -> bool:
     places = (element for rule, element in BORROWED if rule == fault["rule"])
     found = page.locator(fault["where"])
     return any(found.evaluate("(one, place) => one.matches(place)", place) for place in places)
-
-
-def look(page: Page, scheme: str, width: int) -> None:
-    """As the reader's system and window would have it. All of the page lies in the window: axe
-    tells no contrast of what is scrolled away."""
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page.set_viewport_size({"width": width, "height": 900})
-    colour = (DARK if scheme == "dark" else LIGHT).page
-    red, green, blue = bytes.fromhex(colour[1:])
-    painted = f"rgb({red}, {green}, {blue})"
-    expect(page.get_by_test_id("stApp")).to_have_css("background-color", painted)
-    page.wait_for_function(SETTLED)
-    height = page.get_by_test_id("stMainBlockContainer").evaluate("e => e.scrollHeight")
-    page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
 
 
 def assert_usable(page: Page, looks: tuple[tuple[str, int], ...] = LOOKS) -> None:

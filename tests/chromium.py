@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from dashboard.palette import DARK, LIGHT
 from db import embedded, migrate
 from db.models import Heartbeat
 from db.session import connect, now, session_factory
@@ -74,6 +75,12 @@ TOO_WIDE = """() => {
     const found = all.filter(e => scrolls(e) || sticksOut(e)).map(e => e.outerHTML.slice(0, 200))
     return document.scrollingElement.scrollWidth > innerWidth ? ['the page', ...found] : found
 }"""
+
+LOOKS = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+TALLEST = 6000
+# Half-way from one colour to another nothing can be read for a moment.
+SETTLED = """() => document.querySelector('.stApp').dataset.testScriptState === 'notRunning'
+    && document.getAnimations().every(one => one.effect.getComputedTiming().endTime === Infinity)"""
 
 Visit = Callable[..., Page]
 
@@ -212,10 +219,28 @@ def wait_for_page(page: Page, path: str) -> None:
     expect(page.locator(ready).first).to_be_visible(timeout=REFRESHED)
 
 
-def take_picture(page: Page, name: str) -> None:
-    """The whole page: Streamlit scrolls inside of it, so the window is made as high."""
+def look(page: Page, scheme: str, width: int) -> None:
+    """As the reader's system and window would have it."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 900})
+    colour = (DARK if scheme == "dark" else LIGHT).page
+    red, green, blue = bytes.fromhex(colour[1:])
+    painted = f"rgb({red}, {green}, {blue})"
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", painted)
+    page.wait_for_function(SETTLED)
+    show_whole(page)
+
+
+def show_whole(page: Page) -> None:
+    """Streamlit scrolls inside of the page: what is scrolled away is in no picture, and axe tells
+    no contrast of it. So the window is made as high."""
     height = page.get_by_test_id("stMainBlockContainer").evaluate("e => e.scrollHeight")
-    page.set_viewport_size({"width": page.evaluate("innerWidth"), "height": min(height, 5000)})
+    width = page.evaluate("innerWidth")
+    page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
+
+
+def take_picture(page: Page, name: str) -> None:
+    show_whole(page)
     PICTURES.mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / name)
 

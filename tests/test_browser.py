@@ -15,7 +15,6 @@ from tests.chromium import (
     Visit,
     never_scrolls_sideways,
     run_dashboard,
-    take_picture,
 )
 from tests.factories import fail_now
 
@@ -40,7 +39,6 @@ def test_it_shows_header_cards_chart_and_table(visit: Visit, width: int) -> None
         expect(row).to_contain_text(words)
     for name in ("Member", "Amount", "Reason", "Status", "Retries"):
         expect(page.get_by_role("columnheader", name=name)).to_be_attached()
-    take_picture(page, f"dashboard-{width}.png")
 
 
 def test_it_never_scrolls_sideways_on_a_phone(visit: Visit, records: Session) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from db.models import Heartbeat, Message, Request, WebhookEvent
 from db.session import now, session_factory
 from db.status import Channel, MessageState, Step
-from tests.axe import BORROWED, SETTLED, assert_usable, find_faults, look
-from tests.chromium import PAGES, REFRESHED, Database, Visit
+from tests.axe import BORROWED, assert_usable, find_faults
+from tests.chromium import PAGES, REFRESHED, SETTLED, Database, Visit, look
 from tests.factories import COMPANY, fail_now
 from tests.processes import empty
 from tests.test_insights_page import close

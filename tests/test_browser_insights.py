@@ -16,21 +16,16 @@ from db.companies import add_companies
 from db.models import Deed, WebhookEvent
 from db.session import now, session_factory
 from tests.chromium import (
-    PAGES,
     READY,
     REFRESHED,
     Database,
     Visit,
-    never_scrolls_sideways,
-    take_picture,
 )
 from tests.factories import COMPANY
 from tests.processes import empty
 from tests.test_insights_page import close
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
-
-DARK_PAGE = "#0B1220"
 
 
 @pytest.fixture(scope="module")
@@ -67,28 +62,6 @@ def click_row(page: Page, panel: str, row: int) -> None:
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.up()
-
-
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/insights", "insights"),
-        ("/insights?part=Time", "insights-time"),
-        ("/insights?part=Products+and+cards", "insights-cards"),
-        ("/health", "health"),
-    ],
-)
-def test_each_part_fits_the_window_and_is_told_in_words(
-    visit: Visit, path: str, name: str, width: int
-) -> None:
-    page = visit(path, width)
-    heading = "Insights" if path.startswith("/insights") else "Health"
-    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    never_scrolls_sideways(page)
-    for sentence in page.locator(".sentence").all():
-        assert len(sentence.inner_text()) > 20
-    take_picture(page, f"{name}-{width}.png")
 
 
 def test_a_click_on_a_bar_narrows_the_other_charts_and_stands_in_the_address(
@@ -130,15 +103,6 @@ def test_a_chart_is_downloaded_as_csv_and_as_a_picture(visit: Visit, tmp_path: P
         panel.locator("[data-title*=ownload]").first.click()
     assert picture.value.suggested_filename == "reasons.png"
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize("name", ["insights", "health"])
-def test_charts_and_words_can_be_read_at_night(visit: Visit, name: str) -> None:
-    page = visit(PAGES[name], scheme="dark")
-    for chart in page.locator(".js-plotly-plot").all():
-        ground = chart.evaluate("chart => chart._fullLayout.paper_bgcolor")
-        assert str(ground).upper() == DARK_PAGE
-    take_picture(page, f"{name}-1440-dark.png")
 
 
 def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Session) -> None:

@@ -9,12 +9,10 @@ from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
 from db.manners import find_manners
-from db.models import Message
-from db.session import now
-from db.status import Channel, MessageState, Step
+from db.status import Step
 from db.templates import find_template
 from tests.chromium import REFRESHED, Database, Visit, never_scrolls_sideways, take_picture
-from tests.factories import COMPANY, fail_now
+from tests.factories import COMPANY
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
 
@@ -56,35 +54,6 @@ def test_words_are_changed_tried_saved_refused_and_restored(
     expect(phone.get_by_text("Hi Maya")).to_be_visible()
     expect(page.get_by_text("dashboard restored our words: payment failed")).to_be_visible()
     assert find_template(records, COMPANY, Step.PAYMENT_FAILED) is None
-
-
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_messages_and_settings_fit_by_day_and_by_night(
-    visit: Visit, records: Session, width: int, scheme: str
-) -> None:
-    payment = fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
-    records.add(
-        Message(
-            payment_id=payment.payment_id,
-            company_id=COMPANY,
-            step=Step.PAYMENT_FAILED,
-            channel=Channel.EMAIL,
-            state=MessageState.SENT,
-            due_at=now(),
-            sent_at=now(),
-            delivered_at=now(),
-        )
-    )
-    records.commit()
-    page = visit("/messages?step=payment_failed&class=funds", width, scheme=scheme)
-    expect(page.frame_locator(".st-key-mail-phone iframe").get_by_text("Hi Liam")).to_be_visible()
-    never_scrolls_sideways(page)
-    take_picture(page, f"messages-{width}-{scheme}.png")
-    page = visit("/settings", width, scheme=scheme)
-    expect(page.get_by_label("Answers go to")).to_be_visible()
-    never_scrolls_sideways(page)
-    take_picture(page, f"settings-{width}-{scheme}.png")
 
 
 @pytest.mark.parametrize("width", [1440, 390])

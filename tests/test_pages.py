@@ -24,7 +24,8 @@ from db.declines import DeclineClass
 from db.models import Deed, Payment, Request
 from db.search import PAGE, Filters, Order, Which
 from db.session import now as read_clock
-from db.status import PaymentStatus, RequestKind
+from db.status import AttemptOutcome, PaymentStatus, RequestKind
+from tests.album import make_try
 from tests.factories import COMPANY, HOUR, fail_now
 from tests.pages import fresh as fresh
 
@@ -271,7 +272,14 @@ def test_it_has_nothing_to_do_for_a_payment_that_is_paid(
     page = open_page({"payment": payment.payment_id})
     assert is_disabled(page, "Retry now")
     assert is_disabled(page, "Stop")
-    assert "without us. Nothing more happens." in read_words(page)
+    words = read_words(page)
+    assert "without us. Nothing more happens." in words
+    assert "<span>Paid" in words
+    session.add(make_try(payment, read_clock(), AttemptOutcome.PAID))
+    session.commit()
+    told = read_words(page.run())
+    assert "<span>Our retry: paid" in told
+    assert "<span>Paid" not in told  # once is enough
 
 
 def test_it_previews_the_mail_away_from_the_page_s_own_address(

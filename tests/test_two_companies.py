@@ -106,6 +106,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Draw:
         test = AppTest.from_string(SCRIPT.format(page=page), default_timeout=30)
         for name, value in query.items():
             test.query_params[name] = value
+        test.session_state["preview"] = True
         test.run()
         assert not test.exception
         sent = [str(node.proto) for node in test._tree if hasattr(node, "proto")]

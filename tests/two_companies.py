@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from db import deeds, requests, rollup, suppressions
+from db import deeds, replays, requests, rollup, suppressions
 from db.alerts import Alerts, save_alerts
 from db.companies import Terms, add_companies, save_terms
 from db.manners import Manners, save_manners
@@ -25,7 +25,7 @@ from db.models import (
 )
 from db.status import MailTrouble, MessageState, RequestKind, Step
 from db.templates import OwnTemplate, keep_template
-from tests.factories import COMPANY, NOW
+from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 
 OURS, THEIRS = "Ours", "Theirs"
@@ -86,6 +86,9 @@ def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Pay
             payment.amount = payment.amount_usd = Decimal("7777.77") if word == THEIRS else 20
         if number % 4 == 0:
             payment.failed_at = at - timedelta(minutes=10 * number + 5)
+            if payment.next_retry_at is not None:
+                payment.next_retry_at = payment.next_message_at = at - HOUR
+                payment.next_step = Step.REMINDER
     session.add_all(made)
     session.flush()
     for payment in made:
@@ -138,13 +141,16 @@ def ask(session: Session, payment: Payment, word: str, at: datetime) -> None:
     whose, payment_id = payment.company_id, payment.payment_id
     requests.ask(session, payment_id, RequestKind.STOP, f"{word} asker", at, whose)
     deeds.note(session, whose, f"{word} doer", f"{word} deed", payment_id, {}, at)
+    if word == THEIRS:
+        replays.ask(session, whose, f"{word} asker", at)
 
 
 def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
     """From Whop: events that cannot be applied, what could not be read, money taken back."""
     paid = session.query(Payment).filter_by(company_id=company_id, status="recovered").first()
     assert paid is not None
-    rest = {"company_id": company_id, "type": f"{word}.event", "payload": {}, "received_at": at}
+    rest = {"company_id": company_id, "type": f"{word}.event", "payload": {}}
+    rest["received_at"] = at - len(word) * HOUR
     session.add_all(
         [
             WebhookEvent(event_id=f"{word}_poison", error=f"{word} error", **rest),
@@ -166,7 +172,7 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
             Dispute(
                 company_id=company_id,
                 payment_id=f"{word}_disputed",
-                member_id=paid.member_id,
+                member_id="mber_0",  # there is one in each company
                 heard_at=at,
             ),
         ]
