@@ -76,7 +76,7 @@ TOO_WIDE = """() => {
     return document.scrollingElement.scrollWidth > innerWidth ? ['the page', ...found] : found
 }"""
 
-LOOKS = (("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390))
+LOOKS = (("light", 1440), ("light", 390), ("dark", 1440), ("dark", 390))
 TALLEST = 6000
 # Half-way from one colour to another nothing can be read for a moment.
 SETTLED = """() => document.querySelector('.stApp').dataset.testScriptState === 'notRunning'

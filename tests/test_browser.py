@@ -33,7 +33,7 @@ def test_it_shows_header_cards_chart_and_table(visit: Visit, width: int) -> None
     expect(heading).to_be_visible()
     for label in ("$ Recovered This Month", "Recovery Rate %", "Total Failed Payments"):
         expect(page.get_by_test_id("stMetric").filter(has_text=label)).to_be_visible()
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
     row = page.get_by_role("row").filter(has_text="Maya Okafor")
     for words in ("$49.00", "Insufficient funds", "Retry ", "0"):
         expect(row).to_contain_text(words)
@@ -53,7 +53,7 @@ def test_it_never_scrolls_sideways_on_a_phone(visit: Visit, records: Session) ->
     )
     page = visit(width=390)
     expect(page.get_by_role("row").filter(has_text="AAAA")).to_be_visible(timeout=REFRESHED)
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
     never_scrolls_sideways(page)
 
 
@@ -62,7 +62,7 @@ def test_it_shows_a_new_payment_by_itself_without_moving_the_page(
 ) -> None:
     page = visit(height=500)
     main = page.get_by_test_id("stMain")
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
     page.evaluate("window.stillHere = true")
     main.evaluate("e => e.scrollTo(0, 300)")
     seen = page.locator(".fresh b").inner_text()
