@@ -42,6 +42,7 @@ ARGUMENTS = [
 ]
 REFRESHED = 30_000
 """Milliseconds; three refreshes. A limit for waiting, not a claim about speed."""
+expect.set_options(timeout=REFRESHED)
 MODULE = [sys.executable, "-m", "streamlit"]
 SCRIPT = [str(Path(sys.executable).with_name("streamlit"))]
 PAGES = {
@@ -216,7 +217,7 @@ def read_error(message: ConsoleMessage) -> list[str]:
 def wait_for_page(page: Page, path: str) -> None:
     parts = urlsplit(path)
     ready = STORY_READY if "payment" in parse_qs(parts.query) else READY[parts.path]
-    expect(page.locator(ready).first).to_be_visible(timeout=REFRESHED)
+    expect(page.locator(ready).first).to_be_visible()
 
 
 def look(page: Page, scheme: str, width: int) -> None:

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from db.session import now
 from tests.chromium import (
     READY,
-    REFRESHED,
     SCRIPT,
     Database,
     Visit,
@@ -33,7 +32,7 @@ def test_it_shows_header_cards_chart_and_table(visit: Visit, width: int) -> None
     expect(heading).to_be_visible()
     for label in ("$ Recovered This Month", "Recovery Rate %", "Total Failed Payments"):
         expect(page.get_by_test_id("stMetric").filter(has_text=label)).to_be_visible()
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
     row = page.get_by_role("row").filter(has_text="Maya Okafor")
     for words in ("$49.00", "Insufficient funds", "Retry ", "0"):
         expect(row).to_contain_text(words)
@@ -52,8 +51,8 @@ def test_it_never_scrolls_sideways_on_a_phone(visit: Visit, records: Session) ->
         failure_message="W" * 120,
     )
     page = visit(width=390)
-    expect(page.get_by_role("row").filter(has_text="AAAA")).to_be_visible(timeout=REFRESHED)
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_role("row").filter(has_text="AAAA")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
     never_scrolls_sideways(page)
 
 
@@ -62,13 +61,13 @@ def test_it_shows_a_new_payment_by_itself_without_moving_the_page(
 ) -> None:
     page = visit(height=500)
     main = page.get_by_test_id("stMain")
-    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible(timeout=REFRESHED)
+    expect(page.locator(".js-plotly-plot .barlayer")).to_be_visible()
     page.evaluate("window.stillHere = true")
     main.evaluate("e => e.scrollTo(0, 300)")
     seen = page.locator(".fresh b").inner_text()
     fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
     row = page.get_by_role("row").filter(has_text="Liam Chen")
-    expect(row).to_be_visible(timeout=REFRESHED)
+    expect(row).to_be_visible()
     assert read_figure(page, "Total Failed Payments") == "2"
     assert page.locator(".fresh b").inner_text() != seen
     assert page.evaluate("window.stillHere") is True
@@ -87,11 +86,11 @@ def test_it_keeps_the_reader_s_zoom_through_refreshes_and_new_data(
     page.mouse.move(box["x"] + box["width"], box["y"] + 150, steps=5)
     page.mouse.up()
     whole = page.get_by_role("button", name="Show all")
-    expect(whole).to_be_visible(timeout=REFRESHED)
+    expect(whole).to_be_visible()
     read = "document.querySelector('.js-plotly-plot')._fullLayout.xaxis.range.join()"
     zoomed = page.evaluate(read)
     fail_now(records, now(), user={"id": "u2", "name": "Liam Chen"})
-    expect(page.get_by_text("Liam Chen")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("Liam Chen")).to_be_visible()
     expect(page.locator(".key")).to_contain_text("Failed $98.00")
     assert page.evaluate(read) == zoomed
     whole.click()
@@ -120,7 +119,7 @@ def test_it_shows_hostile_words_as_they_were_typed(visit: Visit, records: Sessio
     )
     page = visit()
     row = page.get_by_role("row").filter(has_text=name)
-    expect(row).to_be_visible(timeout=REFRESHED)
+    expect(row).to_be_visible()
     expect(row).to_contain_text("onerror='window.taken=1'", ignore_case=True)
     assert row.locator("strong, img, .katex").count() == 0
     assert row.get_by_role("link").evaluate_all("links => links.map(link => link.host)") == [
@@ -137,11 +136,11 @@ def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
     database.stop()
     try:
         words = page.get_by_text("The database does not answer")
-        expect(words).to_be_visible(timeout=REFRESHED)
+        expect(words).to_be_visible()
         expect(page.get_by_test_id("stMetric")).to_have_count(0)
     finally:
         database.start()
-    expect(page.locator("table.payments")).to_be_visible(timeout=REFRESHED)
+    expect(page.locator("table.payments")).to_be_visible()
     expect(words).to_have_count(0)
     assert read_figure(page, "Total Failed Payments") == "1"
     assert page.evaluate("window.stillHere") is True
@@ -151,5 +150,5 @@ def test_it_also_runs_as_streamlit_s_own_command(browser: Browser, database: Dat
     with run_dashboard(database, SCRIPT) as url:
         page = browser.new_page()
         page.goto(url)
-        expect(page.locator(READY["/"])).to_be_visible(timeout=REFRESHED)
+        expect(page.locator(READY["/"])).to_be_visible()
         page.close()

@@ -15,7 +15,7 @@ from db.models import Heartbeat, Message, Request, WebhookEvent
 from db.session import now, session_factory
 from db.status import Channel, MessageState, Step
 from tests.axe import BORROWED, assert_usable, find_faults
-from tests.chromium import PAGES, REFRESHED, SETTLED, Database, Visit, look
+from tests.chromium import PAGES, SETTLED, Database, Visit, look
 from tests.factories import COMPANY, fail_now
 from tests.processes import empty
 from tests.test_insights_page import close
@@ -94,9 +94,9 @@ def test_nothing_is_wrong_while_it_asks_whether_to_charge_and_shows_the_mail(
 ) -> None:
     page = visit(STORY)
     page.get_by_role("button", name="Retry now").click()
-    expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible()
     page.get_by_text("Preview mail").click()
-    expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible(timeout=REFRESHED)
+    expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible()
     assert_usable(page)
 
 
@@ -105,12 +105,12 @@ def test_nothing_is_wrong_while_a_list_of_filters_is_open_or_nothing_matches(
 ) -> None:
     page = visit("/payments")
     page.get_by_role("button", name="More filters").click()
-    expect(page.get_by_label("Why it failed")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_label("Why it failed")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
     page.keyboard.press("Escape")
     page.get_by_label("Search").fill("nobody")
     page.get_by_label("Search").press("Enter")
-    expect(page.get_by_text("No payment matches.")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("No payment matches.")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
 
 
@@ -118,7 +118,7 @@ def test_nothing_is_wrong_with_a_refused_setting(visit: Visit, records: Session)
     page = visit("/settings")
     page.get_by_label("Answers go to").fill("nobody")
     page.get_by_role("button", name="Save: messages to members").click()
-    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
     assert_usable(page)
 
 
@@ -129,12 +129,12 @@ def test_nothing_is_wrong_with_refused_words_and_each_way_to_see_them(
     page.get_by_text("Change the words").click()
     page.get_by_label("HTML").fill("<p>{{ nmae }}</p>")
     page.get_by_label("HTML").press("ControlOrMeta+Enter")
-    expect(page.get_by_text("Line 1: there is no variable")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("line 1: there is no variable")).to_be_visible()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
     page.get_by_role("tab", name="As plain text").click()
-    expect(page.get_by_text("It goes with every mail")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("It goes with every mail")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
 
 
@@ -150,7 +150,7 @@ def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine:
     }
     for path, words in said.items():
         page.goto(urljoin(page.url, path))
-        expect(page.get_by_text(words)).to_be_visible(timeout=REFRESHED)
+        expect(page.get_by_text(words)).to_be_visible()
         assert_usable(page, TWO_LOOKS)
 
 
@@ -163,7 +163,7 @@ def test_nothing_is_wrong_while_the_database_is_away(
         for path in (*PAGES.values(), STORY):
             page.goto(urljoin(page.url, path))
             words = page.get_by_text("The database does not answer")
-            expect(words).to_be_visible(timeout=REFRESHED)
+            expect(words).to_be_visible()
             assert_usable(page, TWO_LOOKS)
     finally:
         database.start()
@@ -175,12 +175,12 @@ def test_what_is_left_out_of_the_rules_is_there_still_and_is_streamlit_s(
     page = visit("/")
     look(page, "light", 1440)
     page.get_by_test_id("stTooltipHoverTarget").first.hover()
-    expect(page.get_by_role("tooltip")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_role("tooltip")).to_be_visible()
     found = find_faults(page)
     page = visit("/payments")
     look(page, "light", 1440)
     page.get_by_label("Status").click()
-    expect(page.get_by_role("listbox")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_role("listbox")).to_be_visible()
     found += find_faults(page)
     assert [fault["rule"] for fault in found] == [rule for rule, _ in BORROWED]
 
@@ -235,7 +235,7 @@ def test_a_payment_is_found_opened_and_its_retry_called_off_by_keyboard(
     tab_to(page, page.get_by_role("button", name="Yes, charge it now"))
     tab_to(page, page.get_by_role("button", name="No, leave it"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("within the next minute?")).to_have_count(0, timeout=REFRESHED)
+    expect(page.get_by_text("within the next minute?")).to_have_count(0)
     records.rollback()
     assert records.scalars(select(Request)).all() == []
     tab_to(page, page.get_by_role("link", name="← All payments"))
@@ -250,12 +250,12 @@ def test_the_charts_are_narrowed_by_keyboard_as_by_a_click(visit: Visit, records
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     page.wait_for_url("**/insights?*class=card*")
-    expect(page.get_by_text("✓ Card no longer valid")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("✓ Card no longer valid")).to_be_visible()
     chosen = groups.get_by_role("radio", name="Card no longer valid")
     expect(chosen).to_be_focused()
     assert_usable(page, TWO_LOOKS)
     page.keyboard.press("Space")
-    expect(page.get_by_text("✓ Card no longer valid")).to_have_count(0, timeout=REFRESHED)
+    expect(page.get_by_text("✓ Card no longer valid")).to_have_count(0)
     assert "class=" not in page.url
 
 
@@ -264,4 +264,4 @@ def test_every_page_is_reached_by_keyboard(visit: Visit, records: Session) -> No
     for name in ("Overview", "Payments", "Insights", "Messages", "Health"):
         tab_to(page, page.get_by_role("navigation").get_by_role("link", name=name))
         page.keyboard.press("Enter")
-        expect(page).to_have_title(f"{name} · Revenue Recovery", timeout=REFRESHED)
+        expect(page).to_have_title(f"{name} · Revenue Recovery")

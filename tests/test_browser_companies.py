@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from db.session import now, session_factory
-from tests.chromium import PAGES, READY, REFRESHED, Database, Visit, run_dashboard
+from tests.chromium import PAGES, READY, Database, Visit, run_dashboard
 from tests.processes import empty
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
 
@@ -64,7 +64,7 @@ def test_no_address_finds_a_payment_of_another_company(visit: Visit, query: str)
     nothing = page.get_by_text("There is no such payment.").or_(
         page.get_by_text("No payment matches")
     )
-    expect(nothing).to_be_visible(timeout=REFRESHED)
+    expect(nothing).to_be_visible()
     assert f"{THEIRS} Member" not in read_all(page)
     assert page.locator("table.payments").count() == 0
 
@@ -87,7 +87,7 @@ def test_the_other_company_sees_its_own(visit: Visit, database: Database) -> Non
     with run_dashboard(database, company_id=ANOTHER) as url:
         page = visit("/health")
         page.goto(f"{url}/payments")
-        expect(page.locator(READY["/payments"])).to_be_visible(timeout=REFRESHED)
+        expect(page.locator(READY["/payments"])).to_be_visible()
         shown = read_all(page)
     assert f"{THEIRS} Member" in shown
     assert OURS not in shown

@@ -19,7 +19,7 @@ from db.companies import add_companies
 from db.models import Payment
 from db.search import PAGE
 from db.session import now, session_factory
-from tests.chromium import REFRESHED, Database, Visit, never_scrolls_sideways
+from tests.chromium import Database, Visit, never_scrolls_sideways
 from tests.factories import COMPANY, HOUR, fail_now, money
 from tests.processes import empty
 from tests.test_insights_page import close
@@ -165,7 +165,7 @@ def test_a_refresh_keeps_filter_place_and_what_is_being_typed(
     main = page.get_by_test_id("stMain")
     main.evaluate("e => e.scrollTo(0, 300)")
     fresh = fail(records, "Member of last week", 100)
-    expect(page.locator(".total b")).to_have_text(f"{FILLERS + 1} payments", timeout=REFRESHED)
+    expect(page.locator(".total b")).to_have_text(f"{FILLERS + 1} payments")
     assert main.evaluate("e => e.scrollTop") == 300
     assert page.evaluate("window.stillHere") is True
     assert read_address(page) == {"q": ["member"], "within": ["7 days"]}
@@ -189,7 +189,7 @@ def test_a_refresh_keeps_the_payment_its_question_and_its_preview(
     main.evaluate("e => e.scrollTo(0, 200)")
     deeds.note(records, COMPANY, "somebody", "looked at it", payment_id, {}, now())
     records.commit()
-    expect(page.locator(".deeds")).to_contain_text("looked at it", timeout=REFRESHED)
+    expect(page.locator(".deeds")).to_contain_text("looked at it")
     expect(question).to_be_visible()
     expect(letter).to_be_visible()
     assert main.evaluate("e => e.scrollTop") == 200
@@ -217,10 +217,10 @@ def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
     database.stop()
     try:
         words = page.get_by_text("The database does not answer")
-        expect(words).to_be_visible(timeout=REFRESHED)
+        expect(words).to_be_visible()
         expect(page.get_by_text("Maya Okafor")).to_have_count(0)
     finally:
         database.start()
-    expect(page.get_by_text("Maya Okafor")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("Maya Okafor")).to_be_visible()
     expect(words).to_have_count(0)
     assert page.evaluate("window.stillHere") is True

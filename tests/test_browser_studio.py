@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.manners import find_manners
 from db.status import Step
 from db.templates import find_template
-from tests.chromium import REFRESHED, Database, Visit, never_scrolls_sideways, take_picture
+from tests.chromium import Database, Visit, never_scrolls_sideways, take_picture
 from tests.factories import COMPANY
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
@@ -42,7 +42,7 @@ def test_words_are_changed_tried_saved_refused_and_restored(
     html.fill("<p>Hello</p>\n<p>{{ nmae }}</p>")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
-    expect(page.get_by_text("Line 2: there is no variable")).to_be_visible()
+    expect(page.get_by_text("HTML, line 2: there is no variable")).to_be_visible()
     expect(page.locator("code", has_text="<p>{{ nmae }}</p>")).to_be_visible()
     expect(phone.get_by_text("quite new words.")).to_be_visible()
     never_scrolls_sideways(page)
@@ -110,10 +110,10 @@ def test_what_was_typed_outlives_a_database_that_is_away(
     database.stop()
     try:
         save.click()
-        expect(page.get_by_text("The database does not answer")).to_be_visible(timeout=REFRESHED)
+        expect(page.get_by_text("The database does not answer")).to_be_visible()
     finally:
         database.start()
-    expect(page.get_by_text("Nothing was")).to_be_visible(timeout=REFRESHED)
+    expect(page.get_by_text("Nothing was")).to_be_visible()
     if path == "/messages":
         editor.click()
     expect(field).to_have_value("help@example.com")

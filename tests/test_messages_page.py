@@ -194,7 +194,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
     page = open_page()
     page = type_words(page, Step.PAYMENT_FAILED, text="Hi {{ name }}\n\nfor {{ nmae }}")
     words = read_words(page)
-    assert "Line 3: there is no variable &#x27;nmae&#x27;." in words
+    assert ", line 3: there is no variable &#x27;nmae&#x27;." in words
     assert "<code>for {{ nmae }}</code>" in words
     assert "those that are sent until this is put right" in words
     page = press(page, "Save")
@@ -206,7 +206,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
 def test_each_part_that_is_wrong_has_its_own_words(open_page: Callable[..., AppTest]) -> None:
     page = type_words(open_page(), Step.PAYMENT_FAILED, subject="", html="<img src='x'>")
     words = read_words(page)
-    assert "It is empty" in words
+    assert "Subject, it is empty" in words
     assert "&lt;img&gt; cannot be used" in words
     assert "<img" not in words
 
@@ -299,8 +299,8 @@ def test_it_says_that_nothing_was_changed_while_the_database_is_away(
 
 
 def test_a_fault_beyond_the_last_line_quotes_none() -> None:
-    assert "<code>" not in render_fault("line 9: something", "one line")
-    assert "<code>one line</code>" in render_fault("line 1: something", "one line")
+    assert "<code>" not in render_fault("HTML", "line 9: something", "one line")
+    assert "<code>one line</code>" in render_fault("HTML", "line 1: something", "one line")
 
 
 # --- results -----------------------------------------------------------------------------------

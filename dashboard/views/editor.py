@@ -38,8 +38,9 @@ def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnT
     fill_fields(step, saved)
     show_told()
     with st.expander("Change the words", key="editor"):
-        draft, broken = show_fields(step)
+        draft = show_fields(step)
         show_buttons(settings, studio, step)
+        broken = show_faults(draft, step)
     if draft != saved:
         shown = "those that are sent until this is put right" if broken else "these"
         st.html(f'<p class="note">Not saved yet. The preview below shows {shown}.</p>')
@@ -68,25 +69,33 @@ def read_draft(step: Step) -> OwnTemplate:
     return OwnTemplate(**{part: st.session_state[name_field(step, part)] for part in PARTS})
 
 
-def show_fields(step: Step) -> tuple[OwnTemplate, bool]:
-    """What is typed, and whether any of it cannot be sent."""
-    broken = False
+def show_fields(step: Step) -> OwnTemplate:
+    """What is typed."""
     for part, label in PARTS.items():
         key = name_field(step, part)
         if part == "subject":
-            typed = st.text_input(label, key=key)
+            st.text_input(label, key=key)
         else:
-            typed = st.text_area(label, key=key, height=260)
-        if fault := find_fault(part, typed or "", step):
-            broken = True
-            st.html(render_fault(fault, typed or ""))
+            st.text_area(label, key=key, height=260)
     filters = ", ".join(FILTERS)
     st.html(
         f'<p class="note">In double braces, such as {{{{ name }}}}: {", ".join(NAMES.split())}. '
         f"With {{% if next_try %}} … {{% endif %}}, and the filters {filters}. Who writes, the "
         "button, the payment and the way to stop reminders stay around it.</p>"
     )
-    return read_draft(step), broken
+    return read_draft(step)
+
+
+def show_faults(draft: OwnTemplate, step: Step) -> bool:
+    """Whether any of it cannot be sent. Below the buttons: a fault that came above Save when its
+    field is left would move the button away from under the click that leaves it."""
+    broken = False
+    for part, label in PARTS.items():
+        typed = getattr(draft, part)
+        if fault := find_fault(part, typed, step):
+            broken = True
+            st.html(render_fault(label, fault, typed))
+    return broken
 
 
 def find_fault(part: str, typed: str, step: Step) -> str | None:
@@ -97,13 +106,13 @@ def find_fault(part: str, typed: str, step: Step) -> str | None:
     return None
 
 
-def render_fault(fault: str, typed: str) -> str:
+def render_fault(label: str, fault: str, typed: str) -> str:
     """With the line itself: the field numbers none."""
     found = LINE.match(fault)
     lines = typed.splitlines()
     at = int(found[1]) if found else 0
     quoted = f"<br><code>{escape(lines[at - 1].strip())}</code>" if 0 < at <= len(lines) else ""
-    return f'<p class="amiss" role="alert">{escape(fault[:1].upper() + fault[1:])}{quoted}</p>'
+    return f'<p class="amiss" role="alert">{label}, {escape(fault)}{quoted}</p>'
 
 
 def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> None:
