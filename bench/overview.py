@@ -15,8 +15,7 @@ from sqlalchemy.orm import Session
 from bench import filling, refresh, scratch
 from bench.figures import Target, lay_out, ratio
 from bench.filling import LARGE, PAYMENTS, SIZES, SMALL
-from bench.questions import OVERVIEW, SELDOM, Question
-from bench.questions import PAYMENTS as LISTED
+from bench.questions import COUNTS, OVERVIEW, PAGES, SELDOM, Question
 from db.session import now, session_factory
 
 ROUNDS = 9
@@ -43,7 +42,7 @@ def read_with_pandas(session: Session, company_id: str, at: datetime) -> object:
     return len(rows), rows["amount_usd"].sum(), rows.groupby(days)["amount_usd"].sum()
 
 
-QUESTIONS = OVERVIEW | LISTED
+QUESTIONS = OVERVIEW | PAGES | COUNTS
 PANDAS = "naive: all its payments into pandas"
 NAIVE: dict[str, Question] = {
     "naive: sums over all its payments": read_raw,
@@ -93,26 +92,34 @@ def measure(engine: Engine, at: datetime) -> dict[str, Times]:
 
 
 def judge(times: dict[str, Times]) -> list[Target]:
-    return [
-        Target(f"{name}, {SIZES[company_id]:,} rows", "<=", limit, found, " ms")
-        for company_id, limit in LIMITS.items()
-        for name in QUESTIONS
-        for found in [times[name].middle(company_id)]
-    ]
+    """Each query of the overview; of the many that the list may ask the slowest."""
+    targets = []
+    for company_id, limit in LIMITS.items():
+        judged = {name: name for name in OVERVIEW}
+        for kind, questions in (("pages", PAGES), ("counts", COUNTS)):
+            slowest = max(questions, key=lambda name: times[name].middle(company_id))
+            judged[f"slowest of {len(questions)} {kind} of the list ({slowest})"] = slowest
+        for words, name in judged.items():
+            found = times[name].middle(company_id)
+            targets.append(
+                Target(f"{words}, {SIZES[company_id]:,} rows", "<=", limit, found, " ms")
+            )
+    return targets
 
 
 def report(times: dict[str, Times], filled: int, others: float) -> None:
     print(
         f"\nThe dashboard's queries with {filled:,} payments in the table: milliseconds, medians\n"
         f"of {ROUNDS} interleaved rounds ({SLOW_ROUNDS} of what is kept for minutes and of the "
-        "naive ways),\nand how many times faster than pandas. A page is with its count.\n"
+        "naive ways),\nand how many times faster than pandas.\n"
     )
     heads = ["asked of a company with"]
     for size in SIZES.values():
         heads += [f"{size:,} rows", "of pandas"]
     parts = {
         "each refresh of the overview": OVERVIEW,
-        "each refresh of the list": LISTED,
+        "each refresh of the list": PAGES,
+        "and beside it": COUNTS,
         "every five minutes at most": SELDOM,
         "for comparison": NAIVE,
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -46,57 +48,75 @@ OVERVIEW: dict[str, Question] = {
 }
 
 
-def turn(
-    order: Order = Order.NEWEST, days: int | None = None, deep: bool = False, **wanted: object
-) -> Question:
-    """A page and its count, as one refresh of the list reads them; `deep`: the second page."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """At the list, as one refresh reads it; `deep`: at its second page."""
 
-    def ask(session: Session, whose: str, at: datetime) -> object:
-        since = None if days is None else at - timedelta(days=days)
-        filters = Filters(since=since, **wanted)  # type: ignore[arg-type]
-        page = search.find_page(session, whose, filters, order)
-        if deep and page.after is not None:
-            page = search.find_page(session, whose, filters, order, after=page.after)
-        needs = troubles.find_needs_of(session, [payment.id for payment in page.payments])
-        return page, needs, search.count_matches(session, whose, filters)
+    filters: Filters = field(default_factory=Filters)
+    order: Order = Order.NEWEST
+    days: int | None = None
+    deep: bool = False
 
-    return ask
+    def find_page(self, session: Session, whose: str, at: datetime) -> object:
+        filters = self.narrow(at)
+        page = search.find_page(session, whose, filters, self.order)
+        if self.deep and page.after is not None:
+            page = search.find_page(session, whose, filters, self.order, after=page.after)
+        return page, troubles.find_needs_of(session, [payment.id for payment in page.payments])
+
+    def count(self, session: Session, whose: str, at: datetime) -> object:
+        return search.count_matches(session, whose, self.narrow(at))
+
+    def narrow(self, at: datetime) -> Filters:
+        since = None if self.days is None else at - timedelta(days=self.days)
+        return replace(self.filters, since=since)
+
+
+def look(
+    order: Order = Order.NEWEST, days: int | None = None, deep: bool = False, **wanted: Any
+) -> Look:
+    return Look(Filters(**wanted), order, days, deep)
 
 
 # Of each kind of filter what is common and what is rare: they are found in different ways.
-PAYMENTS: dict[str, Question] = {
-    "payments, newest first": turn(deep=True),
-    "payments, largest first": turn(Order.LARGEST, deep=True),
-    "unpaid": turn(which=Which.UNPAID),
-    "needs you": turn(which=Which.NEEDS_YOU),
-    "planned": turn(which=Which.PENDING_RETRY),
-    "recovered": turn(which=Which.RECOVERED),
-    "recovered, largest first": turn(Order.LARGEST, which=Which.RECOVERED),
-    "recovered in 30 days": turn(which=Which.RECOVERED, days=30),
-    "recovered in half a year": turn(which=Which.RECOVERED, days=182),
-    "recovered by us": turn(which=Which.RECOVERED, recovered_by=RecoveredBy.RETRY),
-    "given up": turn(which=Which.PERMANENT_FAIL),
-    "failed in 7 days": turn(days=7),
-    "a common reason": turn(decline_class=DeclineClass.CARD),
-    "a rare reason": turn(decline_class=DeclineClass.AMOUNT),
-    "a reason of long ago": turn(decline_class=DeclineClass.UNKNOWN),
-    "a reason of long ago, largest first": turn(Order.LARGEST, decline_class=DeclineClass.UNKNOWN),
-    "a reason that is not there": turn(decline_class=DeclineClass.TEST),
-    "a rare reason, largest first": turn(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
-    "a common product": turn(product="Pro"),
-    "a rare product": turn(product="Founders"),
-    "a common amount": turn(least=Decimal(50), most=Decimal(100)),
-    "no such amount": turn(least=Decimal(1000)),
-    "words: a common name": turn(words="ada"),
-    "words: one name": turn(words="ada 3f2"),
-    "words: begins most addresses": turn(words="m"),
-    "words: some addresses": turn(words="m12"),
-    "words: one address": turn(words="m1234567@"),
-    "words: nobody": turn(words="zz"),
-    "words: a payment": turn(words="pay_0000000012345678"),
-    "words: a common name, largest first": turn(Order.LARGEST, words="ada"),
-    "words and a reason": turn(words="ada", decline_class=DeclineClass.AMOUNT),
+LOOKS = {
+    "payments, newest first": look(deep=True),
+    "payments, largest first": look(Order.LARGEST, deep=True),
+    "unpaid": look(which=Which.UNPAID),
+    "needs you": look(which=Which.NEEDS_YOU),
+    "planned": look(which=Which.PENDING_RETRY),
+    "recovered": look(which=Which.RECOVERED),
+    "recovered, largest first": look(Order.LARGEST, which=Which.RECOVERED),
+    "recovered in 30 days": look(which=Which.RECOVERED, days=30),
+    "recovered in half a year": look(which=Which.RECOVERED, days=182),
+    "recovered by us": look(which=Which.RECOVERED, recovered_by=RecoveredBy.RETRY),
+    "given up": look(which=Which.PERMANENT_FAIL),
+    "failed in 7 days": look(days=7),
+    "a common reason": look(decline_class=DeclineClass.CARD),
+    "a rare reason": look(decline_class=DeclineClass.AMOUNT),
+    "a reason of long ago": look(decline_class=DeclineClass.UNKNOWN),
+    "a reason of long ago, largest first": look(Order.LARGEST, decline_class=DeclineClass.UNKNOWN),
+    "a reason that is not there": look(decline_class=DeclineClass.TEST),
+    "a rare reason, largest first": look(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
+    "a common product": look(product="Pro"),
+    "a rare product": look(product="Founders"),
+    "a common amount": look(least=Decimal(50), most=Decimal(100)),
+    "no such amount": look(least=Decimal(1000)),
+    "words: a common name": look(words="ada"),
+    "words: one name": look(words="ada 3f2"),
+    "words: begins most addresses": look(words="m"),
+    "words: some addresses": look(words="m12"),
+    "words: one address": look(words="m1234567@"),
+    "words: nobody": look(words="zz"),
+    "words: a payment": look(words="pay_0000000012345678"),
+    "words: a common name, largest first": look(Order.LARGEST, words="ada"),
+    "words and a reason": look(words="ada", decline_class=DeclineClass.AMOUNT),
 }
+PAGES: dict[str, Question] = {name: look.find_page for name, look in LOOKS.items()}
+COUNTS: dict[str, Question] = {
+    f"count of: {name}": look.count for name, look in LOOKS.items() if look.order is Order.NEWEST
+}
+"""Whatever the order, the count is the same."""
 
 
 def ask_insights(what: Callable[[Session, Scope], object], days: int | None) -> Question:
