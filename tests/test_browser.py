@@ -128,24 +128,6 @@ def test_it_shows_hostile_words_as_they_were_typed(visit: Visit, records: Sessio
     assert page.evaluate("window.taken") is None
 
 
-def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
-    visit: Visit, database: Database
-) -> None:
-    page = visit()
-    page.evaluate("window.stillHere = true")
-    database.stop()
-    try:
-        words = page.get_by_text("The database does not answer")
-        expect(words).to_be_visible()
-        expect(page.get_by_test_id("stMetric")).to_have_count(0)
-    finally:
-        database.start()
-    expect(page.locator("table.payments")).to_be_visible()
-    expect(words).to_have_count(0)
-    assert read_figure(page, "Total Failed Payments") == "1"
-    assert page.evaluate("window.stillHere") is True
-
-
 def test_it_also_runs_as_streamlit_s_own_command(browser: Browser, database: Database) -> None:
     with run_dashboard(database, SCRIPT) as url:
         page = browser.new_page()

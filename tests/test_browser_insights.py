@@ -16,8 +16,6 @@ from db.companies import add_companies
 from db.models import Deed, WebhookEvent
 from db.session import now, session_factory
 from tests.chromium import (
-    READY,
-    Database,
     Visit,
 )
 from tests.factories import COMPANY
@@ -111,22 +109,3 @@ def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Sess
     expect(page.get_by_text("Replay asked for at")).to_be_visible()
     records.rollback()
     assert records.scalars(select(Deed.what)).all() == ["replay"]
-
-
-@pytest.mark.parametrize("path", ["/insights", "/health"])
-def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
-    visit: Visit, database: Database, path: str, records: Session
-) -> None:
-    page = visit(path)
-    records.rollback()
-    records.get_bind().engine.dispose()
-    page.evaluate("window.stillHere = true")
-    database.stop()
-    try:
-        words = page.get_by_text("The database does not answer")
-        expect(words).to_be_visible()
-    finally:
-        database.start()
-    expect(page.locator(READY[path]).first).to_be_visible()
-    expect(words).to_have_count(0)
-    assert page.evaluate("window.stillHere") is True

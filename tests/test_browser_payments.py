@@ -19,7 +19,7 @@ from db.companies import add_companies
 from db.models import Payment
 from db.search import PAGE
 from db.session import now, session_factory
-from tests.chromium import Database, Visit, never_scrolls_sideways
+from tests.chromium import Visit, never_scrolls_sideways
 from tests.factories import COMPANY, HOUR, fail_now, money
 from tests.processes import empty
 from tests.test_insights_page import close
@@ -204,23 +204,3 @@ def test_list_and_story_fit_a_phone(visit: Visit, records: Session, scheme: str)
     page.get_by_text("Preview mail").click()
     expect(page.locator("iframe")).to_be_visible()
     never_scrolls_sideways(page)
-
-
-@pytest.mark.parametrize("what", ["list", "story"])
-def test_it_says_that_the_database_is_away_and_comes_back_by_itself(
-    visit: Visit, database: Database, records: Session, what: str
-) -> None:
-    payment_id = find_id(records, "Maya Okafor")
-    records.get_bind().engine.dispose()
-    page = visit(f"/payments?payment={payment_id}" if what == "story" else "/payments?q=maya")
-    page.evaluate("window.stillHere = true")
-    database.stop()
-    try:
-        words = page.get_by_text("The database does not answer")
-        expect(words).to_be_visible()
-        expect(page.get_by_text("Maya Okafor")).to_have_count(0)
-    finally:
-        database.start()
-    expect(page.get_by_text("Maya Okafor")).to_be_visible()
-    expect(words).to_have_count(0)
-    assert page.evaluate("window.stillHere") is True
