@@ -18,6 +18,7 @@ from db.status import RecoveredBy
 
 Question = Callable[[Session, str, datetime], object]
 
+# As in dashboard/data/overview.py: to import it here would have Streamlit complain in each bench.
 HISTORY_DAYS = 26 * 7
 ROWS, NEEDY_ROWS = 25, 5
 

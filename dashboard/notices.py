@@ -15,6 +15,7 @@ from dashboard.data.overview import Snapshot
 from dashboard.words import format_span
 
 REFRESH = "10s"
+"""How often what a page shows is read again."""
 CYCLE_IS_LATE = timedelta(hours=2)
 FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
   -H 'Content-Type: application/json' \\

@@ -17,6 +17,8 @@ from db.newcomers import WINDOW
 from db.stats import COMPARED
 from db.status import UNPAID, Channel, MailTrouble, MessageState, PaymentStatus
 
+SPAN = timedelta(days=6)
+SPANS = 2 * COMPARED // SPAN
 NOT_ARRIVED = (MailTrouble.BOUNCED, MailTrouble.DROPPED)
 # A chat message inside of Whop, or a mail that nobody sent back, has told the member.
 TOLD = and_(
@@ -31,8 +33,6 @@ UNREACHED = func.coalesce(
     false(),
 )
 WAITS_FOR_MEMBER = and_(Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True))
-SPAN = timedelta(days=6)
-SPANS = 2 * COMPARED // SPAN
 NEED = case(
     (Payment.decline_class == DeclineClass.AMOUNT, Need.AMOUNT.value),
     (Payment.decline_class == DeclineClass.DUPLICATE, Need.DUPLICATE.value),
@@ -65,14 +65,11 @@ class Trend:
     @property
     def last(self) -> tuple[int, int]:
         """Of 30 days."""
-        return self.add(self.spans[len(self.spans) // 2 :])
+        return add_up(self.spans[len(self.spans) // 2 :])
 
     @property
     def before(self) -> tuple[int, int]:
-        return self.add(self.spans[: len(self.spans) // 2])
-
-    def add(self, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        return sum(failed for failed, _ in spans), sum(recovered for _, recovered in spans)
+        return add_up(self.spans[: len(self.spans) // 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,10 @@ def find_at_risk(session: Session, company_id: str, now: datetime) -> AtRisk:
     for end in ends:
         left[min(max((end - now).days, 0), WINDOW.days - 1)] += 1
     return AtRisk(len(ends), min(ends, default=None), tuple(left))
+
+
+def add_up(spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(failed for failed, _ in spans), sum(recovered for _, recovered in spans)
 
 
 def find_trend(session: Session, company_id: str, now: datetime) -> Trend:

@@ -24,7 +24,6 @@ from dashboard.words import count
 from db.session import head_revision
 from db.vitals import Poison
 
-REFRESH = "10s"
 MARKS = {Level.GREEN: "✓", Level.AMBER: "!", Level.RED: "✕", Level.NONE: "…"}
 TONES = {Level.GREEN: "good", Level.AMBER: "look", Level.RED: "broken", Level.NONE: "none"}
 OVERALL = {
@@ -41,7 +40,7 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings)
 
 
-@st.fragment(run_every=REFRESH)
+@st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     standing = find_standing(settings)
     if isinstance(standing, Trouble):

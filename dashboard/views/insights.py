@@ -45,7 +45,6 @@ from db.insights import Group, Try
 from db.lift import Lift
 from db.scopes import Dimension
 
-REFRESH = "10s"
 MOST_ROWS = 10
 
 
@@ -65,7 +64,7 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings)
 
 
-@st.fragment(run_every=REFRESH)
+@st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """Often, to see a database that is back; the figures themselves are kept for five minutes."""
     whose = find_whose(settings)

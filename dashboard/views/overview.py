@@ -17,7 +17,6 @@ from dashboard.table import render_table
 from dashboard.views.money import show_chart
 
 TITLE = "💰 Revenue Recovery Dashboard"
-REFRESH = "10s"
 
 
 def show(settings: DashboardSettings) -> None:
@@ -28,7 +27,7 @@ def show(settings: DashboardSettings) -> None:
     loading.empty()
 
 
-@st.fragment(run_every=REFRESH)
+@st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """All that changes. Each part has its place, filled or not, so that nothing jumps."""
     notice, figures, needs, money, payments = (st.container() for _ in range(5))

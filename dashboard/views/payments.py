@@ -21,8 +21,6 @@ from dashboard.views.story import show_story
 from dashboard.words import count
 from db.search import MOST_COUNTED, MOST_EXPORTED, PAGE
 
-REFRESH = "10s"
-
 
 def show(settings: DashboardSettings) -> None:
     if payment_id := st.query_params.get("payment"):
@@ -34,7 +32,7 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings, query)
 
 
-@st.fragment(run_every=REFRESH)
+@st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings, query: Query) -> None:
     listing = list_payments(settings, query)
     if isinstance(listing, Trouble):

@@ -26,7 +26,6 @@ from db.session import now
 from db.status import RequestKind
 from db.story import Story
 
-REFRESH = "10s"
 CONFIRMING = "confirming"
 """In the session: the payment and the deed that the reader is asked about once more."""
 QUESTIONS: dict[RequestKind, str] = {
@@ -45,7 +44,7 @@ def show_story(settings: DashboardSettings, payment_id: str, kept: Mapping[str, 
     refresh(settings, payment_id)
 
 
-@st.fragment(run_every=REFRESH)
+@st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings, payment_id: str) -> None:
     at = now()
     story = read_story(settings, payment_id, at)
