@@ -9,7 +9,7 @@ from time import monotonic
 
 from sqlalchemy import Connection, Engine, text
 
-from db import rollup
+from db.reporting import rollup
 from db.session import session_factory
 
 PAYMENTS = 10_000_000

@@ -19,12 +19,12 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.companies import NO_TERMS, add_companies
+from db.company_settings.recovery import NO_TERMS, add_companies
+from db.ledger.new_payments import describe_new
 from db.models import Payment, WebhookEvent
-from db.newcomers import describe_new
-from db.policy import Settings
-from db.reports import PaymentReport
 from db.session import now as utc_now
+from recovery.reports import PaymentReport
+from recovery.retry_policy import Settings
 from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError

@@ -10,11 +10,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import health, insights, search, stats, troubles, vitals, worth
-from db.declines import DeclineClass
-from db.scopes import Dimension, Scope
-from db.search import Filters, Order, Which
-from db.status import RecoveredBy
+from db import health
+from db.reporting import attention as troubles
+from db.reporting import health as vitals
+from db.reporting import insights, search
+from db.reporting import lift as worth
+from db.reporting import summary as stats
+from db.reporting.cohorts import Dimension, Scope
+from db.reporting.search import Filters, Order, Which
+from recovery.declines import DeclineClass
+from recovery.status import RecoveredBy
 
 Question = Callable[[Session, str, datetime], object]
 

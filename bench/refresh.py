@@ -18,7 +18,7 @@ from db.embedded import ROOT, Server
 BUSY, VIEWERS = 8, 50
 BUSY_SECONDS, WARM_UP = 30.0, 3.0
 EVERY = 10.0
-"""As the page asks (dashboard/notices.py)."""
+"""As the page asks (dashboard/ui/banners.py)."""
 ON_TIME = 1.0
 """Seconds. Later than that, a reader would take the page for stuck."""
 SETTLED = 0.2

@@ -19,12 +19,12 @@ from bench import scratch
 from bench.figures import Target, lay_out, ratio
 from bench.scratch import SECRET, BenchError
 from db.embedded import Server
-from db.policy import Settings as Rules
 from db.session import now, session_factory
-from sandbox.ledger import Ledger
-from sandbox.records import Charge, Company
-from sandbox.store import Store
-from sandbox.world import World
+from recovery.retry_policy import Settings as Rules
+from sandbox.model.records import Charge, Company
+from sandbox.state.ledger import Ledger
+from sandbox.state.store import Store
+from sandbox.world.world import World
 from webhook.deliveries import read_delivery
 from webhook.inbox import Inbox
 from whop.payloads import read_event

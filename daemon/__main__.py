@@ -23,13 +23,14 @@ from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
-from db import events, replays, requests
+from db.ledger import inbox as events
+from db.ledger import replays, requests
 from db.logs import configure_logging
-from db.pace import SharedPace, fingerprint
+from db.rate_limit import SharedPace, fingerprint
 from db.session import connect, database_url, now, session_factory, wait_until_ready
 from db.settings import load_settings
-from db.status import RequestKind
 from mail.links import make_unsubscribe_url
+from recovery.status import RequestKind
 from whop.client import WhopClient
 from whop.payloads import read_event
 

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from db import heartbeats, payments, requests, rollup
+from db import heartbeats
+from db.ledger import payments, requests
+from db.reporting import rollup
 from db.session import SessionFactory
 
 log = logging.getLogger(__name__)

@@ -30,9 +30,9 @@ from sendgrid.helpers.mail import (
 )
 
 from daemon.answers import BusyError, MailError, RejectedError, UncertainError
-from db.plain import make_plain
 from db.session import now as utc_now
 from mail.letters import Written
+from recovery.text import make_plain
 
 TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
 CATEGORY = "failed-payment"

@@ -13,15 +13,16 @@ from typing import Protocol
 from sqlalchemy.exc import OperationalError
 
 from daemon.answers import BusyError, RejectedError, UncertainError
-from db import outbox, planning
-from db.deliveries import settle_unknown
-from db.dunning import REMINDERS
-from db.manners import find_manners
-from db.outbox import Letter
+from db.company_settings.messaging import find_manners
+from db.company_settings.templates import find_template
+from db.member_messages import planner as planning
+from db.member_messages import queue as outbox
+from db.member_messages.delivery_events import settle_unknown
+from db.member_messages.queue import Letter
 from db.session import SessionFactory
-from db.status import Channel, MessageState
-from db.templates import find_template
 from mail.letters import Destination, Written, write, write_chat
+from recovery.message_schedule import REMINDERS
+from recovery.status import Channel, MessageState
 from whop.client import MEMBERSHIPS_PAGE, WhopClient
 from whop.errors import WhopError
 

@@ -12,17 +12,18 @@ from sqlalchemy.orm import Session
 
 from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.posts import Poster
-from db import health, notices
-from db.alerts import Alerts, find_alerts, list_listening
-from db.digest import find_name, measure_recoveries, measure_week, read_week
-from db.notices import Errand, NoticeKind
-from db.occasions import plan_notices
+from db import health
+from db.company_settings.notifications import Alerts, find_alerts, list_listening
+from db.creator_notices import queue as notices
+from db.creator_notices.digest import find_name, measure_recoveries, measure_week, read_week
+from db.creator_notices.queue import Errand, NoticeKind
+from db.creator_notices.triggers import plan_notices
+from db.reporting.summary import find_time_zone
 from db.session import SessionFactory
-from db.stats import find_time_zone
-from db.status import MessageState
 from mail import posts
 from mail.digest import write_digest
 from mail.letters import Written
+from recovery.status import MessageState
 
 log = logging.getLogger(__name__)
 

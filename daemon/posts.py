@@ -7,8 +7,8 @@ from functools import cached_property
 import httpx
 
 from daemon.answers import BusyError, MailError, RejectedError, UncertainError
-from db.alerts import find_platform
-from db.companies import ChoiceError
+from db.company_settings.notifications import find_platform
+from db.company_settings.recovery import ChoiceError
 from mail.posts import encode
 
 TIMEOUT_SECONDS = 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from db.declines import MEANINGS, DeclineClass
-from db.dunning import REMINDERS, SEQUENCES
-from db.status import Step
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
+from recovery.declines import MEANINGS, DeclineClass
+from recovery.message_schedule import REMINDERS, SEQUENCES
+from recovery.status import Step
 
 PAGE = """<!doctype html>
 <html lang="en">

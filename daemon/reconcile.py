@@ -18,12 +18,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import events, syncs
-from db.companies import learn_name, list_company_ids
-from db.events import Reader
-from db.policy import Settings
+from db.company_settings.recovery import learn_name, list_company_ids
+from db.ledger import inbox as events
+from db.ledger import sync as syncs
+from db.ledger.inbox import Reader
+from db.ledger.sync import Progress
 from db.session import SessionFactory
-from db.syncs import Progress
+from recovery.retry_policy import Settings
 from whop.client import WhopClient
 from whop.errors import NotFoundError, WhopError
 from whop.payloads import Dispute, Payment

@@ -20,11 +20,11 @@ from datetime import datetime
 from functools import partial
 
 from daemon.verdicts import SOON, compare, judge, read_charge, read_unasked
-from db import claims
-from db.claims import Claim, Conclusion, Sending
-from db.policy import Settings
+from db.ledger import claims
+from db.ledger.claims import Claim, Conclusion, Sending
 from db.session import SessionFactory
-from db.status import AttemptOutcome, Means
+from recovery.retry_policy import Settings
+from recovery.status import AttemptOutcome, Means
 from whop.client import WhopClient
 from whop.errors import NoAnswerError, WhopError
 from whop.payloads import Payment

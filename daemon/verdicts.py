@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from db.attempts import shows_decline
-from db.claims import Claim, Conclusion
-from db.policy import Settings, wait_for_whop
-from db.status import AttemptOutcome, Means, Trigger
+from db.ledger.attempts import shows_decline
+from db.ledger.claims import Claim, Conclusion
+from recovery.retry_policy import Settings, wait_for_whop
+from recovery.status import AttemptOutcome, Means, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
 from whop.payloads import Payment
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import links
-from dashboard.palette import render_style
 from dashboard.settings import DashboardSettings
-from dashboard.views import health, insights, messages, overview, payments
-from dashboard.views import settings as settings_page
+from dashboard.ui import links
+from dashboard.ui.palette import render_style
+from dashboard.views.health import page as health
+from dashboard.views.insights import page as insights
+from dashboard.views.messages import page as messages
+from dashboard.views.overview import page as overview
+from dashboard.views.payments import page as payments
+from dashboard.views.settings import page as settings_page
 from db.settings import load_settings
 
 NAME = "Revenue Recovery"

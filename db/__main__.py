@@ -10,8 +10,11 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from db import choose_alerts, embedded, rollup_command, writing_command
-from db.companies import (
+from db import embedded
+from db.commands import figures as rollup_command
+from db.commands import messaging as writing_command
+from db.commands import notifications as choose_alerts
+from db.company_settings.recovery import (
     ChoiceError,
     Terms,
     find_chosen_name,

@@ -10,10 +10,10 @@ from enum import StrEnum
 from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session
 
-from db.declines import DeclineClass
 from db.health import NOT_ARRIVED
 from db.models import Message, Payment
-from db.status import MessageState, PaymentStatus
+from recovery.declines import DeclineClass
+from recovery.status import MessageState, PaymentStatus
 
 # Nothing older is unpaid: windows end.
 OPEN_FOR = timedelta(days=30)

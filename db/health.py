@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from db.alerts import find_alerts
+from db.company_settings.notifications import find_alerts
+from db.member_messages.eligibility import is_suppressed
 from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
-from db.obstacles import is_suppressed
-from db.status import Channel, MailTrouble, MessageState
+from recovery.status import Channel, MailTrouble, MessageState
 
 DAY = timedelta(days=1)
 # Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.

@@ -16,7 +16,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from db.policy import Settings as PolicyRules
+from recovery.retry_policy import Settings as PolicyRules
 
 SHORTEST_SECRET = 32
 

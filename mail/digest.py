@@ -8,9 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from db.cases import Case, Why
-from db.digest import Digest, Figures, Sum, Week
-from db.plain import LONGEST_NAME, make_plain
+from db.creator_notices.digest import Digest, Figures, Sum, Week
 from mail.letters import Written, format_money
+from recovery.text import LONGEST_NAME, make_plain
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "emails"),

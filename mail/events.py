@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from db.deliveries import Kind, MailReport
-from db.status import MailTrouble
+from db.member_messages.delivery_events import Kind, MailReport
+from recovery.status import MailTrouble
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"

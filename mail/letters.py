@@ -13,17 +13,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from db.manners import NO_MANNERS, Manners
-from db.money import format_money
-from db.outbox import Letter
-from db.plain import make_plain
-from db.status import Step
-from db.templates import OwnTemplate
+from db.company_settings.messaging import NO_MANNERS, Manners
+from db.company_settings.templates import OwnTemplate
+from db.member_messages.queue import Letter
 from mail.colours import choose_edge, choose_ink
 from mail.filling import BrokenTemplateError, fill
 from mail.markdown import escape_markdown, escape_words
 from mail.markup import check_markup
 from mail.words import Destination, Words, choose_words, describe_card
+from recovery.money import format_money
+from recovery.status import Step
+from recovery.text import make_plain
 
 __all__ = ["Destination", "Written", "describe_card", "format_money", "write", "write_chat"]
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from db.alerts import Platform
-from db.digest import Sum
+from db.company_settings.notifications import Platform
+from db.creator_notices.digest import Sum
+from db.creator_notices.queue import NoticeKind
 from db.health import MailHealth
-from db.notices import NoticeKind
-from db.plain import LONGEST_NAME, make_plain
+from recovery.text import LONGEST_NAME, make_plain
 
 LONGEST_POST = 2000
 """Discord's limit."""

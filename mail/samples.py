@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from db.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
-from db.outbox import Letter, Owed
-from db.status import Step
+from db.member_messages.queue import Letter, Owed
 from mail.words import Destination
+from recovery.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
 WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}

@@ -8,15 +8,15 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from db.declines import DeclineClass
-from db.manners import NO_MANNERS
-from db.outbox import Letter
-from db.status import Step
-from db.templates import OwnTemplate, keep_template
+from db.company_settings.messaging import NO_MANNERS
+from db.company_settings.templates import OwnTemplate, keep_template
+from db.member_messages.queue import Letter
 from mail.filling import BrokenTemplateError, Form, compile_source, fill
 from mail.markup import check_markup
 from mail.samples import DESTINATION, make_sample
 from mail.words import MOST_OTHERS, Destination, choose_words
+from recovery.declines import DeclineClass
+from recovery.status import Step
 
 LIMITS = {"subject": 200, "text": 10_000, "html": 20_000}
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from db.declines import DeclineClass, explain_to_member
-from db.manners import Manners
-from db.money import format_money
-from db.outbox import Letter
-from db.plain import make_plain
+from db.company_settings.messaging import Manners
+from db.member_messages.queue import Letter
+from recovery.declines import DeclineClass, explain_to_member
+from recovery.money import format_money
+from recovery.text import make_plain
 
 MOST_OTHERS = 10
 LONGEST_NAME = 40

@@ -2,7 +2,7 @@
 
 import os
 
-from sandbox.live import run, settings_from
+from sandbox.demo.live import run, settings_from
 
 if __name__ == "__main__":
     settings = settings_from(os.environ)

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dotenv import dotenv_values
 
 from daemon.settings import DaemonSettings
-from db.manners import NO_MANNERS, Manners, find_manners, save_manners
+from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.session import SessionFactory, connect, database_url, now, session_factory
 from db.settings import load_settings
-from sandbox.history import fail_lately, live_through
-from sandbox.live import settings_from
+from sandbox.demo.in_process import fail_lately, live_through
+from sandbox.demo.live import settings_from
 
 CREATOR = "Lantern Academy"
 PORTS = {3000: "the dashboard", 8000: "the receiver", 9000: "the sandbox"}

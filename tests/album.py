@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import deeds, newcomers, requests
-from db.companies import Terms, save_terms
-from db.manners import Manners, save_manners
+from db import audit_log as deeds
+from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.recovery import Terms, save_terms
+from db.ledger import new_payments as newcomers
+from db.ledger import requests
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
-from db.status import (
+from recovery.status import (
     AttemptOutcome,
     Channel,
     MessageState,

@@ -16,10 +16,11 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import policy, stats
-from db.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from db.models import Attempt, Dispute, Message, Payment, Request
-from db.status import (
+from db.reporting import summary as stats
+from recovery import retry_policy as policy
+from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.status import (
     OUR_TRIGGERS,
     UNPAID,
     UNSETTLED,
@@ -30,8 +31,8 @@ from db.status import (
     RecoveredBy,
     RequestKind,
 )
-from sandbox.records import PAID, PENDING, Card, Charge
-from sandbox.sendgrid import SendGrid
+from sandbox.model.records import PAID, PENDING, Card, Charge
+from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY
 from tests.rough_rig import Delivery, RoughRig
 

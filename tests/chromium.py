@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from dashboard.palette import DARK, LIGHT
+from dashboard.ui.palette import DARK, LIGHT
 from db import embedded, migrate
 from db.models import Heartbeat
 from db.session import connect, now, session_factory

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import newcomers, payments
+from db.ledger import new_payments as newcomers
+from db.ledger import payments
 from db.models import Payment
-from db.policy import Settings
+from recovery.retry_policy import Settings
 from whop import payloads
 
 NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)

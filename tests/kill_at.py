@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from daemon import __main__ as daemon
 from daemon.mailer import Mailer
 from daemon.retries import Retrier
-from db import claims
+from db.ledger import claims
 from whop.client import WhopClient
 
 arrived = threading.Semaphore(0)

@@ -26,11 +26,11 @@ from sqlalchemy.orm import Session
 
 from daemon.mailer import Mailer, make_courier
 from daemon.messages import Messenger
-from db import outbox
+from db.member_messages import queue as outbox
 from db.session import connect, now, session_factory
 from tests.processes import wait_until
 from whop.client import WhopClient
-from whop.pace import Pace
+from whop.rate_limit import Pace
 
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Message
 from db.session import SessionFactory
-from db.status import Channel, MessageState, Step
+from recovery.status import Channel, MessageState, Step
 from tests.factories import COMPANY, NOW, SECRET, add_payment, encode, numbers
 from webhook.app import create_app
 from webhook.settings import WebhookSettings

@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import Engine, text
 
 from db import embedded
-from db.manners import Manners, save_manners
+from db.company_settings.messaging import Manners, save_manners
 from db.models import Base
 from db.session import session_factory
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import stats
 from db.models import Payment
-from db.status import UNPAID, PaymentStatus, RecoveredBy
+from db.reporting import summary as stats
+from recovery.status import UNPAID, PaymentStatus, RecoveredBy
 
 
 def net(payment: Payment) -> Fraction:

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 
 from db.models import Attempt, Message, Payment
-from db.policy import Settings as Rules
 from db.session import SessionFactory
-from db.status import OUR_TRIGGERS
-from sandbox.history import Past
-from sandbox.live import Settings
+from recovery.retry_policy import Settings as Rules
+from recovery.status import OUR_TRIGGERS
+from sandbox.demo.in_process import Past
+from sandbox.demo.live import Settings
 from tests.factories import COMPANY, NOW, SECRET
 
 

@@ -20,11 +20,11 @@ from daemon.mailer import Mailer
 from daemon.messages import Messenger
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from db import claims
-from db.pace import fingerprint
-from db.policy import Settings as Rules
+from db.ledger import claims
+from db.rate_limit import fingerprint
 from db.session import SessionFactory
-from sandbox.history import (
+from recovery.retry_policy import Settings as Rules
+from sandbox.demo.in_process import (
     API_VERSION,
     NO_LIMIT,
     SENDER,
@@ -32,13 +32,13 @@ from sandbox.history import (
     InProcessCourier,
     pass_no_time,
 )
-from sandbox.transport import InProcess
-from sandbox.webhooks import signed
+from sandbox.servers.transport import InProcess
+from sandbox.wire.webhooks import signed
 from tests.factories import COMPANY, SECRET
 from tests.rig import Rig
 from whop.client import WhopClient
-from whop.pace import Pace
 from whop.payloads import read_event
+from whop.rate_limit import Pace
 
 A_CALL = timedelta(milliseconds=200)
 

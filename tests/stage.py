@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 
-from sandbox.records import Membership
-from sandbox.store import Store
-from sandbox.switches import Switches
-from sandbox.transport import InProcess
-from sandbox.world import World
+from sandbox.model.records import Membership
+from sandbox.model.switches import Switches
+from sandbox.servers.transport import InProcess
+from sandbox.state.store import Store
+from sandbox.world.world import World
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

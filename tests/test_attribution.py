@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from db import attempts, outbox, payments, planning
-from db.attribution import WHOPS_DELAY, Circumstances, attribute
+from db.ledger import attempts, payments
+from db.member_messages import planner as planning
+from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from db.session import SessionFactory
-from db.status import MessageState, RecoveredBy
+from recovery.attribution import WHOPS_DELAY, Circumstances, attribute
+from recovery.status import MessageState, RecoveredBy
 from tests.factories import NOW, event, iso, paid_data, payment_data
 from tests.test_ledger import record, wipe
 

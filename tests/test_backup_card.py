@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.companies import Terms, save_terms
-from db.status import Means, PaymentStatus, RecoveredBy
+from db.company_settings.recovery import Terms, save_terms
+from recovery.status import Means, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY
 from tests.rig import Rig
 from tests.test_retries import Killed, crash_in

@@ -22,9 +22,9 @@ from bench.questions import OVERVIEW
 from bench.scratch import BenchError
 from db.models import Payment
 from db.session import now, session_factory
-from sandbox.app import create_app
-from sandbox.records import Charge
-from sandbox.world import World
+from sandbox.model.records import Charge
+from sandbox.servers.app import create_app
+from sandbox.world.world import World
 from whop.payloads import read_event
 from whop.signature import verify_signature
 

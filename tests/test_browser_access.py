@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Heartbeat, Message, Request, WebhookEvent
 from db.session import now, session_factory
-from db.status import Channel, MessageState, Step
+from recovery.status import Channel, MessageState, Step
 from tests.axe import BORROWED, assert_usable, find_faults
 from tests.chromium import PAGES, SETTLED, Database, Visit, look
 from tests.factories import COMPANY, fail_now

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from db.companies import add_companies
+from db.company_settings.recovery import add_companies
 from db.models import Deed, WebhookEvent
 from db.session import now, session_factory
 from tests.chromium import (

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from dashboard.palette import DARK, LIGHT
+from dashboard.ui.palette import DARK, LIGHT
 from db.session import now, session_factory
 from tests import album
 from tests.chromium import LOOKS, PAGES, Visit, look, never_scrolls_sideways, take_picture

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
-from db.manners import find_manners
-from db.status import Step
-from db.templates import find_template
+from db.company_settings.messaging import find_manners
+from db.company_settings.templates import find_template
+from recovery.status import Step
 from tests.chromium import Database, Visit, never_scrolls_sideways, take_picture
 from tests.factories import COMPANY
 

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from db import cards, newcomers
+from db.ledger import card_velocity as cards
+from db.ledger import new_payments as newcomers
 from db.models import Payment
-from db.policy import CARD_LIMITS, MOST_IN_A_DAY
-from db.status import PaymentStatus
+from recovery.retry_policy import CARD_LIMITS, MOST_IN_A_DAY
+from recovery.status import PaymentStatus
 from tests.factories import HOURLY, NOW, add_payment, report
 from tests.rig import Rig
 

@@ -12,18 +12,18 @@ from whop_sdk import Whop, WhopEnvironment
 
 from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.chat import SupportChat
-from db.declines import DeclineClass
-from db.manners import Manners
+from db.company_settings.messaging import Manners
 from db.models import Sync
 from db.session import SessionFactory
-from db.status import Step
 from mail.letters import write_chat
 from mail.markdown import WORD_JOINER
 from mail.samples import DESTINATION, make_sample
-from sandbox.inbox import show_markdown, support_page
-from sandbox.support import Support
-from sandbox.transport import InProcess
-from sandbox.world import World
+from recovery.declines import DeclineClass
+from recovery.status import Step
+from sandbox.servers.chat_page import show_markdown, support_page
+from sandbox.servers.support import Support
+from sandbox.servers.transport import InProcess
+from sandbox.world.world import World
 from tests.factories import COMPANY
 from tests.rig import Rig
 

@@ -13,7 +13,7 @@ from tests.factories import COMPANY, NOW, payment_data
 from whop.circuit import FIRST_REST, LONGEST_REST, MOST_UNANSWERED, Circuit
 from whop.client import WhopClient
 from whop.errors import BusyError, DownError, NoAnswerError, NotFoundError, WhopError
-from whop.pace import Pace
+from whop.rate_limit import Pace
 
 SECOND = timedelta(seconds=1)
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from db import __main__ as commands
-from db.companies import NO_TERMS, Terms, find_chosen_name, find_terms
+from db.company_settings.recovery import NO_TERMS, Terms, find_chosen_name, find_terms
 from tests.factories import COMPANY
 
 

@@ -20,15 +20,12 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.cards import describe_change
-from dashboard.charts import Period, draw_money, group_days, narrow, render_key, sum_up
+from dashboard.charts.money import Period, draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import overview
 from dashboard.data.database import Trouble
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
-from dashboard.palette import DARK, LIGHT, Palette
 from dashboard.settings import DashboardSettings
-from dashboard.table import COLUMNS, render_table
-from dashboard.words import (
+from dashboard.text.payments import (
     Tone,
     describe_lift,
     describe_next,
@@ -36,14 +33,19 @@ from dashboard.words import (
     format_money,
     format_span,
 )
-from db import companies, health, newcomers
-from db.declines import DeclineClass
-from db.lift import Group, Interval, Lift, Money, NotEnoughData
+from dashboard.ui.palette import DARK, LIGHT, Palette
+from dashboard.ui.table import COLUMNS, render_table
+from dashboard.views.overview.cards import describe_change
+from db import health
+from db.company_settings import recovery as companies
+from db.ledger import new_payments as newcomers
 from db.models import Company, Heartbeat, Sync
-from db.needs import Need
+from db.reporting.summary import Day
 from db.session import now as read_clock
-from db.stats import Day
-from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+from recovery.action_required import Need
+from recovery.declines import DeclineClass
+from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
+from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 

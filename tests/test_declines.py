@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 
-from db.declines import (
+from recovery.declines import (
     ADVICE,
     CLASS_OF,
     CODES,

@@ -17,21 +17,30 @@ from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.mailer import Mailer
 from daemon.notices import Herald
 from daemon.posts import Poster
-from db import notices
-from db.alerts import Alerts, save_alerts
 from db.cases import Case, Why, list_cases
-from db.companies import Terms, save_terms
-from db.digest import NOTHING, Digest, Figures, Sum, Week, find_told_week, measure_week, read_week
+from db.company_settings.notifications import Alerts, save_alerts
+from db.company_settings.recovery import Terms, save_terms
+from db.creator_notices import queue as notices
+from db.creator_notices.digest import (
+    NOTHING,
+    Digest,
+    Figures,
+    Sum,
+    Week,
+    find_told_week,
+    measure_week,
+    read_week,
+)
+from db.creator_notices.triggers import plan_notices
 from db.health import SyncTrouble, find_digest_trouble
+from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
-from db.occasions import plan_notices
-from db.policy import Settings as Rules
 from db.session import SessionFactory
-from db.status import MailTrouble
-from db.suppressions import suppress
 from mail.digest import describe_week, write_digest
-from sandbox.history import SENDER, InProcessCourier
-from sandbox.sendgrid import SendGrid
+from recovery.retry_policy import Settings as Rules
+from recovery.status import MailTrouble
+from sandbox.demo.in_process import SENDER, InProcessCourier
+from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import add_message
 from tests.rig import Rig

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page
 
-from db.plain import LONGEST_NAME, make_plain
 from mail.digest import write_digest
+from recovery.text import LONGEST_NAME, make_plain
 from tests import test_letter_pictures as letters
 from tests.test_digest import make_digest
 

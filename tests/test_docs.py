@@ -11,7 +11,7 @@ import pytest
 
 from daemon.settings import DaemonSettings
 from dashboard.settings import DashboardSettings
-from db.status import PaymentStatus
+from recovery.status import PaymentStatus
 from webhook.openapi import WEBHOOK_PATHS
 from webhook.settings import WebhookSettings
 

@@ -11,9 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.declines import DeclineClass
-from db.dunning import GAP, HOUR, LAST_CALL, SEQUENCES, Hours, Planned, Story, plan_next
-from db.status import Step
+from recovery.declines import DeclineClass
+from recovery.message_schedule import (
+    GAP,
+    HOUR,
+    LAST_CALL,
+    SEQUENCES,
+    Hours,
+    Planned,
+    Story,
+    plan_next,
+)
+from recovery.status import Step
 from tests.factories import NOW
 
 WINDOW = timedelta(days=5)

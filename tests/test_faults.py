@@ -10,9 +10,10 @@ import pytest
 
 from daemon.retries import Retrier
 from daemon.verdicts import KEY_IS_GOOD_FOR
-from db import claims, stats
-from db.pace import fingerprint
-from db.status import PaymentStatus
+from db.ledger import claims
+from db.rate_limit import fingerprint
+from db.reporting import summary as stats
+from recovery.status import PaymentStatus
 from tests.factories import COMPANY
 from tests.rig import Rig
 from tests.test_retries import Killed, crash_in
@@ -181,7 +182,7 @@ def test_every_test_that_the_page_names_exists():
 
 def test_the_lease_is_longer_than_a_retry_can_take():
     """Reads with their repetitions, a charge, and four turns at Whop's limit."""
-    from whop.pace import LONGEST_WAIT
+    from whop.rate_limit import LONGEST_WAIT
     from whop.wire import PAUSES, READ_TIMEOUT, WRITE_TIMEOUT
 
     def longest(timeout) -> timedelta:

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from db import stats
-from db.companies import Terms, save_terms
-from db.declines import DeclineClass
+from db.company_settings.recovery import Terms, save_terms
 from db.models import Payment
-from db.status import PaymentStatus, RecoveredBy
+from db.reporting import summary as stats
+from recovery.declines import DeclineClass
+from recovery.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, NOW
 from tests.raw_figures import check_days, check_summary, read_rows
 

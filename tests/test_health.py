@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from daemon.__main__ import Daemon
 from daemon.settings import DaemonSettings
-from dashboard.diagnosis import Finding, Level, judge, sum_up
-from db import replays
-from db.companies import add_companies
+from dashboard.text.health import Finding, Level, judge, sum_up
+from db.company_settings.recovery import add_companies
+from db.ledger import replays
 from db.models import Attempt, Deed, Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.reporting.health import Due, Facts, Mail, Poison, Pulse, Reading, gather_facts
 from db.session import head_revision
-from db.status import AttemptOutcome, Channel, MessageState, Step, Trigger
-from db.vitals import Due, Facts, Mail, Poison, Pulse, Reading, gather_facts
+from recovery.status import AttemptOutcome, Channel, MessageState, Step, Trigger
 from tests.factories import COMPANY, HOUR, NOW, add_payment, event, failing_at
 
 OTHER = "biz_other"

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from db.models import Payment, WebhookEvent
-from db.policy import Settings as Rules
-from sandbox.history import LATE_FAILURES, fail_lately, live_through
-from sandbox.ledger import Ledger
-from sandbox.live import Settings
-from sandbox.store import Store
+from recovery.retry_policy import Settings as Rules
+from sandbox.demo.in_process import LATE_FAILURES, fail_lately, live_through
+from sandbox.demo.live import Settings
+from sandbox.state.ledger import Ledger
+from sandbox.state.store import Store
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 DAYS = 4

@@ -15,14 +15,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import insights, troubles
-from db.companies import Terms, save_terms
-from db.declines import DeclineClass
-from db.insights import Group
+from db.company_settings.recovery import Terms, save_terms
 from db.models import Attempt, Message, Payment
-from db.needs import Need, find_need
-from db.scopes import Dimension, Scope
-from db.status import (
+from db.reporting import attention as troubles
+from db.reporting import insights
+from db.reporting.cohorts import Dimension, Scope
+from db.reporting.insights import Group
+from recovery.action_required import Need, find_need
+from recovery.declines import DeclineClass
+from recovery.status import (
     UNPAID,
     AttemptOutcome,
     Channel,

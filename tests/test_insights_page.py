@@ -16,27 +16,27 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
+from dashboard.charts.bars import Bar, draw_columns, draw_shares
+from dashboard.charts.lines import cumulate, draw_curve
 from dashboard.data import database, insights
+from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Trouble
 from dashboard.data.health import find_standing
 from dashboard.data.insights import Curve, Whose, find_whose
-from dashboard.diagnosis import Level
-from dashboard.export import to_csv
-from dashboard.insight_charts import Bar, draw_columns, draw_shares
-from dashboard.insight_lines import cumulate, draw_curve
-from dashboard.insight_words import CLASSES, STEPS, describe_best, name_group, say_share
-from dashboard.palette import DARK, LIGHT
-from dashboard.views import insights as insights_view
-from dashboard.views.health import render_level
-from dashboard.views.insight_panels import PARTS, escape_markdown
-from db.companies import add_companies
-from db.declines import DeclineClass
-from db.insights import Group, Hour
+from dashboard.text.health import Level
+from dashboard.text.insights import CLASSES, STEPS, describe_best, name_group, say_share
+from dashboard.ui.palette import DARK, LIGHT
+from dashboard.views.health.page import render_level
+from dashboard.views.insights import page as insights_view
+from dashboard.views.insights.panels import PARTS, escape_markdown
+from db.company_settings.recovery import add_companies
 from db.models import Deed, WebhookEvent
-from db.scopes import Dimension
+from db.reporting.cohorts import Dimension
+from db.reporting.insights import Group, Hour
+from db.reporting.summary import NOTHING
 from db.session import now
-from db.stats import NOTHING
-from db.status import PaymentStatus, RecoveredBy, Step
+from recovery.declines import DeclineClass
+from recovery.status import PaymentStatus, RecoveredBy, Step
 from tests.factories import COMPANY, HOUR, fail_now, failing_at
 
 DAY = 24 * HOUR
@@ -45,7 +45,7 @@ HOSTILE = "<b>=1+1</b> **x** $a$ [x](http://evil.example)"
 
 def insights_page() -> None:
     from dashboard.settings import DashboardSettings
-    from dashboard.views import insights
+    from dashboard.views.insights import page as insights
     from db.settings import load_settings
 
     insights.show(load_settings(DashboardSettings))
@@ -53,7 +53,7 @@ def insights_page() -> None:
 
 def health_page() -> None:
     from dashboard.settings import DashboardSettings
-    from dashboard.views import health
+    from dashboard.views.health import page as health
     from db.settings import load_settings
 
     health.show(load_settings(DashboardSettings))

@@ -18,7 +18,7 @@ import pytest
 from db.embedded import Server
 
 ROOT = Path(__file__).parent.parent
-CODE = ("db", "mail", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
+CODE = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Guard:
 
 
 SECOND = (
-    "db/claims.py",
+    "db/ledger/claims.py",
     "    payments.hear(session, payment, sending.before, now, rules)\n",
 )
 GUARDS = [
@@ -49,7 +49,7 @@ GUARDS = [
     Guard(
         2,
         "an older report is not the newest word",
-        "db/payments.py",
+        "db/ledger/payments.py",
         "newer, known_class = report.as_of > payment.as_of,",
         "newer, known_class = True,",
         "test_ledger.py::test_an_older_report_does_not_overwrite_a_newer_one",
@@ -57,7 +57,7 @@ GUARDS = [
     Guard(
         2,
         "what came before its payment waits for it",
-        "db/events.py",
+        "db/ledger/inbox.py",
         "        rest = load_waiting(session, waited_for, read) + rest\n",
         "        pass\n",
         "test_receiver.py::test_a_success_that_overtakes_its_failure_is_not_forgotten",
@@ -65,7 +65,7 @@ GUARDS = [
     Guard(
         2,
         "one payment's events are applied one after the other",
-        "db/intake.py",
+        "db/ledger/bulk_insert.py",
         "select count(pg_advisory_xact_lock(hashtextextended(id, 0)))",
         "select count(id)",
         "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
@@ -73,7 +73,7 @@ GUARDS = [
     Guard(
         2,
         "a recovered payment does not fail again",
-        "db/payments.py",
+        "db/ledger/payments.py",
         "    if payment.status not in UNPAID:\n        if find_stop",
         "    if False:\n        if find_stop",
         "test_ledger.py::test_a_recovered_payment_does_not_fail_again",
@@ -81,7 +81,7 @@ GUARDS = [
     Guard(
         3,
         "a claim is exclusive",
-        "db/claims.py",
+        "db/ledger/claims.py",
         "    .limit(1)\n    .with_for_update(skip_locked=True)\n",
         "    .limit(1)\n",
         "test_retries.py::test_one_of_two_connections_claims_a_payment_and_the_other_finds_nothing",
@@ -89,7 +89,7 @@ GUARDS = [
     Guard(
         3,
         "the last look before the charge",
-        "db/claims.py",
+        "db/ledger/claims.py",
         "        or payment.status is not PaymentStatus.PENDING_RETRY\n",
         "",
         "test_retries.py::test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged",
@@ -97,7 +97,7 @@ GUARDS = [
     Guard(
         3,
         "a lapsed lease does not charge",
-        "db/claims.py",
+        "db/ledger/claims.py",
         "        or claim.until <= now\n",
         "",
         "test_retries.py::test_a_daemon_that_slept_past_its_lease_does_not_charge",
@@ -131,7 +131,7 @@ GUARDS = [
     Guard(
         3,
         "forbidden declines are not charged",
-        "db/policy.py",
+        "recovery/retry_policy.py",
         "    if situation.decline_class in NEVER_CHARGED_AGAIN:\n",
         "    if False:\n",
         "test_retries.py::test_it_never_charges_again_where_that_is_forbidden",
@@ -139,7 +139,7 @@ GUARDS = [
     Guard(
         3,
         "what has become forbidden is not charged",
-        "db/claims.py",
+        "db/ledger/claims.py",
         "        or payments.is_forbidden(session, payment, now, rules)\n",
         "",
         "test_retries.py::test_a_decline_that_forbids_charging_is_seen_just_before_the_charge",
@@ -147,7 +147,7 @@ GUARDS = [
     Guard(
         3,
         "a disputing member is not charged",
-        "db/claims.py",
+        "db/ledger/claims.py",
         "    if payment.status in UNPAID and disputes.is_disputing(session, payment):\n",
         "    if False:\n",
         "test_stops.py::test_a_later_failure_of_a_disputing_member_is_not_charged",
@@ -182,7 +182,7 @@ GUARDS = [
     Guard(
         6,
         "figures are one company's",
-        "db/rollup.py",
+        "db/reporting/rollup.py",
         "        on company_id = :company_id and failed_at >= since",
         "        on failed_at >= since",
         "test_receiver.py::test_one_company_never_sees_anothers_rows",
@@ -190,7 +190,7 @@ GUARDS = [
     Guard(
         6,
         "the list is one company's",
-        "db/stats.py",
+        "db/reporting/summary.py",
         "ids = select(Payment.id).where(Payment.company_id == company_id)",
         "ids = select(Payment.id)",
         "test_receiver.py::test_one_company_never_sees_anothers_rows",
@@ -198,7 +198,7 @@ GUARDS = [
     Guard(
         6,
         "an event cannot reach another company's payment",
-        "db/payments.py",
+        "db/ledger/payments.py",
         "    if report.company_id != payment.company_id:\n"
         '        raise WrongCompanyError(f"{payment.payment_id} belongs to another company")\n'
         "    attempt =",
@@ -208,7 +208,7 @@ GUARDS = [
     Guard(
         6,
         "what is read back changes only its own company's payments",
-        "db/syncs.py",
+        "db/ledger/sync.py",
         "        if payment is not None and payment.company_id == company_id:\n"
         "            payments.hear",
         "        if payment is not None:\n            payments.hear",
@@ -217,7 +217,7 @@ GUARDS = [
     Guard(
         7,
         "a mail is on disk as sending before it leaves",
-        "db/outbox.py",
+        "db/member_messages/queue.py",
         "            message.state, message.sending_at = MessageState.SENDING, now\n",
         "",
         "test_messages.py::test_the_mail_is_on_disk_as_sending_before_it_leaves",
@@ -249,7 +249,7 @@ GUARDS = [
     Guard(
         9,
         "rules are told the time",
-        "db/policy.py",
+        "recovery/retry_policy.py",
         "    earliest = max(situation.last_charge_at + settings.interval, now)\n",
         "    earliest = max(situation.last_charge_at, datetime.now(now.tzinfo))\n",
         "test_policy.py::test_no_rule_reads_the_clock",

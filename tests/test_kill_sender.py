@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db import newcomers
-from db.manners import Manners, save_manners
+from db.company_settings.messaging import Manners, save_manners
+from db.ledger import new_payments as newcomers
 from db.session import now
 from tests.factories import HOURLY, failing_at, report
 from tests.kill_sender import PORTION, STEPS, Left

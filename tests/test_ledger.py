@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from db import events, payments, stats
-from db.events import Event
+from db.ledger import inbox as events
+from db.ledger import payments
+from db.ledger.inbox import Event
 from db.models import Attempt, JsonText, Message, Payment, Refund, WebhookEvent
+from db.reporting import summary as stats
 from db.session import SessionFactory
-from db.status import PaymentStatus
+from recovery.status import PaymentStatus
 from tests.factories import (
     COMPANY,
     HOURLY,
@@ -255,10 +257,13 @@ def test_a_payment_without_a_dollar_value_is_counted_but_in_no_sum(sessions: Ses
 
 
 def test_only_the_ledger_writes_a_status():
-    """One home: db/payments.py moves payments, db/attempts.py and db/claims.py finish attempts."""
-    allowed = {"status": {"db/payments.py"}, "outcome": {"db/attempts.py", "db/claims.py"}}
+    """One home: db/ledger/payments.py moves payments, attempts.py and claims.py finish attempts."""
+    allowed = {
+        "status": {"db/ledger/payments.py"},
+        "outcome": {"db/ledger/attempts.py", "db/ledger/claims.py"},
+    }
     found: dict[str, set[str]] = {"status": set(), "outcome": set()}
-    for folder in ("db", "whop", "webhook", "daemon", "dashboard"):
+    for folder in ("recovery", "db", "whop", "webhook", "daemon", "dashboard"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 targets = node.targets if isinstance(node, ast.Assign) else []

@@ -11,16 +11,16 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
-from db.declines import DeclineClass
-from db.manners import Manners
-from db.outbox import Owed
-from db.plain import make_plain
-from db.status import Step
-from db.templates import OwnTemplate
+from db.company_settings.messaging import Manners
+from db.company_settings.templates import OwnTemplate
+from db.member_messages.queue import Owed
 from mail.colours import VISIBLE, contrast
 from mail.letters import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from mail.words import LONGEST_TITLE
+from recovery.declines import DeclineClass
+from recovery.status import Step
+from recovery.text import make_plain
 from tests import chromium
 
 pytestmark = pytest.mark.browser

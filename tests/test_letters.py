@@ -9,15 +9,15 @@ from decimal import Decimal
 
 import pytest
 
-from db.declines import CODES, DeclineClass
-from db.manners import Manners
-from db.money import format_money
-from db.outbox import Letter, Owed
-from db.status import Step
+from db.company_settings.messaging import Manners
+from db.member_messages.queue import Letter, Owed
 from mail.colours import choose_edge, choose_ink, contrast
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from mail.words import MOST_OTHERS, Destination, describe_card, format_time
+from recovery.declines import CODES, DeclineClass
+from recovery.money import format_money
+from recovery.status import Step
 
 CONFIRM = "https://whop.com/payments/pay_Sample/confirm/"
 FIRST_LINE = "Northside Run Club is writing to you about Marathon Training Pro."

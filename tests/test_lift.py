@@ -13,9 +13,14 @@ from hypothesis import strategies as some
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
-from db import companies, lift, newcomers, payments, worth
-from db.companies import NO_TERMS, Terms, save_terms
-from db.lift import (
+from db.company_settings import recovery as companies
+from db.company_settings.recovery import NO_TERMS, Terms, save_terms
+from db.ledger import new_payments as newcomers
+from db.ledger import payments
+from db.models import Payment
+from db.reporting import lift as worth
+from recovery import lift
+from recovery.lift import (
     ENOUGH,
     Group,
     Interval,
@@ -26,8 +31,7 @@ from db.lift import (
     subtract_proportions,
     subtract_shares,
 )
-from db.models import Payment
-from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from recovery.status import ClosedReason, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
 
 DRAWS = 2_000

@@ -13,15 +13,16 @@ from sendgrid.helpers.eventwebhook import EventWebhook
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from db import deliveries, payments
-from db.companies import add_companies
-from db.deliveries import settle_unknown
+from db.company_settings.recovery import add_companies
+from db.ledger import payments
+from db.member_messages import delivery_events as deliveries
+from db.member_messages.delivery_events import settle_unknown
+from db.member_messages.eligibility import is_suppressed
+from db.member_messages.suppressions import suppress
 from db.models import MailEvent, Message, Payment, Suppression
-from db.obstacles import is_suppressed
 from db.session import SessionFactory
-from db.status import MailTrouble, MessageState, Step
-from db.suppressions import suppress
 from mail.events import SignatureError, load_key, read_events, verify_signature
+from recovery.status import MailTrouble, MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import (
     PATH,

@@ -9,9 +9,15 @@ import pytest
 from sqlalchemy.orm import Session
 
 from db import __main__ as commands
-from db.companies import ChoiceError, Terms, find_terms, save_terms
-from db.manners import NO_MANNERS, Manners, find_manners, read_manners, save_manners
-from db.status import Channel
+from db.company_settings.messaging import (
+    NO_MANNERS,
+    Manners,
+    find_manners,
+    read_manners,
+    save_manners,
+)
+from db.company_settings.recovery import ChoiceError, Terms, find_terms, save_terms
+from recovery.status import Channel
 from tests.factories import COMPANY
 
 CHOSEN = Manners(

@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy import delete
 
 from daemon.messages import Messenger
-from db import planning, requests
-from db.companies import Terms, add_companies, save_terms
-from db.declines import DeclineClass
+from db.company_settings.recovery import Terms, add_companies, save_terms
+from db.ledger import requests
+from db.member_messages import planner as planning
 from db.models import Company, Payment, Suppression
-from db.policy import Settings as Rules
-from db.status import Channel, ClosedReason, MailTrouble, MessageState, RequestKind, Step
-from sandbox import population
-from sandbox.sendgrid import SendGrid
+from recovery.declines import DeclineClass
+from recovery.retry_policy import Settings as Rules
+from recovery.status import Channel, ClosedReason, MailTrouble, MessageState, RequestKind, Step
+from sandbox.model import population
+from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW
 from tests.rig import Rig
 

@@ -10,13 +10,14 @@ import pytest
 
 from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.messages import Messenger
-from db import outbox, planning
+from db.member_messages import planner as planning
+from db.member_messages import queue as outbox
+from db.member_messages.queue import Letter
 from db.models import Company
-from db.outbox import Letter
 from db.session import SessionFactory
-from db.status import MessageState
 from mail.letters import Written
-from sandbox.sendgrid import SendGrid
+from recovery.status import MessageState
+from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, NOW
 from tests.rig import Rig
 from whop.client import MEMBERSHIPS_PAGE

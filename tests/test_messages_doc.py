@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from db.declines import DeclineClass
-from db.dunning import (
+from recovery.declines import DeclineClass
+from recovery.message_schedule import (
     BEFORE_END,
     GAP,
     HOUR,
@@ -19,7 +19,7 @@ from db.dunning import (
     Story,
     plan_next,
 )
-from db.status import MessageState, Step
+from recovery.status import MessageState, Step
 from tests.factories import NOW
 
 PAGE = (Path(__file__).parent.parent / "docs" / "messages.md").read_text()

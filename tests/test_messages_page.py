@@ -14,24 +14,25 @@ from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.database import Trouble
-from dashboard.views import editor
-from dashboard.views.editor import name_field, render_fault
-from dashboard.views.messages import list_classes, read_chosen, say_share
-from db import companies, suppressions
-from db.declines import DeclineClass
-from db.message_results import Results, count_results, find_newest
+from dashboard.views.messages import editor
+from dashboard.views.messages.editor import name_field, render_fault
+from dashboard.views.messages.page import list_classes, read_chosen, say_share
+from db.company_settings import recovery as companies
+from db.company_settings.templates import OwnTemplate, find_template, keep_template
+from db.member_messages import suppressions
 from db.models import Deed, Message, Payment, Template
+from db.reporting.message_results import Results, count_results, find_newest
 from db.session import now as read_clock
-from db.status import Channel, MailTrouble, MessageState, PaymentStatus, RecoveredBy, Step
-from db.templates import OwnTemplate, find_template, keep_template
 from mail.letters import OURS
+from recovery.declines import DeclineClass
+from recovery.status import Channel, MailTrouble, MessageState, PaymentStatus, RecoveredBy, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment, fail_now
 from tests.test_pages import ANOTHER, HOSTILE, add_theirs, is_disabled, press, read_words
 from tests.test_pages import fresh as fresh
 
 PAGE_SCRIPT = """
 from dashboard.settings import DashboardSettings
-from dashboard.views import messages
+from dashboard.views.messages import page as messages
 from db.settings import load_settings
 
 messages.show(load_settings(DashboardSettings))

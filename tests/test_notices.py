@@ -18,18 +18,25 @@ from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.notices import Herald
 from daemon.posts import Poster
 from db import __main__ as commands
-from db import notices
-from db.alerts import NO_ALERTS, Alerts, Platform, find_alerts, find_platform, save_alerts
-from db.companies import ChoiceError, Terms, save_terms
-from db.digest import NOTHING, Sum
+from db.company_settings.notifications import (
+    NO_ALERTS,
+    Alerts,
+    Platform,
+    find_alerts,
+    find_platform,
+    save_alerts,
+)
+from db.company_settings.recovery import ChoiceError, Terms, save_terms
+from db.creator_notices import queue as notices
+from db.creator_notices.digest import NOTHING, Sum
+from db.creator_notices.triggers import plan_notices
 from db.health import find_webhook_silence, measure_mail_trouble
 from db.models import Company, Message, Notice, Payment
-from db.occasions import plan_notices
 from db.session import SessionFactory
-from db.status import MailTrouble
 from mail.posts import encode, write_recoveries
-from sandbox.inbox import posts_page
-from sandbox.posts import Posts
+from recovery.status import MailTrouble
+from sandbox.servers.chat_page import posts_page
+from sandbox.servers.posts import Posts
 from tests.factories import COMPANY, NOW
 from tests.mail_service import add_message
 from tests.rig import Rig

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from db.pace import SharedPace, fingerprint
+from db.rate_limit import SharedPace, fingerprint
 from db.session import SessionFactory, connect, session_factory
 from tests.factories import COMPANY, NOW
 from whop.client import WhopClient
 from whop.errors import BusyError
-from whop.pace import Pace
+from whop.rate_limit import Pace
 
 RETRY = "payments.retry"
 MINUTE = timedelta(minutes=1)

@@ -16,15 +16,15 @@ from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.payments import Query, Within, export
-from dashboard.links import address
 from dashboard.settings import DashboardSettings
-from dashboard.views.filters import DEFAULTS, keep_filters, read_query
-from db import companies
-from db.declines import DeclineClass
+from dashboard.ui.links import address
+from dashboard.views.payments.filters import DEFAULTS, keep_filters, read_query
+from db.company_settings import recovery as companies
 from db.models import Deed, Payment, Request
-from db.search import PAGE, Filters, Order, Which
+from db.reporting.search import PAGE, Filters, Order, Which
 from db.session import now as read_clock
-from db.status import AttemptOutcome, PaymentStatus, RequestKind
+from recovery.declines import DeclineClass
+from recovery.status import AttemptOutcome, PaymentStatus, RequestKind
 from tests.album import make_try
 from tests.factories import COMPANY, HOUR, fail_now
 from tests.pages import fresh as fresh
@@ -34,7 +34,7 @@ HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
 
 PAGE_SCRIPT = """
 from dashboard.settings import DashboardSettings
-from dashboard.views import payments
+from dashboard.views.payments import page as payments
 from db.settings import load_settings
 
 payments.show(load_settings(DashboardSettings))

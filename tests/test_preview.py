@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from daemon import __main__ as daemon
-from db.declines import DeclineClass
-from db.dunning import SEQUENCES
+from recovery.declines import DeclineClass
+from recovery.message_schedule import SEQUENCES
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Payment, WebhookEvent
-from db.stats import summarize
-from db.status import PaymentStatus, Step
+from db.reporting.summary import summarize
+from recovery.status import PaymentStatus, Step
 from tests.factories import (
     COMPANY,
     NOW,

@@ -10,11 +10,12 @@ from sqlalchemy import select, update
 
 from daemon import reconcile
 from daemon.cycle import Cycle
-from db import stats, syncs
-from db.companies import learn_name, save_name
-from db.digest import find_name
+from db.company_settings.recovery import learn_name, save_name
+from db.creator_notices.digest import find_name
+from db.ledger import sync as syncs
 from db.models import Message, Payment, Sync
-from db.status import ClosedReason, PaymentStatus, RecoveredBy
+from db.reporting import summary as stats
+from recovery.status import ClosedReason, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, add_payment
 from tests.rig import Rig
 from whop.client import Membership

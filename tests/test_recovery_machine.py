@@ -35,12 +35,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine
 
-from db import policy, requests
-from db.companies import Terms, save_terms
-from db.policy import Settings as Rules
+from db.company_settings.recovery import Terms, save_terms
+from db.ledger import requests
 from db.session import session_factory
-from db.status import RequestKind
-from sandbox.switches import Switches
+from recovery import retry_policy as policy
+from recovery.retry_policy import Settings as Rules
+from recovery.status import RequestKind
+from sandbox.model.switches import Switches
 from tests.audit import Audit
 from tests.factories import COMPANY, NOW
 from tests.processes import empty

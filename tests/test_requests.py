@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from db import requests
+from db.ledger import requests
 from db.models import Request
-from db.status import ClosedReason, PaymentStatus, RequestKind, Trigger
+from recovery.status import ClosedReason, PaymentStatus, RequestKind, Trigger
 from tests.factories import COMPANY
 from tests.rig import Rig
 

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from daemon.retries import Retrier
-from db import claims
-from db.claims import LEASE
+from db.ledger import claims
+from db.ledger.claims import LEASE
 from db.session import SessionFactory
-from db.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
-from sandbox.switches import Switches
+from recovery.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
+from sandbox.model.switches import Switches
 from tests.factories import NOW
 from tests.rig import Rig
 from whop.errors import BusyError, DownError, NoAnswerError

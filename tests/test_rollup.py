@@ -15,12 +15,16 @@ from pydantic import SecretStr
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from db import newcomers, payments, rollup, rollup_command, stats
-from db.companies import NO_TERMS, Terms, add_companies, save_terms
+from db.commands import figures as rollup_command
+from db.company_settings.recovery import NO_TERMS, Terms, add_companies, save_terms
+from db.ledger import new_payments as newcomers
+from db.ledger import payments
 from db.models import DailyFigures, LateChange, Message, Payment
+from db.reporting import rollup
+from db.reporting import summary as stats
 from db.session import SessionFactory
 from db.settings import CommonSettings
-from db.status import RecoveredBy
+from recovery.status import RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
 from tests.processes import empty
 from tests.raw_figures import check_days, check_summary, read_rows

@@ -16,14 +16,14 @@ from typing import get_args
 import httpx
 import pytest
 
-from sandbox import bank
-from sandbox.assumptions import MIDDLE
-from sandbox.live import Ticker, settings_from
-from sandbox.pace import HISTORY, LIVE
-from sandbox.population import CODES
-from sandbox.records import PAID, Story
-from sandbox.switches import FaultKind, Switches
-from sandbox.world import World
+from sandbox.demo.live import Ticker, settings_from
+from sandbox.model import bank
+from sandbox.model.assumptions import MIDDLE
+from sandbox.model.pace import HISTORY, LIVE
+from sandbox.model.population import CODES
+from sandbox.model.records import PAID, Story
+from sandbox.model.switches import FaultKind, Switches
+from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
 MAIL = {

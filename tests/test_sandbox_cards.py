@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.people import SPARE_CARD_SHARE
-from sandbox.world import World
+from sandbox.model.people import SPARE_CARD_SHARE
+from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
 

@@ -47,14 +47,14 @@ from whop_sdk.types.refund import Refund
 from whop_sdk.types.refund_legacy import RefundLegacy
 from whop_sdk.types.webhook_event import WebhookEvent
 
-from sandbox.app import create_app
-from sandbox.endpoints import PERMISSIONS
-from sandbox.people import SPARE_DECLINES
-from sandbox.population import CODES, FAILURE_MESSAGES
-from sandbox.switches import Switches
-from sandbox.transport import InProcess
-from sandbox.versions import SUPPORTED
-from sandbox.world import World
+from sandbox.model.people import SPARE_DECLINES
+from sandbox.model.population import CODES, FAILURE_MESSAGES
+from sandbox.model.switches import Switches
+from sandbox.servers.app import create_app
+from sandbox.servers.endpoints import PERMISSIONS
+from sandbox.servers.transport import InProcess
+from sandbox.wire.versions import SUPPORTED
+from sandbox.world.world import World
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "ws_sandbox_secret"

@@ -14,16 +14,16 @@ from dotenv import dotenv_values
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from db.session import SessionFactory
-from sandbox.assumptions import LEVELS, MIDDLE
-from sandbox.mail_events import MailEvent
-from sandbox.mail_signing import SENDGRID_KEY, Signer
-from sandbox.mails import Mail
-from sandbox.post_room import mails_page
-from sandbox.readers import Reader, published_rates
-from sandbox.sendgrid import SendGrid
-from sandbox.store import Store
-from sandbox.switches import Switches
-from sandbox.world import World
+from sandbox.model.assumptions import LEVELS, MIDDLE
+from sandbox.model.mail_readers import Reader, published_rates
+from sandbox.model.switches import Switches
+from sandbox.servers.mail_page import mails_page
+from sandbox.servers.mails import Mail
+from sandbox.servers.sendgrid import SendGrid
+from sandbox.state.store import Store
+from sandbox.wire.mail_events import MailEvent
+from sandbox.wire.mail_signing import SENDGRID_KEY, Signer
+from sandbox.world.world import World
 from tests.rig import Rig
 from tests.stage import DAY, HOUR, NOON, Stage
 

@@ -16,13 +16,16 @@ from hypothesis import strategies as some
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from dashboard.export import to_csv
-from db import companies, deeds, search, troubles
-from db.declines import DeclineClass
+from dashboard.data.csv_export import to_csv
+from db import audit_log as deeds
+from db.company_settings import recovery as companies
 from db.models import Message, Payment
-from db.needs import Need, find_need
-from db.search import Filters, Mark, Order, Which, count_matches, find_page, read_mark
-from db.status import (
+from db.reporting import attention as troubles
+from db.reporting import search
+from db.reporting.search import Filters, Mark, Order, Which, count_matches, find_page, read_mark
+from recovery.action_required import Need, find_need
+from recovery.declines import DeclineClass
+from recovery.status import (
     Channel,
     ClosedReason,
     MailTrouble,

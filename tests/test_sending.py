@@ -12,15 +12,16 @@ from sqlalchemy import select
 from daemon.answers import BusyError, UncertainError
 from daemon.chat import SupportChat
 from daemon.messages import Messenger
-from db import deliveries, planning
-from db.deliveries import Kind, MailReport
-from db.manners import Manners, save_manners
+from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.templates import OwnTemplate, keep_template
+from db.member_messages import delivery_events as deliveries
+from db.member_messages import planner as planning
+from db.member_messages.delivery_events import Kind, MailReport
 from db.models import Message, Suppression
 from db.session import SessionFactory
-from db.status import Channel, MailTrouble, MessageState, Step
-from db.templates import OwnTemplate, keep_template
-from sandbox.sendgrid import SendGrid
-from sandbox.support import Support
+from recovery.status import Channel, MailTrouble, MessageState, Step
+from sandbox.servers.sendgrid import SendGrid
+from sandbox.servers.support import Support
 from tests.factories import COMPANY, NOW
 from tests.rig import Rig
 from tests.test_messages import Mails

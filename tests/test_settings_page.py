@@ -16,20 +16,20 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.data.choices import DEFAULTS, PRIVATE, Group, find_faults, list_changes
 from dashboard.data.database import Trouble
-from dashboard.views import settings
-from dashboard.views.choices import CHOICES
-from db.alerts import NO_ALERTS, Alerts, find_alerts, save_alerts
-from db.companies import NO_TERMS, Terms, find_terms, save_terms
-from db.manners import NO_MANNERS, Manners, find_manners, save_manners
+from dashboard.views.settings import page as settings
+from dashboard.views.settings.fields import CHOICES
+from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
+from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
+from db.company_settings.recovery import NO_TERMS, Terms, find_terms, save_terms
 from db.models import Deed
-from db.status import Channel
+from recovery.status import Channel
 from tests.factories import COMPANY, NOW
 from tests.test_pages import ANOTHER, HOSTILE, press, read_words
 from tests.test_pages import fresh as fresh
 
 PAGE_SCRIPT = """
 from dashboard.settings import DashboardSettings
-from dashboard.views import settings
+from dashboard.views.settings import page as settings
 from db.settings import load_settings
 
 settings.show(load_settings(DashboardSettings))

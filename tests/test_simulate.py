@@ -15,13 +15,13 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, func, select
 
-from db.declines import DeclineClass
 from db.models import Attempt, WebhookEvent
-from db.policy import POLICIES, NoRetry, Retry, WhyNot, decide
 from db.session import session_factory
-from db.status import OUR_TRIGGERS
-from sandbox import bank
-from sandbox.assumptions import (
+from recovery.declines import DeclineClass
+from recovery.retry_policy import POLICIES, NoRetry, Retry, WhyNot, decide
+from recovery.status import OUR_TRIGGERS
+from sandbox.model import bank
+from sandbox.model.assumptions import (
     LEVELS,
     MIDDLE,
     PAY_FREQUENCIES,
@@ -30,10 +30,10 @@ from sandbox.assumptions import (
     Assumptions,
     Odds,
 )
-from sandbox.pace import HISTORY
-from sandbox.people import draw_card
-from sandbox.population import CODES
-from sandbox.records import PAID, Charge
+from sandbox.model.pace import HISTORY
+from sandbox.model.people import draw_card
+from sandbox.model.population import CODES
+from sandbox.model.records import PAID, Charge
 from sandbox.simulate.__main__ import read_arguments
 from sandbox.simulate.bands import BANDS
 from sandbox.simulate.breaches import count_breaches
@@ -55,7 +55,7 @@ from sandbox.simulate.report import Comparison, judge, show_assumptions, show_sc
 from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules, rules_for
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import Case, Trial, run_trial
-from sandbox.world import World
+from sandbox.world.world import World
 from tests.test_policy import situation
 
 ROOT = Path(__file__).parent.parent

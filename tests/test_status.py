@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from db import payments
-from db.payments import IllegalMoveError, Place
-from db.status import MOVES, PaymentStatus, may_move
+from db.ledger import payments
+from db.ledger.payments import IllegalMoveError, Place
+from recovery.status import MOVES, PaymentStatus, may_move
 from tests.factories import NOW, add_payment
 
 ALL_MOVES = list(itertools.product(PaymentStatus, PaymentStatus))

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from db.models import WebhookEvent
-from db.status import ClosedReason, PaymentStatus
+from recovery.status import ClosedReason, PaymentStatus
 from tests.rig import Rig
 
 

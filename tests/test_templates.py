@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from db.declines import DeclineClass
-from db.status import Step
-from db.templates import OwnTemplate, find_template, keep_template, restore_template
+from db.company_settings.templates import (
+    OwnTemplate,
+    find_template,
+    keep_template,
+    restore_template,
+)
 from mail.filling import FILTERS, LONGEST_RESULT, VARIABLES, BrokenTemplateError, fill
 from mail.letters import OURS, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from mail.templates import check_template, save_template
+from recovery.declines import DeclineClass
+from recovery.status import Step
 from tests.factories import COMPANY, NOW
 
 ROOT = Path(__file__).resolve().parent.parent

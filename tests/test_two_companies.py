@@ -19,15 +19,18 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.data import health, insights, messages, overview, payments
 from dashboard.settings import DashboardSettings
-from dashboard.views import editor, insight_panels, settings, story
-from dashboard.views.filters import WHICH, read_query
-from dashboard.views.insights import Part
-from dashboard.views.messages import list_classes
-from db.companies import add_companies
-from db.declines import DeclineClass
+from dashboard.views.insights import panels as insight_panels
+from dashboard.views.insights.page import Part
+from dashboard.views.messages import editor
+from dashboard.views.messages.page import list_classes
+from dashboard.views.payments import detail as story
+from dashboard.views.payments.filters import WHICH, read_query
+from dashboard.views.settings import page as settings
+from db.company_settings.recovery import add_companies
 from db.models import Base
-from db.scopes import Dimension
-from db.status import RecoveredBy, Step
+from db.reporting.cohorts import Dimension
+from recovery.declines import DeclineClass
+from recovery.status import RecoveredBy, Step
 from tests.factories import COMPANY, NOW
 from tests.pages import fresh as fresh
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
@@ -35,10 +38,10 @@ from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
 CLOCKS = (health, insights, messages, overview, payments, editor, settings, story)
 SCRIPT = """
 from dashboard.settings import DashboardSettings
-from dashboard.views import {page}
+from dashboard.views.{page} import page
 from db.settings import load_settings
 
-{page}.show(load_settings(DashboardSettings))
+page.show(load_settings(DashboardSettings))
 """
 LISTS = [
     {},

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from daemon.settings import DaemonSettings
 from db.models import Company, Payment, Suppression
 from db.session import SessionFactory, connect
-from db.status import MailTrouble, MessageState, Step
 from mail.links import make_unsubscribe_url, read_unsubscribe_token
+from recovery.status import MailTrouble, MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.mail_service import LINK_SECRET, MailReceiver, add_message, get_message, make_settings
 

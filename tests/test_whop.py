@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whop_sdk.lib.verify_webhook import unwrap
 
-from db.reports import PaymentReport
+from recovery.reports import PaymentReport
 from tests.factories import COMPANY, NOW, SECRET, encode, event, iso, money, payment_data, sign
 from tests.rig import Rig
 from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
 from whop.lists import SavedCard
-from whop.pace import Pace
 from whop.payloads import FAILED, read_event
+from whop.rate_limit import Pace
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
 

@@ -8,10 +8,13 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from db import deeds, replays, requests, rollup, suppressions
-from db.alerts import Alerts, save_alerts
-from db.companies import Terms, add_companies, save_terms
-from db.manners import Manners, save_manners
+from db import audit_log as deeds
+from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.notifications import Alerts, save_alerts
+from db.company_settings.recovery import Terms, add_companies, save_terms
+from db.company_settings.templates import OwnTemplate, keep_template
+from db.ledger import replays, requests
+from db.member_messages import suppressions
 from db.models import (
     Company,
     Dispute,
@@ -23,8 +26,8 @@ from db.models import (
     Sync,
     WebhookEvent,
 )
-from db.status import MailTrouble, MessageState, RequestKind, Step
-from db.templates import OwnTemplate, keep_template
+from db.reporting import rollup
+from recovery.status import MailTrouble, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 

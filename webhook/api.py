@@ -1,4 +1,4 @@
-"""What may be read back: figures, payments, health. The figures themselves are in db/stats.py."""
+"""What may be read back: figures, payments, health. db/reporting/summary.py makes the figures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from db import stats
-from db.declines import DeclineClass, explain_to_creator
+from db.reporting import summary as stats
 from db.session import now, unready_reason
-from db.status import PaymentStatus
+from recovery.declines import DeclineClass, explain_to_creator
+from recovery.status import PaymentStatus
 from webhook.settings import WebhookSettings
 
 router = APIRouter()

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import orjson
 from starlette.types import Receive
 
-from db.events import Event
+from db.ledger.inbox import Event
 from db.models import JsonText
 from webhook.settings import WebhookSettings
 from whop.payloads import Reading, read_event

@@ -17,12 +17,12 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from db import events
-from db.events import Event, Reader
+from db.ledger import inbox as events
+from db.ledger.inbox import Event, Reader
+from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
-from db.payments import WrongCompanyError
-from db.policy import Settings
 from db.session import SessionFactory
+from recovery.retry_policy import Settings
 from webhook import metrics
 from webhook.terms import KnownTerms
 from whop.values import PayloadError

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from db import deliveries
+from db.member_messages import delivery_events as deliveries
 from db.models import Company, Message
 from db.session import SessionFactory
 from mail import events

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.companies import Terms, learn_terms
+from db.company_settings.recovery import Terms, learn_terms
 from db.session import SessionFactory
 
 GOOD_FOR = timedelta(seconds=10)

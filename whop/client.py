@@ -14,8 +14,8 @@ from whop import values
 from whop.circuit import Circuit
 from whop.errors import NoAnswerError
 from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
-from whop.pace import Pacer
 from whop.payloads import Payment, Refund, read_payment, read_refund
+from whop.rate_limit import Pacer
 from whop.values import Json, PayloadError, flag, ident, link, part, text
 from whop.wire import Query, Wire
 

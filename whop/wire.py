@@ -11,7 +11,7 @@ import httpx
 
 from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
-from whop.pace import Pacer
+from whop.rate_limit import Pacer
 from whop.values import Json
 
 Query = Mapping[str, str | int | None]

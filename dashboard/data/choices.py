@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
-from db import deeds
-from db.alerts import NO_ALERTS, Alerts, find_alerts, save_alerts
-from db.companies import (
+from db import audit_log as deeds
+from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
+from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
+from db.company_settings.recovery import (
     NO_TERMS,
     ChoiceError,
     Terms,
@@ -23,7 +24,6 @@ from db.companies import (
     find_terms,
     save_terms,
 )
-from db.manners import NO_MANNERS, Manners, find_manners, save_manners
 from db.models import Company, Deed
 
 SETTINGS = "settings"

@@ -13,8 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from dashboard.settings import DashboardSettings
-from db import stats
 from db.logs import configure_logging
+from db.reporting import summary as stats
 from db.session import SessionFactory, connect, database_url, session_factory
 
 log = logging.getLogger(__name__)

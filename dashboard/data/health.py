@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, open_database, read
 from dashboard.data.overview import FRESH
 from dashboard.settings import DashboardSettings
-from db import replays, stats
+from db.ledger import replays
+from db.reporting import summary as stats
+from db.reporting.health import Facts, gather_facts
 from db.session import now
-from db.vitals import Facts, gather_facts
 
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"

@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read
 from dashboard.data.overview import FRESH, SLOW
 from dashboard.settings import DashboardSettings
-from db import insights, stats, worth
-from db.insights import Group, Hour, StepCount, Try
-from db.lift import Lift, NotEnoughData
-from db.scopes import Dimension, Scope
+from db.reporting import insights
+from db.reporting import lift as worth
+from db.reporting import summary as stats
+from db.reporting.cohorts import Dimension, Scope
+from db.reporting.insights import Group, Hour, StepCount, Try
 from db.session import now
+from recovery.lift import Lift, NotEnoughData
 
 Found = TypeVar("Found")
 KEPT = 300

@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
-from db import deeds
-from db.companies import find_terms
-from db.declines import DeclineClass
-from db.manners import Manners, find_manners
-from db.message_results import Results, count_results, count_suppressed, find_newest
+from db import audit_log as deeds
+from db.company_settings.messaging import Manners, find_manners
+from db.company_settings.recovery import find_terms
+from db.company_settings.templates import OwnTemplate, restore_template
 from db.models import Company, Deed, Payment, Template
+from db.reporting.message_results import Results, count_results, count_suppressed, find_newest
 from db.session import now
-from db.status import MailTrouble, Step
-from db.templates import OwnTemplate, restore_template
 from mail.templates import save_template
+from recovery.declines import DeclineClass
+from recovery.status import MailTrouble, Step
 
 TEMPLATE = "template"
 """What is done, in the audit list; its details say to which step, and whether it was restored."""

@@ -11,13 +11,16 @@ from sqlalchemy.orm import Session
 
 from dashboard.data.database import Trouble, find_company, read
 from dashboard.settings import DashboardSettings
-from db import health, stats, troubles, worth
-from db.declines import DeclineClass
-from db.lift import Lift, NotEnoughData
+from db import health
 from db.models import Payment
-from db.needs import Need
+from db.reporting import attention as troubles
+from db.reporting import lift as worth
+from db.reporting import summary as stats
 from db.session import now
-from db.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+from recovery.action_required import Need
+from recovery.declines import DeclineClass
+from recovery.lift import Lift, NotEnoughData
+from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 
 ROWS = 25
 NEEDY_ROWS = 5

@@ -10,16 +10,20 @@ from enum import StrEnum
 import streamlit as st
 from sqlalchemy.orm import Session
 
+from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.overview import FRESH, SLOW, PaymentRow, copy_payment
-from dashboard.export import to_csv
 from dashboard.settings import DashboardSettings
-from db import deeds, requests, search, stats, story
+from db import audit_log as deeds
+from db.ledger import requests
 from db.models import Deed, Payment
-from db.search import Filters, Order
+from db.reporting import payment_detail as story
+from db.reporting import search
+from db.reporting import summary as stats
+from db.reporting.attention import find_needs_of
+from db.reporting.search import Filters, Order
 from db.session import now
-from db.status import RequestKind
-from db.troubles import find_needs_of
+from recovery.status import RequestKind
 
 DASHBOARD = "dashboard"
 """Who acts: nobody signs in yet."""

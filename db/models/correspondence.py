@@ -10,13 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
-from db.status import (
-    Channel,
-    MailTrouble,
-    MessageState,
-    RequestKind,
-    Step,
-)
+from recovery.status import Channel, MailTrouble, MessageState, RequestKind, Step
 
 
 class Message(Base):

@@ -24,9 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.declines import DeclineClass
 from db.models.base import Base, Time, Word, one_of
-from db.status import (
+from recovery.declines import DeclineClass
+from recovery.status import (
     AttemptOutcome,
     ClosedReason,
     Means,

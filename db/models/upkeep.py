@@ -86,7 +86,7 @@ class Pace(Base):
 
 
 class Rollup(Base):
-    """Up to which of its days a company's sums are kept (db/rollup.py)."""
+    """Up to which of its days a company's sums are kept (db/reporting/rollup.py)."""
 
     __tablename__ = "rollups"
 

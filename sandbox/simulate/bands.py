@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from db.declines import DeclineClass, classify
-from sandbox.records import PAID
+from recovery.declines import DeclineClass, classify
+from sandbox.model.records import PAID
 from sandbox.simulate.trial import Case
 
 SOFT = {

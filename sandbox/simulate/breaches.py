@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sandbox.records import Charge
+from sandbox.model.records import Charge
 from sandbox.simulate.trial import Case
 
 # Brand: (charges, within). Visa's older and stricter text; Mastercard's excessive attempts.

@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from random import Random
 
-from db.declines import classify
-from db.newcomers import WINDOW
-from db.places import find_spread
-from db.policy import Retry, Situation, decide, wait_for_whop
-from sandbox import bank
-from sandbox.assumptions import LEVELS
-from sandbox.history import HOUR, plan_failures
-from sandbox.pace import HISTORY
-from sandbox.records import PAID, By, Charge, Company, Membership, Payment
-from sandbox.renewals import (
+from db.ledger.new_payments import WINDOW
+from recovery.declines import classify
+from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
+from recovery.transitions import find_spread
+from sandbox.demo.in_process import HOUR, plan_failures
+from sandbox.model import bank
+from sandbox.model.assumptions import LEVELS
+from sandbox.model.pace import HISTORY
+from sandbox.model.records import PAID, By, Charge, Company, Membership, Payment
+from sandbox.model.renewals import (
     draw_leaving,
     draw_member_pays,
     draw_renewal,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from db.newcomers import WINDOW
-from db.policy import POLICIES, Settings, Situation
+from db.ledger.new_payments import WINDOW
+from recovery.retry_policy import POLICIES, Settings, Situation
 
 DAY = 24.0
 

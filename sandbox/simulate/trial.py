@@ -15,14 +15,14 @@ from random import Random
 
 from sqlalchemy import func, select
 
+from db.ledger.new_payments import WINDOW
 from db.models import Message
-from db.newcomers import WINDOW
 from db.session import SessionFactory
-from db.status import MessageState
-from sandbox.assumptions import LEVELS
-from sandbox.history import HOUR, Past, plan_failures
-from sandbox.live import Settings
-from sandbox.records import PAID, Card, Charge
+from recovery.status import MessageState
+from sandbox.demo.in_process import HOUR, Past, plan_failures
+from sandbox.demo.live import Settings
+from sandbox.model.assumptions import LEVELS
+from sandbox.model.records import PAID, Card, Charge
 from sandbox.simulate.schedules import SCHEDULES, rules_for
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

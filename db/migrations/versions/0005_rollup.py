@@ -81,7 +81,7 @@ def create_tables() -> None:
 
 
 def create_triggers() -> None:
-    """Not for new payments: that is the receiver's hot path (db/rollup.py)."""
+    """Not for new payments: that is the receiver's hot path (db/reporting/rollup.py)."""
     op.execute("""
         create function note_late_change() returns trigger language plpgsql as $$
         declare

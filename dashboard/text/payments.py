@@ -1,0 +1,202 @@
+"""How figures and states are said. Pure: `now` is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from dashboard.data.overview import PaymentRow
+from db.reporting.lift import Baseline
+from recovery.action_required import Need
+from recovery.lift import Interval, Lift, NotEnoughData
+from recovery.money import format_money
+from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+
+
+def format_usd(amount: Decimal) -> str:
+    return format_money(amount, "usd")
+
+
+def format_span(span: timedelta) -> str:
+    """One unit, rounded down: `40 s`, `12 min`, `3 h`, `2 days`."""
+    seconds = max(int(span.total_seconds()), 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 86400} days"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def format_share(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def format_points(interval: Interval, what: str = "") -> str:
+    low, high = 100 * interval.low, 100 * interval.high
+    return f"{100 * interval.estimate:+.1f} points{what} (95% interval: {low:+.1f} to {high:+.1f})"
+
+
+def describe_lift(lift: Lift | NotEnoughData) -> str:
+    """One sentence, and the warning that chance could explain it, where it could."""
+    if isinstance(lift, NotEnoughData):
+        return describe_missing_data(lift)
+    treated, held_out, gain = lift.treated, lift.held_out, lift.by_number
+    money = f", and {format_points(lift.by_money, ' of the money')}" if lift.by_money else ""
+    chance = " That may still be chance." if gain.low <= 0 <= gain.high else ""
+    return (
+        f"Of {count(treated.members, 'member')} whose payment we worked on, "
+        f"{format_share(treated.rate)} paid in the end; of {held_out.members:,} left to Whop "
+        f"alone, {format_share(held_out.rate)}: {format_points(gain)}{money}.{chance}"
+    )
+
+
+def describe_missing_data(missing: NotEnoughData) -> str:
+    groups = (
+        (missing.held_out_missing, "left to Whop alone"),
+        (missing.treated_missing, "whose payment we work on"),
+    )
+    wanted = " and ".join(
+        f"{count(number, 'member')} {whose}" for number, whose in groups if number
+    )
+    return (
+        f"What our work adds cannot be told yet: {wanted} must still come to the end of their "
+        "payment's five days."
+    )
+
+
+def describe_baseline(baseline: Baseline) -> str:
+    share = format_share(baseline.recovered / baseline.failed)
+    return (
+        f"Before the set-up, {count(baseline.failed, 'payment')} worth "
+        f"{format_usd(baseline.failed_amount)} failed and came to an end; "
+        f"{baseline.recovered:,} of them ({share}) came back without us, worth "
+        f"{format_usd(baseline.recovered_amount)}."
+    )
+
+
+class Tone(StrEnum):
+    GOOD = "good"
+    WORKING = "working"
+    WAITING = "waiting"
+    OVER = "over"
+
+
+# Beside every word, so that a state is never told by its colour alone.
+MARKS = {Tone.GOOD: "✓", Tone.WORKING: "↻", Tone.WAITING: "…", Tone.OVER: "×"}  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    tone: Tone
+    words: str
+    detail: str = ""
+
+
+# What is the matter, and what the creator can do.
+NEEDS: dict[Need, tuple[str, str]] = {
+    Need.AMOUNT: (
+        "The bank does not accept the amount",
+        "Correct the plan's price on Whop",
+    ),
+    Need.DUPLICATE: (
+        "The bank took it for a second charge",
+        "See on Whop whether the member was charged twice",
+    ),
+    Need.NO_ADDRESS: (
+        "Only the member can pay it, and no address is known",
+        "Write to the member on Whop",
+    ),
+    Need.UNREACHED: (
+        "Only the member can pay it, and no mail of ours arrived",
+        "Write to the member on Whop",
+    ),
+}
+RECOVERED: dict[RecoveredBy, str] = {
+    RecoveredBy.RETRY: "by our retry",
+    RecoveredBy.MEMBER: "by the member, after our message",
+    RecoveredBy.WITHOUT_US: "without us",
+}
+CLOSED: dict[ClosedReason, str] = {
+    ClosedReason.RETRIES_USED: "all retries declined",
+    ClosedReason.WINDOW_CLOSED: "the time to pay is over",
+    ClosedReason.MEMBERSHIP_ENDED: "the membership ended",
+    ClosedReason.MEMBER_CANCELED: "the member wants no renewal",
+    ClosedReason.CANCELED: "canceled on Whop",
+    ClosedReason.DISPUTED: "the member disputes a payment",
+    ClosedReason.REFUNDED: "refunded",
+    ClosedReason.CONSENT_WITHDRAWN: "the member stopped the charge",
+    ClosedReason.STOPPED: "stopped by you",
+}
+
+
+def describe_state(row: PaymentRow, now: datetime) -> State:
+    match row.status:
+        case PaymentStatus.RECOVERED:
+            return State(Tone.GOOD, "Recovered", describe_recovery(row))
+        case PaymentStatus.PENDING_RETRY:
+            return State(Tone.WORKING, describe_retry(row, now))
+        case PaymentStatus.FAILED:
+            return State(Tone.WAITING, "Needs you" if row.needs_you else "Waiting for the member")
+        case PaymentStatus.PERMANENT_FAIL:
+            detail = CLOSED[row.closed_reason] if row.closed_reason else ""
+            return State(Tone.OVER, "Given up", detail)
+        case _:
+            assert_never(row.status)
+
+
+def describe_recovery(row: PaymentRow) -> str:
+    if row.refunded_amount >= row.amount > 0:
+        return "refunded since"
+    who = RECOVERED[row.recovered_by or RecoveredBy.WITHOUT_US]
+    return f"{who}, partly refunded" if row.refunded_amount > 0 else who
+
+
+def describe_retry(row: PaymentRow, now: datetime) -> str:
+    if row.claimed_until is not None and row.claimed_until > now:
+        return "Charging now"
+    if row.next_retry_at is None or row.next_retry_at <= now:
+        return "Retry due now"
+    return f"Retry in {format_span(row.next_retry_at - now)}"
+
+
+def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
+    """Who does what next, in a few words."""
+    match row.status:
+        case PaymentStatus.RECOVERED:
+            return "Nothing: it is paid"
+        case PaymentStatus.PERMANENT_FAIL:
+            return "Nothing: it was given up"
+        case PaymentStatus.PENDING_RETRY:
+            return describe_charge(row, now, zone)
+        case PaymentStatus.FAILED:
+            if row.needs_you is not None:
+                return f"You: {NEEDS[row.needs_you][1]}"
+            if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
+                return f"Whop tries on {format_when(row.whop_next_attempt_at, zone)}"
+            return f"Waits for the member until {format_when(row.window_ends_at, zone)}"
+        case _:
+            assert_never(row.status)
+
+
+def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
+    if row.claimed_until is not None and row.claimed_until > now:
+        return "We are charging it"
+    if row.next_retry_at is None or row.next_retry_at <= now:
+        return "We charge again within the hour"
+    card = " another saved card" if row.means is Means.BACKUP_CARD else " again"
+    return f"We charge{card} on {format_when(row.next_retry_at, zone)}"
+
+
+def format_when(moment: datetime, zone: ZoneInfo) -> str:
+    """`Fri 27 Nov, 09:00`: all that is planned lies within days."""
+    return f"{moment.astimezone(zone):%a %-d %b, %H:%M}"

@@ -1,0 +1,237 @@
+"""A payment's story in words: how it stands, and what happened when. Pure: `now` is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from dashboard.text.payments import CLOSED, NEEDS, RECOVERED, Tone, format_span, format_when
+from db.models import Attempt, Message, Request
+from db.reporting.payment_detail import Story
+from recovery.declines import explain_to_creator
+from recovery.money import format_money
+from recovery.status import (
+    AttemptOutcome,
+    Channel,
+    MailTrouble,
+    Means,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+    RequestKind,
+    Step,
+    Trigger,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline. `planned`: it has not happened."""
+
+    at: datetime
+    words: str
+    tone: Tone
+    detail: str = ""
+    planned: bool = False
+
+
+def describe_standing(story: Story, now: datetime) -> str:
+    """How it stands, what happens next, and why."""
+    payment, zone = story.payment, ZoneInfo(story.time_zone)
+    match payment.status:
+        case PaymentStatus.RECOVERED:
+            return describe_paid(story, zone)
+        case PaymentStatus.PERMANENT_FAIL:
+            why = CLOSED[payment.closed_reason] if payment.closed_reason else "no try is left"
+            return f"Given up: {why}. Nothing is charged again; a late payment would still count."
+        case PaymentStatus.PENDING_RETRY:
+            return f"{describe_charge(story, now, zone)} {explain(story)}"
+        case PaymentStatus.FAILED:
+            return f"{describe_wait(story, now, zone)} {explain(story)}"
+        case _:
+            assert_never(payment.status)
+
+
+def explain(story: Story) -> str:
+    return explain_to_creator(story.payment.reason, story.payment.decline_class)
+
+
+def describe_paid(story: Story, zone: ZoneInfo) -> str:
+    payment = story.payment
+    who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
+    when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
+    back = ""
+    if payment.refunded_amount:
+        back = f" Given back since: {format_money(payment.refunded_amount, payment.currency)}."
+    return f"Paid{when}, {who}. Nothing more happens.{back}"
+
+
+def describe_charge(story: Story, now: datetime, zone: ZoneInfo) -> str:
+    payment = story.payment
+    if payment.claimed_until is not None and payment.claimed_until > now:
+        return "We are charging it at this moment."
+    card = "another saved card" if payment.next_means is Means.BACKUP_CARD else "the card"
+    if payment.next_retry_at is None or payment.next_retry_at <= now:
+        soon = "minute" if payment.next_trigger is Trigger.OPERATOR else "hour"
+        return f"We charge {card} within the next {soon}."
+    when = (
+        f"{format_when(payment.next_retry_at, zone)}, in {format_span(payment.next_retry_at - now)}"
+    )
+    return f"We charge {card} again on {when}."
+
+
+def describe_wait(story: Story, now: datetime, zone: ZoneInfo) -> str:
+    payment = story.payment
+    if story.need is not None:
+        what, then = NEEDS[story.need]
+        return f"It waits for you. {what}: {then[0].lower()}{then[1:]}."
+    why = f" No retry of ours is planned: {story.why_not}." if story.why_not else ""
+    if payment.window_ends_at <= now:
+        return f"Its time to pay is over; it is given up within the hour.{why}"
+    whop = ""
+    if payment.whop_next_attempt_at is not None and payment.whop_next_attempt_at > now:
+        whop = f" Whop tries again on {format_when(payment.whop_next_attempt_at, zone)}."
+    ends = describe_then(payment.window_ends_at, now, zone)
+    return f"It waits for the member, until {ends}.{why}{whop}"
+
+
+def describe_then(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
+    return f"{format_when(moment, zone)}, in {format_span(moment - now)}"
+
+
+def list_entries(story: Story, now: datetime) -> list[Entry]:
+    """What has happened, the oldest first, and then what is planned."""
+    payment = story.payment
+    failed = Entry(payment.failed_at, "The charge failed", Tone.OVER, payment.reason)
+    entries = [
+        failed,
+        *(describe_attempt(attempt) for attempt in story.attempts),
+        *(entry for message in story.messages for entry in describe_message(message)),
+        *(describe_request(request) for request in story.requests),
+        *(
+            Entry(
+                refund.as_of,
+                f"Refund of {format_money(refund.amount, payment.currency)}",
+                Tone.OVER,
+                refund.status.replace("_", " "),
+            )
+            for refund in story.refunds
+        ),
+        *(
+            Entry(dispute.heard_at, "The member disputes a payment", Tone.OVER, dispute.payment_id)
+            for dispute in story.disputes
+        ),
+        *list_planned(story, now),
+    ]
+    told = any(attempt.outcome is AttemptOutcome.PAID for attempt in story.attempts)
+    if payment.recovered_at is not None and not told:
+        who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
+        entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
+    return sorted(entries, key=lambda entry: (entry.planned, entry.at))
+
+
+def list_planned(story: Story, now: datetime) -> list[Entry]:
+    payment = story.payment
+    if payment.status not in (PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY):
+        return []
+    planned: list[Entry] = []
+    if payment.next_retry_at is not None:
+        planned.append(plan(payment.next_retry_at, "We charge again", Tone.WORKING))
+    whops = payment.whop_next_attempt_at
+    if whops is not None and whops > now:
+        planned.append(plan(whops, "Whop tries by itself", Tone.WAITING))
+    if payment.next_message_at is not None and payment.next_step is not None:
+        step = STEPS[payment.next_step]
+        planned.append(
+            plan(payment.next_message_at, f"We write to the member: {step}", Tone.WORKING)
+        )
+    ends = payment.window_ends_at
+    planned.append(plan(ends, "Time is up: Whop ends the membership", Tone.OVER))
+    return planned
+
+
+def plan(at: datetime, words: str, tone: Tone) -> Entry:
+    return Entry(at, words, tone, planned=True)
+
+
+OUTCOMES: dict[AttemptOutcome, tuple[str, Tone]] = {
+    AttemptOutcome.OPEN: ("in hand", Tone.WORKING),
+    AttemptOutcome.PAID: ("paid", Tone.GOOD),
+    AttemptOutcome.DECLINED: ("declined", Tone.OVER),
+    AttemptOutcome.PENDING: ("the bank has not settled it", Tone.WORKING),
+    AttemptOutcome.REFUSED: ("not charged", Tone.OVER),
+    AttemptOutcome.UNKNOWN: ("no answer; Whop is asked what became of it", Tone.WORKING),
+}
+WHO: dict[Trigger, str] = {
+    Trigger.SCHEDULE: "Our retry",
+    Trigger.OPERATOR: "Our retry, asked for",
+    Trigger.WHOP: "Whop's own try",
+    Trigger.MEMBER: "The member's payment",
+}
+STEPS: dict[Step, str] = {
+    Step.PAYMENT_FAILED: "the payment failed",
+    Step.REMINDER: "a reminder",
+    Step.LAST_DAY: "the last day",
+    Step.NOTICE: "a notice",
+}
+ASKED: dict[RequestKind, str] = {
+    RequestKind.HASTEN: "A retry now",
+    RequestKind.STOP: "An end of the work",
+}
+CHANNELS: dict[Channel, str] = {Channel.EMAIL: "Mail", Channel.WHOP: "Whop chat"}
+TROUBLES: dict[MailTrouble, str] = {
+    MailTrouble.BOUNCED: "it bounced",
+    MailTrouble.DROPPED: "the mail service dropped it",
+    MailTrouble.SPAM_REPORT: "the member called it spam",
+    MailTrouble.UNSUBSCRIBED: "the member wants no more mails",
+}
+
+
+def describe_attempt(attempt: Attempt) -> Entry:
+    outcome, tone = OUTCOMES[attempt.outcome]
+    card = " with another saved card" if attempt.means is Means.BACKUP_CARD else ""
+    detail = (attempt.detail or attempt.decline_code or "").replace("_", " ")
+    at = attempt.finished_at or attempt.started_at
+    return Entry(at, f"{WHO[attempt.trigger]}{card}: {outcome}", tone, detail)
+
+
+def describe_message(message: Message) -> list[Entry]:
+    """Its sending, and what became of it, each at its time."""
+    what = f"{CHANNELS[message.channel]}, {STEPS[message.step]}"
+    match message.state:
+        case MessageState.QUEUED:
+            return [plan(message.due_at, f"{what}: to be sent", Tone.WORKING)]
+        case MessageState.SENT:
+            sent = Entry(message.sent_at or message.due_at, f"{what}: sent", Tone.GOOD)
+        case MessageState.SENDING:
+            return [Entry(message.sending_at or message.due_at, f"{what}: going out", Tone.WORKING)]
+        case MessageState.JOINED:
+            said = "said together with another payment's"
+            return [Entry(message.sent_at or message.due_at, f"{what}: {said}", Tone.GOOD)]
+        case MessageState.FAILED | MessageState.SKIPPED | MessageState.UNKNOWN:
+            words = {"failed": "not sent", "skipped": "not needed", "unknown": "perhaps sent"}
+            at = message.sending_at or message.due_at
+            state = words[message.state]
+            return [Entry(at, f"{what}: {state}", Tone.OVER, message.detail or "")]
+        case _:
+            assert_never(message.state)
+    later = (
+        (message.delivered_at, "delivered", Tone.GOOD),
+        (message.opened_at, "opened", Tone.GOOD),
+        (message.clicked_at, "the member followed its link", Tone.GOOD),
+        (message.trouble_at, TROUBLES.get(message.trouble) if message.trouble else "", Tone.OVER),
+    )
+    return [sent, *(Entry(at, f"{what}: {words}", tone) for at, words, tone in later if at)]
+
+
+def describe_request(request: Request) -> Entry:
+    answer = request.answer or "the daemon does it within a minute"
+    tone = Tone.WORKING if request.done_at is None else Tone.GOOD
+    return Entry(
+        request.asked_at,
+        f"{ASKED[request.kind]} was asked for",
+        tone,
+        f"{request.asked_by}: {answer}",
+    )

@@ -1,0 +1,141 @@
+"""What is said when there is nothing to show yet, or no more, and how fresh the figures are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from html import escape
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.overview import Snapshot
+from dashboard.text.payments import format_span
+
+REFRESH = "10s"
+"""How often what a page shows is read again."""
+CYCLE_IS_LATE = timedelta(hours=2)
+FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason": "card_declined"}}'
+"""
+
+
+def show_trouble(trouble: Trouble) -> None:
+    match trouble:
+        case Trouble.AWAY:
+            st.error(
+                "The database does not answer. This page asks again every 10 seconds and shows "
+                "the figures as soon as it is back."
+            )
+        case Trouble.UNMIGRATED:
+            st.error(
+                "The database is not migrated. Run `python -m db migrate`; this page then shows "
+                "the figures by itself."
+            )
+        case Trouble.SEVERAL_COMPANIES:
+            st.warning(
+                "This database holds several companies. Set `WHOP_COMPANY_ID` to the one to show, "
+                "and start the dashboard again."
+            )
+        case _:
+            assert_never(trouble)
+
+
+@st.fragment(run_every=REFRESH)
+def wait_out(look: Callable[[], object], typed: str) -> None:
+    """For a page that does not refresh by itself. `typed`: how the keys of its fields begin. In
+    each run Streamlit forgets the fields that are not shown, unless they are set."""
+    state = st.session_state
+    state.update({key: state[key] for key in state if str(key).startswith(typed)})
+    found = look()
+    if isinstance(found, Trouble):
+        show_trouble(found)
+    else:
+        st.rerun()
+
+
+def show_first_steps(receiver: str) -> None:
+    """Nothing has failed yet: what will happen, and how to see it happen now."""
+    st.header("No failed payments yet", anchor=False)
+    st.html(
+        '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment appears '
+        "here within 10 seconds, by itself: what it is worth, why it failed, when it is charged "
+        "again, and whether the money came back.</p>"
+        '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
+        "payment:</p>"
+    )
+    # No language: some of the colours that Streamlit gives to code are too pale to be read.
+    st.code(FIRST_TEST.format(url=receiver), language=None, wrap_lines=True)
+
+
+def show_freshness(snapshot: Snapshot) -> None:
+    local = snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone))
+    zone = snapshot.time_zone.replace("_", " ")
+    cycle = snapshot.last_cycle_at
+    age = None if cycle is None else snapshot.as_of - cycle
+    ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
+    whose = f" Company {escape(snapshot.company_id)}." if snapshot.company_id else ""
+    st.html(
+        f'<p class="fresh"><span class="live" aria-hidden="true"></span>As of '
+        f"<b>{local:%H:%M:%S}</b> ({zone}), refreshed every 10 seconds.{ran}{whose}</p>"
+    )
+    if age is None:
+        warn_about_daemon("No retry cycle has run yet.")
+    elif age > CYCLE_IS_LATE:
+        warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
+
+
+def show_amiss(snapshot: Snapshot) -> None:
+    """Whop out of reach, and what our key may not do there: one warning each."""
+    trouble, since = snapshot.sync_trouble, snapshot.whop_down_since
+    missing = trouble.missing_permissions if trouble is not None else ()
+    if since is not None:
+        warn("Whop does not answer.", describe_outage(snapshot, since))
+    elif trouble is not None and trouble.words and not missing:
+        # While Whop is away this is but a consequence; a missing permission says more.
+        warn("Payments cannot be read back from Whop.", describe_unread(trouble.words))
+    if missing:
+        warn("Our key at Whop may not do all it needs to.", describe_missing(missing))
+
+
+def describe_outage(snapshot: Snapshot, since: datetime) -> str:
+    local = since.astimezone(ZoneInfo(snapshot.time_zone))
+    return (
+        f"It has not since {local:%-d %B, %H:%M}, as of the last retry cycle. Payments keep their "
+        "place and nothing is charged meanwhile; the daemon goes on by itself once Whop is back. "
+        "If Whop's own site works, see whether WHOP_API_URL is right."
+    )
+
+
+def describe_unread(words: str) -> str:
+    return (
+        f"Whop said: {words}. Until that is solved, failures and payments that no webhook told us "
+        "about are missing here. See whether WHOP_API_KEY is valid for this company; the daemon "
+        "tries again in every cycle."
+    )
+
+
+def describe_missing(permissions: Sequence[str]) -> str:
+    return (
+        f"Missing: {', '.join(permissions)}. What needs them is left undone, and payments may be "
+        "missing here. Grant them to the key in Whop's developer settings, or approve them where "
+        "the app is installed; the daemon notices in its next cycle."
+    )
+
+
+def warn(what: str, then: str) -> None:
+    """As HTML: some of these words are Whop's, and `st.warning` would read them as Markdown."""
+    st.html(f'<p class="amiss" role="alert"><b>{escape(what)}</b> {escape(then)}</p>')
+
+
+def warn_about_daemon(what: str) -> None:
+    st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")
+
+
+def render_told(good: bool, words: str) -> str:
+    """What became of a click."""
+    css, role = ("told", "status") if good else ("amiss", "alert")
+    return f'<p class="{css}" role="{role}">{escape(words)}</p>'

@@ -1,0 +1,173 @@
+"""A chart with its title, its sentence, and what a click on it does; the chips of what is chosen.
+
+All choices stand in the page's address, so that a link shows the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard.charts.bars import NOT_BACK
+from dashboard.charts.money import BY_MEMBER, BY_RETRY, WITHOUT_US
+from dashboard.charts.tables import Rows
+from dashboard.data.csv_export import to_csv
+from dashboard.text.insights import NAMES, name_group
+from db.reporting.cohorts import Dimension
+
+PARTS = (BY_RETRY, BY_MEMBER, WITHOUT_US)
+MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+Choices = tuple[tuple[Dimension, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """`name` is that of its files; a click chooses a group of `dimension`."""
+
+    name: str
+    title: str
+    figure: go.Figure | None
+    sentence: str
+    rows: Rows
+    dimension: Dimension | None = None
+    note: str = ""
+
+
+def read_choices() -> Choices:
+    """What the address chooses. No text of Postgres's holds a zero byte."""
+    given = ((one, st.query_params.get(one.value, "")) for one in Dimension)
+    return tuple((one, value) for one, value in given if value and "\0" not in value)
+
+
+def show_chips(choices: Choices) -> None:
+    if not choices:
+        st.html('<p class="note">Click a bar to see all other charts for its payments only.</p>')
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for dimension, value in choices:
+            words = f"{NAMES[dimension]}: {name_group(dimension, value)}"
+            st.button(
+                f"✕ {escape_markdown(words)}",
+                key=f"chip-{dimension}",
+                help="Remove this choice",
+                on_click=forget,
+                args=[dimension],
+            )
+        if len(choices) > 1:
+            st.button("Remove all", key="chip-all", type="tertiary", on_click=forget_all)
+
+
+def escape_markdown(words: str) -> str:
+    """Streamlit reads a button's label as Markdown: a product may be named anything."""
+    return MARKDOWN.sub(r"\\\1", " ".join(words.split()))
+
+
+def forget(dimension: Dimension) -> None:
+    st.query_params.pop(dimension.value, None)
+
+
+def forget_all() -> None:
+    for dimension in Dimension:
+        forget(dimension)
+
+
+def choose(key: str, dimension: Dimension) -> None:
+    """The clicked group; a second click on it takes the choice back."""
+    points = st.session_state[key].selection.points
+    if not points:
+        return
+    value = str(points[0]["customdata"][0])
+    narrow(dimension, None if st.query_params.get(dimension.value) == value else value)
+
+
+def choose_named(key: str, dimension: Dimension) -> None:
+    narrow(dimension, st.session_state[key])
+
+
+def narrow(dimension: Dimension, value: str | None) -> None:
+    if value is None:
+        forget(dimension)
+    else:
+        st.query_params[dimension.value] = value
+
+
+def show_panel(panel: Panel) -> None:
+    with st.container(key=f"panel-{panel.name}", gap="small"):
+        st.header(panel.title, anchor=False)
+        st.html(f'<p class="sentence">{escape(panel.sentence)}</p>')
+        if panel.figure is None:
+            return
+        draw(panel, panel.figure)
+        if panel.dimension is not None:
+            offer_groups(panel, panel.figure, panel.dimension)
+        note = f"{panel.note} " if panel.note else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.html(f'<p class="note">{escape(note)}</p>')
+            st.download_button(
+                "↓ Download CSV",
+                to_csv(panel.rows),
+                f"{panel.name}.csv",
+                "text/csv",
+                key=f"csv-{panel.name}",
+                help=f"{panel.title}, as a table for spreadsheets",
+                on_click="ignore",
+                type="tertiary",
+            )
+
+
+def draw(panel: Panel, figure: go.Figure) -> None:
+    dimension = panel.dimension
+    chosen = st.query_params.get(dimension.value, "") if dimension else ""
+    # A new key for a new choice: the browser's own mark of the last click must not outlive it.
+    key = f"{panel.name}:{chosen}"
+    options: dict[str, object] = {"responsive": True, "displaylogo": False}
+    options |= {"displayModeBar": True, "modeBarButtons": [["toImage"]]}
+    options["toImageButtonOptions"] = {"filename": panel.name, "format": "png", "scale": 2}
+    st.plotly_chart(
+        figure,
+        key=key,
+        theme=None,
+        config=options,
+        on_select=partial(choose, key, dimension) if dimension else "ignore",
+        selection_mode="points",
+        alt=f"{panel.title}. {panel.sentence}",
+    )
+
+
+def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
+    """What a click on the chart does, without a pointer. Seen once the keyboard comes to it."""
+    groups = list_groups(figure)
+    chosen = st.query_params.get(dimension.value)
+    key = f"choose-{panel.name}"
+    st.session_state[key] = chosen if chosen in groups else None
+    with st.container(key=f"groups-{panel.name}"):
+        st.pills(
+            f"{panel.title}: see one only",
+            groups,
+            format_func=lambda group: escape_markdown(name_group(dimension, group)),
+            key=key,
+            on_change=choose_named,
+            args=[key, dimension],
+        )
+
+
+def list_groups(figure: go.Figure) -> list[str]:
+    """Those that can be clicked, in their order."""
+    return list(dict.fromkeys(str(point[0]) for bars in figure.data for point in bars.customdata))
+
+
+def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> str:
+    """The one legend of all charts on the page; on a phone it wraps."""
+    tones = ("by-retry", "by-member", "without-us")
+    entries = [*zip(tones, PARTS, strict=True), *more]
+    items = "".join(
+        f'<li><i class="{tone}" aria-hidden="true"></i>{escape(name)}</li>'
+        for tone, name in entries
+    )
+    return f'<ul class="key patterned">{items}</ul>'

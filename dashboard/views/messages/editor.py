@@ -1,0 +1,192 @@
+"""Changing the words of a message. What is typed is tried at once, and kept only when it works."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from html import escape
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.messages import Studio, restore_words, save_words
+from dashboard.settings import DashboardSettings
+from dashboard.ui import banners as notices
+from db.company_settings.templates import OwnTemplate
+from db.session import now
+from mail.filling import FILTERS, NAMES, BrokenTemplateError
+from mail.letters import OURS
+from mail.templates import check_part
+from recovery.status import Step
+
+PARTS = {"subject": "Subject", "text": "Plain text and chat", "html": "HTML"}
+FIELDS = "words-"
+"""How the keys of the fields begin."""
+RESTORING = "restoring"
+"""In the session: the step whose restoring the reader is asked about once more."""
+TOLD = "told-words"
+LINE = re.compile(r"line (\d+): ")
+AWAY = "The database does not answer. Nothing was changed."
+
+
+def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnTemplate | None:
+    """The words to preview: those typed where they work, else those that are sent."""
+    if studio.company_id is None:
+        st.html('<p class="note">Words can be changed once a company is known.</p>')
+        return None
+    saved = studio.own or OURS[step]
+    fill_fields(step, saved)
+    show_told()
+    with st.expander("Change the words", key="editor"):
+        draft = show_fields(step)
+        show_buttons(settings, studio, step)
+        broken = show_faults(draft, step)
+    if draft != saved:
+        shown = "those that are sent until this is put right" if broken else "these"
+        st.html(f'<p class="note">Not saved yet. The preview below shows {shown}.</p>')
+    elif broken:
+        st.html(
+            '<p class="amiss" role="alert">Your words cannot be sent any more, so ours are: open '
+            "them above to see why.</p>"
+        )
+    return studio.own if broken or draft == saved else draft
+
+
+def fill_fields(step: Step, saved: OwnTemplate) -> None:
+    """From what is kept, at first and whenever that has changed; what is typed since stays."""
+    state, mark = st.session_state, f"shown-{step}"
+    missing = any(name_field(step, part) not in state for part in PARTS)
+    if missing or (state.get(mark) != saved and read_draft(step) == state.get(mark)):
+        state.update({name_field(step, part): words for part, words in asdict(saved).items()})
+    state[mark] = saved
+
+
+def name_field(step: Step, part: str) -> str:
+    return f"{FIELDS}{step}-{part}"
+
+
+def read_draft(step: Step) -> OwnTemplate:
+    return OwnTemplate(**{part: st.session_state[name_field(step, part)] for part in PARTS})
+
+
+def show_fields(step: Step) -> OwnTemplate:
+    """What is typed."""
+    for part, label in PARTS.items():
+        key = name_field(step, part)
+        if part == "subject":
+            st.text_input(label, key=key)
+        else:
+            st.text_area(label, key=key, height=260)
+    filters = ", ".join(FILTERS)
+    st.html(
+        f'<p class="note">In double braces, such as {{{{ name }}}}: {", ".join(NAMES.split())}. '
+        f"With {{% if next_try %}} … {{% endif %}}, and the filters {filters}. Who writes, the "
+        "button, the payment and the way to stop reminders stay around it.</p>"
+    )
+    return read_draft(step)
+
+
+def show_faults(draft: OwnTemplate, step: Step) -> bool:
+    """Whether any of it cannot be sent. Below the buttons: a fault that came above Save when its
+    field is left would move the button away from under the click that leaves it."""
+    broken = False
+    for part, label in PARTS.items():
+        typed = getattr(draft, part)
+        if fault := find_fault(part, typed, step):
+            broken = True
+            st.html(render_fault(label, fault, typed))
+    return broken
+
+
+def find_fault(part: str, typed: str, step: Step) -> str | None:
+    try:
+        check_part(part, typed, step)
+    except BrokenTemplateError as error:
+        return str(error)
+    return None
+
+
+def render_fault(label: str, fault: str, typed: str) -> str:
+    """With the line itself: the field numbers none."""
+    found = LINE.match(fault)
+    lines = typed.splitlines()
+    at = int(found[1]) if found else 0
+    quoted = f"<br><code>{escape(lines[at - 1].strip())}</code>" if 0 < at <= len(lines) else ""
+    return f'<p class="amiss" role="alert">{label}, {escape(fault)}{quoted}</p>'
+
+
+def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+    with st.container(horizontal=True, gap="small"):
+        arguments = (settings, studio, step)
+        st.button("Save", key="save-words", type="primary", on_click=save, args=arguments)
+        st.button("Undo changes", key="undo-words", on_click=forget_fields, args=(step,))
+        st.button(
+            "Restore ours",
+            key="restore-words",
+            disabled=studio.own is None,
+            on_click=consider,
+            args=(step,),
+        )
+    if st.session_state.get(RESTORING) == step and studio.own is not None:
+        confirm(settings, studio, step)
+
+
+def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+    with st.container(border=True):
+        st.html('<p role="alert">Send our words again? Yours are forgotten.</p>')
+        with st.container(horizontal=True, gap="small"):
+            st.button(
+                "Yes, restore ours",
+                key="confirm-restore",
+                type="primary",
+                on_click=restore,
+                args=(settings, studio.company_id, step),
+            )
+            st.button("No, keep mine", key="keep-words", on_click=consider, args=(None,))
+
+
+# --- what a click does -------------------------------------------------------------------------
+
+
+def save(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+    draft = read_draft(step)
+    if draft == (studio.own or OURS[step]):
+        tell(True, "Nothing was changed.")
+        return
+    assert studio.company_id is not None
+    try:
+        trouble = save_words(settings, studio.company_id, step, draft, now())
+    except BrokenTemplateError:
+        tell(False, "Nothing was saved: see below.")
+        return
+    said = "Saved. They are sent from the next message on."
+    tell(trouble is None, AWAY if isinstance(trouble, Trouble) else said)
+
+
+def restore(settings: DashboardSettings, company_id: str, step: Step) -> None:
+    consider(None)
+    if isinstance(restore_words(settings, company_id, step, now()), Trouble):
+        tell(False, AWAY)
+        return
+    forget_fields(step)
+    tell(True, "Our words are sent again, from the next message on.")
+
+
+def consider(step: Step | None) -> None:
+    st.session_state[RESTORING] = step
+
+
+def forget_fields(step: Step) -> None:
+    for part in PARTS:
+        st.session_state.pop(name_field(step, part), None)
+
+
+def tell(good: bool, words: str) -> None:
+    st.session_state[TOLD] = (good, words)
+
+
+def show_told() -> None:
+    """Once: the next click makes it old."""
+    good, words = st.session_state.pop(TOLD, (True, ""))
+    if words:
+        st.html(notices.render_told(good, words))

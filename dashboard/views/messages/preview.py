@@ -1,0 +1,80 @@
+"""A message as a member gets it: as a mail on a phone and on a desk, as plain text, in the chat."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import replace
+from html import escape
+
+import streamlit as st
+
+from dashboard.data.messages import Studio
+from db.company_settings.templates import OwnTemplate
+from db.member_messages.queue import Letter, describe_letter
+from mail.letters import Destination, write, write_chat
+from mail.samples import DESTINATION, make_sample
+from recovery.declines import DeclineClass
+from recovery.money import format_money
+from recovery.status import Step
+from whop.client import MEMBERSHIPS_PAGE
+
+WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desk", 640)}
+HEIGHT = 640
+
+
+def show_letter(
+    studio: Studio, step: Step, decline_class: DeclineClass, words: OwnTemplate | None
+) -> None:
+    """`words`: the template; None: ours."""
+    letter, destination = choose_letter(studio, step, decline_class)
+    written = write(letter, destination, studio.manners, words)
+    chat = write_chat(letter, destination, studio.manners, words)
+    st.html(f'<p class="note">{escape(describe_source(studio))}</p>')
+    as_mail, as_text, as_chat = st.tabs(["As a mail", "As plain text", "In Whop's chat"])
+    with as_mail:
+        st.html(f"<p>Subject: <b>{escape(written.subject)}</b></p>")
+        with st.container(horizontal=True, gap="medium"):
+            for name, (label, width) in WIDTHS.items():
+                show_mail(name, label, width, written.html)
+    with as_text:
+        st.html(
+            '<p class="note">It goes with every mail, for programs that show no HTML.'
+            f"</p><p>Subject: <b>{escape(written.subject)}</b></p>"
+        )
+        st.code(written.text, language=None, wrap_lines=True)
+    with as_chat:
+        st.html('<p class="note">As it is handed to Whop, in Markdown.</p>')
+        st.code(chat, language=None, wrap_lines=True)
+
+
+def show_mail(name: str, label: str, width: int, html: str) -> None:
+    with st.container(key=f"mail-{name}", width=width):
+        st.html(f'<p class="note">{label}, {width} pixels wide</p>')
+        # As an address of its own the mail is a stranger to this page, whatever stands in it.
+        coded = b64encode(html.encode()).decode()
+        st.iframe(
+            f"data:text/html;charset=utf-8;base64,{coded}",
+            width=width,
+            height=HEIGHT,
+            alt=f"The mail {label.lower()}",
+        )
+
+
+def choose_letter(
+    studio: Studio, step: Step, decline_class: DeclineClass
+) -> tuple[Letter, Destination]:
+    payment = studio.payment
+    if payment is None:
+        sample = replace(make_sample(step, decline_class), time_zone=studio.time_zone)
+        return sample, replace(DESTINATION, seller=studio.seller or DESTINATION.seller)
+    letter = describe_letter(step, payment, studio.time_zone)
+    return letter, Destination(payment.manage_url or MEMBERSHIPS_PAGE, studio.seller)
+
+
+def describe_source(studio: Studio) -> str:
+    payment = studio.payment
+    if payment is None:
+        return "A sample, about nobody: none of your newest payments failed for this reason."
+    member = payment.member_name or payment.payment_id
+    amount = format_money(payment.amount, payment.currency)
+    return f"Filled with your newest payment that failed for this reason: {member}, {amount}."

@@ -1,0 +1,195 @@
+"""The large figures: what each says, what it means, what stands under it, and where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from html import escape
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data.overview import Findings, Snapshot
+from dashboard.text.payments import count, describe_baseline, describe_lift, format_span, format_usd
+from dashboard.ui.links import address, render_link
+from db.reporting.attention import AtRisk, Trend
+from db.reporting.summary import Day, Summary, percent
+
+SPARK_DAYS = 30
+THIS_MONTH = {"status": "recovered", "within": "this month"}
+
+
+def show_cards(snapshot: Snapshot) -> None:
+    summary, days = snapshot.summary, snapshot.days
+    month, rate, failed, risk = (
+        column.container(border=True, height="stretch", gap="small")
+        for column in st.columns(4, gap="small")
+    )
+    with month:
+        show_month(summary, days, snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone)))
+        show_spark([sum_recovered(day) for day in days[-SPARK_DAYS:]], "recovered")
+    with rate:
+        show_rate(summary, snapshot.trend)
+    with failed:
+        show_failed(summary, days)
+        show_spark([Decimal(day.failures) for day in days[-SPARK_DAYS:]], "failed")
+    with risk:
+        show_at_risk(summary, snapshot.at_risk, snapshot.as_of)
+
+
+def sum_recovered(day: Day) -> Decimal:
+    return day.recovered_by_retry + day.recovered_by_member + day.recovered_without_us
+
+
+def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
+    so_far, before = compare_months(days)
+    st.metric(
+        "$ Recovered This Month",
+        format_usd(summary.recovered_this_month),
+        delta=describe_change(so_far, before) if before else None,
+        delta_color="normal" if so_far != before else "off",
+        delta_description="vs the same days last month",
+        help=(
+            "Failed payments that were paid since the first of this month, less refunds, in US "
+            "dollars. It counts all of them, whoever brought the money; the split is below: what "
+            "our own charges collected, what members paid after a message of ours, and what Whop "
+            "or the member did without us."
+        ),
+    )
+    retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
+    rest = summary.recovered_this_month - retry - member
+    show_lines(
+        f"{link_usd(retry, THIS_MONTH | {'by': 'retry'})} by our retries",
+        f"{link_usd(member, THIS_MONTH | {'by': 'member'})} by members, after our message",
+        f"{link_usd(rest, THIS_MONTH | {'by': 'without_us'})} without us",
+    )
+    show_note(f"{local:%B} so far. Bars: last {SPARK_DAYS} days.")
+
+
+def compare_months(days: Sequence[Day]) -> tuple[Decimal, Decimal]:
+    """Recovered in this month's days so far, and in as many of the month before."""
+    today = days[-1].day
+    this = today.replace(day=1)
+    last = this.replace(year=this.year - (this.month == 1), month=this.month - 1 or 12)
+    so_far = sum((sum_recovered(day) for day in days if day.day >= this), Decimal(0))
+    before = sum(
+        (sum_recovered(day) for day in days if last <= day.day < this and day.day.day <= today.day),
+        Decimal(0),
+    )
+    return so_far, before
+
+
+def show_rate(summary: Summary, trend: Trend) -> None:
+    st.metric(
+        "Recovery Rate %",
+        f"{summary.recovery_rate}%",
+        delta=describe_trend(trend),
+        delta_description="points vs the 30 days before",
+        help=(
+            "Recovered payments divided by all failed payments, all time, by number. Payments "
+            "still being worked on count as not recovered yet, so the rate can rise later. It "
+            "counts recoveries by whoever brought the money, not only ours. The trend looks at "
+            "failures whose five days are over."
+        ),
+    )
+    recovered = link_count(summary.total_recovered, {"status": "recovered"})
+    retry, member = summary.recovered_by_retry_amount, summary.recovered_by_member_amount
+    paid = {"status": "recovered"}
+    show_lines(
+        f"{recovered} of {link_count(summary.total_failed, {})} payments recovered",
+        f"{link_usd(summary.recovered_amount, paid)} in all: "
+        f"{link_usd(retry, paid | {'by': 'retry'})} by our retries, "
+        f"{link_usd(member, paid | {'by': 'member'})} by members, after our message",
+    )
+    show_note("Recovered ÷ failed, all time. Bars: by day of failure, six days each, 60 days.")
+    show_spark([percent(recovered, failed) for failed, recovered in trend.spans], "recovered")
+
+
+def describe_trend(trend: Trend) -> str | None:
+    (failed, recovered), (failed_before, recovered_before) = trend.last, trend.before
+    if not (failed and failed_before):
+        return None
+    return f"{percent(recovered, failed) - percent(recovered_before, failed_before):+.1f}"
+
+
+def show_failed(summary: Summary, days: Sequence[Day]) -> None:
+    last = sum(day.failures for day in days[-30:])
+    before = sum(day.failures for day in days[-60:-30])
+    st.metric(
+        "Total Failed Payments",
+        f"{summary.total_failed:,}",
+        delta=describe_change(last, before),
+        delta_color="inverse" if last != before else "off",
+        delta_description="vs the 30 days before",
+        help=(
+            "Payments whose charge failed at least once, all time. A payment counts once, however "
+            "often it was tried. The trend compares the last 30 days with the 30 before them."
+        ),
+    )
+    show_lines(
+        f"{link_count(last, {'within': '30 days'})} in the last 30 days, "
+        f"<b>{before:,}</b> in the 30 before"
+    )
+    show_note(f"Failures per day, last {SPARK_DAYS} days.")
+
+
+def describe_change(last: int | Decimal, before: int | Decimal) -> str:
+    """In percent where that means something; Streamlit draws the arrow by the sign."""
+    if not before:
+        return f"{last:,}"
+    return f"{round(100 * (last - before) / before):,}%"
+
+
+def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
+    st.metric(
+        "At Risk Now",
+        format_usd(summary.at_risk_amount),
+        help=(
+            "Unpaid and not given up: a retry is planned, or we wait for the member or Whop. What "
+            "is not paid within five days of its failure is lost; a late payment still counts."
+        ),
+    )
+    lines = [f"{link_count(at_risk.payments, {'status': 'unpaid'})} unpaid, not given up"]
+    if at_risk.nearest_end is not None:
+        left = at_risk.nearest_end - now
+        lines.append(f"The next one ends in <b>{format_span(left)}</b>")
+    if summary.unconverted:
+        uncounted = count(summary.unconverted, "payment has", "payments have")
+        lines.append(f"{escape(uncounted)} no dollar value yet: counted, but in no sum.")
+    show_lines(*lines)
+    show_note("How many end, by days left.")
+    show_spark([Decimal(number) for number in at_risk.by_days_left], "waiting")
+
+
+def show_findings(findings: Findings) -> None:
+    sentences = []
+    if findings.lift is not None:
+        sentences.append(describe_lift(findings.lift))
+    if findings.baseline is not None:
+        sentences.append(describe_baseline(findings.baseline))
+    if sentences:
+        st.html("".join(f'<p class="finding">{escape(words)}</p>' for words in sentences))
+
+
+def link_usd(amount: Decimal, query: dict[str, str]) -> str:
+    return render_link(f"<b>{format_usd(amount)}</b>", address("payments", query), "figure")
+
+
+def link_count(number: int, query: dict[str, str]) -> str:
+    return render_link(f"<b>{number:,}</b>", address("payments", query), "figure")
+
+
+def show_lines(*lines: str) -> None:
+    st.html('<div class="lines">' + "".join(f"<p>{line}</p>" for line in lines) + "</div>")
+
+
+def show_note(words: str) -> None:
+    st.html(f'<p class="note">{escape(words)}</p>')
+
+
+def show_spark(values: Sequence[Decimal], tone: str) -> None:
+    """Drawn with plain boxes: Streamlit's own sparkline is drawn anew, visibly, at each refresh."""
+    top = max(values, default=Decimal(0)) or Decimal(1)
+    bars = "".join(f'<i style="height:{max(100 * value / top, 0):.0f}%"></i>' for value in values)
+    st.html(f'<div class="spark {tone}" aria-hidden="true">{bars}</div>')

@@ -1,0 +1,63 @@
+"""The first page: how much came back, how much is out, and what becomes of each payment."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.overview import ROWS, Snapshot, take_snapshot
+from dashboard.settings import DashboardSettings
+from dashboard.ui import banners as notices
+from dashboard.ui.links import render_link
+from dashboard.ui.table import render_table
+from dashboard.views.overview.attention import show_needs
+from dashboard.views.overview.cards import show_cards, show_findings
+from dashboard.views.overview.money import show_chart
+
+TITLE = "💰 Revenue Recovery Dashboard"
+
+
+def show(settings: DashboardSettings) -> None:
+    st.title(TITLE, anchor=False)
+    loading = st.empty()
+    loading.info("Reading your payments…")
+    refresh(settings)
+    loading.empty()
+
+
+@st.fragment(run_every=notices.REFRESH)
+def refresh(settings: DashboardSettings) -> None:
+    """All that changes. Each part has its place, filled or not, so that nothing jumps."""
+    notice, figures, needs, money, payments = (st.container() for _ in range(5))
+    snapshot = take_snapshot(settings)
+    if isinstance(snapshot, Trouble):
+        with notice:
+            notices.show_trouble(snapshot)
+        return
+    with notice:
+        notices.show_freshness(snapshot)
+        notices.show_amiss(snapshot)
+    with figures:
+        show_cards(snapshot)
+        show_findings(snapshot.findings)
+    if not snapshot.payments:
+        with money:
+            notices.show_first_steps(settings.base_url)
+        return
+    with needs:
+        show_needs(snapshot)
+    with money:
+        show_chart(snapshot)
+    with payments:
+        show_payments(snapshot)
+
+
+def show_payments(snapshot: Snapshot) -> None:
+    st.header("Newest failed payments", anchor=False)
+    st.html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
+    st.html(
+        f'<p class="note">The newest {ROWS} failures, each in its own currency. Retries counts '
+        f"our own charges; Whop's are not in it. {render_link('All payments →', 'payments')}</p>"
+    )

@@ -1,0 +1,176 @@
+"""One payment: how it stands, all that happened to it, and what its creator can do."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from html import escape
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.overview import copy_payment
+from dashboard.data.payments import ask, read_story
+from dashboard.settings import DashboardSettings
+from dashboard.text.payments import MARKS, describe_state, format_when
+from dashboard.text.timeline import Entry, describe_standing, list_entries
+from dashboard.ui import banners as notices
+from dashboard.ui.audit_list import render_deeds
+from dashboard.ui.links import address, render_link
+from dashboard.ui.table import render_state
+from dashboard.views.payments.mail_preview import choose_step, write_preview
+from db.models import Payment
+from db.reporting.payment_detail import Story
+from db.session import now
+from recovery.money import format_money
+from recovery.status import RequestKind
+
+CONFIRMING = "confirming"
+"""In the session: the payment and the deed that the reader is asked about once more."""
+QUESTIONS: dict[RequestKind, str] = {
+    RequestKind.HASTEN: "Charge {amount} to {card} within the next minute?",
+    RequestKind.STOP: "Stop all work on this payment, for good? Nothing more is charged.",
+}
+LABELS: dict[RequestKind, tuple[str, str]] = {
+    RequestKind.HASTEN: ("Retry now", "Yes, charge it now"),
+    RequestKind.STOP: ("Stop", "Yes, stop it"),
+}
+
+
+def show_story(settings: DashboardSettings, payment_id: str, kept: Mapping[str, str]) -> None:
+    back = render_link("← All payments", address("payments", kept))
+    st.html(f'<p class="back">{back}</p>')
+    refresh(settings, payment_id)
+
+
+@st.fragment(run_every=notices.REFRESH)
+def refresh(settings: DashboardSettings, payment_id: str) -> None:
+    at = now()
+    story = read_story(settings, payment_id, at)
+    if isinstance(story, Trouble):
+        notices.show_trouble(story)
+        return
+    if story is None:
+        st.warning("There is no such payment.")
+        return
+    zone = ZoneInfo(story.time_zone)
+    state = render_state(describe_state(copy_payment(story.payment, story.need), at))
+    st.html(render_head(story.payment, zone, state))
+    st.html(f'<p class="standing">{escape(describe_standing(story, at))}</p>')
+    show_actions(settings, story)
+    st.header("What happened, and what comes", anchor=False)
+    st.html(render_timeline(list_entries(story, at), zone))
+    st.header("What was done here", anchor=False)
+    st.html(render_deeds(story.deeds, zone))
+
+
+def render_head(payment: Payment, zone: ZoneInfo, state: str) -> str:
+    facts = {
+        "Product": payment.product,
+        "E-mail": payment.member_email,
+        "Card": describe_card(payment),
+        "Failed": format_when(payment.failed_at, zone),
+        "Time ends": format_when(payment.window_ends_at, zone),
+        "Payment": payment.payment_id,
+    }
+    listed = "".join(
+        f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in facts.items()
+        if value
+    )
+    member = payment.member_name or payment.member_email or payment.member_id or "Unknown"
+    amount = escape(format_money(payment.amount, payment.currency))
+    return (
+        f'<div class="story"><h1>{escape(member)} <span class="sum">{amount}</span></h1>'
+        f'<p>{state}</p><dl class="facts">{listed}</dl></div>'
+    )
+
+
+def describe_card(payment: Payment) -> str:
+    if payment.card_last4 is None:
+        return ""
+    return f"{(payment.card_brand or 'card').title()} ending in {payment.card_last4}"
+
+
+def render_timeline(entries: list[Entry], zone: ZoneInfo) -> str:
+    return f'<ol class="timeline">{"".join(render_entry(entry, zone) for entry in entries)}</ol>'
+
+
+def render_entry(entry: Entry, zone: ZoneInfo) -> str:
+    mark = f'<span class="mark {entry.tone}" aria-hidden="true">{MARKS[entry.tone]}</span>'
+    planned = '<span class="plan">planned</span> ' if entry.planned else ""
+    below = f'<span class="below">{escape(entry.detail)}</span>' if entry.detail else ""
+    return (
+        f'<li class="{"planned" if entry.planned else "done"}">{mark}'
+        f"<time>{format_when(entry.at, zone)}</time>"
+        f"<span>{planned}{escape(entry.words)}{below}</span></li>"
+    )
+
+
+def show_actions(settings: DashboardSettings, story: Story) -> None:
+    refusals = {RequestKind.HASTEN: story.cannot_retry, RequestKind.STOP: story.cannot_stop}
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for kind, refusal in refusals.items():
+            st.button(
+                LABELS[kind][0],
+                key=f"ask-{kind}",
+                disabled=refusal is not None,
+                type="primary" if kind is RequestKind.HASTEN else "secondary",
+                on_click=consider,
+                args=(story.payment.payment_id, kind),
+            )
+        preview = st.toggle("Preview mail", key="preview")
+    reasons = {f"{LABELS[kind][0]}: {refusal}." for kind, refusal in refusals.items() if refusal}
+    if reasons:
+        st.html(f'<p class="note">{escape(" ".join(sorted(reasons)))}</p>')
+    payment_id, considered = st.session_state.get(CONFIRMING, (None, None))
+    if payment_id == story.payment.payment_id and not refusals[considered]:
+        confirm(settings, story.payment, considered)
+    if preview:
+        show_preview(story)
+
+
+def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
+    amount = format_money(payment.amount, payment.currency)
+    card = describe_card(payment) or "the card on file"
+    with st.container(border=True):
+        st.html(f'<p role="alert">{escape(QUESTIONS[kind].format(amount=amount, card=card))}</p>')
+        with st.container(horizontal=True, gap="small"):
+            st.button(
+                LABELS[kind][1],
+                key="confirm",
+                type="primary",
+                on_click=decide,
+                args=(settings, payment, kind),
+            )
+            st.button("No, leave it", key="leave", on_click=forget)
+
+
+def decide(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
+    """Still confirming afterwards, where it could not be asked for."""
+    if ask(settings, payment, kind, now()) is None:
+        forget()
+
+
+def consider(payment_id: str, kind: RequestKind) -> None:
+    st.session_state[CONFIRMING] = (payment_id, kind)
+
+
+def forget() -> None:
+    st.session_state.pop(CONFIRMING, None)
+
+
+def show_preview(story: Story) -> None:
+    step = choose_step(story)
+    if step is None:
+        st.html('<p class="note">Members are not written to about a failure of this kind.</p>')
+        return
+    written = write_preview(story, step)
+    st.html(
+        f'<p class="note">What the member would get, as things stand. Subject: '
+        f"<b>{escape(written.subject)}</b></p>"
+    )
+    # As an address of its own the mail is a stranger to this page, whatever stands in it.
+    coded = b64encode(written.html.encode()).decode()
+    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520, alt="The mail")

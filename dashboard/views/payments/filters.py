@@ -1,0 +1,163 @@
+"""The payments page's filters. The address holds them; the widgets only show and change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TypeVar
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.payments import Query, Within, list_products
+from dashboard.settings import DashboardSettings
+from db.reporting.search import Filters, Order, Which
+from recovery.declines import DeclineClass
+from recovery.status import RecoveredBy
+
+Choice = TypeVar("Choice", bound=StrEnum)
+ANY = ""
+WHICH: dict[str, str] = {
+    Which.ALL: "All",
+    Which.UNPAID: "Unpaid, at risk",
+    Which.NEEDS_YOU: "Needs you",
+    Which.PENDING_RETRY: "We charge again",
+    Which.FAILED: "Waiting",
+    Which.RECOVERED: "Recovered",
+    Which.PERMANENT_FAIL: "Given up",
+}
+CLASSES: dict[str, str] = {
+    ANY: "Any reason",
+    DeclineClass.FUNDS: "Not enough money",
+    DeclineClass.ISSUER: "The bank said no",
+    DeclineClass.TECHNICAL: "Something broke",
+    DeclineClass.AUTHENTICATION: "Bank confirmation",
+    DeclineClass.CARD: "Card cannot be charged",
+    DeclineClass.FRAUD: "Lost, stolen or suspicious",
+    DeclineClass.CONSENT: "Stopped by the member",
+    DeclineClass.DUPLICATE: "Looks like a second charge",
+    DeclineClass.AMOUNT: "Amount not accepted",
+    DeclineClass.BANK_DEBIT: "Bank debit",
+    DeclineClass.TEST: "Test",
+    DeclineClass.UNKNOWN: "Unknown",
+}
+BY: dict[str, str] = {
+    ANY: "Anybody",
+    RecoveredBy.RETRY: "Our retries",
+    RecoveredBy.MEMBER: "Members, after our message",
+    RecoveredBy.WITHOUT_US: "Without us",
+}
+ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
+# The names in the address. Those of a page's place and of one payment are not filters.
+NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
+DEFAULTS = {"status": Which.ALL.value, "within": Within.EVER.value, "sort": Order.NEWEST.value}
+
+
+def read_query(address: Mapping[str, str]) -> Query:
+    """What makes no sense is left out: an address is typed by anybody."""
+    filters = Filters(
+        which=choose(Which, address.get("status")) or Which.ALL,
+        decline_class=choose(DeclineClass, address.get("class")),
+        least=read_amount(address.get("least")),
+        most=read_amount(address.get("most")),
+        product=address.get("product") or None,
+        recovered_by=choose(RecoveredBy, address.get("by")),
+        words=address.get("q", "").strip(),
+    )
+    return Query(
+        filters=filters,
+        within=choose(Within, address.get("within")) or Within.EVER,
+        order=choose(Order, address.get("sort")) or Order.NEWEST,
+        after=address.get("after", ""),
+        before=address.get("before", ""),
+    )
+
+
+def choose(kind: type[Choice], word: str | None) -> Choice | None:
+    return next((choice for choice in kind if choice.value == word), None)
+
+
+def read_amount(text: str | None) -> Decimal | None:
+    try:
+        amount = Decimal(text or "")
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None
+
+
+def keep_filters(address: Mapping[str, str]) -> dict[str, str]:
+    """Those that narrow anything, for a link that keeps them."""
+    return {
+        name: value
+        for name in NAMES
+        if (value := address.get(name)) and value != DEFAULTS.get(name)
+    }
+
+
+def show_filters(settings: DashboardSettings, query: Query) -> None:
+    set_widgets(query)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input(
+            "Search",
+            key="find-q",
+            placeholder="Name or e-mail begins with…, or payment id",
+            on_change=apply,
+            width=320,
+        )
+        select("Status", "find-status", WHICH, 170)
+        paid = query.filters.which is Which.RECOVERED
+        within = {choice.value: choice.value.capitalize() for choice in Within}
+        select("Paid within" if paid else "Failed within", "find-within", within, 150)
+        select("Order", "find-sort", ORDERS, 150)
+        with st.popover("More filters"):
+            select("Why it failed", "find-class", CLASSES)
+            select("Recovered by", "find-by", BY)
+            select("Product", "find-product", name_products(settings, query))
+            st.number_input("At least, in US dollars", 0.0, key="find-least", on_change=apply)
+            st.number_input("At most, in US dollars", 0.0, key="find-most", on_change=apply)
+
+
+def select(label: str, key: str, names: Mapping[str, str], width: int | None = None) -> None:
+    st.selectbox(
+        label,
+        list(names),
+        format_func=lambda choice: names.get(choice, choice),
+        key=key,
+        on_change=apply,
+        width=width or "stretch",
+    )
+
+
+def name_products(settings: DashboardSettings, query: Query) -> dict[str, str]:
+    found = list_products(settings)
+    names = [] if isinstance(found, Trouble) else found
+    chosen = [query.filters.product] if query.filters.product else []
+    return {ANY: "Any product"} | {name: name for name in [*chosen, *names]}
+
+
+def set_widgets(query: Query) -> None:
+    filters = query.filters
+    st.session_state.update(
+        {
+            "find-q": filters.words,
+            "find-status": filters.which.value,
+            "find-within": query.within.value,
+            "find-sort": query.order.value,
+            "find-class": filters.decline_class.value if filters.decline_class else ANY,
+            "find-by": filters.recovered_by.value if filters.recovered_by else ANY,
+            "find-product": filters.product or ANY,
+            "find-least": None if filters.least is None else float(filters.least),
+            "find-most": None if filters.most is None else float(filters.most),
+        }
+    )
+
+
+def apply() -> None:
+    """From the widgets to the address; the list starts at its beginning again."""
+    chosen = {name: write_value(st.session_state.get(f"find-{name}")) for name in NAMES}
+    st.query_params.from_dict(keep_filters(chosen))
+
+
+def write_value(value: str | float | None) -> str:
+    return f"{value:g}" if isinstance(value, float) else value or ""

@@ -1,0 +1,93 @@
+"""Every failed payment: filtered, searched, a page at a time; and the story of one."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboard.data.database import Trouble
+from dashboard.data.overview import PaymentRow
+from dashboard.data.payments import Listing, Query, export, list_payments
+from dashboard.settings import DashboardSettings
+from dashboard.text.payments import count
+from dashboard.ui import banners as notices
+from dashboard.ui.audit_list import render_deeds
+from dashboard.ui.links import address, render_link
+from dashboard.ui.table import render_table
+from dashboard.views.payments.detail import show_story
+from dashboard.views.payments.filters import keep_filters, read_query, show_filters
+from db.reporting.search import MOST_COUNTED, MOST_EXPORTED, PAGE
+
+
+def show(settings: DashboardSettings) -> None:
+    if payment_id := st.query_params.get("payment"):
+        show_story(settings, payment_id, keep_filters(st.query_params))
+        return
+    st.title("Payments", anchor=False)
+    query = read_query(st.query_params)
+    show_filters(settings, query)
+    refresh(settings, query)
+
+
+@st.fragment(run_every=notices.REFRESH)
+def refresh(settings: DashboardSettings, query: Query) -> None:
+    listing = list_payments(settings, query)
+    if isinstance(listing, Trouble):
+        notices.show_trouble(listing)
+        return
+    show_count(settings, query, listing)
+    if listing.rows:
+        show_page(listing)
+    else:
+        st.info(
+            "No payment matches. Take a filter away, or search for how a name begins."
+            if keep_filters(st.query_params)
+            else "No payment has failed yet. The overview says how to see one now."
+        )
+    st.header("What was done here", anchor=False)
+    st.html(render_deeds(listing.deeds, ZoneInfo(listing.time_zone)))
+
+
+def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> None:
+    more = listing.total > MOST_COUNTED
+    number = f"{MOST_COUNTED:,}+ payments" if more else count(listing.total, "payment")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(f'<p class="total"><b>{number}</b>, {PAGE} on a page.</p>')
+        st.download_button(
+            "Download as CSV",
+            partial(export, settings, query),
+            "payments.csv",
+            "text/csv",
+            key="export",
+            on_click="ignore",
+            disabled=not listing.rows,
+        )
+    if listing.total > MOST_COUNTED:
+        st.html(
+            f'<p class="note">A download holds the first {MOST_EXPORTED:,} of them, in this '
+            "order. Filter for the rest.</p>"
+        )
+
+
+def show_page(listing: Listing) -> None:
+    kept = keep_filters(st.query_params)
+
+    def link(row: PaymentRow) -> str:
+        return address("payments", kept | {"payment": row.payment_id})
+
+    zone = ZoneInfo(listing.time_zone)
+    st.html(render_table(listing.rows, listing.as_of, zone, "Failed payments", link))
+    pages = (
+        ("← Previous page", {"before": listing.before}, listing.before),
+        ("Next page →", {"after": listing.after}, listing.after),
+    )
+    links = "".join(
+        render_link(escape(words), address("payments", kept | mark))
+        for words, mark, there in pages
+        if there
+    )
+    if links:
+        st.html(f'<nav class="pages" aria-label="Pages">{links}</nav>')

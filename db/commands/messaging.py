@@ -1,0 +1,85 @@
+"""`python -m db writing BIZ`: its options, and the choices in words."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.company_settings.messaging import Manners, find_manners, save_manners
+from db.company_settings.recovery import ChoiceError
+from recovery.status import Channel
+
+CHANNELS = {
+    Channel.EMAIL: "e-mail, and Whop's chat where no address is of use",
+    Channel.WHOP: "Whop's support chat",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    parser.add_argument(
+        "--sender-name", metavar="NAME", help="who writes; '' for Whop's name of it"
+    )
+    parser.add_argument("--reply-to", metavar="ADDRESS", help="where answers go; '' for the sender")
+    parser.add_argument("--accent", metavar="#RRGGBB", help="the colour of the button")
+    parser.add_argument("--note", metavar="TEXT", help="your own words at the end; '' for none")
+    parser.add_argument(
+        "--quiet", metavar="FROM-UNTIL", help="hours without messages: 21-8, or off"
+    )
+    parser.add_argument("--daily-cap", type=int, metavar="N", help="messages a day at most")
+    parser.add_argument("--channel", choices=[str(channel) for channel in Channel])
+    parser.add_argument("--messages", choices=["on", "off"], help="whether members are written to")
+
+
+def choose(session: Session, arguments: argparse.Namespace) -> Manners:
+    """What holds from now on. Raises ChoiceError."""
+    manners = find_manners(session, arguments.company_id)
+    changes = read_changes(arguments)
+    if changes:
+        manners = replace(manners, **changes)
+        save_manners(session, arguments.company_id, manners)
+    return manners
+
+
+def read_changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for name in ("sender_name", "reply_to", "note"):
+        if (typed := getattr(arguments, name)) is not None:
+            changes[name] = typed or None
+    for name in ("accent", "daily_cap"):
+        if (typed := getattr(arguments, name)) is not None:
+            changes[name] = typed
+    if arguments.channel is not None:
+        changes["channel"] = Channel(arguments.channel)
+    if arguments.messages is not None:
+        changes["enabled"] = arguments.messages == "on"
+    if arguments.quiet is not None:
+        changes["quiet_from"], changes["quiet_until"] = read_hours(arguments.quiet)
+    return changes
+
+
+def read_hours(typed: str) -> tuple[int, int]:
+    if typed == "off":
+        return 0, 0
+    first, _, last = typed.partition("-")
+    if not (first.isdecimal() and last.isdecimal()):
+        raise ChoiceError(f"{typed} are not hours; some are 21-8, and off means none")
+    return int(first), int(last)
+
+
+def describe_manners(manners: Manners) -> str:
+    quiet = f"{manners.quiet_from}:00 to {manners.quiet_until}:00 in the company's time zone"
+    lines = (
+        ("messages", "on" if manners.enabled else "off: no member is written to"),
+        ("channel", CHANNELS[manners.channel]),
+        ("sender", manners.sender_name or "the company's name at Whop"),
+        ("reply to", manners.reply_to or "the sending address"),
+        ("accent", manners.accent),
+        ("note", " / ".join((manners.note or "none").splitlines())),
+        ("quiet", quiet if manners.quiet_from != manners.quiet_until else "no hour"),
+        ("daily cap", f"{manners.daily_cap:,} messages"),
+    )
+    return "\n".join(f"  {name:<12} {words}" for name, words in lines)

@@ -1,0 +1,92 @@
+"""How a company wants its members written to. docs/messages.md tells what each choice does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.company_settings.recovery import ChoiceError, add_companies
+from db.models import Company
+from recovery.status import Channel
+from recovery.text import find_hidden
+
+KEY = "manners"
+LONGEST_NAME = 80
+LONGEST_NOTE = 500
+LARGEST_CAP = 100_000
+COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
+ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """`quiet_from` and `quiet_until` are hours in the company's time zone; equal ones mean that no
+    hour is quiet. `daily_cap` counts messages per day of that time zone."""
+
+    sender_name: str | None = None
+    reply_to: str | None = None
+    accent: str = "#1f5eff"
+    note: str | None = None
+    quiet_from: int = 21
+    quiet_until: int = 8
+    daily_cap: int = 500
+    channel: Channel = Channel.EMAIL
+    enabled: bool = True
+
+    def check(self) -> None:
+        """Raises ChoiceError."""
+        check_line("the sender's name", self.sender_name, LONGEST_NAME)
+        if self.reply_to is not None:
+            check_line("the reply-to", self.reply_to, 254)
+            if ADDRESS.fullmatch(self.reply_to) is None:
+                raise ChoiceError("the reply-to is one address alone, such as help@example.com")
+        check_line("the note", self.note, LONGEST_NOTE, allowed="\n")
+        if COLOUR.fullmatch(self.accent) is None:
+            raise ChoiceError(f"{self.accent!r} is not a colour; one is #1f5eff")
+        for hour in (self.quiet_from, self.quiet_until):
+            if not 0 <= hour <= 23:
+                raise ChoiceError("quiet hours are two hours from 0 to 23, such as 21-8")
+        if not 1 <= self.daily_cap <= LARGEST_CAP:
+            raise ChoiceError(f"the daily cap is from 1 to {LARGEST_CAP:,} messages")
+
+
+NO_MANNERS = Manners()
+
+
+def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> None:
+    if text is None:
+        return
+    if not text.strip():
+        raise ChoiceError(f"{what} is empty")
+    if len(text) > longest:
+        raise ChoiceError(f"{what} has {len(text):,} characters; up to {longest} are kept")
+    if hidden := find_hidden(text, allowed):
+        raise ChoiceError(
+            f"{what} has a character that cannot be seen ({hidden}); letters, digits, "
+            "punctuation, emoji and spaces are fine"
+        )
+
+
+def read_manners(settings: Mapping[str, Any]) -> Manners:
+    kept = settings.get(KEY, {})
+    chosen = {field.name: kept[field.name] for field in fields(Manners) if field.name in kept}
+    if "channel" in chosen:
+        chosen["channel"] = Channel(chosen["channel"])
+    return Manners(**chosen)
+
+
+def find_manners(session: Session, company_id: str) -> Manners:
+    company = session.get(Company, company_id)
+    return NO_MANNERS if company is None else read_manners(company.settings)
+
+
+def save_manners(session: Session, company_id: str, manners: Manners) -> None:
+    """Raises ChoiceError. Holds for what is sent from now on."""
+    manners.check()
+    add_companies(session, {company_id})
+    company = session.get_one(Company, company_id, with_for_update=True)
+    company.settings = company.settings | {KEY: asdict(manners)}

@@ -1,0 +1,127 @@
+"""What a creator has chosen to be told, and where. docs/alerts.md tells what each choice does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.company_settings.recovery import ChoiceError, add_companies
+from db.models import Company
+
+KEPT_UNDER = "alerts"
+ADDRESS = re.compile(r"[^\s@<>,;:\"()\\]{1,64}@[^\s@<>,;:\"()\\]+\.[^\s@<>,;:\"()\\.]+", re.ASCII)
+LONGEST_ADDRESS = 254
+
+
+class Platform(StrEnum):
+    DISCORD = "Discord"
+    SLACK = "Slack"
+
+
+# The whole address, so that nothing else can hide in it: no other host, port, user or query.
+PATHS = {
+    Platform.DISCORD: r"/api/(?:v\d{1,2}/)?webhooks/\d{1,30}/[A-Za-z0-9_-]{1,200}",
+    Platform.SLACK: r"/services/[A-Za-z0-9]{1,50}/[A-Za-z0-9]{1,50}/[A-Za-z0-9]{1,100}",
+}
+HOSTS = {
+    Platform.DISCORD: r"https://(?:discord|discordapp)\.com",
+    Platform.SLACK: r"https://hooks\.slack\.com",
+}
+SANDBOX = r"http://(?:localhost|127\.0\.0\.1)(?::\d{1,5})?"
+REFUSED = (
+    "the address for posts must be a webhook of Discord (https://discord.com/api/webhooks/…) or "
+    "Slack (https://hooks.slack.com/services/…)"
+)
+
+
+def find_platform(post_url: str, in_development: bool = False) -> Platform:
+    """Whose webhook it is. Raises ChoiceError, which does not repeat the address."""
+    for platform, path in PATHS.items():
+        hosts = (HOSTS[platform], SANDBOX) if in_development else (HOSTS[platform],)
+        if any(re.fullmatch(host + path, post_url, re.ASCII) for host in hosts):
+            return platform
+    raise ChoiceError(REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """`post_url` is a secret: whoever has it can post. It is in no repr and no log."""
+
+    digest: bool = False
+    digest_to: str | None = None
+    post_url: str | None = field(default=None, repr=False)
+    on_recovery: bool = False
+    on_trouble: bool = False
+
+    def check(self, in_development: bool = False) -> None:
+        """Raises ChoiceError. `in_development`: the sandbox's own address will do."""
+        if self.digest_to is not None and not (
+            len(self.digest_to) <= LONGEST_ADDRESS and ADDRESS.fullmatch(self.digest_to)
+        ):
+            raise ChoiceError("the digest goes to one address, such as jo@example.com")
+        if self.post_url is not None:
+            find_platform(self.post_url, in_development)
+        if self.digest and self.digest_to is None:
+            raise ChoiceError("the digest needs an address to go to")
+        if (self.on_recovery or self.on_trouble) and self.post_url is None:
+            raise ChoiceError("posts need the address of a Discord or Slack webhook")
+
+    def describe_post_url(self) -> str:
+        """Enough to know which one it is."""
+        if self.post_url is None:
+            return "none"
+        host = self.post_url.split("/")[2]
+        return f"{host}, ending in {self.post_url[-4:]}"
+
+
+NO_ALERTS = Alerts()
+
+
+def read_alerts(settings: Mapping[str, Any]) -> Alerts:
+    kept = settings.get(KEPT_UNDER, {})
+    return Alerts(**{name: kept[name] for name in asdict(NO_ALERTS) if name in kept})
+
+
+def find_alerts(session: Session, company_id: str) -> Alerts:
+    settings = session.scalar(select(Company.settings).where(Company.id == company_id))
+    return NO_ALERTS if settings is None else read_alerts(settings)
+
+
+def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
+    """Since when recoveries are told of: what came before is not caught up on."""
+    since = session.scalar(
+        select(Company.settings[KEPT_UNDER]["recoveries_since"].astext).where(
+            Company.id == company_id
+        )
+    )
+    return None if since is None else datetime.fromisoformat(since)
+
+
+def save_alerts(
+    session: Session,
+    company_id: str,
+    alerts: Alerts,
+    now: datetime,
+    in_development: bool = False,
+) -> None:
+    """Raises ChoiceError."""
+    alerts.check(in_development)
+    add_companies(session, {company_id})
+    company = session.get_one(Company, company_id, with_for_update=True)
+    before = company.settings.get(KEPT_UNDER, {})
+    since = before.get("recoveries_since") if before.get("on_recovery") else now.isoformat()
+    kept = asdict(alerts) | ({"recoveries_since": since} if alerts.on_recovery else {})
+    company.settings = company.settings | {KEPT_UNDER: kept}
+
+
+def list_listening(session: Session) -> list[str]:
+    """Companies that have ever chosen to be told anything."""
+    query = select(Company.id).where(Company.settings.has_key(KEPT_UNDER)).order_by(Company.id)
+    return list(session.scalars(query))

@@ -1,0 +1,122 @@
+"""What a creator has chosen for their company. docs/company-settings.md tells
+what each choice does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.models import Company
+from recovery.text import LONGEST_NAME, make_plain
+
+MOST_HELD_OUT = 50
+
+
+class ChoiceError(ValueError):
+    """A choice that cannot be kept; the message says what would be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`holdout_percent`: the share of members left to Whop alone. `backup_card`: whether another
+    saved card of the member may be tried once."""
+
+    time_zone: str = "UTC"
+    holdout_percent: int = 0
+    backup_card: bool = False
+
+    def check(self) -> None:
+        """Raises ChoiceError."""
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, ValueError, OSError):
+            raise ChoiceError(
+                f"{self.time_zone} is not a time zone; one is Europe/Berlin"
+            ) from None
+        if not 0 <= self.holdout_percent <= MOST_HELD_OUT:
+            raise ChoiceError(f"the holdout is from 0 to {MOST_HELD_OUT} percent of the members")
+
+    def holds_out(self, company_id: str, member_id: str | None) -> bool | None:
+        """None: no holdout is running. Drawn by member, the same for ever: a larger share adds
+        members and takes none out."""
+        if self.holdout_percent == 0:
+            return None
+        if member_id is None:
+            return False
+        drawn = sha256(f"{company_id}/{member_id}".encode()).digest()
+        return int.from_bytes(drawn[:4]) < self.holdout_percent / 100 * 2**32
+
+
+NO_TERMS = Terms()
+
+
+def read_terms(time_zone: str, settings: Mapping[str, Any]) -> Terms:
+    return Terms(
+        time_zone,
+        int(settings.get("holdout_percent", NO_TERMS.holdout_percent)),
+        bool(settings.get("backup_card", NO_TERMS.backup_card)),
+    )
+
+
+def find_terms(session: Session, company_id: str) -> Terms:
+    company = session.get(Company, company_id)
+    return NO_TERMS if company is None else read_terms(company.time_zone, company.settings)
+
+
+def add_companies(session: Session, ids: set[str]) -> None:
+    if ids:
+        rows = [{"id": company_id, "time_zone": NO_TERMS.time_zone} for company_id in sorted(ids)]
+        session.execute(insert(Company).on_conflict_do_nothing(), rows)
+
+
+def learn_terms(session: Session, ids: set[str]) -> dict[str, Terms]:
+    """Of all these companies; those not known are added."""
+    add_companies(session, ids)
+    found = session.execute(
+        select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
+    )
+    return {row.id: read_terms(row.time_zone, row.settings) for row in found}
+
+
+def save_terms(session: Session, company_id: str, terms: Terms) -> None:
+    """Raises ChoiceError. What is already planned keeps its time."""
+    terms.check()
+    add_companies(session, {company_id})
+    company = session.get_one(Company, company_id, with_for_update=True)
+    company.time_zone = terms.time_zone
+    company.settings = company.settings | {
+        "holdout_percent": terms.holdout_percent,
+        "backup_card": terms.backup_card,
+    }
+
+
+def find_chosen_name(session: Session, company_id: str) -> str | None:
+    """The operator's, or else the one that Whop told us. None: neither has said it yet."""
+    return session.scalar(select(Company.name).where(Company.id == company_id))
+
+
+def save_name(session: Session, company_id: str, name: str | None) -> None:
+    """The operator's word. None: Whop is to say it. Raises ChoiceError."""
+    if name is not None and (not name or name != make_plain(name, LONGEST_NAME)):
+        raise ChoiceError(
+            f"a name is one line of up to {LONGEST_NAME} characters, all of which can be seen"
+        )
+    add_companies(session, {company_id})
+    session.get_one(Company, company_id, with_for_update=True).name = name
+
+
+def learn_name(session: Session, company_id: str, name: str) -> None:
+    """Whop's word, where nobody has named the company yet."""
+    unnamed = update(Company).where(Company.id == company_id, Company.name.is_(None))
+    session.execute(unnamed.values(name=make_plain(name, LONGEST_NAME) or None))
+
+
+def list_company_ids(session: Session) -> list[str]:
+    return list(session.scalars(select(Company.id).order_by(Company.id)))

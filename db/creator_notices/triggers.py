@@ -1,0 +1,107 @@
+"""What there is to tell a creator: a week that is over, money that came back, trouble."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from db import health
+from db.company_settings.notifications import Alerts, find_alerts, find_recoveries_since
+from db.creator_notices.digest import find_told_week
+from db.creator_notices.queue import (
+    DIGEST_STALE,
+    OVER,
+    STALE,
+    NoticeChannel,
+    NoticeKind,
+    find_last,
+    lock_notices,
+    queue_notices,
+)
+from db.models import Notice, Payment
+from db.reporting.summary import find_time_zone
+from recovery.status import PaymentStatus, RecoveredBy
+
+# Between a trouble's end and the next post about it: what comes and goes is told once.
+REST = timedelta(hours=6)
+
+
+def plan_notices(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
+    """`pause`: from one post about recoveries to the next."""
+    lock_notices(session)
+    alerts = find_alerts(session, company_id)
+    if alerts.digest:
+        plan_digest(session, company_id, now)
+    if alerts.on_recovery:
+        plan_recoveries(session, company_id, now, pause)
+    plan_troubles(session, company_id, alerts, now)
+
+
+def plan_digest(session: Session, company_id: str, now: datetime) -> None:
+    week = find_told_week(now, find_time_zone(session, company_id))
+    if now - week.digest_due_at <= DIGEST_STALE:
+        queue_notices(
+            session,
+            company_id,
+            NoticeKind.DIGEST,
+            [week.occasion],
+            NoticeChannel.EMAIL,
+            week.digest_due_at,
+        )
+
+
+def plan_recoveries(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
+    """Each payment is an occasion of its own: one that is heard of late is not missed."""
+    last = find_last(session, company_id, [NoticeKind.RECOVERY])
+    if last is not None and now - last.due_at < pause:
+        return
+    since = find_recoveries_since(session, company_id) or now
+    told = exists().where(
+        Notice.company_id == company_id,
+        Notice.kind == NoticeKind.RECOVERY,
+        Notice.occasion == Payment.payment_id,
+    )
+    new = select(Payment.payment_id).where(
+        Payment.company_id == company_id,
+        Payment.status == PaymentStatus.RECOVERED,
+        Payment.recovered_at > max(since, now - STALE),
+        Payment.recovered_by.in_((RecoveredBy.RETRY, RecoveredBy.MEMBER)),
+        ~told,
+    )
+    queue_notices(
+        session,
+        company_id,
+        NoticeKind.RECOVERY,
+        session.scalars(new).all(),
+        NoticeChannel.POST,
+        now,
+    )
+
+
+def plan_troubles(session: Session, company_id: str, alerts: Alerts, now: datetime) -> None:
+    """The start of each that is new, and the end of each that was told of."""
+    for kind, over in OVER.items():
+        last = find_last(session, company_id, [kind, over])
+        told = last is not None and last.kind == kind
+        if not (alerts.on_trouble or told):
+            continue
+        there = is_there(session, company_id, kind, now)
+        if told and last is not None and there is False:
+            queue_notices(session, company_id, over, [last.occasion], NoticeChannel.POST, now)
+        rested = last is None or now - last.due_at >= REST
+        if alerts.on_trouble and there and not told and rested:
+            start = now.isoformat(timespec="seconds")
+            queue_notices(session, company_id, kind, [start], NoticeChannel.POST, now)
+
+
+def is_there(session: Session, company_id: str, kind: NoticeKind, now: datetime) -> bool | None:
+    """None: it cannot be said."""
+    match kind:
+        case NoticeKind.KEY_REFUSED:
+            return health.find_key_refusal(session, company_id)
+        case NoticeKind.WEBHOOK_SILENT:
+            return health.find_webhook_silence(session, company_id, now) is not None
+        case _:
+            return health.measure_mail_trouble(session, company_id, now).is_bad

@@ -1,0 +1,169 @@
+"""The ledger of tries. Rows are opened before a charge and finished exactly once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Select, bindparam, exists, func, select, text
+from sqlalchemy.orm import Session
+
+from db.models import Attempt, Payment
+from recovery.reports import PaymentReport
+from recovery.status import UNSETTLED, AttemptOutcome, Means, Trigger
+
+# Statements that run for every event or charge are built once: building costs more than running.
+SELECT_UNSETTLED = select(Attempt).where(
+    Attempt.payment_id == bindparam("payment_id"), Attempt.outcome.in_(UNSETTLED)
+)
+SELECT_LAST_NUMBER = select(func.max(Attempt.number)).where(
+    Attempt.payment_id == bindparam("payment_id")
+)
+
+
+INSERT_FOREIGN = text("""
+insert into attempts
+    (payment_id, company_id, number, trigger, outcome, idempotency_key, started_at, finished_at)
+select :payment_id, :company_id,
+    (select coalesce(max(number), 0) + 1 from attempts where payment_id = :payment_id),
+    :trigger, :outcome, :key, :at, :at
+where not exists (
+    select from attempts
+    where payment_id = :payment_id and failures_before = :after_failures
+        and trigger in ('schedule', 'operator')
+        and outcome in ('declined', 'open', 'pending', 'unknown')
+)
+on conflict (idempotency_key) do nothing
+""")
+DELETE_FOREIGN = text("delete from attempts where idempotency_key = :key")
+
+
+def unsettled_payment_ids() -> Select[str]:
+    return select(Attempt.payment_id).where(Attempt.outcome.in_(UNSETTLED))
+
+
+def find_unsettled(session: Session, payment: Payment) -> Attempt | None:
+    """At most one: a unique index holds that. A payment that was never claimed has none."""
+    if payment.claimed_until is None:
+        return None
+    return session.scalar(SELECT_UNSETTLED, {"payment_id": payment.payment_id})
+
+
+def open_attempt(session: Session, payment: Payment, now: datetime) -> Attempt:
+    """The intention, on disk before any charge. The key makes Whop run it once, if ever."""
+    number = next_number(session, payment)
+    attempt = Attempt(
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        number=number,
+        trigger=payment.next_trigger,
+        means=payment.next_means,
+        outcome=AttemptOutcome.OPEN,
+        idempotency_key=f"retry:{payment.payment_id}:{number}",
+        started_at=now,
+    )
+    session.add(attempt)
+    return attempt
+
+
+def next_number(session: Session, payment: Payment) -> int:
+    return (session.scalar(SELECT_LAST_NUMBER, {"payment_id": payment.payment_id}) or 0) + 1
+
+
+def has_tried_backup(session: Session, payment: Payment) -> bool:
+    query = exists().where(
+        Attempt.payment_id == payment.payment_id, Attempt.means == Means.BACKUP_CARD
+    )
+    return bool(session.scalar(select(query)))
+
+
+# --- tries that are not ours -------------------------------------------------------------------
+# The first failure is the payment itself; these are the later ones. Each has a key of its own, so
+# that it is written once, in whatever order and however often we hear of it.
+
+
+def note_foreign_failure(session: Session, payment: Payment, report: PaymentReport) -> None:
+    """The failure that this report is about, unless it was our own charge.
+
+    Whop numbers the failures of a payment. Without that number (older shapes) nothing is told.
+    """
+    number, failed_at = report.failures, report.last_attempt_at
+    if number is None or number < 2 or failed_at is None:
+        return
+    key = f"whop:{payment.payment_id}:{number}"
+    note_foreign(
+        session, payment, key, Trigger.WHOP, AttemptOutcome.DECLINED, failed_at, number - 1
+    )
+
+
+def note_foreign_payment(
+    session: Session, payment: Payment, trigger: Trigger, paid_at: datetime
+) -> None:
+    forget_foreign_payment(session, payment)
+    key = paid_key(payment)
+    note_foreign(session, payment, key, trigger, AttemptOutcome.PAID, paid_at)
+
+
+def forget_foreign_payment(session: Session, payment: Payment) -> None:
+    """It turned out to be ours, or somebody else's."""
+    session.execute(DELETE_FOREIGN, {"key": paid_key(payment)})
+
+
+def paid_key(payment: Payment) -> str:
+    return f"paid:{payment.payment_id}"
+
+
+def note_foreign(
+    session: Session,
+    payment: Payment,
+    key: str,
+    trigger: Trigger,
+    outcome: AttemptOutcome,
+    at: datetime,
+    after_failures: int | None = None,
+) -> None:
+    """Nothing where a charge of ours was the one that followed so many failures."""
+    session.flush()
+    session.execute(
+        INSERT_FOREIGN,
+        {
+            "payment_id": payment.payment_id,
+            "company_id": payment.company_id,
+            "trigger": trigger.value,
+            "outcome": outcome.value,
+            "key": key,
+            "at": at,
+            "after_failures": after_failures,
+        },
+    )
+
+
+# --- settling ours -----------------------------------------------------------------------------
+
+
+def finish(
+    attempt: Attempt, outcome: AttemptOutcome, now: datetime, detail: str | None = None
+) -> None:
+    attempt.outcome = outcome
+    attempt.finished_at = now
+    attempt.detail = detail
+
+
+def failed_since(report: PaymentReport, attempt: Attempt) -> bool:
+    """Whether Whop counts a failure more than when this charge was sent."""
+    before = attempt.failures_before
+    return report.failures is not None and before is not None and report.failures > before
+
+
+def shows_decline(
+    report: PaymentReport, sent_at: datetime | None, failures_before: int | None
+) -> bool:
+    """Whether this report of an unpaid payment shows that our charge ran and was declined.
+
+    Whop counts failures per payment; without the count (older shapes) its time of the last try
+    must be at or after ours.
+    """
+    if sent_at is None:
+        return False
+    if report.failures is not None and failures_before is not None:
+        return report.failures > failures_before
+    return report.last_attempt_at is not None and report.last_attempt_at >= sent_at

@@ -1,0 +1,240 @@
+"""Retries, step by step: claim, mark as sent, conclude. Each function is one short transaction's
+work; the network lies between them, never inside.
+
+A claim is a lease. While it runs, nobody else touches the attempt; when it has lapsed, any daemon
+may take the attempt over and find out what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, or_, select, true
+from sqlalchemy.orm import Session
+
+from db import members as disputes
+from db.ledger import attempts, payments
+from db.ledger import card_velocity as cards
+from db.models import Attempt, Payment
+from recovery.reports import PaymentReport
+from recovery.retry_policy import MOST_IN_A_DAY, Settings, is_worn_out
+from recovery.status import (
+    UNPAID,
+    UNSETTLED,
+    AttemptOutcome,
+    ClosedReason,
+    Means,
+    PaymentStatus,
+    RecoveredBy,
+    Trigger,
+)
+from recovery.transitions import WAITING, closed
+
+# Longer than a retry can take: reads with their repetitions 47 s, a charge 35 s, and turns at
+# Whop's limit of up to 10 s each.
+LEASE = timedelta(minutes=3)
+
+UNCLAIMED = or_(Payment.claimed_until.is_(None), Payment.claimed_until <= bindparam("now"))
+SELECT_DUE = (
+    select(Payment)
+    .where(
+        Payment.status == PaymentStatus.PENDING_RETRY,
+        Payment.next_retry_at <= bindparam("now"),
+        Payment.window_ends_at > bindparam("now"),
+        UNCLAIMED,
+        Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
+    )
+    .order_by(Payment.next_retry_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+SELECT_ABANDONED = (
+    select(Attempt, Payment)
+    .join(Payment, Payment.payment_id == Attempt.payment_id)
+    .where(Attempt.outcome.in_(UNSETTLED), UNCLAIMED)
+    .order_by(Attempt.started_at)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=Payment)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt in hand, copied out of the transaction. `sent_at` set: it may have charged, with
+    the key to Whop that `sent_with` names. The card is the one that was declined."""
+
+    attempt_id: int
+    payment_id: str
+    company_id: str
+    number: int
+    trigger: Trigger
+    means: Means
+    idempotency_key: str
+    sent_at: datetime | None
+    sent_with: str | None
+    failures_before: int | None
+    membership_id: str | None
+    member_id: str | None
+    payment_method_id: str | None
+    card_last4: str | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is committed just before a charge: how Whop described the payment, and what is sent."""
+
+    before: PaymentReport
+    credential: str
+    payment_method_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What an attempt came to, and the payment as Whop last described it, if it did.
+
+    `try_again_at` set with REFUSED: nothing is wrong with the payment, only with the moment.
+    """
+
+    outcome: AttemptOutcome
+    report: PaymentReport | None = None
+    detail: str | None = None
+    try_again_at: datetime | None = None
+
+
+def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Claim | None:
+    """Takes one payment whose retry is due and opens its attempt. None: nothing is due.
+
+    `hastened`: only those that a creator has asked for.
+    """
+    asked = Payment.next_trigger == Trigger.OPERATOR if hastened else true()
+    while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
+        if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
+            payments.move(session, payment, WAITING)
+            session.flush()
+            continue
+        if cards.count_charges_today(session, payment, now) >= MOST_IN_A_DAY:
+            payments.postpone(session, payment, now + cards.DAY / 4)
+            session.flush()
+            continue
+        attempt = attempts.open_attempt(session, payment, now)
+        return lease(session, payment, attempt, now)
+    return None
+
+
+def claim_unsettled(session: Session, now: datetime) -> Claim | None:
+    """Takes over one attempt that nobody holds any more, to find out what became of it."""
+    found = session.execute(SELECT_ABANDONED, {"now": now}).one_or_none()
+    if found is None:
+        return None
+    attempt, payment = found
+    return lease(session, payment, attempt, now)
+
+
+def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -> Claim:
+    payment.claimed_until = now + LEASE
+    session.flush()
+    return Claim(
+        attempt_id=attempt.id,
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        number=attempt.number,
+        trigger=attempt.trigger,
+        means=attempt.means,
+        idempotency_key=attempt.idempotency_key,
+        sent_at=attempt.sent_at,
+        sent_with=attempt.sent_with,
+        failures_before=attempt.failures_before,
+        membership_id=payment.membership_id,
+        member_id=payment.member_id,
+        payment_method_id=payment.payment_method_id,
+        card_last4=payment.card_last4,
+        until=payment.claimed_until,
+    )
+
+
+def mark_sent(
+    session: Session, claim: Claim, sending: Sending, now: datetime, rules: Settings
+) -> bool:
+    """The last look before the charge. False: do not charge; the payment or the claim has moved."""
+    payment, attempt = hold(session, claim)
+    payments.hear(session, payment, sending.before, now, rules)
+    if payment.status in UNPAID and disputes.is_disputing(session, payment):
+        payments.move(session, payment, closed(ClosedReason.DISPUTED))
+    if (
+        attempt.outcome not in UNSETTLED
+        or payment.status is not PaymentStatus.PENDING_RETRY
+        or payment.claimed_until != claim.until
+        or claim.until <= now
+        or payment.window_ends_at <= now
+        or payments.is_forbidden(session, payment, now, rules)
+    ):
+        return False
+    if attempt.sent_at is None:
+        attempt.sent_at = now
+        attempt.sent_with = sending.credential
+        attempt.failures_before = sending.before.failures
+        attempt.payment_method_id = sending.payment_method_id
+    return True
+
+
+def conclude(
+    session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
+    """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
+    payment, attempt = hold(session, claim)
+    if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
+        # Whop's answer to our own key: stronger than what a webhook let us infer.
+        if attempt.outcome is AttemptOutcome.DECLINED:
+            payment.retry_count -= 1
+        attempts.finish(attempt, AttemptOutcome.PAID, now)
+        hear_if_given(session, payment, conclusion, now, rules)
+        payment.recovered_by = RecoveredBy.RETRY
+        attempts.forget_foreign_payment(session, payment)
+        return
+    if attempt.outcome not in UNSETTLED:
+        hear_if_given(session, payment, conclusion, now, rules)
+        return
+    match conclusion.outcome:
+        case AttemptOutcome.DECLINED:
+            payments.note_declined(payment, attempt, conclusion.report, now)
+        case AttemptOutcome.REFUSED:
+            attempts.finish(attempt, AttemptOutcome.REFUSED, now, conclusion.detail)
+        case _:  # unknown or pending: nothing is concluded, Whop is asked again later
+            attempt.outcome, attempt.detail = conclusion.outcome, conclusion.detail
+    hear_if_given(session, payment, conclusion, now, rules)
+    if attempt.outcome not in UNSETTLED:
+        reschedule(session, payment, conclusion, now, rules)
+
+
+def reschedule(
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
+    payment.claimed_until = None
+    refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
+    if refused and payment.next_means is Means.RETRY:
+        payment.retryable = False  # Whop's refusal outweighs what it said just before
+    if payment.status is not PaymentStatus.PENDING_RETRY:
+        return
+    if conclusion.try_again_at is not None and not payments.is_forbidden(
+        session, payment, now, rules
+    ):
+        payments.postpone(session, payment, conclusion.try_again_at)
+    else:
+        payments.schedule(session, payment, now, rules)
+
+
+def hear_if_given(
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+) -> None:
+    if conclusion.report is not None:
+        session.flush()
+        payments.hear(session, payment, conclusion.report, now, rules)
+
+
+def hold(session: Session, claim: Claim) -> tuple[Payment, Attempt]:
+    """The payment's lock first, always: webhooks take it in the same order."""
+    payment = payments.lock_payments(session, [claim.payment_id])[claim.payment_id]
+    attempt = session.get_one(Attempt, claim.attempt_id, populate_existing=True)
+    return payment, attempt

@@ -1,0 +1,237 @@
+"""The inbox: every event once, with the payment it describes, in one transaction.
+
+Everybody applies one payment's events one after the other (an advisory lock per payment), and a
+report that comes before its payment is known waits in the inbox: whatever the order of arrival,
+the end is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from db.company_settings.recovery import Terms, learn_terms
+from db.ledger import bulk_insert as intake
+from db.ledger import new_payments as newcomers
+from db.ledger import payments, stops
+from db.models import JsonText, Payment, WebhookEvent, write_json
+from db.reporting.rollup import note_late
+from recovery.reports import DisputeReport, PaymentReport, Reading
+from recovery.retry_policy import Settings
+
+# Reads a stored payload again; the second argument is when it was received.
+Reader = Callable[[Any, datetime], Reading]
+
+MARK_APPLIED = text(
+    "update webhook_events set applied_at = :now, error = null where event_id = any(:ids)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One delivery. Without a reading, `error` says why (poison)."""
+
+    event_id: str
+    payload: JsonText
+    reading: Reading | None
+    type: str
+    company_id: str | None = None
+    payment_id: str | None = None
+    error: str | None = None
+
+    @property
+    def starter(self) -> PaymentReport | None:
+        """The report that makes its payment known, if it is one."""
+        report = self.reading.payment if self.reading else None
+        return report if report is not None and report.starts_dunning else None
+
+    @property
+    def has_news(self) -> bool:
+        reading = self.reading
+        return reading is not None and any(
+            (reading.payment, reading.refund, reading.membership_end, reading.dispute)
+        )
+
+
+def record(
+    session: Session,
+    events: Sequence[Event],
+    now: datetime,
+    rules: Settings,
+    read: Reader,
+    terms: Mapping[str, Terms] | None = None,
+) -> None:
+    """Stores what is new and applies it. Safe to repeat: an applied event changes nothing.
+
+    `terms`: those of every company whose payments these events may start, where they are known.
+    """
+    if not events:
+        return
+    unique: dict[str, Event] = {}
+    for event in events:
+        unique.setdefault(event.event_id, event)
+    starters: dict[str, Event] = {}
+    for event in unique.values():
+        if event.starter is not None:
+            starters.setdefault(event.starter.payment_id, event)
+    reports = [event.starter for event in starters.values() if event.starter is not None]
+    if terms is None:
+        terms = learn_terms(session, {report.company_id for report in reports})
+    rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
+    note_late(session, rows, now)
+    new, created = intake.store(session, [describe(e) for e in unique.values()], rows, now)
+    known = unique.keys() - new
+    revived = find_poison(session, known) if known else set()
+    done = {starters[payment_id].event_id for payment_id in created}
+    rest = [
+        event
+        for event in unique.values()
+        if event.has_news and event.event_id in (new | revived) - done
+    ]
+    waited_for = {payment_id for payment_id, waits in created.items() if waits}
+    if waited_for:
+        rest = load_waiting(session, waited_for, read) + rest
+    applied = apply(session, rest, now, rules) if rest else set()
+    mark_applied(session, applied | (done & revived), now)
+
+
+def describe(event: Event) -> dict[str, Any]:
+    """The row's columns. What starts a payment counts as applied at once: that spares the hot path
+    an update."""
+    return {
+        "event_id": event.event_id,
+        "type": event.type,
+        "company_id": event.company_id,
+        "payment_id": event.payment_id,
+        "payload": event.payload,
+        "error": event.error,
+        "applied": event.starter is not None or not (event.has_news or event.error),
+    }
+
+
+def apply_waiting(
+    session: Session, payment_ids: set[str], now: datetime, rules: Settings, read: Reader
+) -> None:
+    """What was heard about these payments before they were known."""
+    if payment_ids:
+        waiting = load_waiting(session, payment_ids, read)
+        mark_applied(session, apply(session, waiting, now, rules), now)
+
+
+def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> int:
+    """Tries every poison event again with today's code; returns how many are still poison."""
+    poison = select(WebhookEvent).where(WebhookEvent.error.is_not(None)).order_by(WebhookEvent.id)
+    left = 0
+    for stored in session.scalars(poison).all():
+        try:
+            with session.begin_nested():
+                record(session, [reread(stored, read)], now, rules, read)
+        except (ValueError, payments.WrongCompanyError) as error:
+            stored.error = str(error)
+            left += 1
+    return left
+
+
+def find_poison(session: Session, event_ids: set[str]) -> set[str]:
+    return set(
+        session.scalars(
+            select(WebhookEvent.event_id).where(
+                WebhookEvent.event_id.in_(event_ids), WebhookEvent.error.is_not(None)
+            )
+        )
+    )
+
+
+def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[Event]:
+    """Reports about these payments that came before the failure itself."""
+    stored = session.scalars(
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.payment_id.in_(payment_ids),
+            WebhookEvent.applied_at.is_(None),
+            WebhookEvent.error.is_(None),
+        )
+        .order_by(WebhookEvent.id)
+    )
+    return [reread(event, read) for event in stored]
+
+
+def list_waiting_disputes(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:
+    """Those that do not tell whose payment they are about: Whop has to be asked."""
+    stored = session.scalars(
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.company_id == company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+            WebhookEvent.error.is_(None),
+        )
+        .order_by(WebhookEvent.id)
+    )
+    found = [read(event.payload, event.received_at).dispute for event in stored]
+    return [dispute for dispute in found if dispute is not None]
+
+
+def settle_waiting_dispute(session: Session, dispute: DisputeReport, now: datetime) -> None:
+    """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
+    stops.note_dispute(session, dispute, now)
+    session.execute(
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.payment_id == dispute.payment_id,
+            WebhookEvent.company_id == dispute.company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+        )
+        .values(applied_at=now)
+    )
+
+
+def reread(stored: WebhookEvent, read: Reader) -> Event:
+    reading = read(stored.payload, stored.received_at)
+    return Event(
+        stored.event_id,
+        JsonText(write_json(stored.payload)),
+        reading,
+        reading.type,
+        reading.company_id,
+        reading.payment_id,
+    )
+
+
+def apply(session: Session, events: Sequence[Event], now: datetime, rules: Settings) -> set[str]:
+    """In the given order. An event about a payment not known (yet) stays waiting."""
+    known = payments.lock_payments(session, {e.payment_id for e in events if e.payment_id})
+    return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
+
+
+def mark_applied(session: Session, event_ids: set[str], now: datetime) -> None:
+    if event_ids:
+        session.execute(MARK_APPLIED, {"ids": sorted(event_ids), "now": now})
+
+
+def apply_one(
+    session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: Settings
+) -> bool:
+    reading = event.reading
+    if reading is None:
+        return False
+    if reading.membership_end is not None:
+        stops.end_membership(session, reading.membership_end)
+        return True
+    if reading.dispute is not None:
+        return stops.note_dispute(session, reading.dispute, now)
+    payment = known.get(reading.payment_id or "")
+    if payment is None:
+        return False
+    if reading.payment is not None:
+        payments.hear(session, payment, reading.payment, now, rules)
+    if reading.refund is not None:
+        payments.record_refund(session, payment, reading.refund)
+    session.flush()
+    return True

@@ -1,0 +1,100 @@
+"""What creators ask for about one payment: to stop it, or to charge it now.
+
+A request is a row, so that whoever asks needs no way to Whop. The daemon honours it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.company_settings.recovery import find_terms
+from db.ledger import attempts, payments
+from db.member_messages import queue as outbox
+from db.models import Payment, Request
+from recovery.retry_policy import Settings, find_obstacle
+from recovery.status import UNPAID, ClosedReason, PaymentStatus, RequestKind, Trigger
+from recovery.transitions import Place, closed
+
+DONE = "done"
+IN_HAND = "a charge is in hand; what it comes to decides"
+
+
+class UnknownPaymentError(LookupError):
+    """The company has no such payment."""
+
+
+def ask(
+    session: Session,
+    payment_id: str,
+    kind: RequestKind,
+    asked_by: str,
+    now: datetime,
+    company_id: str | None = None,
+) -> Request:
+    """`company_id`: whose it must be; None only for operators. Raises UnknownPaymentError."""
+    known = select(Payment.company_id).where(Payment.payment_id == payment_id)
+    owner = session.scalar(known)
+    if owner is None or company_id not in (None, owner):
+        raise UnknownPaymentError(f"there is no failed payment {payment_id}")
+    request = Request(
+        payment_id=payment_id, company_id=owner, kind=kind, asked_by=asked_by, asked_at=now
+    )
+    session.add(request)
+    return request
+
+
+def honour_one(session: Session, now: datetime, rules: Settings) -> Request | None:
+    """The oldest that is open. None: there is none."""
+    request = session.scalar(
+        select(Request)
+        .where(Request.done_at.is_(None))
+        .order_by(Request.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if request is None:
+        return None
+    payment = payments.lock_payments(session, [request.payment_id])[request.payment_id]
+    act = stop if request.kind is RequestKind.STOP else hasten
+    request.done_at, request.answer = now, act(session, payment, now, rules)
+    return request
+
+
+def stop(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
+    """A charge in hand that has not been sent is not sent any more."""
+    if (refusal := refuse_stop(payment)) is not None:
+        outbox.silence(session, payment, "the creator asked for no more")
+        return refusal
+    payments.move(session, payment, closed(ClosedReason.STOPPED))
+    return DONE
+
+
+def hasten(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
+    """Due now, whatever the policy's moment; what is forbidden stays forbidden."""
+    if (refusal := refuse_hasty(session, payment, now, rules)) is not None:
+        return refusal
+    payments.move(
+        session, payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR)
+    )
+    return DONE
+
+
+def refuse_stop(payment: Payment) -> str | None:
+    """Why stopping it would change nothing."""
+    return None if payment.status in UNPAID else f"nothing to stop: it is {payment.status}"
+
+
+def refuse_hasty(session: Session, payment: Payment, now: datetime, rules: Settings) -> str | None:
+    """Why it cannot be charged now, whoever asks."""
+    if payment.status not in UNPAID or payment.window_ends_at <= now:
+        return f"nothing to charge: it is {payment.status}"
+    if attempts.find_unsettled(session, payment) is not None:
+        return IN_HAND
+    terms = find_terms(session, payment.company_id)
+    situation = payments.describe_situation(session, payment, terms, now)
+    if (obstacle := find_obstacle(situation, rules)) is not None:
+        return f"not charged: {obstacle}"
+    return None

@@ -1,0 +1,183 @@
+"""How far each company's payments have been read back from Whop, and taking in what was read.
+
+Whop redelivers a webhook three times within about 70 seconds, then never (whop-api.md 4.4). What
+is read back passes the same `hear` as a webhook, so it does not matter which comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.company_settings.recovery import add_companies, find_terms
+from db.ledger import inbox as events
+from db.ledger import new_payments as newcomers
+from db.ledger import payments
+from db.ledger.bulk_insert import lock_events
+from db.ledger.inbox import Reader
+from db.models import Company, Payment, Sync
+from recovery.reports import PaymentReport, RefundReport
+from recovery.retry_policy import Settings
+from recovery.status import UNPAID, PaymentStatus
+
+HISTORY = timedelta(days=90)
+LEASE = timedelta(minutes=10)
+# A payment that we have given up may still be paid: looked at once a day for a month.
+STILL_LOOKED_AT = timedelta(days=30)
+SELDOM = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One company's, copied out of the transaction."""
+
+    company_id: str
+    since: datetime
+    import_cursor: str | None
+    imported: bool
+    read_until: datetime | None
+
+
+def claim_sync(session: Session, company_id: str, now: datetime) -> Progress | None:
+    """None: another daemon is reading this company. Its first time begins 90 days back."""
+    add_companies(session, {company_id})
+    row = {"company_id": company_id, "since": now - HISTORY}
+    session.execute(insert(Sync).values(row).on_conflict_do_nothing())
+    free = or_(Sync.claimed_until.is_(None), Sync.claimed_until <= now)
+    sync = session.scalar(
+        update(Sync)
+        .where(Sync.company_id == company_id, free)
+        .values(claimed_until=now + LEASE)
+        .returning(Sync)
+    )
+    if sync is None:
+        return None
+    return Progress(
+        company_id, sync.since, sync.import_cursor, sync.imported_at is not None, sync.read_until
+    )
+
+
+def renew_claim(session: Session, company_id: str, now: datetime) -> None:
+    change(session, company_id, claimed_until=now + LEASE)
+
+
+def note_page(session: Session, company_id: str, cursor: str | None, now: datetime) -> None:
+    """How far the import has come: in the same transaction as what the page said."""
+    done = {} if cursor else {"imported_at": now}
+    change(session, company_id, import_cursor=cursor, claimed_until=now + LEASE, **done)
+
+
+def release_sync(
+    session: Session,
+    company_id: str,
+    *,
+    missing: Iterable[str] = (),
+    trouble: str | None = None,
+    read_until: datetime | None = None,
+) -> None:
+    """`read_until` only after a complete reading: what follows must find what this one missed."""
+    complete = {"read_until": read_until} if read_until else {}
+    change(
+        session,
+        company_id,
+        claimed_until=None,
+        missing_permissions=sorted(missing),
+        trouble=trouble,
+        **complete,
+    )
+
+
+def change(session: Session, company_id: str, **values: object) -> None:
+    session.execute(update(Sync).where(Sync.company_id == company_id).values(values))
+
+
+def take_in(
+    session: Session,
+    company_id: str,
+    reports: Sequence[PaymentReport],
+    now: datetime,
+    rules: Settings,
+    read: Reader,
+    *,
+    imported: bool = False,
+) -> int:
+    """Hears them all. Renewals that failed and that nobody told us about are made known.
+
+    Returns how many those were.
+    """
+    lock_events(session, {report.payment_id for report in reports})
+    known = payments.lock_payments(session, [report.payment_id for report in reports])
+    missed = [r for r in reports if r.payment_id not in known and has_failed(r)]
+    terms = {company_id: find_terms(session, company_id)}
+    created = newcomers.create_payments(session, missed, terms, now, rules, imported=imported)
+    events.apply_waiting(session, {p for p, waits in created.items() if waits}, now, rules, read)
+    known |= payments.lock_payments(session, created)
+    for report in reports:
+        payment = known.get(report.payment_id)
+        if payment is not None and payment.company_id == company_id:
+            payments.hear(session, payment, report, now, rules)
+            payment.read_at = now
+    return len(created)
+
+
+def has_failed(report: PaymentReport) -> bool:
+    """A renewal whose charge failed at least once, whatever became of it."""
+    return report.renewal and (report.failed or (report.paid and bool(report.failures)))
+
+
+def take_in_refunds(session: Session, company_id: str, refunds: Sequence[RefundReport]) -> None:
+    """Of payments that never failed they are not ours to keep."""
+    known = payments.lock_payments(session, [refund.payment_id for refund in refunds])
+    for refund in refunds:
+        payment = known.get(refund.payment_id)
+        if payment is not None and payment.company_id == company_id:
+            payments.record_refund(session, payment, refund)
+
+
+def list_quiet(
+    session: Session, company_id: str, before: datetime, now: datetime, limit: int
+) -> list[str]:
+    """Payments that no list has shown since `before` and that may have changed: the unpaid ones,
+    and, once a day, those given up lately. Longest unread first."""
+    given_up = and_(
+        Payment.status == PaymentStatus.PERMANENT_FAIL,
+        or_(Payment.read_at.is_(None), Payment.read_at < now - SELDOM),
+    )
+    unread = or_(Payment.read_at.is_(None), Payment.read_at < before)
+    query = (
+        select(Payment.payment_id)
+        .where(
+            Payment.company_id == company_id,
+            Payment.failed_at > now - STILL_LOOKED_AT,  # nothing older is unpaid: windows end
+            or_(and_(Payment.status.in_(UNPAID), unread), given_up),
+        )
+        .order_by(Payment.read_at.asc().nulls_first())
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def find_unnamed(session: Session, company_id: str) -> str | None:
+    """A membership that can tell how its company is called. None: that is known, or there is no
+    membership yet."""
+    return session.scalar(
+        select(Payment.membership_id)
+        .join(Company, Company.id == Payment.company_id)
+        .where(
+            Payment.company_id == company_id,
+            Payment.membership_id.is_not(None),
+            Company.name.is_(None),
+        )
+        .order_by(Payment.failed_at.desc())
+        .limit(1)
+    )
+
+
+def note_read(session: Session, payment_id: str, now: datetime) -> None:
+    """Whop was asked and knows no such payment."""
+    session.execute(update(Payment).where(Payment.payment_id == payment_id).values(read_at=now))

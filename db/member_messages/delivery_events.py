@@ -1,0 +1,184 @@
+"""What became of a mail after it was sent: the mail service's events, each counted once, in any
+order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, aliased
+
+from db.member_messages.suppressions import choose_worst, suppress
+from db.models import MailEvent, Message, Payment
+from recovery.status import MailTrouble, MessageState
+
+
+class Kind(StrEnum):
+    """What `mail_events.kind` can be."""
+
+    PROCESSED = "processed"
+    """The mail service has taken the mail and will deliver it."""
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    """The address does not exist."""
+    BLOCKED = "blocked"
+    """Refused this once: the address may still be good."""
+    DROPPED = "dropped"
+    """Not even tried."""
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+TIMES = {
+    Kind.DELIVERED: "delivered_at",
+    Kind.OPENED: "opened_at",
+    Kind.CLICKED: "clicked_at",
+}
+TROUBLES = {
+    Kind.BOUNCED: MailTrouble.BOUNCED,
+    Kind.BLOCKED: MailTrouble.BOUNCED,
+    Kind.DROPPED: MailTrouble.DROPPED,
+    Kind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
+    Kind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+}
+NOT_SENT = frozenset({Kind.DROPPED})
+"""Every other event is about a mail that was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailReport:
+    """One event. `ends`: why the address must get no more, where the event says so."""
+
+    event_id: str
+    message_id: int
+    company_id: str
+    kind: Kind
+    happened_at: datetime
+    ends: MailTrouble | None = None
+
+
+def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
+    """Returns how many were new. Those about no message of their company are ignored."""
+    told = {report.event_id: report for report in reports}
+    messages = lock_messages(session, {report.message_id for report in told.values()})
+    ours = [
+        report
+        for report in told.values()
+        if report.message_id in messages
+        and messages[report.message_id].company_id == report.company_id
+    ]
+    new = keep(session, ours, now)
+    for report in new:
+        note(session, messages[report.message_id], report, now)
+    session.flush()
+    settle_unknown(session, {report.message_id for report in new})
+    return len(new)
+
+
+def lock_messages(session: Session, ids: set[int]) -> dict[int, Message]:
+    """In one order, so that two batches cannot wait for each other."""
+    found = session.scalars(
+        select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
+    )
+    return {message.id: message for message in found}
+
+
+def keep(session: Session, reports: list[MailReport], now: datetime) -> list[MailReport]:
+    """Those that had not been told before."""
+    if not reports:
+        return []
+    rows = [
+        {
+            "event_id": report.event_id,
+            "message_id": report.message_id,
+            "company_id": report.company_id,
+            "kind": report.kind,
+            "happened_at": report.happened_at,
+            "received_at": now,
+        }
+        for report in sorted(reports, key=lambda report: report.event_id)
+    ]
+    kept = session.scalars(
+        insert(MailEvent).values(rows).on_conflict_do_nothing().returning(MailEvent.event_id)
+    )
+    new = set(kept)
+    return [report for report in reports if report.event_id in new]
+
+
+def note(session: Session, message: Message, report: MailReport, now: datetime) -> None:
+    if (column := TIMES.get(report.kind)) is not None:
+        known = getattr(message, column)
+        setattr(message, column, min(known or report.happened_at, report.happened_at))
+    if (trouble := TROUBLES.get(report.kind)) is not None:
+        note_trouble(message, trouble, report.happened_at)
+    if report.ends is not None:
+        suppress_address_of(session, message, report.ends, now)
+
+
+def note_trouble(message: Message, trouble: MailTrouble, at: datetime) -> None:
+    """The worst word stays, with the first time it was said."""
+    worst = choose_worst(message.trouble, trouble)
+    if message.trouble is None or worst is not message.trouble:
+        message.trouble, message.trouble_at = worst, at
+    elif trouble is worst:
+        message.trouble_at = min(message.trouble_at or at, at)
+
+
+def suppress_address_of(
+    session: Session, message: Message, reason: MailTrouble, now: datetime
+) -> None:
+    """The payment's address and not the event's: an event is no reason to silence a stranger."""
+    address = session.scalar(
+        select(Payment.member_email).where(Payment.payment_id == message.payment_id)
+    )
+    if address:
+        suppress(session, message.company_id, address, reason, now)
+
+
+def note_opt_out(session: Session, message_id: int, now: datetime) -> bool:
+    """By the link in the message. False: there is no such message."""
+    message = lock_messages(session, {message_id}).get(message_id)
+    if message is None:
+        return False
+    note_trouble(message, MailTrouble.UNSUBSCRIBED, now)
+    session.flush()
+    suppress_address_of(session, message, MailTrouble.UNSUBSCRIBED, now)
+    return True
+
+
+def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
+    """Messages that may have been taken are `sent` once an event proves that they were: one that
+    comes later, or that came before the message was given up on."""
+    ids = list(message_ids)
+    proof = (
+        select(MailEvent.message_id, func.min(MailEvent.happened_at).label("sent_at"))
+        .where(MailEvent.message_id.in_(ids), MailEvent.kind.not_in(NOT_SENT))
+        .group_by(MailEvent.message_id)
+        .subquery()
+    )
+    settled = session.scalars(
+        update(Message)
+        .where(Message.state == MessageState.UNKNOWN, Message.id == proof.c.message_id)
+        .values(state=MessageState.SENT, sent_at=proof.c.sent_at, detail=None)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    lead = aliased(Message)
+    session.execute(
+        update(Message)
+        .where(
+            Message.joined_to == lead.id,
+            lead.id.in_(settled),
+            Message.state == MessageState.JOINED,
+        )
+        .values(sent_at=lead.sent_at)
+        .execution_options(synchronize_session=False)
+    )
+    return len(settled)

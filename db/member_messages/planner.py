@@ -1,0 +1,251 @@
+"""Members' messages: planned with the payment, written to the outbox when they are due.
+
+`next_message_at` is when to look, not a promise: what is known by then decides. A member with
+several failed payments gets one message for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from db.company_settings.messaging import read_manners
+from db.models import Company, Message, Payment
+from recovery.message_schedule import GAP, Hours, Planned, Story, may_write, plan_next
+from recovery.status import Channel, MessageState, Step
+
+DUE = (
+    select(Payment)
+    .where(Payment.next_message_at <= bindparam("now"))
+    .order_by(Payment.next_message_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+MOST_AT_ONCE = 200
+SAME_MESSAGE = timedelta(hours=24)
+"""What would be said to a member within this time is said with what is due."""
+WAIT_FOR_CHARGE = timedelta(hours=1)
+TOLD = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
+
+
+# --- one payment -------------------------------------------------------------------------------
+
+
+def plan_again(session: Session, payment: Payment, now: datetime) -> None:
+    """Something about it has changed that decides what its member is told."""
+    written = find_written(session, [payment])
+    told_at = find_last_told(session, payment, now)
+    keep(payment, plan(session, payment, written[payment.payment_id], told_at, now))
+
+
+def plan(
+    session: Session,
+    payment: Payment,
+    written: frozenset[Step],
+    told_at: datetime | None,
+    now: datetime,
+) -> Planned | None:
+    if payment.imported or payment.held_out:
+        return None
+    if not may_write(payment.status, payment.closed_reason):
+        return None
+    tries = [at for at in (payment.next_retry_at, payment.whop_next_attempt_at) if at is not None]
+    story = Story(
+        decline_class=payment.decline_class,
+        window_ends_at=payment.window_ends_at,
+        written=written,
+        told_at=told_at,
+        tried_again=payment.retry_count > 0 or (payment.whop_failures or 0) > 1,
+        next_try_at=min(tries, default=None),
+        hours=find_hours(session, payment.company_id),
+    )
+    # While a charge is in hand nobody knows whether there is anything to tell.
+    in_hand = payment.claimed_until is not None
+    return plan_next(story, now + WAIT_FOR_CHARGE if in_hand else now)
+
+
+def keep(payment: Payment, planned: Planned | None) -> None:
+    payment.next_step = planned.step if planned else None
+    payment.next_message_at = planned.at if planned else None
+
+
+def find_hours(session: Session, company_id: str) -> Hours:
+    company = session.get_one(Company, company_id)
+    manners = read_manners(company.settings)
+    return Hours(company.time_zone, manners.quiet_from, manners.quiet_until)
+
+
+def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:
+    ids = [payment.payment_id for payment in payments]
+    found = session.execute(
+        select(Message.payment_id, Message.step).where(Message.payment_id.in_(ids))
+    ).all()
+    return {i: frozenset(row.step for row in found if row.payment_id == i) for i in ids}
+
+
+def find_last_told(session: Session, payment: Payment, now: datetime) -> datetime | None:
+    """When its member last heard from the company, or is about to; None: not within the gap."""
+    return session.scalar(
+        select(func.max(func.coalesce(Message.posted_at, Message.due_at)))
+        .join(Payment, Payment.payment_id == Message.payment_id)
+        .where(
+            Message.company_id == payment.company_id,
+            Message.state.in_(TOLD),
+            # Each has an index of its own.
+            (Message.posted_at > now - GAP)
+            | (Message.state == MessageState.QUEUED)
+            | (Message.state == MessageState.SENDING),
+            of_member(name_member(payment)),
+        )
+    )
+
+
+# --- one member --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Who a payment's message goes to, by the first of these that is known."""
+
+    company_id: str
+    name: str
+    value: str
+
+
+def name_member(payment: Payment) -> Member:
+    if payment.member_id is not None:
+        return Member(payment.company_id, "member_id", payment.member_id)
+    if payment.member_email is not None:
+        return Member(payment.company_id, "member_email", payment.member_email.lower())
+    return Member(payment.company_id, "payment_id", payment.payment_id)
+
+
+COLUMNS: dict[str, ColumnElement[Any]] = {
+    "member_id": Payment.__table__.c.member_id,
+    "member_email": func.lower(Payment.__table__.c.member_email),
+    "payment_id": Payment.__table__.c.payment_id,
+}
+
+
+def of_member(member: Member) -> ColumnElement[bool]:
+    return COLUMNS[member.name] == member.value
+
+
+def queue_due(session: Session, now: datetime) -> int:
+    """Writes the messages that have come due, and plans each payment's next one. Returns how many
+    payments were looked at; fewer than MOST_AT_ONCE: there are no more."""
+    due = session.scalars(DUE, {"now": now, "limit": MOST_AT_ONCE}).all()
+    for payments in gather(session, due, now):
+        queue_one(session, payments, now)
+    return len(due)
+
+
+def gather(session: Session, due: Sequence[Payment], now: datetime) -> Iterable[list[Payment]]:
+    """By member, with the payments that the same message may speak for."""
+    members: dict[Member, list[Payment]] = {}
+    for payment in due:
+        members.setdefault(name_member(payment), []).append(payment)
+    if not members:
+        return ()
+    same = [
+        tuple_(Payment.company_id, column).in_(
+            [(member.company_id, member.value) for member in members if member.name == name]
+        )
+        for name, column in COLUMNS.items()
+    ]
+    others = session.scalars(
+        select(Payment)
+        .where(Payment.next_message_at <= now + SAME_MESSAGE, or_(*same))
+        .order_by(Payment.id)
+        .with_for_update(skip_locked=True)
+    )
+    for payment in others:
+        group = members.get(name_member(payment))
+        if group is not None and payment not in group:
+            group.append(payment)
+    return members.values()
+
+
+def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
+    """One member's message, if it is time for one, and what comes next for each payment."""
+    written = find_written(session, payments)
+    told_at = find_last_told(session, payments[0], now)
+
+    def plan_all() -> list[tuple[Payment, Planned]]:
+        plans = []
+        for payment in payments:
+            planned = plan(session, payment, written[payment.payment_id], told_at, now)
+            keep(payment, planned)
+            if planned is not None:
+                plans.append((payment, planned))
+        return plans
+
+    plans = plan_all()
+    lead = choose_lead(plans, now)
+    if lead is None:
+        return
+    message = write(session, *lead, now)
+    written[lead[0].payment_id] |= {lead[1].step}
+    for payment, planned in plans:
+        if payment is not lead[0] and joins(planned, lead[1], now):
+            write(session, payment, planned, now, joined_to=message.id)
+            written[payment.payment_id] |= {planned.step}
+    told_at = now
+    plan_all()
+
+
+def choose_lead(
+    plans: list[tuple[Payment, Planned]], now: datetime
+) -> tuple[Payment, Planned] | None:
+    """The payment that the message is about: the one that ends first. None: not yet.
+
+    A last-day message keeps its moment, so what comes shortly before it waits for it.
+    """
+    last_days = [planned.at for _, planned in plans if planned.step is Step.LAST_DAY]
+    awaited = min((at for at in last_days if at > now), default=None)
+    ready = []
+    for payment, planned in plans:
+        if planned.at > now:
+            continue
+        if awaited is not None and awaited < now + GAP and planned.step is not Step.LAST_DAY:
+            keep(payment, Planned(planned.step, awaited))
+            continue
+        ready.append((payment, planned))
+    return min(
+        ready,
+        key=lambda pair: (pair[1].step is Step.NOTICE, pair[0].window_ends_at, pair[0].id),
+        default=None,
+    )
+
+
+def joins(planned: Planned, lead: Planned, now: datetime) -> bool:
+    """A notice stands alone, and a last day is only told of in a last-day message."""
+    if Step.NOTICE in (planned.step, lead.step) or planned.at > now + SAME_MESSAGE:
+        return False
+    return planned.step is not Step.LAST_DAY or lead.step is Step.LAST_DAY
+
+
+def write(
+    session: Session,
+    payment: Payment,
+    planned: Planned,
+    now: datetime,
+    joined_to: int | None = None,
+) -> Message:
+    message = Message(
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        step=planned.step,
+        channel=Channel.EMAIL,
+        state=MessageState.QUEUED if joined_to is None else MessageState.JOINED,
+        due_at=now,
+        joined_to=joined_to,
+    )
+    session.add(message)
+    session.flush()
+    return message

@@ -1,0 +1,98 @@
+"""Which payments a figure is about: one company's, failed in a span, and in the groups chosen.
+
+A payment's window is **closed** when its five days are over and it was recovered or given up. A
+younger payment that is paid already is left out with its unpaid peers: counting it alone would
+make the newest payments look best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, select, true
+
+from db.models import Attempt, Message, Payment
+from recovery.status import MessageState, PaymentStatus
+
+UNKNOWN = "unknown"
+"""In place of what Whop has not told."""
+
+
+class Dimension(StrEnum):
+    """What payments can be told apart by. The value stands in the page's address."""
+
+    CLASS = "class"
+    TRY = "try"
+    HOUR = "hour"
+    WEEKDAY = "weekday"
+    MONTH = "month"
+    PRODUCT = "product"
+    BRAND = "brand"
+    STEP = "step"
+
+
+FROM_NOW_ON = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
+"""Imported history is not in these: Whop does not tell why a payment failed once it is paid, nor
+its single tries, and nobody was written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The payments looked at: one company's, by when they failed, and those in all of `only`."""
+
+    company_id: str
+    zone: ZoneInfo
+    since: datetime | None
+    now: datetime
+    only: tuple[tuple[Dimension, str], ...] = ()
+
+
+def closed(now: datetime) -> ColumnElement[bool]:
+    over = Payment.status.in_((PaymentStatus.RECOVERED, PaymentStatus.PERMANENT_FAIL))
+    return and_(over, Payment.window_ends_at <= now)
+
+
+def express(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
+    """A column of the payment as text, so that whatever stands in an address can be compared."""
+    local = func.timezone(zone.key, Payment.failed_at)
+    match dimension:
+        case Dimension.CLASS:
+            return cast(Payment.decline_class, Text)
+        case Dimension.HOUR:
+            return cast(func.extract("hour", local), Text)
+        case Dimension.WEEKDAY:
+            return cast(func.extract("isodow", local), Text)
+        case Dimension.MONTH:
+            return func.to_char(local, "YYYY-MM")
+        case Dimension.PRODUCT:
+            return func.coalesce(Payment.product, UNKNOWN)
+        case Dimension.BRAND:
+            return func.lower(func.coalesce(Payment.card_brand, UNKNOWN))
+        case Dimension.TRY | Dimension.STEP:
+            raise ValueError(f"a payment has several {dimension} values")
+
+
+def narrow(scope: Scope, dimension: Dimension, value: str) -> ColumnElement[bool]:
+    if dimension is Dimension.TRY:
+        number = cast(Attempt.number + 1, Text)
+        tried = exists().where(Attempt.payment_id == Payment.payment_id, number == value)
+        return true() if value == "1" else tried
+    if dimension is Dimension.STEP:
+        step, sent = cast(Message.step, Text), Message.state == MessageState.SENT
+        return exists().where(Message.payment_id == Payment.payment_id, step == value, sent)
+    return express(dimension, scope.zone) == value
+
+
+def select_scope(scope: Scope, about: Dimension | None, *columns: Any) -> Select[Any]:
+    """`about` is what the figure tells apart: its own choice narrows the others, not itself."""
+    query = select(*columns).select_from(Payment).where(Payment.company_id == scope.company_id)
+    if scope.since is not None:
+        query = query.where(Payment.failed_at >= scope.since)
+    if about in FROM_NOW_ON:
+        query = query.where(~Payment.imported)
+    others = [narrow(scope, what, value) for what, value in scope.only if what is not about]
+    return query.where(*others)

@@ -1,0 +1,203 @@
+"""What comes back, and of which payments: by reason, try, time, product, card and message.
+
+docs/dashboard.md defines each figure. All are aggregates over the closed windows of one company's
+payments (`db.scopes`), found by index; no row leaves the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, and_, cast, func
+from sqlalchemy.orm import Session
+
+from db.models import Attempt, Message, Payment
+from db.reporting.cohorts import Dimension, Scope, closed, express, select_scope
+from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
+from recovery.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState, RecoveredBy
+
+WINDOW_HOURS = 120
+SECONDS_PER_HOUR = 3600
+BY_RETRY = and_(RECOVERED, Payment.recovered_by == RecoveredBy.RETRY)
+BY_MEMBER = and_(RECOVERED, Payment.recovered_by == RecoveredBy.MEMBER)
+WITHOUT_US = and_(
+    RECOVERED,
+    Payment.recovered_by.is_distinct_from(RecoveredBy.RETRY),
+    Payment.recovered_by.is_distinct_from(RecoveredBy.MEMBER),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Payments with something in common; `open` are those not closed yet. Money in dollars."""
+
+    key: str
+    closed: int
+    by_retry: int
+    by_member: int
+    without_us: int
+    open: int
+    failed_amount: Decimal
+    recovered_amount: Decimal
+    unconverted: int
+
+    @property
+    def recovered(self) -> int:
+        return self.by_retry + self.by_member + self.without_us
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """The charges that were a payment's n-th: the first is the failure itself."""
+
+    number: int
+    paid_by_us: int
+    paid_otherwise: int
+    declined: int
+
+    @property
+    def made(self) -> int:
+        return self.paid_by_us + self.paid_otherwise + self.declined
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Recoveries less than so many hours after the failure; `hour` 120: all the later ones."""
+
+    hour: int
+    by_retry: int
+    by_member: int
+    without_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepCount:
+    """Of the messages of one step and channel that were sent: how many went how far."""
+
+    step: str
+    channel: str
+    sent: int
+    delivered: int
+    opened: int
+    clicked: int
+    paid: int
+
+
+def describe_group(now: datetime) -> list[ColumnElement[Any]]:
+    over = closed(now)
+    return [
+        count_if(over),
+        count_if(and_(over, BY_RETRY)),
+        count_if(and_(over, BY_MEMBER)),
+        count_if(and_(over, WITHOUT_US)),
+        count_if(~over),
+        sum_if(over, Payment.amount_usd),
+        sum_if(and_(over, RECOVERED)),
+        count_if(and_(over, Payment.amount_usd.is_(None))),
+    ]
+
+
+def make_group(key: str, *row: Any) -> Group:
+    closed_ones, retry, member, without_us, still_open, failed, recovered, unconverted = row
+    return Group(
+        key,
+        closed_ones,
+        retry,
+        member,
+        without_us,
+        still_open,
+        to_cents(failed),
+        to_cents(recovered),
+        unconverted,
+    )
+
+
+def sum_scope(session: Session, scope: Scope) -> Group:
+    """All of them, imported history included."""
+    row = session.execute(select_scope(scope, None, *describe_group(scope.now))).one()
+    return make_group("", *row)
+
+
+def list_groups(session: Session, scope: Scope, by: Dimension) -> list[Group]:
+    """In the order of their keys; not for tries and steps, of which a payment has several."""
+    key = express(by, scope.zone).label("key")
+    query = select_scope(scope, by, key, *describe_group(scope.now)).group_by(key)
+    return sorted((make_group(*row) for row in session.execute(query)), key=lambda one: one.key)
+
+
+def list_tries(session: Session, scope: Scope) -> list[Try]:
+    """Charges that were paid or declined. Refused ones never reached a bank; those whose outcome
+    is not known are in neither."""
+    over = closed(scope.now)
+    ours = Attempt.trigger.in_(OUR_TRIGGERS)
+    paid = Attempt.outcome == AttemptOutcome.PAID
+    first = session.scalar(select_scope(scope, Dimension.TRY, count_if(over))) or 0
+    query = (
+        select_scope(
+            scope,
+            Dimension.TRY,
+            Attempt.number + 1,
+            count_if(and_(paid, ours)),
+            count_if(and_(paid, ~ours)),
+            count_if(Attempt.outcome == AttemptOutcome.DECLINED),
+        )
+        .join(Attempt, Attempt.payment_id == Payment.payment_id)
+        .where(over)
+        .group_by(Attempt.number)
+        .order_by(Attempt.number)
+    )
+    later = [Try(*row) for row in session.execute(query)]
+    return ([Try(1, 0, 0, first)] if first else []) + [one for one in later if one.made]
+
+
+def list_hours(session: Session, scope: Scope) -> list[Hour]:
+    """Imported history is not in it: it would show how fast Whop alone was, not what is now."""
+    elapsed = func.extract("epoch", Payment.recovered_at - Payment.failed_at)
+    full = func.floor(func.greatest(elapsed, 0) / SECONDS_PER_HOUR)
+    hour = func.least(full, WINDOW_HOURS).label("hour")
+    query = (
+        select_scope(
+            scope,
+            None,
+            hour,
+            count_if(BY_RETRY),
+            count_if(BY_MEMBER),
+            count_if(WITHOUT_US),
+        )
+        .where(closed(scope.now), RECOVERED, ~Payment.imported)
+        .group_by(hour)
+        .order_by(hour)
+    )
+    return [Hour(int(row.hour), *row[1:]) for row in session.execute(query)]
+
+
+def count_watched(session: Session, scope: Scope) -> int:
+    """Closed payments that we knew from the start: what the curve of `list_hours` is a share of."""
+    query = select_scope(scope, None, count_if(closed(scope.now))).where(~Payment.imported)
+    return session.scalar(query) or 0
+
+
+def list_steps(session: Session, scope: Scope) -> list[StepCount]:
+    paid = and_(RECOVERED, Payment.recovered_at > Message.sent_at)
+    mail = Message.channel == Channel.EMAIL
+    query = (
+        select_scope(
+            scope,
+            Dimension.STEP,
+            cast(Message.step, Text),
+            cast(Message.channel, Text),
+            count_if(),
+            count_if(and_(mail, Message.delivered_at.is_not(None))),
+            count_if(and_(mail, Message.opened_at.is_not(None))),
+            count_if(and_(mail, Message.clicked_at.is_not(None))),
+            count_if(paid),
+        )
+        .join(Message, Message.payment_id == Payment.payment_id)
+        .where(closed(scope.now), Message.state == MessageState.SENT)
+        .group_by(Message.step, Message.channel)
+        .order_by(Message.step, Message.channel)
+    )
+    return [StepCount(*row) for row in session.execute(query)]

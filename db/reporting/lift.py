@@ -1,0 +1,95 @@
+"""What our work adds over Whop alone, and what came back before we were there.
+
+Both read an entry of their own index for each payment they are about, which is too much for every
+refresh, and change slowly: ask seldom. docs/figures.md defines them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Float, and_, case, cast, func, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from db.models import Payment
+from db.reporting.summary import NET_USD, RECOVERED, count_if, sum_if, to_cents
+from recovery.lift import Group, Lift, Money, NotEnoughData, compare
+from recovery.status import RecoveredBy
+
+NO_MEMBERS = Group(0, 0, Money(0, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+
+def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | NotEnoughData | None:
+    """None: no holdout has ever run.
+
+    Each member's first payment under it, once its window has ended. Payments without a member are
+    not among them: nobody drew whether to hold those out.
+    """
+    first = (
+        select(
+            Payment.held_out,
+            Payment.window_ends_at,
+            RECOVERED.label("recovered"),
+            cast(Payment.amount_usd, Float).label("x"),
+            case((RECOVERED, cast(NET_USD, Float)), else_=0.0).label("net"),
+        )
+        .ext(distinct_on(Payment.member_id))
+        .where(
+            Payment.company_id == company_id,
+            Payment.member_id.is_not(None),
+            Payment.held_out.is_not(None),
+            ~Payment.imported,
+        )
+        .order_by(Payment.member_id, Payment.failed_at, Payment.id)
+        .subquery()
+    )
+    ended = first.c.window_ends_at <= now
+    x = first.c.x
+    # Without a dollar value neither what failed nor what came back is in a sum.
+    y = case((x.is_not(None), first.c.net))
+    sums = [
+        func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
+    ]
+    members = [count_if(ended), count_if(and_(ended, first.c.recovered))]
+    valued = count_if(and_(ended, x.is_not(None)))
+    query = select(first.c.held_out, *members, valued, *sums).group_by(first.c.held_out)
+    groups = {
+        held_out: Group(number, recovered, Money(*money))
+        for held_out, number, recovered, *money in session.execute(query)
+    }
+    if not groups:
+        return None
+    return compare(groups.get(False, NO_MEMBERS), groups.get(True, NO_MEMBERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What had become of failed payments before we were there. Money in dollars."""
+
+    failed: int
+    recovered: int
+    failed_amount: Decimal
+    recovered_amount: Decimal
+
+
+def measure_baseline(session: Session, company_id: str) -> Baseline | None:
+    """Of the imported payments whose window had ended by the import. None: there are none."""
+    without_us = and_(RECOVERED, Payment.recovered_by == RecoveredBy.WITHOUT_US)
+    failed, recovered, failed_amount, recovered_amount = session.execute(
+        select(
+            count_if(),
+            count_if(without_us),
+            sum_if(true(), Payment.amount_usd),
+            sum_if(without_us),
+        ).where(
+            Payment.company_id == company_id,
+            Payment.imported,
+            Payment.window_ends_at <= Payment.created_at,
+        )
+    ).one()
+    if not failed:
+        return None
+    return Baseline(failed, recovered, to_cents(failed_amount), to_cents(recovered_amount))

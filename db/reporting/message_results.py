@@ -1,0 +1,86 @@
+"""What came of the messages: counted in SQL over the index of a company's sent ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from db.models import Message, Payment, Suppression
+from recovery.declines import DeclineClass
+from recovery.status import Channel, MailTrouble, MessageState, RecoveredBy, Step
+
+NEWEST_PAYMENTS = 1000
+"""Looked through for one of a class: a rare class has no index, and needs none for a preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Of one step's messages. `mails`: those that went by mail; only of them the mail service tells
+    what came next. A payment that another message spoke for is not counted a second time."""
+
+    sent: int = 0
+    mails: int = 0
+    delivered: int = 0
+    opened: int = 0
+    clicked: int = 0
+    troubled: int = 0
+    paid_after: int = 0
+
+
+def count_results(session: Session, company_id: str, since: datetime) -> dict[Step, Results]:
+    """Of what was sent from `since` on; a step that was not sent is missing."""
+    by_mail = Message.channel == Channel.EMAIL
+    paid_after = and_(
+        Payment.recovered_by == RecoveredBy.MEMBER, Message.sent_at < Payment.recovered_at
+    )
+    found = session.execute(
+        select(
+            Message.step,
+            func.count(),
+            func.count().filter(by_mail),
+            func.count().filter(by_mail, Message.delivered_at.is_not(None)),
+            func.count().filter(by_mail, Message.opened_at.is_not(None)),
+            func.count().filter(by_mail, Message.clicked_at.is_not(None)),
+            func.count().filter(by_mail, Message.trouble.is_not(None)),
+            func.count().filter(paid_after),
+        )
+        .join(Payment, Payment.payment_id == Message.payment_id)
+        .where(
+            Message.company_id == company_id,
+            Message.sent_at >= since,
+            Message.state == MessageState.SENT,
+        )
+        .group_by(Message.step)
+    )
+    return {step: Results(*numbers) for step, *numbers in found}
+
+
+def count_suppressed(session: Session, company_id: str) -> dict[MailTrouble, int]:
+    """How many addresses the company writes to no more, by reason; never which ones."""
+    found = session.execute(
+        select(Suppression.reason, func.count().label("number"))
+        .where(Suppression.company_id == company_id)
+        .group_by(Suppression.reason)
+    )
+    return {row.reason: row.number for row in found}
+
+
+def find_newest(session: Session, company_id: str, decline_class: DeclineClass) -> Payment | None:
+    """The newest payment that failed for this reason, among the company's newest ones."""
+    newest = (
+        select(Payment.id, Payment.failed_at, Payment.decline_class)
+        .where(Payment.company_id == company_id)
+        .order_by(Payment.failed_at.desc(), Payment.id.desc())
+        .limit(NEWEST_PAYMENTS)
+        .subquery()
+    )
+    return session.scalar(
+        select(Payment)
+        .join(newest, newest.c.id == Payment.id)
+        .where(newest.c.decline_class == decline_class)
+        .order_by(newest.c.failed_at.desc(), newest.c.id.desc())
+        .limit(1)
+    )

@@ -1,0 +1,110 @@
+"""All that is known of one payment: what was tried, said, asked for and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db import audit_log as deeds
+from db.company_settings.messaging import Manners, find_manners
+from db.company_settings.recovery import find_terms
+from db.company_settings.templates import OwnTemplate, list_templates
+from db.ledger import payments, requests
+from db.members import MEMBERS_NAMES
+from db.models import Attempt, Company, Deed, Dispute, Message, Payment, Refund, Request
+from db.reporting.attention import find_needs_of
+from recovery.action_required import Need
+from recovery.retry_policy import NoRetry, Settings, WhyNot, decide
+from recovery.status import PaymentStatus, Step
+
+ASKED = "something is asked for already; it is done within a minute"
+Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Each list in the order it happened. `why_not`: why no retry is planned, while it is unpaid.
+    `cannot_retry`, `cannot_stop`: why asking for it would do nothing; None: it would."""
+
+    payment: Payment
+    seller: str | None
+    time_zone: str
+    manners: Manners
+    templates: Mapping[Step, OwnTemplate]
+    attempts: Sequence[Attempt]
+    messages: Sequence[Message]
+    requests: Sequence[Request]
+    refunds: Sequence[Refund]
+    disputes: Sequence[Dispute]
+    deeds: Sequence[Deed]
+    need: Need | None
+    why_not: WhyNot | None
+    cannot_retry: str | None
+    cannot_stop: str | None
+
+
+def tell(
+    session: Session, company_id: str, payment_id: str, now: datetime, rules: Settings
+) -> Story | None:
+    """None: the company has no such payment, whoever else may have it."""
+    payment = session.scalar(
+        select(Payment).where(Payment.payment_id == payment_id, Payment.company_id == company_id)
+    )
+    if payment is None:
+        return None
+    company = session.get(Company, company_id)
+    asked = list_of(session, Request, payment, Request.id)
+    waiting = any(request.done_at is None for request in asked)
+    return Story(
+        payment=payment,
+        seller=company.name if company else None,
+        time_zone=find_terms(session, company_id).time_zone,
+        manners=find_manners(session, company_id),
+        templates=list_templates(session, company_id),
+        attempts=list_of(session, Attempt, payment, Attempt.number),
+        messages=list_of(session, Message, payment, Message.id),
+        requests=asked,
+        refunds=list_of(session, Refund, payment, Refund.as_of),
+        disputes=list_disputes(session, payment),
+        deeds=deeds.list_deeds(session, company_id, payment_id),
+        need=find_needs_of(session, [payment.id]).get(payment.id),
+        why_not=find_why_not(session, payment, now, rules),
+        cannot_retry=ASKED if waiting else requests.refuse_hasty(session, payment, now, rules),
+        cannot_stop=ASKED if waiting else requests.refuse_stop(payment),
+    )
+
+
+def list_of(
+    session: Session, kind: type[Kind], payment: Payment, order: InstrumentedAttribute[Any]
+) -> Sequence[Kind]:
+    query = select(kind).where(kind.payment_id == payment.payment_id).order_by(order)
+    return session.scalars(query).all()
+
+
+def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
+    """Of this payment, or of another one of the same member: each ends the work on all."""
+    same = [
+        getattr(Dispute, name) == value
+        for name in MEMBERS_NAMES
+        if (value := getattr(payment, name)) is not None
+    ]
+    query = select(Dispute).where(
+        Dispute.company_id == payment.company_id,
+        or_(Dispute.payment_id == payment.payment_id, *same),
+    )
+    return session.scalars(query.order_by(Dispute.heard_at)).all()
+
+
+def find_why_not(
+    session: Session, payment: Payment, now: datetime, rules: Settings
+) -> WhyNot | None:
+    if payment.status is not PaymentStatus.FAILED:
+        return None
+    terms = find_terms(session, payment.company_id)
+    decision = decide(payments.describe_situation(session, payment, terms, now), rules, now)
+    return decision.why if isinstance(decision, NoRetry) else None

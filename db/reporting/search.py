@@ -1,0 +1,229 @@
+"""Finding payments: filters, a page at a time by keyset, and how many there are.
+
+Each condition is one that an index answers; no query reads more than it shows or counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, assert_never
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db.models import Payment
+from db.reporting.attention import NEED
+from recovery.declines import DeclineClass
+from recovery.status import UNPAID, PaymentStatus, RecoveredBy
+
+PAGE = 50
+MOST_COUNTED = 1_000
+MOST_EXPORTED = 50_000
+MOST_PRODUCTS = 100
+LOOKED_AT_FOR_PRODUCTS = 10_000
+
+
+class Which(StrEnum):
+    """The value stands in the page's address."""
+
+    ALL = "all"
+    UNPAID = "unpaid"
+    NEEDS_YOU = "needs_you"
+    PENDING_RETRY = "pending_retry"
+    FAILED = "failed"
+    RECOVERED = "recovered"
+    PERMANENT_FAIL = "permanent_fail"
+
+
+class Order(StrEnum):
+    NEWEST = "newest"
+    LARGEST = "largest"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """`since`: the day of the failure; of the payment, where only recovered ones are wanted.
+    Amounts in dollars, so that currencies compare. `words`: how a member's name or address begins,
+    or a payment's id."""
+
+    which: Which = Which.ALL
+    decline_class: DeclineClass | None = None
+    since: datetime | None = None
+    least: Decimal | None = None
+    most: Decimal | None = None
+    product: str | None = None
+    recovered_by: RecoveredBy | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A row of a page, by what the page is ordered by: the next one starts after it."""
+
+    value: datetime | Decimal
+    id: int
+
+    def __str__(self) -> str:
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        return f"{value}~{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`before` and `after`: where the neighbouring pages begin; None: there is none."""
+
+    payments: Sequence[Payment]
+    before: Mark | None
+    after: Mark | None
+
+
+# What has no value in dollars comes last.
+VALUE_USD = func.coalesce(Payment.amount_usd, 0)
+
+
+def read_mark(text: str, order: Order) -> Mark | None:
+    """None for what makes no sense: the first page is shown."""
+    value, _, number = text.rpartition("~")
+    try:
+        if order is Order.NEWEST:
+            moment = datetime.fromisoformat(value)
+            return Mark(moment, int(number)) if moment.tzinfo else None
+        amount = Decimal(value)
+        return Mark(amount, int(number)) if amount.is_finite() else None
+    except (ValueError, InvalidOperation):
+        return None
+
+
+def find_page(
+    session: Session,
+    company_id: str,
+    filters: Filters,
+    order: Order = Order.NEWEST,
+    *,
+    after: Mark | None = None,
+    before: Mark | None = None,
+    limit: int = PAGE,
+) -> Page:
+    """The payments after one mark, or those just before the other."""
+    back = before is not None and after is None
+    mark = before if back else after
+    key = find_key(order)
+    ids = match(select(Payment.id), company_id, filters)
+    if mark is not None:
+        row = tuple_(mark.value, mark.id)
+        ids = ids.where(key > row if back else key < row)
+    directed = [column.asc() if back else column.desc() for column in key.clauses]
+    # Found in the index alone; only what is shown is read from the table.
+    shown = Payment.id.in_(ids.order_by(*directed).limit(limit + 1))
+    found = list(session.scalars(select(Payment).where(shown).order_by(*directed)))
+    more, rows = len(found) > limit, found[:limit]
+    if back:
+        rows.reverse()
+    earlier = more if back else mark is not None
+    later = back or more
+    return Page(
+        rows,
+        before=place_mark(rows[0], order) if rows and earlier else None,
+        after=place_mark(rows[-1], order) if rows and later else None,
+    )
+
+
+def find_key(order: Order) -> Any:
+    match order:
+        case Order.NEWEST:
+            return tuple_(Payment.failed_at, Payment.id)
+        case Order.LARGEST:
+            return tuple_(VALUE_USD, Payment.id)
+        case _:
+            assert_never(order)
+
+
+def place_mark(payment: Payment, order: Order) -> Mark:
+    by_time = order is Order.NEWEST
+    return Mark(payment.failed_at if by_time else payment.amount_usd or Decimal(0), payment.id)
+
+
+def count_matches(session: Session, company_id: str, filters: Filters) -> int:
+    """One more than MOST_COUNTED: there are more, and they are not counted."""
+    # No other column is asked for, so that an index of the filters' alone can answer.
+    some = match(select(Payment.company_id), company_id, filters)
+    if filters.words.strip():
+        # What most names begin with would else be looked for in the table, all companies' rows.
+        some = some.order_by(Payment.failed_at.desc(), Payment.id.desc())
+    some = some.limit(MOST_COUNTED + 1)
+    return session.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def list_all(
+    session: Session, company_id: str, filters: Filters, order: Order
+) -> Iterator[Payment]:
+    """For an export: read in portions, MOST_EXPORTED at most."""
+    columns = [column.desc() for column in find_key(order).clauses]
+    query = match(select(Payment), company_id, filters).order_by(*columns).limit(MOST_EXPORTED)
+    yield from session.scalars(query.execution_options(yield_per=1_000))
+
+
+def list_products(session: Session, company_id: str) -> list[str]:
+    """Those of the newest failures: all that ever were would be read from the whole company."""
+    newest = (
+        select(Payment.product)
+        .where(Payment.company_id == company_id)
+        .order_by(Payment.failed_at.desc(), Payment.id.desc())
+        .limit(LOOKED_AT_FOR_PRODUCTS)
+        .subquery()
+    )
+    query = select(newest.c.product).where(newest.c.product.is_not(None)).distinct()
+    return list(session.scalars(query.order_by(newest.c.product).limit(MOST_PRODUCTS)))
+
+
+def match(query: Select[Any], company_id: str, filters: Filters) -> Select[Any]:
+    query = query.where(Payment.company_id == company_id, *choose_status(filters.which))
+    if filters.decline_class is not None:
+        query = query.where(Payment.decline_class == filters.decline_class)
+    if filters.since is not None:
+        paid = filters.which is Which.RECOVERED
+        query = query.where((Payment.recovered_at if paid else Payment.failed_at) >= filters.since)
+    if filters.least is not None:
+        query = query.where(Payment.amount_usd.is_not(None), filters.least <= VALUE_USD)
+    if filters.most is not None:
+        query = query.where(Payment.amount_usd.is_not(None), filters.most >= VALUE_USD)
+    if filters.product is not None:
+        query = query.where(Payment.product == filters.product)
+    if filters.recovered_by is not None:
+        query = query.where(Payment.recovered_by == filters.recovered_by)
+    if words := filters.words.strip():
+        query = query.where(speaks_of(words))
+    return query
+
+
+def choose_status(which: Which) -> list[ColumnElement[bool]]:
+    match which:
+        case Which.ALL:
+            return []
+        case Which.UNPAID:
+            return [Payment.status.in_(UNPAID)]
+        case Which.NEEDS_YOU:
+            return [Payment.status == PaymentStatus.FAILED, NEED.is_not(None)]
+        case Which.PENDING_RETRY | Which.FAILED | Which.RECOVERED | Which.PERMANENT_FAIL:
+            return [Payment.status == PaymentStatus(which.value)]
+        case _:
+            assert_never(which)
+
+
+def speaks_of(words: str) -> ColumnElement[bool]:
+    """Whole beginnings, and ids as a whole: that is what an index can find."""
+    escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return or_(
+        begins(Payment.member_name, escaped),
+        begins(Payment.member_email, escaped),
+        Payment.payment_id == words,
+    )
+
+
+def begins(column: InstrumentedAttribute[str | None], pattern: str) -> ColumnElement[bool]:
+    # Both lowered by the database, whose locale may know fewer letters than Python does.
+    return and_(column.is_not(None), func.lower(column).like(func.lower(f"{pattern}%")))

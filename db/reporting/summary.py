@@ -1,0 +1,221 @@
+"""Every figure, as SQL. REST and dashboard both call these, so they cannot disagree.
+
+docs/figures.md defines each one. Money is in US dollars, as Whop normalized it when the payment
+was charged; a payment without a dollar value is counted, but is in no sum (`unconverted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, func, or_, select, text
+from sqlalchemy.orm import Session
+
+from db.models import Company, Payment
+from db.reporting.rollup import FOUND, SUMS, ask
+from recovery.status import PaymentStatus
+
+CURRENCY = "usd"
+COMPARED = timedelta(days=30)
+CENT = Decimal("0.01")
+NOTHING = (Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), 0)
+
+RECOVERED = Payment.status == PaymentStatus.RECOVERED
+# What is left of a payment after refunds, in dollars.
+NET_USD = Payment.amount_usd * case(
+    (Payment.amount == 0, 0),
+    else_=func.greatest(Payment.amount - Payment.refunded_amount, 0) / Payment.amount,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All time unless the name says otherwise. Rates in percent, 0 to 100; amounts in dollars.
+
+    `by_retry`: one of our own charges collected it. `by_member`: the member paid after a message
+    of ours. The rest of what was recovered came without us (docs/attribution.md).
+    """
+
+    total_failed: int
+    total_recovered: int
+    recovery_rate: Decimal
+    recovered_amount: Decimal
+    recovered_by_retry_amount: Decimal
+    recovered_by_member_amount: Decimal
+    recovered_this_month: Decimal
+    recovered_by_retry_this_month: Decimal
+    recovered_by_member_this_month: Decimal
+    at_risk_amount: Decimal
+    failed_last_30_days: int
+    failed_previous_30_days: int
+    unconverted: int
+    currency: str
+    as_of: datetime
+    at_risk: int
+    next_window_end: datetime | None
+    """Of those at risk, the first to end."""
+
+
+SUMMARIZE = text(f"""{FOUND}
+select * from (
+    select
+        coalesce(sum(failures), 0) as failed,
+        coalesce(sum(by_retry + by_member + without_us), 0) as recovered,
+        coalesce(sum(retry_usd), 0) as retry,
+        coalesce(sum(member_usd), 0) as member,
+        coalesce(sum(without_us_usd), 0) as without_us,
+        coalesce(sum(retry_usd) filter (where day >= :month), 0) as retry_month,
+        coalesce(sum(member_usd) filter (where day >= :month), 0) as member_month,
+        coalesce(sum(without_us_usd) filter (where day >= :month), 0) as without_us_month,
+        -- The days that these two begin on are read raw: a kept day is on one side of them.
+        coalesce(sum(failures) filter (
+            where at > :last_from or (at is null and day > :last_day)
+        ), 0) as failed_last,
+        coalesce(sum(failures) filter (
+            where at > :previous_from or (at is null and day > :previous_day)
+        ), 0) as failed_since_previous,
+        coalesce(sum(unconverted), 0) as unconverted
+    from found
+) as sums, (
+    select count(*) as open, coalesce(sum(amount_usd), 0) as at_risk,
+        min(window_ends_at) as next_window_end
+    from payments where company_id = :company_id and status in ('failed', 'pending_retry')
+) as owed
+""")
+
+
+def summarize(session: Session, company_id: str, now: datetime) -> Summary:
+    zone = find_time_zone(session, company_id)
+    last, previous = now - COMPARED, now - 2 * COMPARED
+    last_day, previous_day = (at.astimezone(zone).date() for at in (last, previous))
+    asked = ask(company_id, zone, raw_days=(last_day, previous_day)) | {
+        "month": now.astimezone(zone).date().replace(day=1),
+        "last_from": last,
+        "previous_from": previous,
+        "last_day": last_day,
+        "previous_day": previous_day,
+    }
+    row = session.execute(SUMMARIZE, asked).one()
+    return Summary(
+        total_failed=row.failed,
+        total_recovered=row.recovered,
+        recovery_rate=percent(row.recovered, row.failed),
+        recovered_amount=to_cents(row.retry + row.member + row.without_us),
+        recovered_by_retry_amount=to_cents(row.retry),
+        recovered_by_member_amount=to_cents(row.member),
+        recovered_this_month=to_cents(row.retry_month + row.member_month + row.without_us_month),
+        recovered_by_retry_this_month=to_cents(row.retry_month),
+        recovered_by_member_this_month=to_cents(row.member_month),
+        at_risk_amount=to_cents(row.at_risk),
+        failed_last_30_days=row.failed_last,
+        failed_previous_30_days=row.failed_since_previous - row.failed_last,
+        unconverted=row.unconverted,
+        currency=CURRENCY,
+        as_of=now,
+        at_risk=row.open,
+        next_window_end=row.next_window_end,
+    )
+
+
+def count_if(condition: ColumnElement[bool] | None = None) -> ColumnElement[int]:
+    count: ColumnElement[int] = func.count()
+    return count if condition is None else func.count().filter(condition)
+
+
+def sum_if(
+    condition: ColumnElement[bool], amount: SQLColumnExpression[Decimal | None] = NET_USD
+) -> ColumnElement[Decimal]:
+    return func.coalesce(func.sum(amount).filter(condition), 0)
+
+
+def to_cents(amount: Decimal) -> Decimal:
+    return Decimal(amount).quantize(CENT)
+
+
+def percent(part: int, whole: int) -> Decimal:
+    return (Decimal(100 * part) / whole).quantize(Decimal("0.1")) if whole else Decimal("0.0")
+
+
+def find_time_zone(session: Session, company_id: str) -> ZoneInfo:
+    name = session.scalar(select(Company.time_zone).where(Company.id == company_id))
+    return ZoneInfo(name or "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One local day's money, in dollars: failed by day of failure, recovered by day of payment."""
+
+    day: date
+    failed: Decimal
+    recovered_by_retry: Decimal
+    recovered_by_member: Decimal
+    recovered_without_us: Decimal
+    failures: int
+
+
+LIST_DAYS = text(f"""{FOUND}
+select day, {", ".join(f"coalesce(sum({name}), 0) as {name}" for name in SUMS)}
+from found group by day
+""")
+
+
+def list_days(session: Session, company_id: str, days: int, now: datetime) -> list[Day]:
+    """The last `days` local days, oldest first, today included; days without events are there."""
+    zone = find_time_zone(session, company_id)
+    today = now.astimezone(zone).date()
+    dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
+    rows = session.execute(LIST_DAYS, ask(company_id, zone, first=dates[0]))
+    found = {
+        row.day: Day(
+            row.day,
+            failed=to_cents(row.failed_usd),
+            recovered_by_retry=to_cents(row.retry_usd),
+            recovered_by_member=to_cents(row.member_usd),
+            recovered_without_us=to_cents(row.without_us_usd),
+            failures=row.failures,
+        )
+        for row in rows
+    }
+    return [found.get(date, Day(date, *NOTHING)) for date in dates]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last row of a page: the next one starts after it."""
+
+    failed_at: datetime
+    id: int
+
+
+def list_payments(
+    session: Session,
+    company_id: str,
+    *,
+    limit: int,
+    status: PaymentStatus | None = None,
+    after: Cursor | None = None,
+) -> Sequence[Payment]:
+    """Newest failure first, by index, whatever the size of the company."""
+    ids = select(Payment.id).where(Payment.company_id == company_id)
+    if status is not None:
+        ids = ids.where(Payment.status == status)
+    if after is not None:
+        ids = ids.where(
+            or_(
+                Payment.failed_at < after.failed_at,
+                and_(Payment.failed_at == after.failed_at, Payment.id < after.id),
+            ),
+            Payment.failed_at <= after.failed_at,
+        )
+    newest_first = (Payment.failed_at.desc(), Payment.id.desc())
+    shown = Payment.id.in_(ids.order_by(*newest_first).limit(limit))
+    return session.scalars(select(Payment).where(shown).order_by(*newest_first)).all()
+
+
+def list_company_ids(session: Session, limit: int = 2) -> Sequence[str]:
+    """Enough to tell whether there is exactly one."""
+    return session.scalars(select(Company.id).order_by(Company.id).limit(limit)).all()

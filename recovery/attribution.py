@@ -1,0 +1,57 @@
+"""Who recovered a payment. Conservative: what Whop's own retry explains is never claimed.
+
+Nobody tells us who made a payment; the circumstances do. docs/attribution.md gives the rules in a
+creator's words. Pure, so that the order in which we heard of the circumstances plays no part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recovery.status import RecoveredBy
+
+# How far Whop's own charge may be from the time it announced. Our assumption: not published.
+WHOPS_DELAY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """`paid_at`: when the charge was made that paid it; a bank may settle it days later. `proven`:
+    Whop's answer to our own key says paid. `charge_sent_at`: a charge of ours whose
+    end was unknown. `whops_attempt_at`: the last one that Whop announced while it was unpaid.
+    `message_sent_at`: the first message about it that the mail service took.
+    """
+
+    paid_at: datetime
+    proven: bool = False
+    charge_sent_at: datetime | None = None
+    whops_attempt_at: datetime | None = None
+    message_sent_at: datetime | None = None
+
+
+def attribute(seen: Circumstances) -> RecoveredBy:
+    if seen.proven or collected_by_our_charge(seen):
+        return RecoveredBy.RETRY
+    if seen.message_sent_at is None or seen.message_sent_at > seen.paid_at:
+        return RecoveredBy.WITHOUT_US
+    return RecoveredBy.WITHOUT_US if may_be_whops(seen) else RecoveredBy.MEMBER
+
+
+def collected_by_our_charge(seen: Circumstances) -> bool:
+    """Sent, paid after it was sent, and no charge of Whop's own due in between."""
+    sent_at, whops = seen.charge_sent_at, seen.whops_attempt_at
+    # Whop's times may come in whole seconds.
+    if sent_at is None or seen.paid_at < sent_at.replace(microsecond=0):
+        return False
+    # Just before the charge Whop was asked: what it had announced for earlier has been and gone.
+    return whops is None or not sent_at - WHOPS_DELAY <= whops <= seen.paid_at + WHOPS_DELAY
+
+
+def may_be_whops(seen: Circumstances) -> bool:
+    """Whether an announced attempt of Whop's had come by the time of the payment.
+
+    However long ago: since then Whop may have announced others that we have not heard of.
+    """
+    whops = seen.whops_attempt_at
+    return whops is not None and whops <= seen.paid_at + WHOPS_DELAY

@@ -1,0 +1,244 @@
+"""When to charge a payment again, or why not. Pure: `now` is passed in.
+
+A policy is a function from a situation to a moment; what no policy may do is checked around it, in
+`decide`. docs/retry-policy.md explains the plans to a creator.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
+
+
+class WhyNot(StrEnum):
+    """Why no retry is scheduled. The value is the sentence a creator reads."""
+
+    RETRIES_USED = "all retries are used"
+    WINDOW_CLOSED = "the membership's grace period leaves no time for another try"
+    NOT_RETRYABLE = "Whop does not allow another retry of this payment"
+    FORBIDDEN = "charging this card again is not allowed; only the member can fix it"
+    NEEDS_MEMBER = "trying again will not help; only the member can fix it"
+    CARD_LIMIT = "the card networks allow no more attempts on this card for now"
+    HELD_OUT = "this member is in the share left to Whop alone, to measure what we add"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`interval`: the least time between two charges of one payment."""
+
+    policy: str = "smart"
+    interval: timedelta = timedelta(minutes=60)
+    max_retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All a policy may look at. `last_charge_at` is Whop's attempt or ours, whichever was later;
+    `charges` are those of both on this card within 30 days, for whatever payment.
+
+    `spread` is between 0 and 1, fixed for a payment: it keeps payments from all being due at once.
+    """
+
+    decline_class: DeclineClass
+    declined_retries: int
+    retryable: bool
+    failed_at: datetime
+    last_charge_at: datetime
+    window_ends_at: datetime
+    decline_code: str | None = None
+    card_brand: str | None = None
+    charges: int = 1
+    whop_next_attempt_at: datetime | None = None
+    time_zone: str = "UTC"
+    spread: float = 0.0
+    held_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoRetry:
+    why: WhyNot
+
+
+Decision = Retry | NoRetry
+
+# Attempts on one card in 30 days. Visa: 15 (newer texts say 20); Mastercard: 35, and 10 in a day
+# (recovery-rules.md 3.1 and 3.2).
+CARD_LIMITS = {"visa": 15, "mastercard": 35}
+STRICTEST_LIMIT = min(CARD_LIMITS.values())
+MOST_IN_A_DAY = 10
+
+
+def find_obstacle(situation: Situation, settings: Settings) -> WhyNot | None:
+    """What forbids a charge at any time, whatever the policy and whoever asks for it."""
+    if situation.held_out:
+        return WhyNot.HELD_OUT
+    if situation.declined_retries >= settings.max_retries:
+        return WhyNot.RETRIES_USED
+    if situation.decline_class in NEVER_CHARGED_AGAIN:
+        return WhyNot.FORBIDDEN
+    if not situation.retryable:
+        return WhyNot.NOT_RETRYABLE
+    if is_worn_out(situation.card_brand, situation.charges):
+        return WhyNot.CARD_LIMIT
+    return None
+
+
+def is_worn_out(card_brand: str | None, charges: int) -> bool:
+    """Whether the network allows no further attempt on a card with so many in 30 days."""
+    return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
+
+
+def decide(situation: Situation, settings: Settings, now: datetime) -> Decision:
+    """The policy's moment, within what is allowed."""
+    obstacle = find_obstacle(situation, settings)
+    if obstacle is not None:
+        return NoRetry(obstacle)
+    earliest = max(situation.last_charge_at + settings.interval, now)
+    at = POLICIES[settings.policy](situation, earliest)
+    if at is None:
+        return NoRetry(WhyNot.NEEDS_MEMBER)
+    if at >= situation.window_ends_at:
+        return NoRetry(WhyNot.WINDOW_CLOSED)
+    return Retry(at)
+
+
+def plan_hourly(situation: Situation, earliest: datetime) -> datetime:
+    """The plain alternative: as often as the interval allows."""
+    return earliest
+
+
+# Hours from the first failure, one for each retry; what is not listed waits for the member. From
+# the table in recovery-rules.md 3.4: spread over the five days, technical errors fast, and the last
+# try for funds just before the end. docs/policy.md compares them with other schedules.
+PLANS: dict[DeclineClass, tuple[float, ...]] = {
+    DeclineClass.FUNDS: (30, 62, 106),
+    DeclineClass.ISSUER: (26, 74),
+    DeclineClass.TECHNICAL: (1, 6, 30),
+    DeclineClass.UNKNOWN: (50,),
+}
+PLANS_BY_CODE: dict[str, tuple[float, ...]] = {
+    "contact_issuer": (36, 84),
+    "card_velocity_exceeded": (26, 74),
+    "withdrawal_count_limit_exceeded": (26, 74),
+    "restricted_card": (50,),
+    "pin_required": (50,),
+    "pin_required_as": (50,),
+}
+DAY_STARTS, DAY_ENDS = time(8), time(21)
+PAYDAY_STARTS = time(9)
+SPREAD = timedelta(hours=2)
+WAIT_FOR_PAYDAY = timedelta(hours=24)
+BEFORE_WHOP, AFTER_WHOP = timedelta(hours=6), timedelta(hours=1)
+# Money lasts a day more often than not, so a charge of Whop's own within the day finds what ours
+# would. Whop may allow us only one: it is worth most once Whop has stopped trying.
+LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
+PAUSE = timedelta(hours=12)
+"""After a declined retry of ours. A broken line may be mended sooner."""
+MARGIN = timedelta(hours=2)
+"""Kept free before the window's end: a charge and its settling need time."""
+
+
+def plan_smart(situation: Situation, earliest: datetime) -> datetime | None:
+    """By decline class: when it is likely to work, and when a bank says yes more often."""
+    plan = PLANS_BY_CODE.get(situation.decline_code or "", PLANS.get(situation.decline_class, ()))
+    if situation.declined_retries >= len(plan):
+        return None
+    planned = situation.failed_at + timedelta(hours=plan[situation.declined_retries])
+    if situation.declined_retries and situation.decline_class is not DeclineClass.TECHNICAL:
+        earliest = max(earliest, situation.last_charge_at + PAUSE)
+    at = max(planned, earliest)
+    before = LEAVE_TO_WHOP.get(situation.decline_class, BEFORE_WHOP)
+    zone = ZoneInfo(situation.time_zone)
+    if situation.decline_class is DeclineClass.FUNDS:
+        at = wait_for_payday(at, zone)
+    for _ in range(2):  # waiting for the day may lead to Whop's hour, and waiting for Whop to night
+        at = avoid_whop(at, situation.whop_next_attempt_at, before)
+        if situation.decline_class is not DeclineClass.TECHNICAL:
+            at = wait_for_day(at, zone, situation.spread)
+    return fit_window(at, planned, earliest, situation)
+
+
+def fit_window(
+    at: datetime, planned: datetime, earliest: datetime, situation: Situation
+) -> datetime:
+    """Waiting for a better hour must not cost the last chance: rather a little early than never."""
+    deadline = situation.window_ends_at - MARGIN
+    if at <= deadline:
+        return at
+    in_time = max(planned, earliest) <= deadline
+    clear = avoid_whop(deadline, situation.whop_next_attempt_at) == deadline
+    return deadline if in_time and clear else situation.window_ends_at
+
+
+def wait_for_payday(at: datetime, zone: ZoneInfo) -> datetime:
+    """On to the morning of a payday, where one begins within a day."""
+    local = at.astimezone(zone)
+    for days in (0, 1):
+        day = local.date() + timedelta(days=days)
+        morning = datetime.combine(day, PAYDAY_STARTS, zone)
+        if is_payday(day.year, day.month, day.day) and at <= morning <= at + WAIT_FOR_PAYDAY:
+            return morning.astimezone(at.tzinfo)
+    return at
+
+
+def is_payday(year: int, month: int, day: int) -> bool:
+    """Fridays, the 1st, the 15th and the last of a month: when wages usually arrive."""
+    last = calendar.monthrange(year, month)[1]
+    return day in {1, 15, last} or calendar.weekday(year, month, day) == calendar.FRIDAY
+
+
+def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
+    """Out of the night, when declines are most frequent, and not all in the first minute."""
+    local = at.astimezone(zone)
+    if DAY_STARTS <= local.time() < DAY_ENDS:
+        return at
+    day = local.date() + timedelta(days=local.time() >= DAY_ENDS)
+    morning = datetime.combine(day, DAY_STARTS, zone) + SPREAD * spread
+    return morning.astimezone(at.tzinfo)
+
+
+def avoid_whop(at: datetime, whops: datetime | None, before: timedelta = BEFORE_WHOP) -> datetime:
+    """Whop is about to charge by itself: a charge just before would only spend an attempt."""
+    if whops is not None and whops - before < at <= whops + AFTER_WHOP:
+        return whops + AFTER_WHOP
+    return at
+
+
+def wait_for_whop(settings: Settings, now: datetime, whops: datetime | None) -> datetime | None:
+    """When to look again instead of charging now, with Whop's plan as it has just told it. Only
+    `smart` minds Whop's plan."""
+    clear = avoid_whop(now, whops)
+    return clear if settings.policy == "smart" and clear > now else None
+
+
+# Where another card of the member's may help: not where the member or a network has said no.
+BACKUP_HELPS = frozenset(
+    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.CARD, DeclineClass.UNKNOWN}
+)
+
+
+def decide_backup(situation: Situation, now: datetime) -> datetime | None:
+    """When to try the member's other saved card. By day: it may surprise its owner."""
+    if situation.held_out or situation.decline_class not in BACKUP_HELPS:
+        return None
+    zone = ZoneInfo(situation.time_zone)
+    at = avoid_whop(max(now, situation.last_charge_at + AFTER_WHOP), situation.whop_next_attempt_at)
+    at = wait_for_day(at, zone, situation.spread)
+    return at if at <= situation.window_ends_at - MARGIN else None
+
+
+POLICIES: dict[str, Callable[[Situation, datetime], datetime | None]] = {
+    "smart": plan_smart,
+    "hourly": plan_hourly,
+}

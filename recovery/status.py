@@ -1,0 +1,135 @@
+"""What a payment can be, and where it may go from there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class PaymentStatus(StrEnum):
+    FAILED = "failed"
+    """Unpaid, no retry scheduled: it waits for the member or for Whop."""
+    PENDING_RETRY = "pending_retry"
+    """Unpaid, we charge again at `next_retry_at`."""
+    RECOVERED = "recovered"
+    """Whop says it is paid. A refund later is recorded beside it and nets out of money figures."""
+    PERMANENT_FAIL = "permanent_fail"
+    """Given up: retries used, window closed, or a stop rule fired."""
+
+
+class AttemptOutcome(StrEnum):
+    OPEN = "open"
+    """Committed before the charge; nothing is known yet."""
+    PAID = "paid"
+    DECLINED = "declined"
+    PENDING = "pending"
+    """The bank took it and has not settled it."""
+    REFUSED = "refused"
+    """No charge was made: Whop would not, or it was no longer owed."""
+    UNKNOWN = "unknown"
+    """No usable answer: it may or may not have charged. Whop is asked, never charged blindly."""
+
+
+class Trigger(StrEnum):
+    SCHEDULE = "schedule"
+    OPERATOR = "operator"
+    """A creator asked for it now."""
+    WHOP = "whop"
+    MEMBER = "member"
+
+
+class Means(StrEnum):
+    RETRY = "retry"
+    """The card on file, charged again."""
+    BACKUP_CARD = "backup_card"
+    """Another card that the member has saved; once per payment, and only where a creator allows."""
+
+
+class RecoveredBy(StrEnum):
+    RETRY = "retry"
+    """One of our attempts collected it."""
+    MEMBER = "member"
+    """The member, after a message of ours."""
+    WITHOUT_US = "without_us"
+    """Whop's own retry, or the member unprompted. Never claimed as ours."""
+
+
+class ClosedReason(StrEnum):
+    RETRIES_USED = "retries_used"
+    WINDOW_CLOSED = "window_closed"
+    MEMBERSHIP_ENDED = "membership_ended"
+    MEMBER_CANCELED = "member_canceled"
+    """The membership runs on to the end of its period, but the member wants no renewal."""
+    CANCELED = "canceled"
+    """Whop voided the payment or called it uncollectible."""
+    DISPUTED = "disputed"
+    """The member disputes this payment or another one of the same seller."""
+    REFUNDED = "refunded"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    STOPPED = "stopped"
+    """The creator asked for no more tries."""
+
+
+class RequestKind(StrEnum):
+    STOP = "stop"
+    HASTEN = "hasten"
+
+
+class Step(StrEnum):
+    """A member's messages about one payment, in order. message_schedule.py says who gets which."""
+
+    PAYMENT_FAILED = "payment_failed"
+    REMINDER = "reminder"
+    LAST_DAY = "last_day"
+    """With the exact time at which the membership ends."""
+    NOTICE = "notice"
+    """Neutral, and the only one: where nothing more may be asked of the member."""
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    WHOP = "whop"
+    """The creator's support chat with the member, inside Whop."""
+
+
+class MailTrouble(StrEnum):
+    """Why a mail did not arrive, or why no more may be sent to its address."""
+
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"
+    """Committed before the send. Found later, it was interrupted, and is never sent again."""
+    SENT = "sent"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The mail service may have taken it. Not sent again: at most one mail."""
+    SKIPPED = "skipped"
+    JOINED = "joined"
+    """Another payment's message to the same member spoke for this one too (`joined_to`)."""
+
+
+UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})
+OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.OPERATOR})
+UNPAID = frozenset({PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY})
+
+MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
+    PaymentStatus.FAILED: frozenset(
+        {PaymentStatus.PENDING_RETRY, PaymentStatus.RECOVERED, PaymentStatus.PERMANENT_FAIL}
+    ),
+    PaymentStatus.PENDING_RETRY: frozenset(
+        {PaymentStatus.FAILED, PaymentStatus.RECOVERED, PaymentStatus.PERMANENT_FAIL}
+    ),
+    PaymentStatus.RECOVERED: frozenset(),
+    # A late payment is still money.
+    PaymentStatus.PERMANENT_FAIL: frozenset({PaymentStatus.RECOVERED}),
+}
+
+
+def may_move(before: PaymentStatus, after: PaymentStatus) -> bool:
+    """Staying where it is is always allowed."""
+    return before == after or after in MOVES[before]

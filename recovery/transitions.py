@@ -1,0 +1,68 @@
+"""Where a payment may stand, and what decides it: Whop's own word first, then the policy. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zlib import crc32
+
+from recovery.declines import DeclineClass
+from recovery.reports import PaymentReport
+from recovery.retry_policy import NoRetry, Retry, Settings, Situation, WhyNot, decide, decide_backup
+from recovery.status import ClosedReason, Means, PaymentStatus, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a payment stands after a decision, and by what means it is charged next."""
+
+    status: PaymentStatus
+    next_retry_at: datetime | None = None
+    closed_reason: ClosedReason | None = None
+    means: Means = Means.RETRY
+    trigger: Trigger = Trigger.SCHEDULE
+
+
+WAITING = Place(PaymentStatus.FAILED)
+
+
+def closed(reason: ClosedReason) -> Place:
+    return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
+
+
+def find_stop(report: PaymentReport) -> Place | None:
+    """Whop's own word that nobody should try to collect this any more."""
+    if report.disputed:
+        return closed(ClosedReason.DISPUTED)
+    if report.ended:
+        return closed(ClosedReason.CANCELED)
+    if report.refunded_amount and not report.paid:
+        return closed(ClosedReason.REFUNDED)
+    return None
+
+
+def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
+    if now >= situation.window_ends_at:
+        return closed(ClosedReason.WINDOW_CLOSED)
+    if situation.decline_class is DeclineClass.CONSENT:
+        return closed(ClosedReason.CONSENT_WITHDRAWN)
+    match decide(situation, rules, now):
+        case Retry(at):
+            return Place(PaymentStatus.PENDING_RETRY, at)
+        case NoRetry(WhyNot.RETRIES_USED) if situation.declined_retries:
+            return closed(ClosedReason.RETRIES_USED)
+        case NoRetry():
+            return WAITING
+
+
+def plan_backup(place: Place, situation: Situation, now: datetime) -> Place | None:
+    """Where the card on file is of no more use, another saved one; it is tried once."""
+    if place.status is PaymentStatus.PENDING_RETRY:
+        return None
+    at = decide_backup(situation, now)
+    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD) if at else None
+
+
+def find_spread(payment_id: str) -> float:
+    """From 0 to 1, the same each time for one payment."""
+    return crc32(payment_id.encode()) / 2**32

@@ -1,0 +1,250 @@
+"""Six months of one creator's life, lived through the real code.
+
+Nothing is inserted: at each past moment the simulated Whop signs webhooks, the receiver's code
+takes them in, and the daemon's cycle asks, charges and writes, all told what time it is.
+Interrupted, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+
+import httpx
+from python_http_client.exceptions import HTTPError
+from sendgrid.helpers.mail import Mail
+from sqlalchemy import BindParameter, bindparam, exists, or_, select
+
+from daemon.cycle import Cycle
+from daemon.mailer import Mailer
+from daemon.messages import Messenger
+from daemon.reconcile import Reconciler
+from daemon.retries import Retrier
+from db.member_messages import delivery_events as deliveries
+from db.models import Attempt, Message, Payment
+from db.rate_limit import fingerprint
+from db.session import SessionFactory
+from mail.events import TIMESTAMP, load_key, read_events
+from mail.events import verify_signature as verify_mail_signature
+from recovery.retry_policy import Settings as Rules
+from recovery.status import UNPAID, UNSETTLED, MessageState
+from sandbox.demo.live import Settings
+from sandbox.model.assumptions import MIDDLE, Assumptions
+from sandbox.model.pace import HISTORY
+from sandbox.model.records import Company
+from sandbox.servers.sendgrid import PATH as MAIL_PATH
+from sandbox.servers.transport import InProcess
+from sandbox.state.store import Store
+from sandbox.wire.mail_signing import Signer
+from sandbox.world.world import World
+from webhook.deliveries import read_delivery
+from webhook.inbox import Inbox
+from whop.client import WhopClient
+from whop.payloads import read_event
+from whop.rate_limit import Pace
+from whop.signature import read_timestamp, verify_signature
+
+DAYS = 182
+RENEWALS_PER_DAY = (2.2, 3.6)
+"""Failing ones, at the start and at the end: the creator grows."""
+HOUR = timedelta(hours=1)
+LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
+LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
+"""Kept in the sandbox's store: unix seconds, and 0 or 1."""
+SEED = 20_26
+API_VERSION = "2026-10-15-1"
+NO_LIMIT = 10**9
+"""Calls a minute. In simulated time the hour passes between two of them."""
+SENDER = "Lantern Academy <billing@example.com>"
+
+NOW: BindParameter[datetime] = bindparam("now")
+DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
+ANY_WORK = select(
+    exists().where(Payment.status.in_(UNPAID), DUE)
+    | exists().where(Payment.next_message_at <= NOW)
+    | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= NOW)
+    | exists().where(Attempt.outcome.in_(UNSETTLED))
+)
+"""Built once: it runs every hour of six months."""
+
+
+class Clock:
+    """The one time that every part of this world is told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def pass_no_time(seconds: float) -> None:
+    """In simulated time nothing is worth waiting for."""
+
+
+class InProcessCourier:
+    """Carries mails to the simulated SendGrid without a socket."""
+
+    def __init__(self, transport: InProcess, key: str) -> None:
+        self.http = httpx.Client(
+            base_url="http://sandbox",
+            transport=transport,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+
+    def send(self, message: Mail) -> httpx.Response:
+        """Raises what SendGrid's own client would."""
+        try:
+            response = self.http.post(MAIL_PATH, json=message.get())
+        except httpx.TransportError as error:
+            raise TimeoutError(str(error)) from None
+        if response.is_error:
+            raise HTTPError(response.status_code, "", response.content, {})
+        return response
+
+
+class Past:
+    """A world, a receiver and a daemon that share one clock."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        settings: Settings,
+        start: datetime,
+        rules: Rules | None = None,
+        assumed: Assumptions = MIDDLE,
+    ) -> None:
+        self.sessions, self.settings = sessions, settings
+        self.clock = Clock(start)
+        self.world = World(
+            Store(settings.file),
+            company=Company(settings.company_id),
+            pace=HISTORY,
+            assumed=assumed,
+            seed=SEED if settings.seed is None else settings.seed,
+            webhook_secret=settings.webhook_secret,
+            deliver=self.receive,
+            deliver_mail_events=self.receive_mail_events,
+            mail_signer=Signer(settings.sendgrid_key),
+        )
+        self.mail_key = load_key(self.world.mail_signer.public_key)
+        self.rules = rules = rules or Rules()
+        read = partial(read_event, default_company=settings.company_id)
+        self.inbox = Inbox(sessions, rules, read, self.clock)
+        self.transport = transport = InProcess(
+            self.world,
+            self.clock,
+            api_keys=[settings.api_key],
+            sendgrid_keys=[settings.sendgrid_key],
+        )
+        whop = self.make_client(settings.api_key)
+        mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
+        retrier = Retrier(sessions, whop, rules, self.clock, fingerprint(settings.api_key))
+        self.reconciler = Reconciler(sessions, whop, rules, self.clock, read, settings.company_id)
+        # Every webhook arrives here: reading back each hour would find nothing, at great length.
+        self.cycle = Cycle(sessions, retrier, self.clock, workers=1)
+        self.messenger = Messenger(sessions, whop, mailer, self.clock)
+
+    def make_client(self, key: str, clock: Callable[[], datetime] | None = None) -> WhopClient:
+        """Of a daemon with this key and, where its clock is off, that clock."""
+        clock = clock or self.clock
+        return WhopClient(
+            "http://sandbox/api/v1",
+            key,
+            API_VERSION,
+            Pace(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
+            clock,
+            self.transport,
+            pass_no_time,
+        )
+
+    def receive(self, headers: dict[str, str], body: bytes) -> int:
+        """What the receiver does with a delivery, minus the socket. Answers the status."""
+        self.clock.now = max(self.clock.now, read_timestamp(headers["webhook-timestamp"]))
+        event_id = verify_signature(self.settings.webhook_secret, headers, body, self.clock.now)
+        event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
+        (problem,) = self.inbox.record_all([event])
+        return 200 if problem is None else 422
+
+    def receive_mail_events(self, headers: dict[str, str], body: bytes) -> int:
+        self.clock.now = max(self.clock.now, read_timestamp(headers[TIMESTAMP]))
+        verify_mail_signature(self.mail_key, headers, body, self.clock.now)
+        with self.sessions.begin() as session:
+            deliveries.record(session, read_events(body, self.clock.now), self.clock.now)
+        return 200
+
+    def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
+        for failed_at in failures:
+            self.world.advance(failed_at)
+            self.let_fail(failed_at)
+        self.world.advance(hour)
+        self.clock.now = hour
+        if self.has_work():
+            self.messenger.send_due()
+            self.cycle.run()
+
+    def let_fail(self, at: datetime) -> str:
+        return self.world.fail_renewal(at)
+
+    def has_work(self) -> bool:
+        """An hour in which the daemon would find nothing to do is not worth its queries."""
+        with self.sessions() as session:
+            return bool(session.scalar(ANY_WORK, {"now": self.clock.now}))
+
+
+def live_through(
+    sessions: SessionFactory,
+    settings: Settings,
+    now: datetime,
+    report: Callable[[str], None],
+    days: int = DAYS,
+) -> None:
+    """Lives the last `days` up to this hour, from where an earlier run left off."""
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=days)
+    past = Past(sessions, settings, start)
+    store = past.world.store
+    lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
+    if store.number(FINISHED, 0):
+        store.close()
+        return
+    hour = start + HOUR
+    for day, failures in enumerate(plan_failures(Random(past.world.seed), start, days)):
+        for _ in range(24):
+            if hour > lived_until:
+                past.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
+                store.set_number(LIVED_UNTIL, int(hour.timestamp()))
+            hour += HOUR
+        if day % 14 == 13:
+            report(f"lived through {day + 1} of {days} days")
+    store.set_number(FINISHED, 1)
+    store.close()
+
+
+def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rules: Rules) -> None:
+    """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
+    first = now - LATELY * (LATE_FAILURES + 1)
+    past = Past(sessions, settings, first, rules)
+    # What fell due since the world last moved is heard at its own time, however long ago.
+    past.clock.now = min(first, past.world.next_due() or first)
+    past.world.advance(first)
+    for number in range(1, LATE_FAILURES + 1):
+        past.clock.now = first + LATELY * number
+        past.world.fail_renewal(past.clock.now)
+    past.world.store.close()
+
+
+def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:
+    """When renewals fail, day by day: more as the creator grows."""
+    first, last = RENEWALS_PER_DAY
+    plan = []
+    for day in range(days):
+        expected = first + (last - first) * day / days
+        number = int(expected) + (random.random() < expected % 1) + random.choice((-1, 0, 0, 1))
+        times = [
+            start + timedelta(days=day, seconds=random.uniform(1, 86_399)) for _ in range(number)
+        ]
+        plan.append(sorted(times))
+    return plan

@@ -1,0 +1,106 @@
+"""Simulated banks: pure functions from a story, a time and an attempt to paid or declined.
+
+The shape follows what is published about recoveries: money comes with paydays and runs out
+again, bank-side trouble passes within hours, unexplained refusals sometimes lift, dead cards never
+work, and every further attempt is trusted a little less. The numbers are in assumptions.py.
+"""
+
+import math
+from calendar import monthrange
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+
+from sandbox.model.assumptions import PAY_FREQUENCIES, Assumptions
+from sandbox.model.pace import Pace
+from sandbox.model.records import PAID, Story
+
+PAYDAY_HOUR = time(6, tzinfo=UTC)
+NIGHT_ENDS = 5
+FAR_ENOUGH = timedelta(days=365)
+
+
+def draw_story(random: Random, assumed: Assumptions, code: str, failed_at: datetime) -> Story:
+    odds = assumed.odds_of(code)
+    clears_at = None
+    if random.random() < odds.passes:
+        wait = random.expovariate(1 / odds.after_hours)
+        clears_at = failed_at + timedelta(hours=odds.not_before_hours + wait)
+    frequency = None
+    if odds.waits_for_payday:
+        names, shares = zip(*PAY_FREQUENCIES.items(), strict=True)
+        frequency = random.choices(names, shares)[0]
+    return Story(
+        starts_at=failed_at,
+        luck=random.getrandbits(32),
+        pay_frequency=frequency,
+        funded_hours=random.lognormvariate(math.log(assumed.funded_hours), assumed.funded_spread),
+        clears_at=clears_at,
+        clears_hours=odds.for_hours,
+        trust_kept=assumed.trust_kept,
+        night_patience=assumed.night_patience,
+    )
+
+
+def new_card(story: Story, at: datetime) -> Story:
+    """The member changed the card: this one works."""
+    return replace(story, starts_at=at, pay_frequency=None, clears_at=at, clears_hours=None)
+
+
+def decide(story: Story, decline_code: str, at: datetime, attempt: int, pace: Pace) -> str:
+    """PAID, or the decline code this charge meets."""
+    bank_time = story.starts_at + min((at - story.starts_at) * pace.bank_speed, FAR_ENOUGH)
+    open_to_charge = _cleared(story, bank_time, pace) or _funded(story, bank_time, pace)
+    return PAID if open_to_charge and _trusted(story, bank_time, attempt) else decline_code
+
+
+def scripted(script: Sequence[str], charge: int) -> str:
+    """The outcome a test wrote for this charge, counted from 0; the last one repeats."""
+    return script[min(charge, len(script) - 1)]
+
+
+def _cleared(story: Story, at: datetime, pace: Pace) -> bool:
+    if story.clears_at is None or at < story.clears_at:
+        return False
+    if story.clears_hours is None or pace.money_lasts:
+        return True
+    return at < story.clears_at + timedelta(hours=story.clears_hours)
+
+
+def _funded(story: Story, at: datetime, pace: Pace) -> bool:
+    if story.pay_frequency is None:
+        return False
+    paid_on = last_payday(story.pay_frequency, story.luck, (at - timedelta(hours=6)).date())
+    paid_at = datetime.combine(paid_on, PAYDAY_HOUR)
+    # What came before the failure is spent: that is why it failed.
+    if paid_at <= story.starts_at:
+        return False
+    return pace.money_lasts or at < paid_at + timedelta(hours=story.funded_hours)
+
+
+def _trusted(story: Story, at: datetime, attempt: int) -> bool:
+    trust = story.trust_kept ** max(0, attempt - 2)
+    if at.hour < NIGHT_ENDS:
+        trust *= story.night_patience
+    # Drawn by the hour, not by the attempt: what was tried before must not change the draw.
+    hour = (at - story.starts_at) // timedelta(hours=1)
+    return Random(f"{story.luck}/{hour}").random() < trust
+
+
+def last_payday(frequency: str, luck: int, day: date) -> date:
+    while not _is_payday(frequency, luck, day):
+        day -= timedelta(days=1)
+    return day
+
+
+def _is_payday(frequency: str, luck: int, day: date) -> bool:
+    match frequency:
+        case "weekly":
+            return day.weekday() == 4
+        case "biweekly":
+            return day.weekday() == 4 and (day.toordinal() // 7 + luck) % 2 == 0
+        case "semimonthly":
+            return day.day in (1, 15)
+        case _:
+            return day.day == (1 if luck % 2 else monthrange(day.year, day.month)[1])

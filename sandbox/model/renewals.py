@@ -1,0 +1,144 @@
+"""Draws one renewal, with whatever a test wants to decide itself."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from sandbox.model import bank
+from sandbox.model.assumptions import Assumptions
+from sandbox.model.people import draw_membership, identifier, in_usd
+from sandbox.model.population import CODES
+from sandbox.model.records import PAID, PENDING, Due, Membership, Payment
+
+DELAY_SPREAD = 0.9
+LEAVES_WITHIN = timedelta(days=5)
+
+
+@with_config(extra="forbid")
+class Renewal(TypedDict, total=False):
+    """`membership_id` renews a membership that is there already, with its own card and currency.
+
+    The spare cards: how many, and what a charge of one gives. To name one of these is to have one.
+    """
+
+    account_id: str
+    membership_id: str
+    name: str
+    email: str
+    amount: Decimal
+    currency: str
+    billing_reason: str
+    spare_cards: int
+    spare_pays: bool
+    spare_script: Sequence[str]
+    spare_expired: bool
+
+
+@with_config(extra="forbid")
+class Overrides(Renewal, total=False):
+    """`script` lists the outcome of every charge, the first, failing one included."""
+
+    decline_code: str
+    script: Sequence[str]
+    member_pays_after_hours: float
+
+
+def first_decline(random: Random, wanted: Overrides, assumed: Assumptions) -> str:
+    """Why the renewal fails."""
+    if script := wanted.get("script"):
+        if script[0].partition(":")[0] in (PAID, PENDING):
+            raise ValueError(f"a failing renewal begins with a decline code, not {script[0]!r}")
+        return script[0]
+    if code := wanted.get("decline_code"):
+        return code
+    shares = [odds.share for odds in assumed.odds.values()]
+    return random.choice(CODES[random.choices(list(assumed.odds), shares)[0]])
+
+
+def renewing_member(
+    random: Random, account_id: str, key: str, wanted: Renewal, at: datetime, code: str
+) -> Membership:
+    drawn = draw_membership(random, account_id, key, at, expired=code == "expired_card")
+    return replace(
+        drawn,
+        name=wanted.get("name", drawn.name),
+        email=wanted.get("email", drawn.email),
+        price=wanted.get("amount", drawn.price),
+        currency=wanted.get("currency", drawn.currency),
+    )
+
+
+def draw_renewal(
+    random: Random,
+    membership: Membership,
+    key: str,
+    wanted: Renewal,
+    at: datetime,
+    code: str,
+    assumed: Assumptions,
+) -> Payment:
+    """The payment as it stands before its first charge, which `code` declines if there is one."""
+    amount = wanted.get("amount", membership.price)
+    return Payment(
+        id=identifier("pay", key),
+        account_id=membership.account_id,
+        membership_id=membership.id,
+        amount=amount,
+        usd_amount=in_usd(amount, membership.currency),
+        currency=membership.currency,
+        billing_reason=wanted.get("billing_reason", "subscription_cycle"),
+        status="open",
+        substatus="incomplete",
+        created_at=at,
+        updated_at=at,
+        card=membership.card,
+        story=bank.draw_story(random, assumed, code, at),
+    )
+
+
+def draw_member_pays(
+    random: Random,
+    payment: Payment,
+    wanted: Overrides,
+    at: datetime,
+    code: str,
+    speed: float,
+    assumed: Assumptions,
+) -> Due | None:
+    """Some members put it right by themselves; those of a scripted payment only when told to."""
+    hours = wanted.get("member_pays_after_hours")
+    if hours is None:
+        if payment.script or random.random() >= assumed.odds_of(code).member_pays:
+            return None
+        hours = draw_delay(random, assumed.member_hours) / speed
+    return Due("member_pays", payment.id, at + timedelta(hours=hours))
+
+
+def draw_delay(random: Random, median_hours: float) -> float:
+    """Hours until a member gets round to it."""
+    return random.lognormvariate(math.log(median_hours), DELAY_SPREAD)
+
+
+def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumptions) -> Due | None:
+    """Some members cancel while the payment is owed, whatever anybody does."""
+    random = Random(f"{payment.story.luck}/leaves")
+    if payment.script or random.random() >= assumed.leaves:
+        return None
+    return Due("cancel", payment.id, at + random.random() * LEAVES_WITHIN / speed)
+
+
+def draw_tiring(
+    payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
+) -> Due | None:
+    """Whop tells the member of every failed charge, and each time a few have had enough."""
+    random = Random(f"{payment.story.luck}/tires/{failures}")
+    if payment.script or random.random() >= assumed.leaves_per_decline:
+        return None
+    hours = draw_delay(random, assumed.mail_hours) / speed
+    return Due("cancel", payment.id, at + timedelta(hours=hours))

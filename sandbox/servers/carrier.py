@@ -1,0 +1,98 @@
+"""Carries mails to their readers, and keeps the lists of addresses that get no more."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from sandbox.model.mail_readers import Happening, Reader
+from sandbox.model.times import sortable
+from sandbox.servers.mails import Mail
+from sandbox.state.store import Missing
+from sandbox.world.world import World
+
+LISTS = {"bounces": "Bounced Address", "spam_reports": "Spam Reporting Address"}
+"""Of addresses, with what SendGrid says when it drops a mail to one of them."""
+ENDS = {"bounce": "bounces", "spamreport": "spam_reports"}
+
+
+class Carrier:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def carry(self, mail: Mail, number: int, now: datetime) -> None:
+        """To the member, whom it may move to pay, unless the address is dead or wants no more."""
+        world = self._world
+        if world.deliver_mail_events is None:
+            self._arrive(mail, now)
+            return
+        for address in mail.recipients:
+            random = Random(f"{world.seed}/reader/{number}/{address}")
+            happenings = list(self._happen(mail, address, random, now))
+            for happening in happenings:
+                if (name := ENDS.get(happening.event)) is not None:
+                    self._suppress(address, name, happening)
+            world.mail_events.plan(mail.id, common(mail, address), happenings)
+
+    def _happen(
+        self, mail: Mail, address: str, random: Random, now: datetime
+    ) -> Iterator[Happening]:
+        world = self._world
+        listed = world.store.row(
+            "select list from suppressed where address = ? and at <= ?",
+            address.lower(),
+            sortable(now),
+        )
+        if listed:
+            yield Happening("dropped", now, {"reason": LISTS[listed[0]]})
+            return
+        reader = Reader(random, world.pace.member_speed, timedelta())
+        # An address is dead or not, whatever is sent there: drawn for itself.
+        if Random(f"{world.seed}/address/{address}").random() < world.switches.mail_bounce_share:
+            yield from reader.bounce(now)
+            return
+        pays_at = self._arrive(mail, now)
+        with suppress(Missing):
+            payment = world.store.payment(mail.custom_args.get("payment_id", ""))
+            reader = replace(reader, age=now - payment.created_at, pays_at=pays_at)
+        yield from reader.receive(now, mail.link, world.assumed, world.switches)
+
+    def _arrive(self, mail: Mail, now: datetime) -> datetime | None:
+        if payment_id := mail.custom_args.get("payment_id"):
+            with suppress(Missing):
+                return self._world.mail_arrives(payment_id, now)
+        return None
+
+    def _suppress(self, address: str, name: str, happening: Happening) -> None:
+        self._world.store.rows(
+            "insert into suppressed values (?, ?, ?, ?) on conflict do nothing",
+            address.lower(),
+            name,
+            sortable(happening.at),
+            str(happening.more.get("reason", "")),
+        )
+
+    def suppressed(self, name: str) -> list[dict[str, Any]]:
+        found = self._world.store.rows(
+            "select address, at, reason from suppressed where list = ? order by at, address", name
+        )
+        return [
+            {
+                "email": address,
+                "created": int(datetime.fromisoformat(at).timestamp()),
+                "reason": reason,
+            }
+            for address, at, reason in found
+        ]
+
+
+def common(mail: Mail, address: str) -> dict[str, Any]:
+    """What every event of a mail says: its custom arguments stand beside SendGrid's own fields."""
+    return {
+        **mail.custom_args,
+        "email": address,
+        "smtp-id": f"<{mail.id}@sandbox>",
+        "category": mail.sent.get("categories", []),
+    }

@@ -1,0 +1,193 @@
+"""Routes that are not Whop's: to look into the sandbox and to steer it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from sandbox.model.renewals import Overrides, Renewal
+from sandbox.model.switches import FaultKind, Switches
+from sandbox.model.times import utc
+from sandbox.servers.api import WhopApi
+from sandbox.servers.mail_page import page
+from sandbox.state.store import Missing
+from sandbox.world.world import World
+
+SWITCHES = TypeAdapter(Switches)
+
+LINKS = {
+    "/mails": "mails sent",
+    "/support": "support chats",
+    "/posts": "posts to Discord and Slack",
+    "/sandbox/ledger": "every real charge",
+    "/sandbox/switches": "readings of what Whop leaves unsaid",
+    "/openapi.json": "the control routes",
+}
+
+
+class Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class WantedFault(Wanted):
+    operation: str
+    kind: FaultKind
+    seconds: float = 0.0
+    status: int = 503
+    times: int | None = 1
+
+
+class WantedTime(Wanted):
+    to: datetime | None = None
+
+
+class WantedSecrets(Wanted):
+    webhook_secret: Annotated[str, Field(min_length=1)] | None = None
+    api_key: Annotated[str, Field(min_length=1)] | None = None
+
+
+class Control:
+    def __init__(self, world: World, whop: WhopApi, clock: Callable[[], datetime]) -> None:
+        self._world = world
+        self._whop = whop
+        self._clock = clock
+        self._deeds: dict[str, Callable[[str, datetime], object]] = {
+            "member_pays": world.member_pays,
+            "change_card": world.change_card,
+            "cancel_membership": world.cancel_membership,
+            "cancel_at_period_end": world.cancel_at_period_end,
+            "uncancel": world.uncancel,
+            "refund": world.refund,
+            "dispute": world.dispute,
+            "dispute_alert": world.dispute_alert,
+            "void": world.void,
+            "mark_uncollectible": world.mark_uncollectible,
+        }
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(prefix="/sandbox")
+        router.get("/ledger")(self.ledger)
+        router.get("/payments/{payment_id}")(self.payment)
+        router.post("/payments/{payment_id}/{deed}")(self.act)
+        router.post("/fail_renewal")(self.fail_renewal)
+        router.post("/renew")(self.renew)
+        router.post("/secrets")(self.set_secrets)
+        router.post("/faults")(self.add_fault)
+        router.delete("/faults")(self.clear_faults)
+        router.get("/switches")(self.switches)
+        router.post("/switches")(self.set_switches)
+        router.post("/advance")(self.advance)
+        router.get("/limits")(self.limits)
+        return router
+
+    def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
+        return {
+            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+            "net_paid": self._net_paid(payment_id),
+            "paid_total_usd": self._world.ledger.paid_total(),
+            "paid_twice": self._world.ledger.paid_twice(),
+        }
+
+    def _net_paid(self, payment_id: str | None) -> dict[str, dict[str, Any]]:
+        return {
+            paid_id: asdict(net) | {"usd_amount": net.usd_amount}
+            for paid_id, net in self._world.ledger.net_paid().items()
+            if payment_id in (None, paid_id)
+        }
+
+    def payment(self, payment_id: str) -> dict[str, Any]:
+        store = self._world.store
+        with explained():
+            payment = store.payment(payment_id)
+        return {
+            "payment": asdict(payment),
+            "membership": asdict(store.membership(payment.membership_id)),
+            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+        }
+
+    def act(self, payment_id: str, deed: str) -> dict[str, str]:
+        """What members, banks and the creator may do; an unknown `deed` is told the known ones."""
+        if deed not in self._deeds:
+            raise HTTPException(404, f"Known deeds: {', '.join(self._deeds)}")
+        with explained():
+            self._deeds[deed](payment_id, self._clock())
+        return {"status": self._world.store.payment(payment_id).status}
+
+    def fail_renewal(self, wanted: Overrides) -> dict[str, str]:
+        with explained():
+            return {"payment_id": self._world.fail_renewal(self._clock(), **wanted)}
+
+    def renew(self, wanted: Renewal) -> dict[str, str]:
+        with explained():
+            return {"payment_id": self._world.renew(self._clock(), **wanted)}
+
+    def set_secrets(self, wanted: WantedSecrets) -> dict[str, str]:
+        """From now on, until the sandbox stops: what signs webhooks, and the one key accepted."""
+        if wanted.webhook_secret:
+            self._world.webhook_secret = wanted.webhook_secret
+        if wanted.api_key:
+            self._whop.accept_keys([wanted.api_key])
+        return {"status": "changed"}
+
+    def add_fault(self, wanted: WantedFault) -> dict[str, str]:
+        self._world.faults.add(**wanted.model_dump())
+        return {"status": "waiting"}
+
+    def clear_faults(self) -> dict[str, str]:
+        self._world.faults.clear()
+        return {"status": "cleared"}
+
+    def switches(self) -> Switches:
+        return self._world.switches
+
+    def set_switches(self, wanted: dict[str, Any]) -> Switches:
+        return changed(self._world.switches, wanted)
+
+    def advance(self, wanted: WantedTime) -> dict[str, Any]:
+        to = utc(wanted.to) if wanted.to else self._clock()
+        self._world.advance(to)
+        return {"now": to, "next_due": self._world.next_due()}
+
+    def limits(self) -> dict[str, int]:
+        return {"refused": self._whop.limits.refused}
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    try:
+        yield
+    except Missing as missing:
+        raise HTTPException(404, f"{missing} was not found") from None
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:
+    """Sets the switches named, in place: the whole sandbox looks at this one object."""
+    unknown = wanted.keys() - asdict(switches).keys()
+    if unknown:
+        raise HTTPException(422, f"Unknown switches: {', '.join(sorted(unknown))}")
+    try:
+        valid = SWITCHES.validate_python({**asdict(switches), **wanted})
+    except ValidationError as error:
+        raise HTTPException(422, str(error)) from None
+    for name in wanted:
+        setattr(switches, name, getattr(valid, name))
+    return switches
+
+
+def front_page(world: World) -> HTMLResponse:
+    links = "".join(f'<li><a href="{path}">{text}</a></li>' for path, text in LINKS.items())
+    return HTMLResponse(
+        page(
+            "Sandbox",
+            "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
+            " Nobody is charged and no mail leaves this machine.</p>"
+            f"<ul>{links}</ul><p>{len(world.ledger.charges())} charges so far.</p>",
+        )
+    )

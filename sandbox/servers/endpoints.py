@@ -1,0 +1,216 @@
+"""What each endpoint of the API answers, without the rules that all of them share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.model.rules import Refusal
+from sandbox.servers.support import Support
+from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
+from sandbox.wire.exchange import ApiError, Request, bad_request
+from sandbox.wire.pagination import asked_page, listed
+from sandbox.wire.payment_status import standing
+from sandbox.wire.shapes import Shape
+from sandbox.world.cards import SAVED_CARD, described
+from sandbox.world.world import World
+
+STATUSES = ("open", "authorized", "paid", "pending", "uncollectible", "unresolved", "void")
+ACCOUNT = {"account_id": "account_id", "company_id": "account_id"}
+PAYMENT_FILTERS = ACCOUNT | {
+    "status": "status",
+    "billing_reason": "billing_reason",
+    "membership_id": "membership_id",
+}
+MEMBERSHIP_FILTERS = ACCOUNT | {"member_id": "member_id", "status": "status"}
+REFUND_FILTERS = ACCOUNT | {"payment_id": "payment_id"}
+CARD_FILTERS = ACCOUNT | {"member_id": "member_id"}
+OF_MEMBER = "membership_id in (select id from memberships where member_id = ?)"
+ERROR_TYPES = {400: "bad_request", 404: "not_found", 422: "unprocessable_entity"}
+PERMISSIONS = """
+payment:basic:read payment:manage payment:dispute:read payment:dispute_alert:read
+member:basic:read member:email:read member:phone:read member:manage
+member:payment_methods:read member:payment_methods:manage
+plan:basic:read access_pass:basic:read company:basic:read promo_code:basic:read
+webhook_receive:payments webhook_receive:memberships webhook_receive:refunds
+webhook_receive:disputes notification:create support_chat:create support_chat:message:create
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that passed the door: who may see what it names is settled."""
+
+    request: Request
+    subject: str
+    shape: Shape
+    now: datetime
+
+
+class Endpoints:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._support = Support(world)
+
+    def list_payments(self, call: Call) -> Any:
+        query = call.request.query
+        if query.get("status", "open") not in STATUSES:
+            raise bad_request(
+                "parameter_invalid", f"Must be one of {', '.join(STATUSES)}", "status"
+            )
+        where = _where(query, PAYMENT_FILTERS)
+        if where.get("billing_reason") == ["subscription_cycle"]:
+            where["billing_reason"] = ["subscription_cycle", "subscription_update"]
+        if not self._granted("payment:basic:read"):
+            # Whop answers with nothing rather than a refusal here, a trap worth keeping.
+            where["id"] = []
+        member = [(OF_MEMBER, query["member_id"])] if "member_id" in query else []
+        return self._listed("payments", where, call, member)
+
+    def retrieve_payment(self, call: Call) -> Any:
+        payment = self._world.store.payment(call.subject)
+        return self._world.shapes.payment(payment, call.shape)
+
+    def payment_status(self, call: Call) -> Any:
+        payment = self._world.store.payment(call.subject)
+        return standing(payment, self._world.shapes.company(payment.account_id))
+
+    def retry_payment(self, call: Call) -> Any:
+        self._require("payment:manage")
+        key = call.request.headers.get("idempotency-key")
+        payment = self._world.retry(call.subject, call.now, key)
+        if isinstance(payment, Refusal):
+            raise ApiError(409, "conflict", payment.message, payment.code)
+        return self._world.shapes.payment(payment, call.shape)
+
+    def list_memberships(self, call: Call) -> Any:
+        return self._listed("memberships", _where(call.request.query, MEMBERSHIP_FILTERS), call)
+
+    def retrieve_membership(self, call: Call) -> Any:
+        membership = self._world.store.membership(call.subject)
+        return self._world.shapes.membership(membership, call.shape)
+
+    def update_membership(self, call: Call) -> Any:
+        """Gives it another of the member's saved cards: all that the sandbox can change of it."""
+        self._require("member:payment_methods:manage")
+        method_id = _wanted_card(call.request.body)
+        membership = self._world.store.membership(call.subject)
+        card = self._world.cards.find(method_id)
+        if card is None or card.member_id != membership.member_id:
+            status = self._world.switches.unknown_card_status
+            message = "The customer has not saved this payment method with your account"
+            code = "parameter_invalid"
+            raise ApiError(status, ERROR_TYPES[status], message, code, "payment_method_id")
+        membership = self._world.set_card(membership.id, card, call.now)
+        return self._world.shapes.membership(membership, call.shape)
+
+    def list_refunds(self, call: Call) -> Any:
+        return self._listed("refunds", _where(call.request.query, REFUND_FILTERS), call)
+
+    def list_cards(self, call: Call) -> Any:
+        """A member's saved cards. Without one Whop lists the caller's own, and a key has none."""
+        query = call.request.query
+        if "member_id" in query and "account_id" in query:
+            message = "Provide either member_id or account_id, not both"
+            raise bad_request("parameter_invalid", message, "account_id")
+        where = _where(query, CARD_FILTERS)
+        kinds = query.get("payment_method_types", "card").split(",")
+        granted = self._granted("member:payment_methods:read")
+        if not (granted and where and "card" in kinds) or _flag(query, "broken"):
+            where["id"] = []
+        if "card_brands" in query:
+            where["brand"] = query["card_brands"].split(",")
+        return self._listed("cards", where, call, _expiry(query, call.now))
+
+    def list_permissions(self, call: Call) -> Any:
+        query = call.request.query
+        if "resource_id" not in query:
+            raise bad_request("parameter_missing", "resource_id is required", "resource_id")
+        actions = query.get("actions", ",".join(PERMISSIONS.split())).split(",")
+        return {"data": [{"action": name, "granted": self._granted(name)} for name in actions]}
+
+    def open_support_channel(self, call: Call) -> Any:
+        self._require("support_chat:create")
+        account_id, user_id = _texts(call.request.body, "account_id", "user_id")
+        return self._support.open(account_id, user_id, call.now)
+
+    def write_message(self, call: Call) -> Any:
+        self._require("support_chat:message:create")
+        channel_id, content = _texts(call.request.body, "channel_id", "content")
+        return self._support.write(channel_id, content, call.now)
+
+    def _granted(self, permission: str) -> bool:
+        return permission not in self._world.switches.denied_permissions
+
+    def _require(self, permission: str) -> None:
+        if not self._granted(permission):
+            message = f"API key is not authorized for the {permission} scope"
+            raise ApiError(403, "forbidden", message)
+
+    def _listed(
+        self,
+        table: str,
+        where: Mapping[str, Sequence[str]],
+        call: Call,
+        bounds: Sequence[tuple[str, str]] = (),
+    ) -> Any:
+        largest = self._world.switches.max_page
+        page = asked_page(table, where, call.request.query, largest, bounds)
+        return listed(self._world.store, page, lambda text: self._describe(table, text, call))
+
+    def _describe(self, table: str, document: str, call: Call) -> Any:
+        shapes, shape = self._world.shapes, call.shape
+        match table:
+            case "payments":
+                return shapes.payment(PAYMENT.validate_json(document), shape, in_list=True)
+            case "memberships":
+                return shapes.membership(MEMBERSHIP.validate_json(document), shape)
+            case "cards":
+                return described(SAVED_CARD.validate_json(document), call.now)
+            case _:
+                return shapes.refund(REFUND.validate_json(document), shape)
+
+
+def _wanted_card(body: bytes) -> str:
+    try:
+        match json.loads(body):
+            case {"payment_method_id": str(method_id), **rest} if not rest:
+                return method_id
+    except ValueError:
+        raise bad_request("invalid_json", "The body is not JSON") from None
+    message = "The sandbox changes nothing of a membership but its payment_method_id"
+    raise bad_request("parameter_invalid", message, "payment_method_id")
+
+
+def _texts(body: bytes, *names: str) -> list[str]:
+    try:
+        wanted = json.loads(body)
+    except ValueError:
+        raise bad_request("invalid_json", "The body is not JSON") from None
+    if not isinstance(wanted, dict):
+        raise bad_request("invalid_json", "The body is not an object")
+    return [_text(wanted.get(name), name) for name in names]
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise bad_request("parameter_missing", f"{name} is required", name)
+    return value
+
+
+def _where(query: Mapping[str, str], filters: Mapping[str, str]) -> dict[str, list[str]]:
+    return {filters[name]: [value] for name, value in query.items() if name in filters}
+
+
+def _expiry(query: Mapping[str, str], now: datetime) -> list[tuple[str, str]]:
+    if "expired" not in query:
+        return []
+    return [(f"expires {'<' if _flag(query, 'expired') else '>='} ?", f"{now:%Y-%m}")]
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
+        raise bad_request("parameter_invalid", "Must be true or false", name)
+    return value == "true"

@@ -1,0 +1,90 @@
+"""SendGrid's mail endpoint, its lists of addresses that get no more, and what it was sent."""
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from sandbox.model.people import identifier
+from sandbox.model.switches import EVERY_OPERATION, Fault
+from sandbox.model.times import sortable, utc
+from sandbox.servers.carrier import LISTS, Carrier
+from sandbox.servers.mails import Mail, is_only_checked, wrong_with
+from sandbox.wire.exchange import Answer, Request, in_json, lost_before
+from sandbox.wire.mail_signing import SENDGRID_KEY
+from sandbox.world.world import World
+
+PATH = "/v3/mail/send"
+OPERATION = "mail.send"
+SIGNED_PATH = "/v3/user/webhooks/event/settings/signed"
+LIST_PATHS = {f"/v3/suppression/{name}": name for name in LISTS}
+
+
+class SendGrid:
+    def __init__(self, world: World, keys: Collection[str] = (SENDGRID_KEY,)) -> None:
+        self._world = world
+        self._keys = frozenset(keys)
+        self._carrier = Carrier(world)
+
+    def handle(self, request: Request, now: datetime) -> Answer:
+        if request.bearer not in self._keys:
+            return _errors(401, [("The API key is invalid, expired or revoked", None)])
+        if request.method == "GET" and request.path in LIST_PATHS:
+            return in_json(200, self._carrier.suppressed(LIST_PATHS[request.path]))
+        if (request.method, request.path) == ("GET", SIGNED_PATH):
+            return in_json(200, {"public_key": self._world.mail_signer.public_key})
+        if (request.method, request.path) != ("POST", PATH):
+            return _errors(404, [("There is no such endpoint", None)])
+        fault = self._world.faults.take(OPERATION, EVERY_OPERATION)
+        if lost := lost_before(fault):
+            return lost
+        if fault and fault.kind == "status":
+            return _errors(fault.status, [("The mail could not be taken", None)])
+        return _after(fault, self.take(request.body, utc(now)))
+
+    def mails(self, limit: int = -1) -> list[Mail]:
+        """The newest first."""
+        sql = "select id, at, document from mails order by number desc limit ?"
+        return [
+            Mail(mail_id, datetime.fromisoformat(at), json.loads(document))
+            for mail_id, at, document in self._world.store.rows(sql, limit)
+        ]
+
+    def take(self, body: bytes, now: datetime) -> Answer:
+        try:
+            sent = json.loads(body)
+        except ValueError:
+            return _errors(400, [("Bad Request", None)])
+        if wrong := list(wrong_with(sent)):
+            return _errors(400, wrong)
+        if is_only_checked(sent):
+            return Answer(200)
+        store = self._world.store
+        with store.transaction():
+            number = store.next_number("mails")
+            mail = Mail(identifier("mail", self._world.seed, number, length=22), now, sent)
+            store.rows(
+                "insert into mails (id, at, document) values (?, ?, ?)",
+                mail.id,
+                sortable(now),
+                json.dumps(sent),
+            )
+            self._carrier.carry(mail, number, now)
+        return Answer(202, {"x-message-id": mail.id})
+
+
+def _errors(status: int, found: Collection[tuple[str, str | None]]) -> Answer:
+    errors = [{"message": message, "field": field, "help": None} for message, field in found]
+    return in_json(status, {"errors": errors})
+
+
+def _after(fault: Fault | None, answer: Answer) -> Answer:
+    match fault:
+        case Fault(kind="timeout_after"):
+            return replace(answer, lost="timeout")
+        case Fault(kind="500_after"):
+            return _errors(500, [("Something went wrong", None)])
+        case Fault(kind="latency"):
+            return replace(answer, delay=fault.seconds)
+        case _:
+            return answer

@@ -1,0 +1,137 @@
+"""Whop's support chat: one channel for each member and account, and what was written in it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sandbox.model.people import identifier
+from sandbox.model.records import Membership
+from sandbox.model.times import iso, sortable, utc
+from sandbox.state.store import MEMBERSHIP, Missing
+from sandbox.world.world import World
+
+OF_USER = """
+select document from memberships where account_id = ?
+and (json_extract(document, '$.user_id') = ? or json_extract(document, '$.username') = ?)
+order by created_at, id
+"""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One member's channel as the member sees it: oldest message first."""
+
+    channel_id: str
+    name: str
+    seller: str
+    messages: tuple[tuple[datetime, str], ...]
+
+
+class Support:
+    def __init__(self, world: World) -> None:
+        self._world, self._store = world, world.store
+
+    def open(self, account_id: str, user_id: str, now: datetime) -> dict[str, Any]:
+        """The channel that is there already, or a new one. Raises Missing."""
+        member = self._memberships(account_id, user_id)[0]
+        channel_id = identifier("feed", account_id, member.user_id)
+        self._store.rows(
+            "insert into channels values (?, ?, ?, ?) on conflict do nothing",
+            channel_id,
+            account_id,
+            member.user_id,
+            sortable(utc(now)),
+        )
+        return {
+            "id": channel_id,
+            "account_id": account_id,
+            "company_id": account_id,
+            "custom_name": None,
+            "customer_user": _person(member.user_id, member.name, member.username),
+            "last_message": None,
+            "last_message_at": self._last_message_at(channel_id),
+            "needs_reply": False,
+            "participated": None,
+            "resolved_at": None,
+            "unread": None,
+        }
+
+    def write(self, channel_id: str, content: str, now: datetime) -> dict[str, Any]:
+        """Every member reads it at once, and takes it as they take a mail. Raises Missing."""
+        found = self._store.row("select account_id, user_id from channels where id = ?", channel_id)
+        if not found:
+            raise Missing(channel_id)
+        account_id, user_id = found
+        number = self._store.next_number("chat_messages")
+        message_id = identifier("post", self._world.seed, number, length=22)
+        self._store.rows(
+            "insert into chat_messages (id, channel_id, at, content) values (?, ?, ?, ?)",
+            message_id,
+            channel_id,
+            sortable(utc(now)),
+            content,
+        )
+        for membership in self._memberships(account_id, user_id):
+            for payment in self._store.payments_of(membership.id, "open"):
+                self._world.mail_arrives(payment.id, now)
+        return self._message(message_id, content, account_id, utc(now))
+
+    def chats(self) -> list[Chat]:
+        """Those with messages; the one written to last comes first."""
+        sql = (
+            "select id, account_id, user_id from channels join"
+            " (select channel_id, max(number) as newest from chat_messages group by channel_id)"
+            " on channel_id = id order by newest desc"
+        )
+        return [self._chat(*found) for found in self._store.rows(sql)]
+
+    def _chat(self, channel_id: str, account_id: str, user_id: str) -> Chat:
+        sql = "select at, content from chat_messages where channel_id = ? order by number"
+        return Chat(
+            channel_id,
+            self._memberships(account_id, user_id)[0].name,
+            self._world.shapes.company(account_id).title,
+            tuple(
+                (datetime.fromisoformat(at), content)
+                for at, content in self._store.rows(sql, channel_id)
+            ),
+        )
+
+    def _memberships(self, account_id: str, user_id: str) -> list[Membership]:
+        """By id or by user name, as Whop takes either. Raises Missing where there is none."""
+        found = self._store.rows(OF_USER, account_id, user_id, user_id)
+        if not found:
+            raise Missing(user_id)
+        return [MEMBERSHIP.validate_json(document) for (document,) in found]
+
+    def _last_message_at(self, channel_id: str) -> str | None:
+        sql = "select max(at) from chat_messages where channel_id = ?"
+        (at,) = self._store.row(sql, channel_id)
+        return iso(datetime.fromisoformat(at)) if at else None
+
+    def _message(
+        self, message_id: str, content: str, account_id: str, at: datetime
+    ) -> dict[str, Any]:
+        """Who appears as the author is not documented; here it is the account."""
+        seller = self._world.shapes.company(account_id)
+        return {
+            "id": message_id,
+            "content": content,
+            "created_at": iso(at),
+            "updated_at": iso(at),
+            "is_edited": False,
+            "is_pinned": False,
+            "mentions": [],
+            "mentions_everyone": False,
+            "message_type": "regular",
+            "poll": None,
+            "poll_votes": [],
+            "reaction_counts": [],
+            "replying_to_message_id": None,
+            "user": _person(identifier("user", account_id), seller.title, seller.route),
+            "view_count": None,
+        }
+
+
+def _person(user_id: str, name: str, username: str) -> dict[str, Any]:
+    return {"id": user_id, "name": name, "username": username}

@@ -1,0 +1,59 @@
+"""Whop and SendGrid for an httpx client in the same process, without a socket."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+import httpx
+
+from sandbox.servers.api import ROOT, WhopApi
+from sandbox.servers.posts import Posts, find_platform
+from sandbox.servers.sendgrid import SendGrid
+from sandbox.wire.exchange import Answer, Request, read_query
+from sandbox.world.world import World
+
+
+class InProcess(httpx.BaseTransport):
+    """`httpx.Client(transport=InProcess(world, clock))`; `wait` is called with every delay."""
+
+    def __init__(
+        self,
+        world: World,
+        clock: Callable[[], datetime],
+        *,
+        api_keys: Collection[str] = ("apik_sandbox",),
+        sendgrid_keys: Collection[str] = ("SG.sandbox",),
+        wait: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self.world = world
+        self.whop = WhopApi(world, api_keys)
+        self.sendgrid = SendGrid(world, sendgrid_keys)
+        self.posts = Posts(world)
+        self._clock = clock
+        self._wait = wait
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        called = Request(
+            method=request.method,
+            path=request.url.path,
+            query=read_query(request.url.query.decode()),
+            headers=dict(request.headers),
+            body=request.read(),
+        )
+        answer = self._find_server(called.path).handle(called, self._clock())
+        self._hold_up(answer, request)
+        return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
+
+    def _find_server(self, path: str) -> WhopApi | SendGrid | Posts:
+        if path.startswith(ROOT):
+            return self.whop
+        return self.sendgrid if find_platform(path) is None else self.posts
+
+    def _hold_up(self, answer: Answer, request: httpx.Request) -> None:
+        """Raises what httpx raises when the network keeps the answer back."""
+        if answer.lost == "refused":
+            raise httpx.ConnectError("Connection refused", request=request)
+        patience = request.extensions.get("timeout", {}).get("read")
+        if answer.lost or (patience is not None and answer.delay > patience):
+            raise httpx.ReadTimeout("The read operation timed out", request=request)
+        if answer.delay:
+            self._wait(answer.delay)

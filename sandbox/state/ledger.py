@@ -1,0 +1,111 @@
+"""The record of every real charge: the oracle for "never charged twice"."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sandbox.model.people import in_usd
+from sandbox.model.records import PAID, PENDING, By, Charge
+from sandbox.model.times import sortable
+from sandbox.state.store import REFUND, Store
+
+GIVEN_BACK = ("pending", "succeeded")
+COLUMNS = "payment_id, at, by, outcome, amount, usd_amount, currency, idempotency_key"
+
+
+@dataclass(frozen=True)
+class Net:
+    amount: Decimal
+    currency: str
+
+    @property
+    def usd_amount(self) -> Decimal:
+        return in_usd(self.amount, self.currency)
+
+    def less(self, amount: Decimal) -> "Net":
+        return replace(self, amount=self.amount - amount)
+
+
+class Ledger:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(self, charge: Charge) -> None:
+        self._store.rows(
+            f"insert into ledger ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            charge.payment_id,
+            sortable(charge.at),
+            charge.by,
+            charge.outcome,
+            str(charge.amount),
+            str(charge.usd_amount),
+            charge.currency,
+            charge.idempotency_key,
+        )
+
+    def settle(self, payment_id: str, outcome: str) -> None:
+        """A charge that was clearing has its end; it stays one row, for it is one charge."""
+        self._store.rows(
+            "update ledger set outcome = ? where payment_id = ? and outcome = ?",
+            outcome,
+            payment_id,
+            PENDING,
+        )
+
+    def charges(self, payment_id: str | None = None) -> list[Charge]:
+        if payment_id is None:
+            found = self._store.rows(f"select {COLUMNS} from ledger order by number")
+        else:
+            sql = f"select {COLUMNS} from ledger where payment_id = ? order by number"
+            found = self._store.rows(sql, payment_id)
+        return [_charge(*row) for row in found]
+
+    def paid_total(self, by: By | None = None) -> Decimal:
+        """In US dollars, before refunds."""
+        return sum(
+            (charge.usd_amount for charge in _paid(self.charges()) if by in (None, charge.by)),
+            Decimal(0),
+        )
+
+    def net_paid(self) -> dict[str, Net]:
+        """What each payment has brought, less refunds given or on their way, by payment id.
+
+        Charges still clearing are not in it yet.
+        """
+        net: dict[str, Net] = {}
+        for charge in _paid(self.charges()):
+            before = net[charge.payment_id].amount if charge.payment_id in net else Decimal(0)
+            net[charge.payment_id] = Net(before + charge.amount, charge.currency)
+        for (document,) in self._store.rows("select document from refunds"):
+            refund = REFUND.validate_json(document)
+            if refund.status in GIVEN_BACK:
+                net[refund.payment_id] = net[refund.payment_id].less(refund.amount)
+        return net
+
+    def paid_twice(self) -> list[str]:
+        """Payments that took a member's money more than once: always empty, or it is a bug."""
+        sql = (
+            "select payment_id from ledger where outcome in (?, ?)"
+            " group by payment_id having count(*) > 1 order by payment_id"
+        )
+        return [payment_id for (payment_id,) in self._store.rows(sql, PAID, PENDING)]
+
+
+def _paid(charges: Iterable[Charge]) -> Iterable[Charge]:
+    return (charge for charge in charges if charge.outcome == PAID)
+
+
+def _charge(
+    payment_id: str,
+    at: str,
+    by: By,
+    outcome: str,
+    amount: str,
+    usd_amount: str,
+    currency: str,
+    key: str | None,
+) -> Charge:
+    when = datetime.fromisoformat(at)
+    paid = Decimal(amount)
+    return Charge(payment_id, when, by, outcome, paid, Decimal(usd_amount), currency, key)

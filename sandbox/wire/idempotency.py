@@ -1,0 +1,87 @@
+"""Whop's idempotency keys: a request is served once, and its answer kept for a day."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from sandbox.model.times import sortable
+from sandbox.state.store import Store
+from sandbox.wire.exchange import Answer, ApiError, Request, bad_request
+from sandbox.wire.versions import HEADER
+
+KEPT = timedelta(hours=24)
+LONGEST_KEY = 255
+
+
+class Idempotency:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def begin(self, request: Request, key: str, now: datetime) -> Answer | None:
+        """The stored answer to play again, or None when the request is to be served.
+
+        From then on the key is taken: if the answer is never stored, because the server broke in
+        between, it stays taken, as at Whop, which would rather refuse than charge twice.
+        """
+        if len(key.encode()) > LONGEST_KEY:
+            raise bad_request(
+                "parameter_invalid", f"At most {LONGEST_KEY} bytes are allowed", "Idempotency-Key"
+            )
+        found = self._kept(request.bearer, key, now)
+        if found is None:
+            self._take(request, key, now)
+            return None
+        known, status, headers, body = found
+        if known != _fingerprint(request):
+            raise bad_request(
+                "idempotency_key_mismatch", "This Idempotency-Key was used for a different request"
+            )
+        if status is None:
+            raise ApiError(
+                409,
+                "conflict",
+                "A request with this Idempotency-Key is still in progress",
+                "idempotency_request_in_progress",
+            )
+        return Answer(status, {**json.loads(headers), "idempotent-replayed": "true"}, body)
+
+    def _take(self, request: Request, key: str, now: datetime) -> None:
+        self._store.rows(
+            "insert or replace into idempotency (caller, key, fingerprint, started_at)"
+            " values (?, ?, ?, ?)",
+            request.bearer,
+            key,
+            _fingerprint(request),
+            sortable(now),
+        )
+
+    def _kept(self, caller: str, key: str, now: datetime) -> Any:
+        return self._store.row(
+            "select fingerprint, status, headers, body from idempotency"
+            " where caller = ? and key = ? and started_at > ?",
+            caller,
+            key,
+            sortable(now - KEPT),
+        )
+
+    def finish(self, request: Request, key: str, answer: Answer) -> None:
+        self._store.rows(
+            "update idempotency set status = ?, headers = ?, body = ? where caller = ? and key = ?",
+            answer.status,
+            json.dumps(dict(answer.headers)),
+            answer.body,
+            request.bearer,
+            key,
+        )
+
+
+def _fingerprint(request: Request) -> str:
+    parts = [
+        request.method,
+        request.path,
+        sorted(request.query.items()),
+        request.headers.get(HEADER),
+        request.body.hex(),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,131 @@
+"""Pages of a listing, each continued after the last row of the one before."""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.model.times import parse, sortable
+from sandbox.state.store import Store
+from sandbox.wire.exchange import bad_request
+
+USUAL_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Page:
+    table: str
+    where: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    bounds: Sequence[tuple[str, str]] = ()
+    order: str = "created_at"
+    descending: bool = True
+    after: tuple[str, str] | None = None
+    before: tuple[str, str] | None = None
+    from_the_end: bool = False
+    size: int = 100
+
+
+def asked_page(
+    table: str,
+    where: Mapping[str, Sequence[str]],
+    query: Mapping[str, str],
+    largest: int,
+    bounds: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """The page a query string asks for. Too large a one is cut: what Whop does is UNKNOWN."""
+    orders = ("created_at", "paid_at") if table == "payments" else ("created_at",)
+    size = "last" if "last" in query else "first"
+    return Page(
+        table=table,
+        where=where,
+        bounds=[*bounds, *_created(query)],
+        order=_choice(query, "order", orders),
+        descending=_choice(query, "direction", ("desc", "asc")) == "desc",
+        after=_cursor(query, "after"),
+        before=_cursor(query, "before"),
+        from_the_end=size == "last",
+        size=min(_size(query, size), largest),
+    )
+
+
+def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
+    """(sort value, id, document) of a page's rows, and one more if another page follows.
+
+    A page from the end of the range comes in that order: the one next to `before` first.
+    """
+    clauses = ["true"]
+    values: list[str] = []
+    for column, allowed in page.where.items():
+        clauses.append(f"{column} in ({', '.join('?' * len(allowed))})")
+        values += allowed
+    for clause, value in page.bounds:
+        clauses.append(clause)
+        values.append(value)
+    for cursor, later in ((page.after, True), (page.before, False)):
+        if cursor:
+            sign = "<" if page.descending == later else ">"
+            clauses.append(f"({page.order}, id) {sign} (?, ?)")
+            values += cursor
+    way = "desc" if page.descending != page.from_the_end else "asc"
+    return store.rows(
+        f"select {page.order}, id, document from {page.table} where {' and '.join(clauses)}"
+        f" order by {page.order} {way}, id {way} limit {page.size + 1}",
+        *values,
+    )
+
+
+def listed(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str, Any]:
+    """The answer to a listing; `describe` turns a stored document into what is shown."""
+    rows = find(store, page)
+    shown, more = rows[: page.size], len(rows) > page.size
+    if page.from_the_end:
+        shown.reverse()
+    return {
+        "data": [describe(document) for _, _, document in shown],
+        "page_info": {
+            "start_cursor": _cursor_of(shown[0]) if shown else None,
+            "end_cursor": _cursor_of(shown[-1]) if shown else None,
+            "has_next_page": page.before is not None if page.from_the_end else more,
+            "has_previous_page": more if page.from_the_end else page.after is not None,
+        },
+    }
+
+
+def _cursor_of(row: tuple[str, str, str]) -> str:
+    return base64.urlsafe_b64encode(f"{row[0]} {row[1]}".encode()).decode()
+
+
+def _cursor(query: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    if not query.get(name):
+        return None
+    try:
+        value, _, row_id = base64.urlsafe_b64decode(query[name]).decode().rpartition(" ")
+    except (binascii.Error, ValueError):
+        raise bad_request("parameter_invalid", "Not a cursor of this listing", name) from None
+    return value, row_id
+
+
+def _created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, clause in (("created_after", "created_at > ?"), ("created_before", "created_at < ?")):
+        if name in query:
+            try:
+                yield clause, sortable(parse(query[name]))
+            except ValueError:
+                message = "Must be an ISO 8601 timestamp"
+                raise bad_request("parameter_invalid", message, name) from None
+
+
+def _choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    """The first one when nothing is asked for."""
+    value = query.get(name, allowed[0])
+    if value not in allowed:
+        raise bad_request("parameter_invalid", f"Must be one of {', '.join(allowed)}", name)
+    return value
+
+
+def _size(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, str(USUAL_PAGE))
+    if not text.isdecimal() or int(text) < 1:
+        raise bad_request("parameter_invalid", "Must be a positive number", name)
+    return int(text)

@@ -1,0 +1,81 @@
+"""Chooses the shape an answer or a webhook is given, and gathers what that shape shows."""
+
+from typing import Any, Literal
+
+from sandbox.model.records import Company, Dispute, DisputeAlert, Membership, Payment, Refund
+from sandbox.model.rules import retryable
+from sandbox.model.switches import Switches
+from sandbox.state.store import DISPUTE, REFUND, Store
+from sandbox.wire import current, dispute_shapes, legacy
+from sandbox.wire.pagination import Page, find
+
+Shape = Literal["current", "legacy"]
+
+
+class Shapes:
+    def __init__(self, store: Store, switches: Switches, company: Company) -> None:
+        self._store = store
+        self._switches = switches
+        self._company = company
+
+    def company(self, account_id: str) -> Company:
+        if account_id == self._company.id:
+            return self._company
+        route = account_id.removeprefix("biz_").lower()
+        return Company(account_id, route.title(), route)
+
+    def payment(self, payment: Payment, shape: Shape, *, in_list: bool = False) -> dict[str, Any]:
+        membership = self._store.membership(payment.membership_id)
+        can_retry = retryable(payment, membership, self._switches)
+        if shape == "current":
+            return current.payment(payment, membership, retryable=can_retry, in_list=in_list)
+        refunds = [REFUND.validate_json(text) for text in self._all("refunds", payment)]
+        return legacy.payment(
+            payment,
+            membership,
+            self.company(payment.account_id),
+            refunds,
+            self._disputes(payment),
+            retryable=can_retry,
+            in_list=in_list,
+        )
+
+    def membership(self, membership: Membership, shape: Shape) -> dict[str, Any]:
+        company = self.company(membership.account_id)
+        if shape == "current":
+            return current.membership(membership, company)
+        return legacy.membership(membership, company)
+
+    def refund(self, refund: Refund, shape: Shape) -> dict[str, Any]:
+        if shape == "current":
+            return current.refund(refund)
+        payment = self._store.payment(refund.payment_id)
+        return legacy.refund(refund, self.payment(payment, shape))
+
+    def dispute(self, dispute: Dispute, shape: Shape) -> dict[str, Any]:
+        payment = self._store.payment(dispute.payment_id)
+        membership = self._store.membership(payment.membership_id)
+        shown = self.payment(payment, shape)
+        if shape == "current":
+            return dispute_shapes.current_dispute(dispute, payment, shown, membership)
+        company = self.company(dispute.account_id)
+        return dispute_shapes.legacy_dispute(dispute, shown, membership, company)
+
+    def dispute_alert(self, alert: DisputeAlert, shape: Shape) -> dict[str, Any]:
+        payment = self._store.payment(alert.payment_id)
+        if shape == "current":
+            membership = self._store.membership(payment.membership_id)
+            return dispute_shapes.current_alert(alert, payment, membership)
+        return dispute_shapes.legacy_alert(alert, payment, self.payment(payment, shape))
+
+    def _disputes(self, payment: Payment) -> list[dict[str, Any]] | None:
+        """None without the permission to read them."""
+        if "payment:dispute:read" in self._switches.denied_permissions:
+            return None
+        disputes = [DISPUTE.validate_json(text) for text in self._all("disputes", payment)]
+        return [dispute_shapes.inlined_dispute(dispute) for dispute in disputes]
+
+    def _all(self, table: str, payment: Payment) -> list[str]:
+        """The documents that belong to a payment, at most as many as Whop inlines."""
+        page = Page(table, {"payment_id": [payment.id]})
+        return [document for _, _, document in find(self._store, page)[: page.size]]

@@ -1,0 +1,63 @@
+"""Money given back: asked for, then settled some time later."""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+
+from sandbox.model.pace import Pace
+from sandbox.model.people import identifier
+from sandbox.model.population import PARTLY_REFUNDED_SHARE
+from sandbox.model.records import PAID, Due, Refund
+from sandbox.state.store import Store
+from sandbox.world.announcing import Announcer
+
+
+class Refunds:
+    def __init__(self, store: Store, announcer: Announcer, pace: Pace, seed: int) -> None:
+        self._store = store
+        self._announcer = announcer
+        self._pace = pace
+        self._seed = seed
+
+    def give(self, payment_id: str, at: datetime, amount: Decimal | None = None) -> Refund | None:
+        """Gives money back: all of it, or part for some; None when there is nothing to give."""
+        payment = self._store.payment(payment_id)
+        left = payment.amount - payment.refund_asked
+        if payment.status != PAID or left <= 0:
+            return None
+        if amount is None:
+            partly = Random(f"{payment.story.luck}/part").random() < PARTLY_REFUNDED_SHARE
+            amount = (left / 2).quantize(Decimal("0.01")) if partly else left
+        refund = Refund(
+            id=identifier("rf", self._seed, self._store.next_number("refund")),
+            account_id=payment.account_id,
+            payment_id=payment.id,
+            amount=min(amount, left),
+            currency=payment.currency,
+            status="pending",
+            created_at=at,
+            updated_at=at,
+        )
+        self._store.save_refund(refund)
+        asked = payment.refund_asked + refund.amount
+        self._store.save_payment(replace(payment, refund_asked=asked))
+        self._store.schedule(Due("refund_settles", refund.id, at + self._pace.refund_settles))
+        self._announcer.refund("refund.created", refund, at)
+        return refund
+
+    def settle(self, refund_id: str, at: datetime) -> None:
+        refund = replace(self._store.refund(refund_id), status="succeeded", updated_at=at)
+        self._store.save_refund(refund)
+        payment = self._store.payment(refund.payment_id)
+        refunded = payment.refunded_amount + refund.amount
+        whole = refunded >= payment.amount
+        payment = replace(
+            payment,
+            refunded_amount=refunded,
+            refunded_at=at,
+            substatus="refunded" if whole else "partially_refunded",
+            updated_at=at,
+        )
+        self._store.save_payment(payment)
+        self._announcer.refund("refund.updated", refund, at)

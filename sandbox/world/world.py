@@ -1,0 +1,191 @@
+"""The simulated world: renewals fail, Whop tries again, members act, memberships end.
+
+Everything that happens by itself is a row of `due`, performed in time order at its own time, and
+never by the clock of the machine: whoever owns a world tells it what time it is.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Unpack
+
+from sandbox.model.assumptions import MIDDLE, Assumptions
+from sandbox.model.pace import HISTORY, Pace
+from sandbox.model.records import Company, Membership, Payment, SavedCard
+from sandbox.model.renewals import Overrides, Renewal
+from sandbox.model.rules import Refusal
+from sandbox.model.switches import Faults, Switches
+from sandbox.model.times import utc
+from sandbox.state.ledger import Ledger
+from sandbox.state.store import Store
+from sandbox.wire.mail_events import MailEvents
+from sandbox.wire.mail_signing import SENDGRID_KEY, Signer
+from sandbox.wire.shapes import Shapes
+from sandbox.wire.webhooks import MAIL_EVENTS, Deliver, Letter, Outbox, signed
+from sandbox.world.acts import Deeds
+from sandbox.world.announcing import Announcer
+from sandbox.world.cards import Cards
+from sandbox.world.charging import Charging
+
+
+class World:
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        company: Company | None = None,
+        switches: Switches | None = None,
+        faults: Faults | None = None,
+        pace: Pace = HISTORY,
+        assumed: Assumptions = MIDDLE,
+        seed: int = 7,
+        webhook_secret: str = "ws_sandbox_secret",
+        deliver: Deliver | None = None,
+        deliver_mail_events: Deliver | None = None,
+        mail_signer: Signer | None = None,
+        sent_at: Callable[[datetime], datetime] = utc,
+    ) -> None:
+        """`sent_at` turns the time a webhook is due into the time it is stamped with. Where nobody
+        is told of events about mails, mails always arrive and nobody watches who reads them."""
+        self.store = store or Store()
+        self.company = company or Company()
+        self.switches = switches or Switches()
+        self.faults = faults or Faults()
+        self.pace = pace
+        self.seed = self.store.number("seed", seed)
+        self.webhook_secret = webhook_secret
+        self.deliver = deliver
+        self.deliver_mail_events = deliver_mail_events
+        self.mail_signer = mail_signer or Signer(SENDGRID_KEY)
+        self.assumed = assumed
+        self.shapes = Shapes(self.store, self.switches, self.company)
+        self.outbox = Outbox(self.store, self.faults, self.seed)
+        self._sent_at = sent_at
+        announcer = Announcer(self.shapes, self.outbox, self.switches)
+        charging = Charging(self.store, announcer, self.switches, pace)
+        self.cards: Cards = charging.cards
+        self.ledger: Ledger = charging.ledger
+        self.mail_events = MailEvents(self.store, self.outbox, self.seed)
+        self._deeds = Deeds(
+            self.store,
+            charging,
+            announcer,
+            self.switches,
+            pace,
+            self.seed,
+            assumed,
+            self.mail_events,
+        )
+
+    def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
+        """A renewal is charged and declined; answers the payment's id."""
+        account_id = wanted.get("account_id", self.company.id)
+        with self.store.transaction():
+            payment = self._deeds.fail_renewal(account_id, wanted, utc(now))
+        self.deliver_due(now)
+        return payment.id
+
+    def renew(self, now: datetime, **wanted: Unpack[Renewal]) -> str:
+        """A renewal is charged and paid; answers the payment's id."""
+        account_id = wanted.get("account_id", self.company.id)
+        with self.store.transaction():
+            payment = self._deeds.renew(account_id, wanted, utc(now))
+        self.deliver_due(now)
+        return payment.id
+
+    def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
+        """What the API's retry does; its webhooks leave with the next `deliver_due`."""
+        with self.store.transaction():
+            return self._deeds.retry(payment_id, utc(now), key)
+
+    def set_card(self, membership_id: str, card: SavedCard, now: datetime) -> Membership:
+        """What the API's update of a membership does; as with `retry`, webhooks leave later."""
+        with self.store.transaction():
+            membership = self.store.membership(membership_id)
+            return self._deeds.backup.set_card(membership, card, utc(now))
+
+    def member_pays(self, payment_id: str, now: datetime) -> bool:
+        with self.store.transaction():
+            paid = self._deeds.member_pays(payment_id, utc(now))
+        self.deliver_due(now)
+        return paid
+
+    def change_card(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.change_card, payment_id, now)
+
+    def cancel_membership(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.cancel_membership, payment_id, now)
+
+    def cancel_at_period_end(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.cancel_at_period_end, payment_id, now)
+
+    def uncancel(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.uncancel, payment_id, now)
+
+    def void(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.void, payment_id, now)
+
+    def mark_uncollectible(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.endings.mark_uncollectible, payment_id, now)
+
+    def dispute(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.disputes.open, payment_id, now)
+
+    def dispute_alert(self, payment_id: str, now: datetime) -> None:
+        self._do(self._deeds.disputes.alert, payment_id, now)
+
+    def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
+        with self.store.transaction():
+            self._deeds.refunds.give(payment_id, utc(now), amount)
+        self.deliver_due(now)
+
+    def mail_arrives(self, payment_id: str, now: datetime) -> datetime | None:
+        with self.store.transaction():
+            return self._deeds.mail_arrives(payment_id, utc(now))
+
+    def advance(self, now: datetime) -> None:
+        """Performs all that is due up to `now`, webhooks included, each at its own time."""
+        now = utc(now)
+        while self._step(now, deliver_only=False):
+            pass
+
+    def deliver_due(self, now: datetime) -> None:
+        now = utc(now)
+        while self._step(now, deliver_only=True):
+            pass
+
+    def next_due(self) -> datetime | None:
+        due = self.store.first_due()
+        letter = self.outbox.first() if self.deliver else None
+        return min((at for at in (due and due.at, letter and letter.due_at) if at), default=None)
+
+    def _do(self, deed: Callable[[str, datetime], object], payment_id: str, now: datetime) -> None:
+        with self.store.transaction():
+            deed(payment_id, utc(now))
+        self.deliver_due(now)
+
+    def _step(self, now: datetime, *, deliver_only: bool) -> bool:
+        """The earliest thing due; False when nothing is left."""
+        with self.store.transaction():
+            due = None if deliver_only else self.store.first_due()
+            letter = self.outbox.first() if self.deliver else None
+            if due and due.at <= now and not (letter and letter.due_at < due.at):
+                self.store.forget_due(due.kind, due.subject)
+                self._deeds.perform(due)
+                return True
+            if letter is None or letter.due_at > now:
+                return False
+            sent_at = self._sent_at(letter.due_at)
+            self.outbox.claim(letter, sent_at)
+        self._send(letter, sent_at)
+        return True
+
+    def _send(self, letter: Letter, sent_at: datetime) -> None:
+        """Outside the transaction: a slow receiver must not stop the world."""
+        if letter.type == MAIL_EVENTS:
+            deliver, headers = self.deliver_mail_events, self.mail_signer.sign(letter.body, sent_at)
+        else:
+            deliver = self.deliver
+            headers = signed(self.webhook_secret, letter.webhook_id, letter.body, sent_at)
+        if deliver and 200 <= deliver(headers, letter.body) < 300:
+            self.outbox.accepted(letter)
