@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import health
+from db.reporting import alerts_health as health
 from db.reporting import attention as troubles
 from db.reporting import health as vitals
 from db.reporting import insights, search

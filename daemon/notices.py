@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.posts import Poster
-from db import health
 from db.company_settings.notifications import Alerts, find_alerts, list_listening
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import find_name, measure_recoveries, measure_week, read_week
 from db.creator_notices.queue import Errand, NoticeKind
 from db.creator_notices.triggers import plan_notices
+from db.reporting import alerts_health as health
 from db.reporting.summary import find_time_zone
 from db.session import SessionFactory
 from mail import posts

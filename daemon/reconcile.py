@@ -24,10 +24,10 @@ from db.ledger import sync as syncs
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
+from recovery.reports import DisputeReport, PaymentReport
 from recovery.retry_policy import Settings
 from whop.client import WhopClient
 from whop.errors import NotFoundError, WhopError
-from whop.payloads import Dispute, Payment
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,11 @@ class Reconciler:
                 syncs.renew_claim(session, company_id, self.clock())
 
     def take_in(
-        self, session: Session, company_id: str, heard: Sequence[Payment], imported: bool = False
+        self,
+        session: Session,
+        company_id: str,
+        heard: Sequence[PaymentReport],
+        imported: bool = False,
     ) -> int:
         return syncs.take_in(
             session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
@@ -201,7 +205,7 @@ class Reconciler:
                 payment = self.whop.get_payment(dispute.payment_id, company_id)
             except NotFoundError:
                 continue
-            named = Dispute(
+            named = DisputeReport(
                 dispute.payment_id,
                 company_id,
                 payment.member_id,

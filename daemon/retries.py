@@ -23,11 +23,11 @@ from daemon.verdicts import SOON, compare, judge, read_charge, read_unasked
 from db.ledger import claims
 from db.ledger.claims import Claim, Conclusion, Sending
 from db.session import SessionFactory
+from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings
 from recovery.status import AttemptOutcome, Means
 from whop.client import WhopClient
 from whop.errors import NoAnswerError, WhopError
-from whop.payloads import Payment
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +94,13 @@ class Retrier:
                 return self.stand_back(claim, before)
         return self.charge(claim, before) if other is None else self.swap(claim, before, other)
 
-    def stand_back(self, claim: Claim, payment: Payment) -> Conclusion:
+    def stand_back(self, claim: Claim, payment: PaymentReport) -> Conclusion:
         """The payment was settled or stopped, or the lease lapsed, while we asked."""
         outcome = AttemptOutcome.REFUSED if claim.sent_at is None else AttemptOutcome.UNKNOWN
         again = self.clock() + SOON
         return Conclusion(outcome, payment, "not sent: no longer ours to charge", again)
 
-    def charge(self, claim: Claim, before: Payment) -> Conclusion:
+    def charge(self, claim: Claim, before: PaymentReport) -> Conclusion:
         try:
             after = self.whop.retry_payment(
                 claim.payment_id, claim.company_id, claim.idempotency_key
@@ -120,7 +120,7 @@ class Retrier:
                 return card.method_id
         return None
 
-    def swap(self, claim: Claim, before: Payment, other: str) -> Conclusion:
+    def swap(self, claim: Claim, before: PaymentReport, other: str) -> Conclusion:
         """What answers a change of card is the membership; the payment has to be read. Tried once:
         after any refusal there is no second time."""
         assert claim.membership_id is not None

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from db.ledger.attempts import shows_decline
 from db.ledger.claims import Claim, Conclusion
+from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings, wait_for_whop
 from recovery.status import AttemptOutcome, Means, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
-from whop.payloads import Payment
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ LATER = timedelta(hours=1)
 
 
 def judge(
-    claim: Claim, payment: Payment, rules: Settings, credential: str, now: datetime
+    claim: Claim, payment: PaymentReport, rules: Settings, credential: str, now: datetime
 ) -> Conclusion | None:
     """What the payment, just read, already settles. None: charge.
 
@@ -46,7 +46,7 @@ def judge(
 
 
 def judge_sent(
-    claim: Claim, sent_at: datetime, payment: Payment, credential: str, now: datetime
+    claim: Claim, sent_at: datetime, payment: PaymentReport, credential: str, now: datetime
 ) -> Conclusion | None:
     """Of an attempt that may have charged. None: the same call may be made again."""
     if shows_decline(payment, sent_at, claim.failures_before):
@@ -61,11 +61,11 @@ def judge_sent(
     return None
 
 
-def is_stopped(payment: Payment) -> bool:
+def is_stopped(payment: PaymentReport) -> bool:
     return payment.retryable is False or payment.ended or payment.disputed
 
 
-def compare(before: Payment, after: Payment) -> Conclusion:
+def compare(before: PaymentReport, after: PaymentReport) -> Conclusion:
     """A 200 is an answer, not yet money: the payment itself says (whop-api.md 2.5)."""
     if after.paid:
         return Conclusion(AttemptOutcome.PAID, after)

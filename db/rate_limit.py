@@ -14,11 +14,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from db.session import SessionFactory
-
-LONGEST_WAIT = timedelta(seconds=10)
-"""For one's turn. Much longer would outlast the lease of the payment in hand."""
-QUEUE = 25
-"""Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
+from recovery.pacing import LONGEST_WAIT, QUEUE
 
 # `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
 TAKE = text("""

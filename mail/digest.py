@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from db.cases import Case, Why
 from db.creator_notices.digest import Digest, Figures, Sum, Week
+from db.reporting.cases import Case, Why
 from mail.letters import Written, format_money
 from recovery.text import LONGEST_NAME, make_plain
 

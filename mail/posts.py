@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from db.company_settings.notifications import Platform
 from db.creator_notices.digest import Sum
 from db.creator_notices.queue import NoticeKind
-from db.health import MailHealth
+from db.reporting.alerts_health import MailHealth
 from recovery.text import LONGEST_NAME, make_plain
 
 LONGEST_POST = 2000

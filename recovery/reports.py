@@ -1,156 +1,103 @@
-"""What the ledger needs to hear, whoever says it: webhook, API answer, or replay.
+"""Whop's facts, whoever brings them: webhook, API answer, or replay.
 
-`whop.payloads` provides these. The ground floor names the shape only, so that neither imports
-the other.
+Amounts are in major units of their currency; times are aware UTC.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 
-class PaymentReport(Protocol):
-    """A payment as Whop describes it at `as_of`. Amounts in major units of `currency`."""
+@dataclass(frozen=True, slots=True)
+class PaymentReport:
+    """A payment as Whop describes it at `as_of`.
 
-    @property
-    def payment_id(self) -> str: ...
-    @property
-    def company_id(self) -> str: ...
-    @property
-    def as_of(self) -> datetime: ...
-    @property
-    def starts_dunning(self) -> bool:
-        """A failed renewal: the one report that makes a payment known."""
+    `starts_dunning`: a failed renewal, the one report that makes a payment known. `failed`: unpaid,
+    and a charge has failed; unlike `starts_dunning` it needs no event. `renewal`: not a first
+    purchase. `ended`: void or uncollectible. `card_expiry`: its last month, `2027-04`.
+    """
 
-    @property
-    def renewal(self) -> bool:
-        """Not a first purchase: of a member who is there."""
-
-    @property
-    def failed(self) -> bool:
-        """Unpaid, after a charge that failed."""
-
-    @property
-    def paid(self) -> bool: ...
-    @property
-    def pending(self) -> bool: ...
-    @property
-    def ended(self) -> bool:
-        """Void or uncollectible: nobody will collect it any more."""
-
-    @property
-    def disputed(self) -> bool: ...
-    @property
-    def retryable(self) -> bool | None: ...
-    @property
-    def amount(self) -> Decimal: ...
-    @property
-    def currency(self) -> str: ...
-    @property
-    def amount_usd(self) -> Decimal | None: ...
-    @property
-    def refunded_amount(self) -> Decimal | None: ...
-    @property
-    def decline_code(self) -> str | None: ...
-    @property
-    def failure_message(self) -> str | None: ...
-    @property
-    def failures(self) -> int | None: ...
-    @property
-    def created_at(self) -> datetime | None: ...
-    @property
-    def last_attempt_at(self) -> datetime | None: ...
-    @property
-    def next_attempt_at(self) -> datetime | None: ...
-    @property
-    def paid_at(self) -> datetime | None: ...
-    @property
-    def membership_id(self) -> str | None: ...
-    @property
-    def member_id(self) -> str | None: ...
-    @property
-    def user_id(self) -> str | None: ...
-    @property
-    def member_name(self) -> str | None: ...
-    @property
-    def member_email(self) -> str | None: ...
-    @property
-    def product(self) -> str | None: ...
-    @property
-    def billing_reason(self) -> str | None: ...
-    @property
-    def card_brand(self) -> str | None: ...
-    @property
-    def card_last4(self) -> str | None: ...
-    @property
-    def card_expiry(self) -> str | None:
-        """`2027-04`."""
-
-    @property
-    def payment_method_id(self) -> str | None: ...
-    @property
-    def recovery_url(self) -> str | None: ...
+    payment_id: str
+    company_id: str
+    as_of: datetime
+    amount: Decimal
+    currency: str
+    amount_usd: Decimal | None = None
+    refunded_amount: Decimal | None = None
+    starts_dunning: bool = False
+    paid: bool = False
+    pending: bool = False
+    ended: bool = False
+    disputed: bool = False
+    retryable: bool | None = None
+    decline_code: str | None = None
+    failure_message: str | None = None
+    failures: int | None = None
+    created_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    paid_at: datetime | None = None
+    membership_id: str | None = None
+    member_id: str | None = None
+    member_name: str | None = None
+    member_email: str | None = None
+    product: str | None = None
+    billing_reason: str | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+    recovery_url: str | None = None
+    failed: bool = False
+    renewal: bool = True
+    user_id: str | None = None
+    payment_method_id: str | None = None
+    card_expiry: str | None = None
 
 
-class RefundReport(Protocol):
+@dataclass(frozen=True, slots=True)
+class RefundReport:
     """One refund of a payment, cumulative by `refund_id`."""
 
-    @property
-    def refund_id(self) -> str: ...
-    @property
-    def payment_id(self) -> str: ...
-    @property
-    def company_id(self) -> str: ...
-    @property
-    def amount(self) -> Decimal: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def as_of(self) -> datetime: ...
+    refund_id: str
+    payment_id: str
+    company_id: str
+    amount: Decimal
+    status: str
+    as_of: datetime
 
 
-class MembershipEnd(Protocol):
+@dataclass(frozen=True, slots=True)
+class MembershipEnd:
     """It is over, or will be by the member's own wish: its open payments are left alone."""
 
-    @property
-    def membership_id(self) -> str: ...
-    @property
-    def company_id(self) -> str: ...
-    @property
-    def by_member(self) -> bool: ...
+    membership_id: str
+    company_id: str
+    by_member: bool = False
 
 
-class DisputeReport(Protocol):
-    """A member's bank takes a payment back, or warns that it is about to."""
+@dataclass(frozen=True, slots=True)
+class DisputeReport:
+    """A member's bank takes a payment back, or warns that it is about to.
 
-    @property
-    def payment_id(self) -> str: ...
-    @property
-    def company_id(self) -> str: ...
-    @property
-    def member_id(self) -> str | None: ...
-    @property
-    def user_id(self) -> str | None: ...
-    @property
-    def membership_id(self) -> str | None: ...
+    `payment_id` is the payment disputed. An alert does not tell whose it is.
+    """
+
+    payment_id: str
+    company_id: str
+    member_id: str | None = None
+    user_id: str | None = None
+    membership_id: str | None = None
 
 
-class Reading(Protocol):
-    """An event as understood: what kind, whose, and at most one of the four reports."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An event with at most one report. All four None: of a kind that is stored and ignored."""
 
-    @property
-    def type(self) -> str: ...
-    @property
-    def company_id(self) -> str | None: ...
-    @property
-    def payment_id(self) -> str | None: ...
-    @property
-    def payment(self) -> PaymentReport | None: ...
-    @property
-    def refund(self) -> RefundReport | None: ...
-    @property
-    def membership_end(self) -> MembershipEnd | None: ...
-    @property
-    def dispute(self) -> DisputeReport | None: ...
+    type: str
+    company_id: str | None
+    payment_id: str | None = None
+    payment: PaymentReport | None = None
+    refund: RefundReport | None = None
+    membership_end: MembershipEnd | None = None
+    dispute: DisputeReport | None = None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zlib import crc32
 
 from recovery.declines import DeclineClass
 from recovery.reports import PaymentReport
 from recovery.retry_policy import NoRetry, Retry, Settings, Situation, WhyNot, decide, decide_backup
 from recovery.status import ClosedReason, Means, PaymentStatus, Trigger
+
+# Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
+WINDOW = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)

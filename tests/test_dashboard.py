@@ -36,10 +36,10 @@ from dashboard.text.payments import (
 from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
 from dashboard.views.overview.cards import describe_change
-from db import health
 from db.company_settings import recovery as companies
 from db.ledger import new_payments as newcomers
 from db.models import Company, Heartbeat, Sync
+from db.reporting import alerts_health as health
 from db.reporting.summary import Day
 from db.session import now as read_clock
 from recovery.action_required import Need

@@ -17,7 +17,6 @@ from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.mailer import Mailer
 from daemon.notices import Herald
 from daemon.posts import Poster
-from db.cases import Case, Why, list_cases
 from db.company_settings.notifications import Alerts, save_alerts
 from db.company_settings.recovery import Terms, save_terms
 from db.creator_notices import queue as notices
@@ -32,9 +31,10 @@ from db.creator_notices.digest import (
     read_week,
 )
 from db.creator_notices.triggers import plan_notices
-from db.health import SyncTrouble, find_digest_trouble
 from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
+from db.reporting.alerts_health import SyncTrouble, find_digest_trouble
+from db.reporting.cases import Case, Why, list_cases
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
 from recovery.retry_policy import Settings as Rules

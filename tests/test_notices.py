@@ -30,8 +30,8 @@ from db.company_settings.recovery import ChoiceError, Terms, save_terms
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices
-from db.health import find_webhook_silence, measure_mail_trouble
 from db.models import Company, Message, Notice, Payment
+from db.reporting.alerts_health import find_webhook_silence, measure_mail_trouble
 from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
 from recovery.status import MailTrouble

@@ -12,24 +12,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from pydantic import SecretStr
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.commands import figures as rollup_command
 from db.company_settings.recovery import NO_TERMS, Terms, add_companies, save_terms
 from db.ledger import new_payments as newcomers
 from db.ledger import payments
-from db.models import DailyFigures, LateChange, Message, Payment
+from db.ledger.bulk_insert import LATE
+from db.models import DailyFigures, LateChange, Message, Payment, Refund
 from db.reporting import rollup
 from db.reporting import summary as stats
 from db.session import SessionFactory
 from db.settings import CommonSettings
+from recovery.reports import RefundReport
 from recovery.status import RecoveredBy
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
 from tests.processes import empty
 from tests.raw_figures import check_days, check_summary, read_rows
 from tests.rig import Rig
-from whop.payloads import Refund
 
 OTHER = "biz_other"
 # Clocks are set at midnight in Havana and Asuncion; Kathmandu and Kiritimati are far from UTC.
@@ -77,7 +78,7 @@ class Creator:
     def refund(self, session: Session, number: int, part: str) -> None:
         if payment := self.find(session, number):
             amount = payment.amount * Decimal(part)
-            given = Refund(
+            given = RefundReport(
                 refund_id=f"rf_{number}",
                 payment_id=payment.payment_id,
                 company_id=COMPANY,
@@ -99,7 +100,9 @@ class Creator:
 
     def remove(self, session: Session, number: int) -> None:
         """By hand as well. What an attempt or a refund is about stays."""
-        if (payment := self.find(session, number)) and payment.recovered_at is None:
+        given_back = exists().where(Refund.payment_id == name(number))
+        payment = self.find(session, number)
+        if payment and payment.recovered_at is None and not session.scalar(select(given_back)):
             session.execute(delete(Message).where(Message.payment_id == name(number)))
             session.execute(delete(Payment).where(Payment.id == payment.id))
 
@@ -287,9 +290,9 @@ def test_a_change_of_a_kept_day_is_seen_at_once(
 
 def test_what_fails_now_writes_nothing_but_the_payment(creator: Creator, session: Session) -> None:
     changes = count(session, LateChange)
-    creator.commit(("fail", rollup.LATE, "19.00"))
+    creator.commit(("fail", LATE, "19.00"))
     assert count(session, LateChange) == changes
-    creator.commit(("fail", rollup.LATE + timedelta(seconds=1), "19.00"))
+    creator.commit(("fail", LATE + timedelta(seconds=1), "19.00"))
     assert count(session, LateChange) == changes + 1
 
 

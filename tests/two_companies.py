@@ -13,7 +13,7 @@ from db.company_settings.messaging import Manners, save_manners
 from db.company_settings.notifications import Alerts, save_alerts
 from db.company_settings.recovery import Terms, add_companies, save_terms
 from db.company_settings.templates import OwnTemplate, keep_template
-from db.ledger import replays, requests
+from db.ledger import bulk_insert, replays, requests
 from db.member_messages import suppressions
 from db.models import (
     Company,
@@ -58,7 +58,7 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     session.flush()
     rollup.keep_up(session, company_id, at)
     # A day that is kept has changed since.
-    rollup.note_late(session, [{"company_id": company_id, "failed_at": at - 30 * DAY}], at)
+    bulk_insert.note_late(session, [{"company_id": company_id, "failed_at": at - 30 * DAY}], at)
     session.commit()
     return made
 

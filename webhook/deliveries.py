@@ -15,8 +15,9 @@ from starlette.types import Receive
 
 from db.ledger.inbox import Event
 from db.models import JsonText
+from recovery.reports import Reading
 from webhook.settings import WebhookSettings
-from whop.payloads import Reading, read_event
+from whop.payloads import read_event
 from whop.signature import SignatureError, is_signed, verify_signature
 from whop.values import PayloadError
 

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 import httpx
 
+from recovery.pacing import Pacer
+from recovery.reports import PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
 from whop.errors import NoAnswerError
 from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
-from whop.payloads import Payment, Refund, read_payment, read_refund
-from whop.rate_limit import Pacer
+from whop.payloads import read_payment, read_refund
 from whop.values import Json, PayloadError, flag, ident, link, part, text
 from whop.wire import Query, Wire
 
@@ -62,11 +63,11 @@ class WhopClient:
 
     # --- payments ------------------------------------------------------------------------------
 
-    def get_payment(self, payment_id: str, company_id: str) -> Payment:
+    def get_payment(self, payment_id: str, company_id: str) -> PaymentReport:
         answer = self.wire.read("payments.retrieve", f"/payments/{escape(payment_id)}")
         return self.read_answer(answer, company_id)
 
-    def retry_payment(self, payment_id: str, company_id: str, key: str) -> Payment:
+    def retry_payment(self, payment_id: str, company_id: str, key: str) -> PaymentReport:
         """Charges it again: one POST. The same key never charges twice (whop-api.md 2.8).
 
         An answer is not yet money: the payment says where it stands.
@@ -90,7 +91,7 @@ class WhopClient:
         oldest_first: bool = False,
         after: str | None = None,
         first: int = PAGE,
-    ) -> Page[Payment]:
+    ) -> Page[PaymentReport]:
         """Newest first unless told otherwise. Without permission Whop answers an empty list."""
         query: Query = {
             "account_id": company_id,
@@ -110,7 +111,7 @@ class WhopClient:
 
     def list_refunds(
         self, company_id: str, *, created_after: datetime | None = None, after: str | None = None
-    ) -> Page[Refund]:
+    ) -> Page[RefundReport]:
         query: Query = {
             "account_id": company_id,
             "created_after": write_time(created_after),
@@ -179,7 +180,7 @@ class WhopClient:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def read_answer(self, answer: Json, company_id: str) -> Payment:
+    def read_answer(self, answer: Json, company_id: str) -> PaymentReport:
         try:
             return read_payment(answer, self.date(answer), company_id)
         except PayloadError as error:

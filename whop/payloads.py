@@ -8,11 +8,10 @@ Unknown fields and values are ignored; what we need and cannot read is named in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
+from recovery.reports import DisputeReport, MembershipEnd, PaymentReport, Reading, RefundReport
 from whop.values import (
     Json,
     PayloadError,
@@ -51,90 +50,6 @@ UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
 NO_CURRENCY = "xxx"
 # A first purchase that fails is a visitor who did not buy, not a member who is about to leave.
 FIRST_PURCHASE = {"subscription_create", "one_time"}
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment as Whop describes it at `as_of` (see db.reports.PaymentReport).
-
-    `failed`: unpaid, and a charge has failed; unlike `starts_dunning` it needs no event.
-    """
-
-    payment_id: str
-    company_id: str
-    as_of: datetime
-    amount: Decimal
-    currency: str
-    amount_usd: Decimal | None = None
-    refunded_amount: Decimal | None = None
-    starts_dunning: bool = False
-    paid: bool = False
-    pending: bool = False
-    ended: bool = False
-    disputed: bool = False
-    retryable: bool | None = None
-    decline_code: str | None = None
-    failure_message: str | None = None
-    failures: int | None = None
-    created_at: datetime | None = None
-    last_attempt_at: datetime | None = None
-    next_attempt_at: datetime | None = None
-    paid_at: datetime | None = None
-    membership_id: str | None = None
-    member_id: str | None = None
-    member_name: str | None = None
-    member_email: str | None = None
-    product: str | None = None
-    billing_reason: str | None = None
-    card_brand: str | None = None
-    card_last4: str | None = None
-    recovery_url: str | None = None
-    failed: bool = False
-    renewal: bool = True
-    user_id: str | None = None
-    payment_method_id: str | None = None
-    card_expiry: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    refund_id: str
-    payment_id: str
-    company_id: str
-    amount: Decimal
-    status: str
-    as_of: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MembershipEnd:
-    membership_id: str
-    company_id: str
-    by_member: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """`payment_id` is the payment disputed. An alert does not tell whose it is."""
-
-    payment_id: str
-    company_id: str
-    member_id: str | None = None
-    user_id: str | None = None
-    membership_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """An event as understood. All four None: of a kind that is stored and ignored."""
-
-    type: str
-    company_id: str | None
-    payment_id: str | None = None
-    payment: Payment | None = None
-    refund: Refund | None = None
-    membership_end: MembershipEnd | None = None
-    dispute: Dispute | None = None
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -181,7 +96,7 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
         raise PayloadError("company_id", "is missing, and WHOP_COMPANY_ID is not set")
     amount = need_amount(body, "amount")
     currency = (text(body, "currency") or "usd").lower()
-    payment = Payment(
+    payment = PaymentReport(
         payment_id=need_ident(body, "payment_id"),
         company_id=company,
         as_of=received_at,
@@ -203,7 +118,7 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
 
 def read_payment(
     data: Json, as_of: datetime, company: str | None, where: str = "", kind: str = ""
-) -> Payment:
+) -> PaymentReport:
     """A payment object, from an event of this kind or from the API. Raises PayloadError.
 
     The event's kind says what happened even where the status is missing or lags behind.
@@ -219,7 +134,7 @@ def read_payment(
     usd = amount if currency == "usd" else read_amount(data.get("usd_total"))
     renewal = text(data, "billing_reason") not in FIRST_PURCHASE
     paid, failures = kind == SUCCEEDED or status == "paid", count(data, "payments_failed")
-    return Payment(
+    return PaymentReport(
         payment_id=need_ident(data, "id", where),
         company_id=owner,
         as_of=as_of,
@@ -268,13 +183,13 @@ def read_expiry(data: Json) -> str | None:
     return None
 
 
-def read_refund(data: Json, as_of: datetime, company: str) -> Refund:
+def read_refund(data: Json, as_of: datetime, company: str) -> RefundReport:
     """The settled amount, in the payment's currency, where Whop knows the rate."""
     payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
     if payment_id is None:
         raise PayloadError("data.payment_id", "is missing")
     field = "amount" if data.get("amount") is not None else "original_amount"
-    return Refund(
+    return RefundReport(
         refund_id=need_ident(data, "id", "data."),
         payment_id=payment_id,
         company_id=company,
@@ -284,14 +199,14 @@ def read_refund(data: Json, as_of: datetime, company: str) -> Refund:
     )
 
 
-def read_dispute(data: Json, company: str) -> Dispute:
+def read_dispute(data: Json, company: str) -> DisputeReport:
     """Of a dispute or an alert, in either shape: payment and buyer are objects, or there is only
     the payment's id."""
     payment, buyer = part(data, "payment"), part(data, "buyer")
     payment_id = ident(data, "payment_id") or ident(payment, "id")
     if payment_id is None:
         raise PayloadError("data.payment_id", "is missing")
-    return Dispute(
+    return DisputeReport(
         payment_id=payment_id,
         company_id=company,
         member_id=ident(buyer, "member_id") or ident(part(payment, "member"), "id"),

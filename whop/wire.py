@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
+from recovery.pacing import Pacer
 from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
-from whop.rate_limit import Pacer
 from whop.values import Json
 
 Query = Mapping[str, str | int | None]

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.data.database import Trouble, find_company, read
 from dashboard.settings import DashboardSettings
-from db import health
 from db.models import Payment
+from db.reporting import alerts_health as health
 from db.reporting import attention as troubles
 from db.reporting import lift as worth
 from db.reporting import summary as stats

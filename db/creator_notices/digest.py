@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.orm import Session
 
-from db.cases import OPEN_FOR, Case, list_cases
-from db.health import SyncTrouble, find_sync_trouble
 from db.models import Company, Payment
+from db.reporting.alerts_health import SyncTrouble, find_sync_trouble
+from db.reporting.cases import OPEN_FOR, Case, list_cases
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
 from recovery.status import UNPAID, RecoveredBy
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from db import health
 from db.company_settings.notifications import Alerts, find_alerts, find_recoveries_since
 from db.creator_notices.digest import find_told_week
 from db.creator_notices.queue import (
@@ -21,6 +20,7 @@ from db.creator_notices.queue import (
     queue_notices,
 )
 from db.models import Notice, Payment
+from db.reporting import alerts_health as health
 from db.reporting.summary import find_time_zone
 from recovery.status import PaymentStatus, RecoveredBy
 

@@ -6,12 +6,15 @@ expressions costs more of the receiver's time than Postgres needs to run it (doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
+
+from db.models import LateChange
 
 COLUMNS = (
     "payment_id, company_id, membership_id, member_id, member_name, member_email, product,"
@@ -70,6 +73,19 @@ execute store_deliveries (
 """
 
 
+LATE = timedelta(days=1)
+
+
+def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
+    """For the daily sums: what failed lately is on a day that nobody keeps yet."""
+    late = {(row["company_id"], row["failed_at"]) for row in rows if row["failed_at"] < now - LATE}
+    if late:
+        session.execute(
+            insert(LateChange),
+            [{"company_id": company_id, "happened_at": at} for company_id, at in sorted(late)],
+        )
+
+
 def store(
     session: Session,
     events: Sequence[dict[str, Any]],
@@ -92,6 +108,7 @@ def store(
         "rows": write_rows(payments),
         "now": now,
     }
+    note_late(session, payments, now)
     connection = session.connection()
     if PREPARED not in connection.info:
         connection.exec_driver_sql(PREPARE)
@@ -110,8 +127,11 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
         session.connection().exec_driver_sql(LOCK_ONE, {"id": payment_id})
 
 
-def insert_payments(session: Session, rows: Sequence[dict[str, Any]]) -> dict[str, bool]:
+def insert_payments(
+    session: Session, rows: Sequence[dict[str, Any]], now: datetime
+) -> dict[str, bool]:
     """Each new payment's id, and whether reports about it are waiting in the inbox."""
+    note_late(session, rows, now)
     found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": write_rows(rows)})
     return {row.payment_id: row.waits for row in found}
 

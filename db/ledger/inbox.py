@@ -20,7 +20,6 @@ from db.ledger import bulk_insert as intake
 from db.ledger import new_payments as newcomers
 from db.ledger import payments, stops
 from db.models import JsonText, Payment, WebhookEvent, write_json
-from db.reporting.rollup import note_late
 from recovery.reports import DisputeReport, PaymentReport, Reading
 from recovery.retry_policy import Settings
 
@@ -83,7 +82,6 @@ def record(
     if terms is None:
         terms = learn_terms(session, {report.company_id for report in reports})
     rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
-    note_late(session, rows, now)
     new, created = intake.store(session, [describe(e) for e in unique.values()], rows, now)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -11,16 +11,21 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import NO_TERMS, Terms, add_companies
 from db.ledger.bulk_insert import insert_payments
-from db.reporting.rollup import note_late
 from recovery.declines import Decline, classify
 from recovery.message_schedule import may_write, plan_first
 from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings, Situation
 from recovery.status import UNPAID
-from recovery.transitions import WAITING, Place, choose_place, find_spread, find_stop, plan_backup
+from recovery.transitions import (
+    WAITING,
+    WINDOW,
+    Place,
+    choose_place,
+    find_spread,
+    find_stop,
+    plan_backup,
+)
 
-# Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
-WINDOW = timedelta(days=5)
 AS_TOLD = (
     "payment_id",
     "company_id",
@@ -67,8 +72,7 @@ def create_payments(
         describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules, imported=imported)
         for report in reports
     ]
-    note_late(session, rows, now)
-    return insert_payments(session, rows)
+    return insert_payments(session, rows, now)
 
 
 def describe_new(

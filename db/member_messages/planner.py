@@ -7,14 +7,13 @@ several failed payments gets one message for all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_
+from sqlalchemy import bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import read_manners
+from db.members import COLUMNS, Member, name_member, of_member
 from db.models import Company, Message, Payment
 from recovery.message_schedule import GAP, Hours, Planned, Story, may_write, plan_next
 from recovery.status import Channel, MessageState, Step
@@ -106,34 +105,6 @@ def find_last_told(session: Session, payment: Payment, now: datetime) -> datetim
 
 
 # --- one member --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Who a payment's message goes to, by the first of these that is known."""
-
-    company_id: str
-    name: str
-    value: str
-
-
-def name_member(payment: Payment) -> Member:
-    if payment.member_id is not None:
-        return Member(payment.company_id, "member_id", payment.member_id)
-    if payment.member_email is not None:
-        return Member(payment.company_id, "member_email", payment.member_email.lower())
-    return Member(payment.company_id, "payment_id", payment.payment_id)
-
-
-COLUMNS: dict[str, ColumnElement[Any]] = {
-    "member_id": Payment.__table__.c.member_id,
-    "member_email": func.lower(Payment.__table__.c.member_email),
-    "payment_id": Payment.__table__.c.payment_id,
-}
-
-
-def of_member(member: Member) -> ColumnElement[bool]:
-    return COLUMNS[member.name] == member.value
 
 
 def queue_due(session: Session, now: datetime) -> int:

@@ -10,12 +10,12 @@ from decimal import Decimal
 from sqlalchemy import Integer, and_, case, cast, false, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from db.ledger.new_payments import WINDOW
 from db.models import Message, Payment
 from db.reporting.summary import COMPARED
 from recovery.action_required import ONLY_THE_MEMBER, Need
 from recovery.declines import DeclineClass
 from recovery.status import UNPAID, Channel, MailTrouble, MessageState, PaymentStatus
+from recovery.transitions import WINDOW
 
 SPAN = timedelta(days=6)
 SPANS = 2 * COMPARED // SPAN

@@ -20,18 +20,17 @@ A crash leaves all of it or nothing, since each company is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, or_, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from db.models import Company, DailyFigures, LateChange, Rollup
+from db.models import Company, DailyFigures, Rollup
 
-LATE = timedelta(days=1)
 KEPT_AFTER = timedelta(days=2)
 EVER, NEVER = "-infinity", "infinity"
 
@@ -135,16 +134,6 @@ def ask(
         "last": last,
         "raw_days": list(raw_days),
     }
-
-
-def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
-    """For new payments: what failed lately is on a day that nobody keeps yet."""
-    late = {(row["company_id"], row["failed_at"]) for row in rows if row["failed_at"] < now - LATE}
-    if late:
-        session.execute(
-            insert(LateChange),
-            [{"company_id": company_id, "happened_at": at} for company_id, at in sorted(late)],
-        )
 
 
 def list_behind(session: Session, now: datetime) -> Sequence[str]:

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from random import Random
 
-from db.ledger.new_payments import WINDOW
 from recovery.declines import classify
 from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
-from recovery.transitions import find_spread
+from recovery.transitions import WINDOW, find_spread
 from sandbox.demo.in_process import HOUR, plan_failures
 from sandbox.model import bank
 from sandbox.model.assumptions import LEVELS

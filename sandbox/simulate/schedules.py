@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from db.ledger.new_payments import WINDOW
 from recovery.retry_policy import POLICIES, Settings, Situation
+from recovery.transitions import WINDOW
 
 DAY = 24.0
 

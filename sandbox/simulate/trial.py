@@ -15,10 +15,10 @@ from random import Random
 
 from sqlalchemy import func, select
 
-from db.ledger.new_payments import WINDOW
 from db.models import Message
 from db.session import SessionFactory
 from recovery.status import MessageState
+from recovery.transitions import WINDOW
 from sandbox.demo.in_process import HOUR, Past, plan_failures
 from sandbox.demo.live import Settings
 from sandbox.model.assumptions import LEVELS

@@ -10,8 +10,8 @@ from enum import StrEnum
 from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session
 
-from db.health import NOT_ARRIVED
 from db.models import Message, Payment
+from db.reporting.alerts_health import NOT_ARRIVED
 from recovery.declines import DeclineClass
 from recovery.status import MessageState, PaymentStatus
 
