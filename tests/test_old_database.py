@@ -1,0 +1,73 @@
+"""A database of the version before, with rows in every table, becomes today's and goes back.
+
+tests/data/version_0006.jsonl holds what that version's own code wrote: two creators with something
+of every kind, every error of a sync, every kind of notice and mail event, open and done requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from db import migrate
+from tests.test_migrations import empty_engine  # noqa: F401  a fixture
+
+OLD = "0006"
+ROWS = Path(__file__).parent / "data" / "version_0006.jsonl"
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def read_old_rows() -> Rows:
+    """By table, in an order in which they can be inserted."""
+    rows: Rows = defaultdict(list)
+    for line in ROWS.read_text().splitlines():
+        for table, row in json.loads(line).items():
+            rows[table].append(row)
+    return rows
+
+
+def dump(engine: Engine) -> Rows:
+    tables = set(inspect(engine).get_table_names()) - {"alembic_version"}
+    with engine.connect() as connection:
+        return {
+            table: sort(connection.scalars(text(f"select to_jsonb(t) from {table} t")).all())
+            for table in tables
+        }
+
+
+def sort(rows: Any) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+
+@pytest.fixture
+def old_engine(empty_engine: Engine) -> Iterator[Engine]:  # noqa: F811
+    migrate.upgrade(empty_engine, OLD)
+    with empty_engine.begin() as connection:
+        for table, rows in read_old_rows().items():
+            connection.execute(
+                text(
+                    f"insert into {table} overriding system value"
+                    f" select * from json_populate_recordset(null::{table}, cast(:rows as json))"
+                ),
+                {"rows": json.dumps(rows)},
+            )
+    yield empty_engine
+
+
+def test_the_old_version_has_rows_in_every_table(old_engine: Engine):
+    kept = dump(old_engine)
+    assert all(kept.values()), [table for table, rows in kept.items() if not rows]
+    assert kept == {table: sort(rows) for table, rows in read_old_rows().items()}
+
+
+def test_it_goes_up_and_down_and_nothing_is_lost(old_engine: Engine):
+    before = dump(old_engine)
+    migrate.upgrade(old_engine)
+    migrate.downgrade(old_engine, OLD)
+    assert dump(old_engine) == before
