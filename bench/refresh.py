@@ -12,7 +12,7 @@ from statistics import median
 
 from bench import scratch
 from bench.figures import Target, lay_out, percentile, ratio
-from bench.viewers import Seen, watch
+from bench.viewers import HEADER, Seen, origin, watch
 from db.embedded import ROOT, Server
 
 BUSY, VIEWERS = 8, 50
@@ -79,12 +79,14 @@ def judge(rate: float, calm: Calm) -> list[Target]:
 @contextmanager
 def dashboard(home: Path, server: Server, company_id: str) -> Iterator[tuple[int, int]]:
     shutil.copytree(ROOT / ".streamlit", home / ".streamlit", dirs_exist_ok=True)
+    port = scratch.find_port()
     settings = {
+        "FRONTEND_URL": origin(port),
+        "TRUSTED_USER_HEADER": HEADER,
         "DATABASE_URL": server.url.render_as_string(hide_password=False),
         "WHOP_COMPANY_ID": company_id,
         "LOG_LEVEL": "WARNING",
     }
-    port = scratch.find_port()
     command = ["-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     with scratch.python(home, "dashboard", command, settings) as process:

@@ -11,9 +11,12 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
+from websockets.typing import Origin
 
 from bench.scratch import BenchError
 
+HEADER = "X-Forwarded-Email"
+"""What the proxy would send that had signed them in."""
 PATIENCE = 30.0
 FULL_SIZE = 2**26
 
@@ -68,13 +71,25 @@ class Viewer:
             raise BenchError("a refresh of the dashboard changed nothing")
 
 
+def origin(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+async def open_socket(port: int) -> ClientConnection:
+    return await connect(
+        f"ws://127.0.0.1:{port}/_stcore/stream",
+        origin=Origin(origin(port)),
+        additional_headers={HEADER: "viewer@example.com"},
+        max_size=FULL_SIZE,
+    )
+
+
 async def watch(port: int, viewers: int, seconds: float, every: float, warm_up: float = 0) -> Seen:
     """All refresh for `seconds`, each `every` so many (0: again at once). What began in the
     warm-up is not counted."""
     seen = Seen()
-    address = f"ws://127.0.0.1:{port}/_stcore/stream"
     try:
-        sockets = [await connect(address, max_size=FULL_SIZE) for _ in range(viewers)]
+        sockets = [await open_socket(port) for _ in range(viewers)]
         people = [Viewer(socket) for socket in sockets]
         for viewer in people:
             await viewer.open()

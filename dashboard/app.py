@@ -11,7 +11,7 @@ import streamlit as st
 site.addsitedir(str(Path(__file__).resolve().parent.parent))
 
 from dashboard.serving import list_middleware
-from dashboard.settings import DashboardSettings
+from dashboard.settings import ServerSettings
 from db.settings import load_settings
 
-app = st.App("navigation.py", middleware=list_middleware(load_settings(DashboardSettings)))
+app = st.App("navigation.py", middleware=list_middleware(load_settings(ServerSettings)))

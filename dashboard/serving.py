@@ -1,9 +1,9 @@
-"""What Streamlit's server says beyond its pages: who may frame them; and its files, compressed."""
+"""What stands around Streamlit's server: the gate, every answer's headers, compressed files."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import re
 from functools import cache
 from mimetypes import guess_type
 from pathlib import Path
@@ -15,26 +15,39 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.file_util import get_static_dir
 
-from dashboard.settings import DashboardSettings
+from dashboard.gate import Gate
+from dashboard.settings import ServerSettings
 
 SHRINKING = {".js", ".css"}
 """Fonts and pictures are compressed already."""
 FOR_GOOD = "public, immutable, max-age=31536000"
 """As Streamlit says of the same files: each one's name changes with its content."""
+NOT_KEPT = "private, no-store"
+LASTING = re.compile(r"/static/.+\.[\w-]{8}\.\w+")
+UNCHANGED = {200, 206, 304}
 
 
-def list_middleware(settings: DashboardSettings) -> list[Middleware]:
+def list_middleware(settings: ServerSettings) -> list[Middleware]:
+    """From the outside in. What is refused gets the headers too."""
+    files = list_files(Path(get_static_dir()))
     return [
-        Middleware(SafeAnswers, framed_by=settings.frame_ancestors),
-        Middleware(CompressedFiles),
+        Middleware(SafeAnswers, framed_by=settings.frame_ancestors, files=files),
+        Middleware(Gate, settings=settings),
+        Middleware(CompressedFiles, files=files),
     ]
 
 
-class SafeAnswers:
-    """Puts on every answer what keeps a browser from misusing it."""
+def list_files(folder: Path) -> dict[str, Path]:
+    """Streamlit's own, each by its path in the address."""
+    return {f"/{file.relative_to(folder).as_posix()}": file for file in folder.rglob("*.*")}
 
-    def __init__(self, app: ASGIApp, framed_by: str) -> None:
+
+class SafeAnswers:
+    """Puts on every answer what keeps a browser from misusing it, or from keeping it."""
+
+    def __init__(self, app: ASGIApp, framed_by: str, files: dict[str, Path]) -> None:
         self.app = app
+        self.lasting = {path for path in files if LASTING.fullmatch(path)}
         self.headers = {
             "content-security-policy": f"frame-ancestors 'self' {framed_by}".strip(),
             "x-content-type-options": "nosniff",
@@ -49,7 +62,10 @@ class SafeAnswers:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self.headers)
+                if not (scope["path"] in self.lasting and message["status"] in UNCHANGED):
+                    headers["cache-control"] = NOT_KEPT
             await send(message)
 
         await self.app(scope, receive, send_safely)
@@ -59,9 +75,10 @@ class CompressedFiles:
     """Streamlit leaves its own files as they are, since it would compress each answer anew. Here
     each is compressed once, when first asked for, and kept."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, files: dict[str, Path]) -> None:
         self.app = app
-        self.files = dict(find_files(Path(get_static_dir())))
+        # Only these are ever kept in memory.
+        self.files = {path: file for path, file in files.items() if file.suffix in SHRINKING}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         file = self.files.get(scope.get("path", ""))
@@ -76,13 +93,6 @@ class CompressedFiles:
         body = await run_in_threadpool(compress, file)
         answer = Response(body, headers=headers, media_type=guess_type(file)[0])
         await answer(scope, receive, send)
-
-
-def find_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Each by its path in the address. Only these are ever kept in memory."""
-    for file in folder.rglob("*"):
-        if file.suffix in SHRINKING:
-            yield f"/{file.relative_to(folder).as_posix()}", file
 
 
 def may_be_compressed(scope: Scope) -> bool:

@@ -107,7 +107,7 @@ def load_settings(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     except ValidationError as error:
         for problem in error.errors():
             named = "".join(f"{name}: ".upper() for name in problem["loc"][:1])
-            problems.append(named + problem["msg"])
+            problems.append(named + problem["msg"].removeprefix("Value error, "))
         stop(kind, problems)
     if problems:
         stop(kind, problems)

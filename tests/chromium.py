@@ -148,6 +148,7 @@ def run_dashboard(
         | {
             "DATABASE_URL": database.server.url.render_as_string(hide_password=False),
             "WHOP_COMPANY_ID": company_id,
+            "ENVIRONMENT": "development",
             "PYTHONUNBUFFERED": "1",
         },
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from db.session import SessionFactory, connect, session_factory
 pytest_plugins = ["tests.chromium"]
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
-MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_")
+MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_", "FRONTEND_", "TRUSTED_", "DASHBOARD_")
 for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]:
     del os.environ[name]  # a developer's own settings must not reach a test
 

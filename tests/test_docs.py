@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.settings import DaemonSettings
-from dashboard.settings import DashboardSettings
+from dashboard.settings import ServerSettings
 from recovery.status import PaymentStatus
 from webhook.openapi import WEBHOOK_PATHS
 from webhook.settings import WebhookSettings
@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 SETTINGS = sorted(
     {
         name.upper()
-        for kind in (WebhookSettings, DaemonSettings, DashboardSettings)
+        for kind in (WebhookSettings, DaemonSettings, ServerSettings)
         for name in kind.model_fields
     }
 )
@@ -42,7 +42,7 @@ def test_defaults_in_the_readme_are_those_of_the_code():
     rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE)
     assert rows
     for name, default in rows:
-        for kind in (WebhookSettings, DaemonSettings, DashboardSettings):
+        for kind in (WebhookSettings, DaemonSettings, ServerSettings):
             if (field := kind.model_fields.get(name.lower())) is not None:
                 assert str(field.default).lower() == default.lower(), name
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.processes import ROOT, Process, Processes, free_port, started_in, wait_until_it_answers
+from tests.door import SIGNED_IN, settings_for, start
+from tests.processes import free_port, started_in, wait_until_it_answers
 
-NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-"""No page is drawn here, so nothing is read."""
-COMMAND = f"-m streamlit run {ROOT / 'dashboard' / 'app.py'} --server.port"
-
-
-def start(processes: Processes, port: int, **settings: str) -> Process:
-    shutil.copytree(ROOT / ".streamlit", processes.folder / ".streamlit", dirs_exist_ok=True)
-    return processes.start(*COMMAND.split(), str(port), **settings)
+NEVER_KEPT = "private, no-store"
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +21,9 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client
     with started_in(tmp_path_factory.mktemp("dashboard")) as processes:
         port = free_port()
         sites = "https://whop.com  https://*.whop.com"
-        process = start(processes, port, DATABASE_URL=NOWHERE, FRAME_ANCESTORS=sites)
+        process = start(processes, port, **settings_for(port), FRAME_ANCESTORS=sites)
         wait_until_it_answers(process, f"http://127.0.0.1:{port}/_stcore/health")
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=SIGNED_IN) as client:
             yield client
 
 
@@ -81,18 +74,47 @@ def test_a_part_of_a_file_is_sent_as_it_is(dashboard: httpx.Client) -> None:
     assert (answer.status_code, sent) == (206, whole[5:10])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *["/", "/payments?payment=pay_1", "/favicon.png", "/manifest.json", "/media/no.csv"],
+        *["/static/js/no.12345678.js", "/component/no/index.html", "/_stcore/host-config"],
+        "/_stcore/health",
+    ],
+)
+def test_nothing_but_files_that_never_change_may_be_kept(
+    dashboard: httpx.Client, path: str
+) -> None:
+    assert dashboard.get(path).headers["cache-control"] == NEVER_KEPT
+    assert dashboard.options(path).headers["cache-control"] == NEVER_KEPT
+    asset = find_asset(dashboard, "js")
+    assert "immutable" in dashboard.get(asset).headers["cache-control"]
+    assert "immutable" in dashboard.head(asset).headers["cache-control"]
+    assert dashboard.post(asset).headers["cache-control"] == NEVER_KEPT
+
+
+def test_a_browser_that_asks_whether_a_file_has_changed_keeps_it(dashboard: httpx.Client) -> None:
+    path = find_asset(dashboard, "js")
+    tag = ask_raw(dashboard, path, **{"accept-encoding": "identity"})[0].headers["etag"]
+    plain = {"accept-encoding": "identity", "if-none-match": tag}
+    answer = dashboard.get(path, headers=plain)
+    assert answer.status_code == 304
+    assert NEVER_KEPT not in answer.headers.get("cache-control", "")
+
+
 @pytest.mark.parametrize("wrong", ["*", "https://a.example; script-src *", "a.example", "'none'"])
 def test_what_is_no_site_stops_the_dashboard_at_its_start(tmp_path: Path, wrong: str) -> None:
     with started_in(tmp_path) as processes:
-        process = start(processes, free_port(), DATABASE_URL=NOWHERE, FRAME_ANCESTORS=wrong)
+        port = free_port()
+        process = start(processes, port, **settings_for(port), FRAME_ANCESTORS=wrong)
         assert process.wait() == 2
-        assert "FRAME_ANCESTORS: Value error, sites with spaces between" in process.said
+        assert "FRAME_ANCESTORS: sites with spaces between" in process.said
 
 
 def test_nobody_else_may_frame_it_unless_an_operator_says_so(tmp_path: Path) -> None:
     with started_in(tmp_path) as processes:
         port = free_port()
-        process = start(processes, port, DATABASE_URL=NOWHERE)
+        process = start(processes, port, **settings_for(port))
         wait_until_it_answers(process, f"http://127.0.0.1:{port}/_stcore/health")
-        answer = httpx.get(f"http://127.0.0.1:{port}/")
+        answer = httpx.get(f"http://127.0.0.1:{port}/", headers=SIGNED_IN)
         assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"
