@@ -457,6 +457,18 @@ def test_rest_and_ledger_agree(receiver: Receiver, session: Session):
     assert answer["at_risk_amount"] == float(figures.at_risk_amount) == 147.0
 
 
+def test_its_front_page_leads_nobody_to_the_dashboard_in_production(receiver: Receiver):
+    """Members know this address: it stands in every reminder."""
+    for method in ("GET", "HEAD", "POST"):
+        answer = receiver.request(method, "/")
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
+
+
+def test_its_front_page_leads_to_the_dashboard_in_development(development: Receiver):
+    answer = development.request("GET", "/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "http://localhost:3000")
+
+
 def test_nothing_is_charged_by_hearing(receiver: Receiver, session: Session):
     receiver.deliver(event())
     assert count(session, Attempt) == 0

@@ -65,7 +65,8 @@ def create_app(
     app.desk = Desk(settings, app.state.inbox)
     for path in WEBHOOK_PATHS:  # POST is answered before it gets here, but a 405 must name it
         app.router.add_route(path, greet, methods=["GET", "POST"], include_in_schema=False)
-    app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
+    if settings.in_development:
+        app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
     app.include_router(MailDesk(settings, sessions, now).routes())
     app.add_exception_handler(RequestValidationError, name_the_parameter)

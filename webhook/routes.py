@@ -66,7 +66,7 @@ async def greet(request: Request) -> Response:
 
 
 async def show_the_way(request: Request) -> Response:
-    """A person who opens the receiver's address is looking for the dashboard."""
+    """In development only: in production members know this address, from the mails they get."""
     return RedirectResponse(request.app.state.settings.frontend_url)
 
 
