@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.reporting import alerts_health as health
 from db.reporting import attention as troubles
 from db.reporting import health as vitals
 from db.reporting import insights, search
@@ -34,8 +33,7 @@ def list_newest(session: Session, whose: str, at: datetime) -> object:
 
 
 def find_state(session: Session, whose: str, at: datetime) -> object:
-    trouble = health.find_sync_trouble(session, whose)
-    return trouble, health.find_whop_outage(session), health.find_last_cycle(session)
+    return vitals.find_sync(session, whose), vitals.find_pulse(session)
 
 
 OVERVIEW: dict[str, Question] = {

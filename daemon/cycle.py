@@ -18,6 +18,7 @@ from db import heartbeats
 from db.ledger import payments, requests
 from db.reporting import rollup
 from db.session import SessionFactory
+from recovery.health import CycleReport
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,9 @@ WORKERS = 12
 
 
 @dataclass(slots=True)
-class Counts:
-    """What a cycle did."""
+class Tally:
+    """What broke, counted by all threads."""
 
-    settled: int = 0
-    found: int = 0
-    """Failed payments that nobody had told us about."""
-    retried: int = 0
-    closed: int = 0
     errors: int = 0
 
 
@@ -54,19 +50,19 @@ class Cycle:
         self.reconciler, self.workers, self.stopping = reconciler, workers, stopping
         self.started_at = clock()
 
-    def run(self) -> Counts:
-        counts = Counts()
-        counts.settled = self.drain(self.retrier.settle_one, counts)
-        if self.reconciler is not None:
-            counts.found = self.reconciler.run()
-        counts.retried = self.drain(self.retrier.retry_one, counts)
+    def run(self) -> CycleReport:
+        tally = Tally()
+        settled = self.drain(self.retrier.settle_one, tally)
+        found = self.reconciler.run() if self.reconciler is not None else 0
+        retried = self.drain(self.retrier.retry_one, tally)
         with self.sessions.begin() as session:
             now = self.clock()
-            counts.closed = payments.close_windows(session, now)
-            self.beat(session, now, last_cycle_at=now, counts=counts)
+            closed = payments.close_windows(session, now)
+            report = CycleReport(settled, found, retried, closed, tally.errors)
+            self.beat(session, now, report)
         self.keep_figures()
-        log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(counts).items()))
-        return counts
+        log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
+        return report
 
     def keep_figures(self) -> None:
         """A transaction a company. What is not kept yet is as exact, and slower to read."""
@@ -78,25 +74,11 @@ class Cycle:
             with self.sessions.begin() as session:
                 rollup.keep_up(session, company_id, self.clock())
 
-    def beat(
-        self,
-        session: Session,
-        now: datetime,
-        *,
-        last_cycle_at: datetime | None = None,
-        counts: Counts | None = None,
-    ) -> None:
-        """A sign of life, and since when Whop has not answered (None: it does)."""
+    def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
+        """A sign of life, and since when Whop has not answered (None: it does). `report`: of the
+        cycle that has just ended."""
         down = self.retrier.whop.circuit.down_since
-        details = {"whop_down_since": down.isoformat() if down else None}
-        heartbeats.beat(
-            session,
-            "daemon",
-            self.started_at,
-            now,
-            last_cycle_at=last_cycle_at,
-            details=details | (asdict(counts) if counts else {}),
-        )
+        heartbeats.beat(session, "daemon", self.started_at, now, down, report)
 
     def honour_requests(self) -> int:
         """What creators asked for since the last time, at once. Returns how many."""
@@ -108,10 +90,10 @@ class Cycle:
                     break
                 log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)
                 honoured += 1
-        self.drain(self.retrier.retry_hastened, Counts())
+        self.drain(self.retrier.retry_hastened, Tally())
         return honoured
 
-    def drain(self, unit: Callable[[], bool], counts: Counts) -> int:
+    def drain(self, unit: Callable[[], bool], tally: Tally) -> int:
         """Runs units until there is no more work; a unit that breaks is counted and passed over.
 
         It cannot come back at once: its claim is a lease that has yet to lapse.
@@ -125,12 +107,12 @@ class Cycle:
                         return
                     done.append(True)
                 except OperationalError:
-                    counts.errors += 1
+                    tally.errors += 1
                     return  # the database is away; the caller's own next statement will say so
                 except Exception:
                     log.exception("a payment could not be worked on")
-                    counts.errors += 1
-                    if counts.errors > MOST_ERRORS:
+                    tally.errors += 1
+                    if tally.errors > MOST_ERRORS:
                         return
 
         # Daemon threads: a stop must not wait for a bank. What they leave open is taken over.

@@ -15,15 +15,17 @@ from daemon.posts import Poster
 from db.company_settings.notifications import Alerts, find_alerts, list_listening
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import find_name, measure_recoveries, measure_week, read_week
-from db.creator_notices.queue import Errand, NoticeKind
+from db.creator_notices.queue import Errand
 from db.creator_notices.triggers import plan_notices
-from db.reporting import alerts_health as health
+from db.reporting.mail_health import find_digest_trouble, measure_delivery
 from db.reporting.summary import find_time_zone
+from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail import posts
 from mail.digest import write_digest
 from mail.letters import Written
-from recovery.status import MessageState
+from recovery.health import WebhookState, judge_webhooks
+from recovery.status import MessageState, NoticeKind
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ class Herald:
     def write_digest(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, Written]:
         if not alerts.digest or alerts.digest_to is None:
             raise NothingToTellError("the digest is switched off")
-        dead = health.find_digest_trouble(session, errand.company_id)
+        dead = find_digest_trouble(session, errand.company_id)
         if dead is not None:
             raise NothingToTellError(f"no mail goes to the digest's address any more: {dead}")
         (occasion,) = errand.occasions
@@ -139,12 +141,12 @@ def write_words(session: Session, errand: Errand, now: datetime) -> str:
             sums = measure_recoveries(session, company_id, errand.occasions)
             return posts.write_recoveries(company, *sums)
         case NoticeKind.WEBHOOK_SILENT:
-            since = health.find_webhook_silence(session, company_id, now)
-            if since is None:
+            webhooks = find_webhooks(session, company_id, now)
+            since = webhooks.silent_since
+            if since is None or judge_webhooks(webhooks, now) is not WebhookState.SILENT:
                 raise NothingToTellError("webhooks arrive again")
             return posts.write_silence(company, since, find_time_zone(session, company_id))
         case NoticeKind.MAILS_BOUNCING:
-            mails = health.measure_mail_trouble(session, company_id, now)
-            return posts.write_bouncing(company, mails)
+            return posts.write_bouncing(company, measure_delivery(session, company_id, now))
         case kind:
             return posts.write_plain(company, kind)

@@ -24,10 +24,12 @@ from db.ledger import sync as syncs
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
+from recovery.health import SyncFailure
 from recovery.reports import DisputeReport, PaymentReport
 from recovery.retry_policy import Settings
+from recovery.status import SyncError
 from whop.client import WhopClient
-from whop.errors import NotFoundError, WhopError
+from whop.errors import NotFoundError, WhopError, name_sync_error
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ NEEDED = (
     # For members whose address nobody knows.
     "support_chat:create",
     "support_chat:message:create",
+)
+NOT_PERMITTED = SyncFailure(
+    SyncError.PERMISSION_MISSING, f"Whop does not let us read payments: {LISTING} is missing"
 )
 RENEWAL = "subscription_cycle"
 # Whop gives a payment up after five days; one that is a month older than that is history.
@@ -80,11 +85,11 @@ class Reconciler:
             progress = syncs.claim_sync(session, company_id, started_at)
         if progress is None or self.stopping():
             return 0
-        found, missing, trouble, complete = 0, frozenset[str](), None, False
+        found, missing, failure, complete = 0, frozenset[str](), None, False
         try:
             missing = self.whop.find_missing_permissions(company_id, NEEDED)
             if LISTING in missing:
-                trouble = f"Whop does not let us read payments: {LISTING} is missing"
+                failure = NOT_PERMITTED
             else:
                 found = self.read_payments(progress, started_at)
                 self.read_refunds(progress)
@@ -92,9 +97,9 @@ class Reconciler:
                 complete = not self.stopping()
                 self.learn_name(company_id)
         except WhopError as error:
-            trouble = str(error)
-        if trouble is not None:
-            log.error("company %s could not be read back: %s", company_id, trouble)
+            failure = SyncFailure(name_sync_error(error), str(error))
+        if failure is not None:
+            log.error("company %s could not be read back: %s", company_id, failure.detail)
         elif missing:
             log.error("company %s: permissions are missing: %s", company_id, ", ".join(missing))
         with self.sessions.begin() as session:
@@ -102,7 +107,7 @@ class Reconciler:
                 session,
                 company_id,
                 missing=missing,
-                trouble=trouble,
+                failure=failure,
                 read_until=started_at if complete else None,
             )
         return found

@@ -1,9 +1,15 @@
-"""Signs of life, one row per running process."""
+"""Signs of life, one row per running process, and what a daemon says in its own.
+
+Versions of the daemon run side by side for a while, so `details` may lack a key that is written
+here, or have others: only this module knows the keys.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +18,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.models import Heartbeat
+from recovery.health import CycleReport
 
 FORGOTTEN = timedelta(days=7)
 INSTANCE = f"{socket.gethostname()}:{os.getpid()}"
+OUTAGE = "whop_down_since"
+COUNTS = tuple(field.name for field in fields(CycleReport))
 
 
 def beat(
@@ -22,14 +31,14 @@ def beat(
     process: str,
     started_at: datetime,
     now: datetime,
-    *,
-    last_cycle_at: datetime | None = None,
-    details: dict[str, Any] | None = None,
+    whop_down_since: datetime | None = None,
+    report: CycleReport | None = None,
 ) -> None:
-    """What is not given stays as it was; each of the `details` by itself."""
-    cycled = {"last_cycle_at": last_cycle_at} if last_cycle_at else {}
+    """`report`: of the cycle that ends `now`. Without one the last cycle's stays as it was."""
+    details = write_details(whop_down_since, report)
+    cycled = {"last_cycle_at": now} if report else {}
     row = {"process": process, "instance": INSTANCE, "started_at": started_at, "beat_at": now}
-    statement = insert(Heartbeat).values(row | cycled | {"details": details or {}})
+    statement = insert(Heartbeat).values(row | cycled | {"details": details})
     kept = Heartbeat.details.concat(statement.excluded.details)
     session.execute(
         statement.on_conflict_do_update(
@@ -40,3 +49,23 @@ def beat(
     session.execute(
         delete(Heartbeat).where(Heartbeat.process == process, Heartbeat.beat_at < now - FORGOTTEN)
     )
+
+
+def write_details(whop_down_since: datetime | None, report: CycleReport | None) -> dict[str, Any]:
+    down = whop_down_since.isoformat() if whop_down_since else None
+    return {OUTAGE: down} | (asdict(report) if report else {})
+
+
+def read_report(details: Mapping[str, Any]) -> CycleReport | None:
+    """None: no cycle has ended yet."""
+    told = {name: details[name] for name in COUNTS if type(details.get(name)) is int}
+    return CycleReport(**told) if told else None
+
+
+def read_outage(details: Mapping[str, Any]) -> datetime | None:
+    """Since when Whop has not answered. None: it does, or nothing is said that can be read."""
+    try:
+        since = datetime.fromisoformat(details.get(OUTAGE) or "")
+    except (TypeError, ValueError):
+        return None
+    return since if since.tzinfo else None

@@ -37,7 +37,7 @@ def write_digest(digest: Digest, dashboard_url: str) -> Written:
         "cases": [describe_case(case) for case in digest.cases],
         "more_cases": digest.number_of_cases - len(digest.cases),
         "missing": digest.sync.missing_permissions if digest.sync else (),
-        "trouble": bool(digest.sync and digest.sync.words),
+        "trouble": digest.sync is not None and digest.sync.failure is not None,
         "subject": subject,
         "link": dashboard_url,
         "zone": digest.week.zone.key.replace("_", " "),

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from db.member_messages.delivery_events import Kind, MailReport
-from recovery.status import MailTrouble
+from db.member_messages.delivery_events import MailReport
+from recovery.status import MailEventKind, MailTrouble
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -32,21 +32,21 @@ LARGEST_ID = 2**63 - 1
 EVENT_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 KINDS = {
-    "processed": Kind.PROCESSED,
-    "deferred": Kind.DEFERRED,
-    "delivered": Kind.DELIVERED,
-    "open": Kind.OPENED,
-    "click": Kind.CLICKED,
-    "bounce": Kind.BOUNCED,
-    "dropped": Kind.DROPPED,
-    "spamreport": Kind.SPAM_REPORT,
-    "unsubscribe": Kind.UNSUBSCRIBED,
-    "group_unsubscribe": Kind.UNSUBSCRIBED,
+    "processed": MailEventKind.PROCESSED,
+    "deferred": MailEventKind.DEFERRED,
+    "delivered": MailEventKind.DELIVERED,
+    "open": MailEventKind.OPENED,
+    "click": MailEventKind.CLICKED,
+    "bounce": MailEventKind.BOUNCED,
+    "dropped": MailEventKind.DROPPED,
+    "spamreport": MailEventKind.SPAM_REPORT,
+    "unsubscribe": MailEventKind.UNSUBSCRIBED,
+    "group_unsubscribe": MailEventKind.UNSUBSCRIBED,
 }
 ENDS = {
-    Kind.BOUNCED: MailTrouble.BOUNCED,
-    Kind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
-    Kind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+    MailEventKind.BOUNCED: MailTrouble.BOUNCED,
+    MailEventKind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
+    MailEventKind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
 }
 DROP_REASONS = {
     "bounced address": MailTrouble.BOUNCED,
@@ -125,10 +125,10 @@ def read_event(event: Mapping[str, Any], now: datetime) -> MailReport | None:
     message_id = read_number(text_of(event, "message_id"))
     if kind is None or message_id is None or not EVENT_ID.fullmatch(event_id) or not company_id:
         return None
-    if kind is Kind.BOUNCED and text_of(event, "type") == "blocked":
-        kind = Kind.BLOCKED
+    if kind is MailEventKind.BOUNCED and text_of(event, "type") == "blocked":
+        kind = MailEventKind.BLOCKED
     ends = ENDS.get(kind)
-    if kind is Kind.DROPPED:
+    if kind is MailEventKind.DROPPED:
         ends = DROP_REASONS.get(text_of(event, "reason").strip().lower())
     happened_at = read_time(event.get("timestamp"), now)
     return MailReport(event_id, message_id, company_id, kind, happened_at, ends)

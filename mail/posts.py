@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from db.company_settings.notifications import Platform
 from db.creator_notices.digest import Sum
-from db.creator_notices.queue import NoticeKind
-from db.reporting.alerts_health import MailHealth
+from recovery.health import Delivery
+from recovery.status import NoticeKind
 from recovery.text import LONGEST_NAME, make_plain
 
 LONGEST_POST = 2000
@@ -49,10 +49,10 @@ def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
     )
 
 
-def write_bouncing(company: str, mails: MailHealth) -> str:
+def write_bouncing(company: str, delivery: Delivery) -> str:
     return sign(
         company,
-        f"{mails.troubled} of the last day's {mails.sent} mails to members did not arrive "
+        f"{delivery.troubled} of the last day's {delivery.sent} mails to members did not arrive "
         "(bounced, dropped, or reported as spam). Check the sender's domain at SendGrid.",
     )
 

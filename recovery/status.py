@@ -100,6 +100,29 @@ class MailTrouble(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+AGAINST_THE_SENDER = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED, MailTrouble.SPAM_REPORT})
+"""What makes mail services distrust our mails, a report by a reader included."""
+
+
+class MailEventKind(StrEnum):
+    """What the mail service tells of a mail."""
+
+    PROCESSED = "processed"
+    """It has taken the mail and will deliver it."""
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    """The address does not exist."""
+    BLOCKED = "blocked"
+    """Refused this once: the address may still be good."""
+    DROPPED = "dropped"
+    """Not even tried."""
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"
+
+
 class MessageState(StrEnum):
     QUEUED = "queued"
     SENDING = "sending"
@@ -111,6 +134,33 @@ class MessageState(StrEnum):
     SKIPPED = "skipped"
     JOINED = "joined"
     """Another payment's message to the same member spoke for this one too (`joined_to`)."""
+
+
+class NoticeKind(StrEnum):
+    DIGEST = "digest"
+    RECOVERY = "recovery"
+    KEY_REFUSED = "key_refused"
+    KEY_REFUSED_OVER = "key_refused_over"
+    WEBHOOK_SILENT = "webhook_silent"
+    WEBHOOK_SILENT_OVER = "webhook_silent_over"
+    MAILS_BOUNCING = "mails_bouncing"
+    MAILS_BOUNCING_OVER = "mails_bouncing_over"
+
+
+class NoticeChannel(StrEnum):
+    EMAIL = "email"
+    POST = "post"
+
+
+class SyncError(StrEnum):
+    """Why a company's payments could not be read back from Whop."""
+
+    ACCESS_DENIED = "access_denied"
+    """Whop refuses our key."""
+    PERMISSION_MISSING = "permission_missing"
+    """Whop takes our key and does not let it read payments."""
+    UNAVAILABLE = "unavailable"
+    """Anything else: no answer, or one that says nothing about the key."""
 
 
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})

@@ -39,13 +39,13 @@ from dashboard.views.overview.cards import describe_change
 from db.company_settings import recovery as companies
 from db.ledger import new_payments as newcomers
 from db.models import Company, Heartbeat, Sync
-from db.reporting import alerts_health as health
+from db.reporting.health import find_pulse, find_sync
 from db.reporting.summary import Day
 from db.session import now as read_clock
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
-from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy, SyncError
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 
@@ -167,7 +167,10 @@ def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     """The reading fails for the same reason: that is no second warning."""
-    note_sync(session, missing_permissions=["member:manage", "payment:manage"], trouble="missing")
+    missing = ["member:manage", "payment:manage"]
+    note_sync(
+        session, missing_permissions=missing, error=SyncError.PERMISSION_MISSING, trouble="missing"
+    )
     (warning,) = read_warnings(open_page())
     assert "Missing: member:manage, payment:manage." in warning
     assert "Grant them to the key in Whop&#x27;s developer settings" in warning
@@ -176,7 +179,7 @@ def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
 def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    note_sync(session, trouble=HOSTILE)
+    note_sync(session, error=SyncError.ACCESS_DENIED, trouble=HOSTILE)
     page = open_page()
     (html,) = [b.proto.body for b in page.get("html") if 'class="amiss"' in b.proto.body]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$" in html
@@ -187,7 +190,7 @@ def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
 def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    note_sync(session, trouble="the request timed out")
+    note_sync(session, error=SyncError.UNAVAILABLE, trouble="the request timed out")
     session.get_one(Company, COMPANY).time_zone = "Asia/Kolkata"
     beat(session, timedelta(minutes=2), whop_down_since="2026-11-20T09:15:04+00:00")
     (warning,) = read_warnings(open_page())
@@ -208,7 +211,9 @@ def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Se
             )
         )
     session.flush()
-    assert health.find_whop_outage(session) is None
+    pulse = find_pulse(session)
+    assert pulse is not None
+    assert pulse.whop_down_since is None
 
 
 def test_it_warns_of_nothing_while_all_is_well(
@@ -218,7 +223,7 @@ def test_it_warns_of_nothing_while_all_is_well(
     beat(session, timedelta(minutes=2), whop_down_since=None)
     page = open_page()
     assert (read_warnings(page), list(page.warning)) == ([], [])
-    assert health.find_sync_trouble(session, "biz_another") is None
+    assert find_sync(session, "biz_another") is None
 
 
 def test_it_says_what_our_work_adds_and_what_came_back_before(

@@ -33,10 +33,11 @@ from db.creator_notices.digest import (
 from db.creator_notices.triggers import plan_notices
 from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
-from db.reporting.alerts_health import SyncTrouble, find_digest_trouble
 from db.reporting.cases import Case, Why, list_cases
+from db.reporting.mail_health import find_digest_trouble
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
+from recovery.health import SyncState
 from recovery.retry_policy import Settings as Rules
 from recovery.status import MailTrouble
 from sandbox.demo.in_process import SENDER, InProcessCourier
@@ -387,7 +388,7 @@ def make_digest() -> Digest:
         at_risk=Sum(3, Decimal("147.00")),
         cases=(case, replace(case, payment_id="pay_2", why=Why.NO_ADDRESS)),
         number_of_cases=4,
-        sync=SyncTrouble(None, ("payment:manage",)),
+        sync=SyncState(missing_permissions=("payment:manage",)),
     )
 
 

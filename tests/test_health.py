@@ -13,50 +13,65 @@ from sqlalchemy.orm import Session
 
 from daemon.__main__ import Daemon
 from daemon.settings import DaemonSettings
-from dashboard.text.health import Finding, Level, judge, sum_up
+from dashboard.text.finding import Finding
+from dashboard.text.health import judge, sum_up
 from db.company_settings.recovery import add_companies
+from db.heartbeats import write_details
 from db.ledger import replays
 from db.models import Attempt, Deed, Heartbeat, Message, Payment, Sync, WebhookEvent
-from db.reporting.health import Due, Facts, Mail, Poison, Pulse, Reading, gather_facts
+from db.reporting.health import Due, HealthFacts, gather_facts
+from db.reporting.mail_health import Sending
+from db.reporting.webhook_health import Poison
 from db.session import head_revision
-from recovery.status import AttemptOutcome, Channel, MessageState, Step, Trigger
+from recovery.health import CycleReport, Delivery, Level, Pulse, SyncFailure, SyncState, Webhooks
+from recovery.status import AttemptOutcome, Channel, MessageState, Step, SyncError, Trigger
 from tests.factories import COMPANY, HOUR, NOW, add_payment, event, failing_at
 
 OTHER = "biz_other"
 MINUTE = HOUR / 60
 DAY = 24 * HOUR
 HEAD = "0004"
-COUNTS = {"settled": 0, "found": 1, "retried": 2, "closed": 3, "errors": 0}
+REPORT = CycleReport(settled=0, found=1, retried=2, closed=3, errors=0)
 NONE = Due(0, None)
-WELL = Facts(
-    last_event_at=NOW - HOUR,
-    pulse=Pulse(NOW - MINUTE, NOW - 12 * MINUTE, COUNTS | {"whop_down_since": None}),
+WELL = HealthFacts(
+    webhooks=Webhooks(NOW - HOUR),
+    pulse=Pulse(NOW - MINUTE, NOW - 12 * MINUTE, None, REPORT),
     retries=NONE,
     messages=NONE,
     unknown=NONE,
     waiting=3,
     poison=(),
     poison_count=0,
-    mail=Mail(5, 0, 0, 0, NOW - HOUR, None, None),
-    reading=Reading(NOW - 12 * MINUTE, None, ()),
+    sending=Sending(5, 0, 0, 0, NOW - HOUR, None, None),
+    delivery=Delivery(5, 0),
+    sync=SyncState(NOW - 12 * MINUTE),
     revision=HEAD,
 )
 POISON = Poison("msg_1", "payment.failed", NOW - HOUR, "no amount")
 
 
-def find(facts: Facts, part: str) -> Finding:
+def find(facts: HealthFacts, part: str) -> Finding:
     (found,) = [one for one in judge(facts, NOW, HEAD) if one.part == part]
     return found
 
 
-def pulse(beat: timedelta = MINUTE, cycle: timedelta | None = MINUTE, **details: Any) -> Pulse:
+def pulse(
+    beat: timedelta = MINUTE,
+    cycle: timedelta | None = MINUTE,
+    down: datetime | None = None,
+    errors: int = 0,
+) -> Pulse:
     ended = None if cycle is None else NOW - cycle
-    return Pulse(NOW - beat, ended, COUNTS | details)
+    return Pulse(NOW - beat, ended, down, replace(REPORT, errors=errors))
 
 
-def mail(sent: int, failed: int, sent_ago: timedelta | None) -> Mail:
+def unread(error: SyncError, words: str = "401", missing: tuple[str, ...] = ()) -> SyncState:
+    return SyncState(NOW, SyncFailure(error, words), missing)
+
+
+def sending(sent: int, failed: int, sent_ago: timedelta | None) -> Sending:
     last = None if sent_ago is None else NOW - sent_ago
-    return Mail(sent, failed, 0, 0, last, NOW - HOUR, "401 Unauthorized")
+    return Sending(sent, failed, 0, 0, last, NOW - HOUR, "401 Unauthorized")
 
 
 def test_it_is_green_throughout_when_all_is_well_and_asks_for_nothing() -> None:
@@ -66,12 +81,16 @@ def test_it_is_green_throughout_when_all_is_well_and_asks_for_nothing() -> None:
     assert sum_up(findings) is Level.GREEN
 
 
-DOWN = (NOW - 2 * HOUR).isoformat()
+DOWN = NOW - 2 * HOUR
 CASES: list[tuple[str, dict[str, Any], Level]] = [
-    ("Webhooks", {"last_event_at": None}, Level.NONE),
-    ("Webhooks", {"last_event_at": NOW - DAY}, Level.GREEN),
-    ("Webhooks", {"last_event_at": NOW - DAY - MINUTE}, Level.AMBER),
-    ("Webhooks", {"last_event_at": NOW - 8 * DAY}, Level.RED),
+    ("Webhooks", {"webhooks": Webhooks()}, Level.NONE),
+    ("Webhooks", {"webhooks": Webhooks(NOW - DAY)}, Level.GREEN),
+    ("Webhooks", {"webhooks": Webhooks(NOW - DAY - MINUTE)}, Level.AMBER),
+    ("Webhooks", {"webhooks": Webhooks(NOW - 8 * DAY)}, Level.AMBER),
+    ("Webhooks", {"webhooks": Webhooks(NOW - DAY + MINUTE, NOW - HOUR)}, Level.GREEN),
+    ("Webhooks", {"webhooks": Webhooks(NOW - DAY, NOW - HOUR)}, Level.RED),
+    ("Webhooks", {"webhooks": Webhooks(None, NOW - HOUR)}, Level.NONE),
+    ("Webhooks", {"webhooks": Webhooks(None, NOW - DAY)}, Level.RED),
     ("Daemon", {"pulse": None}, Level.RED),
     ("Daemon", {"pulse": pulse(3 * MINUTE)}, Level.GREEN),
     ("Daemon", {"pulse": pulse(4 * MINUTE)}, Level.AMBER),
@@ -82,13 +101,16 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("Last cycle", {"pulse": pulse(cycle=3 * HOUR)}, Level.AMBER),
     ("Last cycle", {"pulse": pulse(cycle=7 * HOUR)}, Level.RED),
     ("Last cycle", {"pulse": pulse(errors=1)}, Level.AMBER),
-    ("Whop", {"pulse": pulse(whop_down_since=DOWN)}, Level.RED),
-    ("Whop", {"reading": None}, Level.NONE),
-    ("Whop", {"reading": Reading(None, None, ())}, Level.NONE),
-    ("Whop", {"reading": Reading(NOW, "401", ())}, Level.RED),
-    ("Whop", {"reading": Reading(NOW - 4 * HOUR, None, ())}, Level.AMBER),
-    ("Permissions", {"reading": None}, Level.NONE),
-    ("Permissions", {"reading": Reading(NOW, "no", ("payment:manage",))}, Level.RED),
+    ("Whop", {"pulse": pulse(down=DOWN)}, Level.RED),
+    ("Whop", {"sync": None}, Level.NONE),
+    ("Whop", {"sync": SyncState()}, Level.NONE),
+    ("Whop", {"sync": unread(SyncError.ACCESS_DENIED)}, Level.RED),
+    ("Whop", {"sync": unread(SyncError.ACCESS_DENIED, missing=("member:manage",))}, Level.RED),
+    ("Whop", {"sync": unread(SyncError.UNAVAILABLE)}, Level.RED),
+    ("Whop", {"sync": unread(SyncError.PERMISSION_MISSING, missing=("a:b",))}, Level.AMBER),
+    ("Whop", {"sync": SyncState(NOW - 4 * HOUR)}, Level.AMBER),
+    ("Permissions", {"sync": None}, Level.NONE),
+    ("Permissions", {"sync": SyncState(NOW, None, ("payment:manage",))}, Level.RED),
     ("Retries due", {"retries": Due(4, NOW - HOUR)}, Level.GREEN),
     ("Retries due", {"retries": Due(4, NOW - 3 * HOUR)}, Level.AMBER),
     ("Retries due", {"retries": Due(4, NOW - 13 * HOUR)}, Level.RED),
@@ -98,10 +120,13 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("Messages due", {"messages": Due(1, NOW - MINUTE)}, Level.GREEN),
     ("Messages due", {"messages": Due(1, NOW - 16 * MINUTE)}, Level.AMBER),
     ("Messages due", {"messages": Due(1, NOW - 3 * HOUR)}, Level.RED),
-    ("SendGrid", {"mail": Mail(0, 0, 0, 0, None, None, None)}, Level.NONE),
-    ("SendGrid", {"mail": mail(3, 1, HOUR / 2)}, Level.GREEN),
-    ("SendGrid", {"mail": mail(3, 1, 2 * HOUR)}, Level.AMBER),
-    ("SendGrid", {"mail": mail(0, 2, None)}, Level.RED),
+    ("SendGrid", {"sending": Sending(0, 0, 0, 0, None, None, None)}, Level.NONE),
+    ("SendGrid", {"sending": sending(3, 1, HOUR / 2)}, Level.GREEN),
+    ("SendGrid", {"sending": sending(3, 1, 2 * HOUR)}, Level.AMBER),
+    ("SendGrid", {"sending": sending(0, 2, None)}, Level.RED),
+    ("Mail delivery", {"delivery": Delivery(0, 0)}, Level.NONE),
+    ("Mail delivery", {"delivery": Delivery(100, 5)}, Level.GREEN),
+    ("Mail delivery", {"delivery": Delivery(99, 5)}, Level.RED),
     ("Database", {"revision": "0003"}, Level.AMBER),
     ("Database", {"revision": None}, Level.AMBER),
 ]
@@ -118,10 +143,11 @@ def test_it_judges_each_part_and_says_what_to_do(
 
 
 def test_it_says_since_when_and_what_whop_and_sendgrid_said() -> None:
-    down = find(replace(WELL, pulse=pulse(whop_down_since=DOWN)), "Whop")
+    down = find(replace(WELL, pulse=pulse(down=DOWN)), "Whop")
     assert (down.since, down.words) == (NOW - 2 * HOUR, "It has not answered for 2 h.")
     assert (
-        "It said: 401 Unauthorized" in find(replace(WELL, mail=mail(0, 2, None)), "SendGrid").words
+        "It said: 401 Unauthorized"
+        in find(replace(WELL, sending=sending(0, 2, None)), "SendGrid").words
     )
     assert "2 retried" in find(WELL, "Last cycle").words
 
@@ -190,20 +216,21 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
                 started_at=NOW,
                 beat_at=NOW - ago,
                 last_cycle_at=cycled,
-                details={"retried": instance},
+                details={"retried": 2 if instance == "b" else 1},
             )
         )
     session.commit()
     facts = gather_facts(session, COMPANY, NOW)
-    assert facts.last_event_at == NOW - 2 * HOUR  # the newest by arrival
-    assert facts.pulse == Pulse(NOW - MINUTE, NOW - MINUTE, {"retried": "b"})
+    assert facts.webhooks == Webhooks(NOW - 2 * HOUR)  # the newest by arrival
+    assert facts.pulse == Pulse(NOW - MINUTE, NOW - MINUTE, None, CycleReport(retried=2))
     assert facts.retries == Due(1, payment.next_retry_at)
     assert facts.messages == Due(2, NOW - 2 * HOUR)
     assert facts.unknown == Due(1, NOW - HOUR)
     assert (facts.waiting, facts.poison_count) == (1, 1)
     assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
-    assert facts.mail == Mail(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
-    assert facts.reading == Reading(NOW, None, ("a:b",))
+    assert facts.sending == Sending(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
+    assert facts.delivery == Delivery(1, 0)
+    assert facts.sync == SyncState(NOW, None, ("a:b",))
     assert facts.revision == head_revision()
 
 
@@ -218,14 +245,14 @@ def test_one_creator_s_health_shows_nothing_of_another(session: Session) -> None
     facts = gather_facts(session, OTHER, NOW)
     assert (facts.poison, facts.poison_count, facts.waiting) == ((), 0, 0)
     assert (facts.retries, facts.messages, facts.unknown) == (NONE, NONE, NONE)
-    assert (facts.last_event_at, facts.reading) == (None, None)
-    assert facts.mail == Mail(0, 0, 0, 0, None, None, None)
+    assert (facts.webhooks, facts.sync) == (Webhooks(), None)
+    assert facts.sending == Sending(0, 0, 0, 0, None, None, None)
 
 
 def test_a_cycle_s_counts_are_not_shown_where_they_may_be_another_creator_s(
     session: Session,
 ) -> None:
-    at, details = NOW - MINUTE, COUNTS | {"errors": 1, "whop_down_since": DOWN}
+    at, details = NOW - MINUTE, write_details(DOWN, replace(REPORT, errors=1))
     session.add(
         Heartbeat(
             process="daemon",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from threading import Thread
@@ -31,9 +31,11 @@ from db.creator_notices import queue as notices
 from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices
 from db.models import Company, Message, Notice, Payment
-from db.reporting.alerts_health import find_webhook_silence, measure_mail_trouble
+from db.reporting.mail_health import measure_delivery
+from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
+from recovery.health import DeliveryState, WebhookState, judge_delivery, judge_webhooks
 from recovery.status import MailTrouble
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
@@ -347,11 +349,15 @@ def test_a_webhook_that_comes_ends_the_silence(rig: Rig, herald: Herald):
     assert [text.split(": ")[1] for text in texts(rig)][1] == "Webhooks from Whop arrive again."
 
 
+def is_silent(session: Session, now: datetime) -> bool:
+    return judge_webhooks(find_webhooks(session, COMPANY, now), now) is WebhookState.SILENT
+
+
 def test_a_day_without_failures_is_not_a_silence(rig: Rig):
     rig.reconciler.run()
     rig.fail("expired_card")
     with rig.sessions() as session:
-        assert find_webhook_silence(session, COMPANY, NOW + 5 * DAY) is None
+        assert not is_silent(session, NOW + 5 * DAY)
 
 
 def test_history_that_was_imported_is_not_a_silence(rig: Rig):
@@ -361,7 +367,7 @@ def test_history_that_was_imported_is_not_a_silence(rig: Rig):
     rig.reconciler.run()
     with rig.sessions() as session:
         assert session.scalars(select(Payment.imported)).all() == [True]
-        assert find_webhook_silence(session, COMPANY, rig.clock.now) is None
+        assert not is_silent(session, rig.clock.now)
 
 
 def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BOUNCED) -> None:
@@ -376,14 +382,15 @@ def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BO
 )
 def test_mails_bounce_above_five_percent_and_at_least_five(session, sent, troubled, bad):
     add_mails(session, sent, troubled)
-    health = measure_mail_trouble(session, COMPANY, NOW + HOUR)
-    assert (health.sent, health.troubled, health.is_bad) == (sent, troubled, bad)
-    assert measure_mail_trouble(session, COMPANY, NOW + 2 * DAY).sent == 0
+    delivery = measure_delivery(session, COMPANY, NOW + HOUR)
+    is_bad = judge_delivery(delivery) is DeliveryState.BOUNCING
+    assert (delivery.sent, delivery.troubled, is_bad) == (sent, troubled, bad)
+    assert measure_delivery(session, COMPANY, NOW + 2 * DAY).sent == 0
 
 
 def test_who_opts_out_has_been_reached(session: Session):
     add_mails(session, 6, 6, MailTrouble.UNSUBSCRIBED)
-    assert measure_mail_trouble(session, COMPANY, NOW + HOUR).troubled == 0
+    assert measure_delivery(session, COMPANY, NOW + HOUR).troubled == 0
 
 
 def test_bouncing_mails_are_told_with_their_number(rig: Rig, herald: Herald, session: Session):

@@ -16,10 +16,10 @@ from db.company_settings.messaging import Manners, save_manners
 from db.company_settings.templates import OwnTemplate, keep_template
 from db.member_messages import delivery_events as deliveries
 from db.member_messages import planner as planning
-from db.member_messages.delivery_events import Kind, MailReport
+from db.member_messages.delivery_events import MailReport
 from db.models import Message, Suppression
 from db.session import SessionFactory
-from recovery.status import Channel, MailTrouble, MessageState, Step
+from recovery.status import Channel, MailEventKind, MailTrouble, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
 from sandbox.servers.support import Support
 from tests.factories import COMPANY, NOW
@@ -107,7 +107,7 @@ def test_proof_that_a_mail_was_sent_holds_for_those_it_spoke_for(rig: Rig):
     (lead,), (joined,) = rig.messages(first), rig.messages(second)
     assert (lead.state, joined.state, joined.sent_at) == ("unknown", "joined", None)
     then = NOW + timedelta(minutes=1)
-    delivered = MailReport("event_1", lead.id, COMPANY, Kind.DELIVERED, then)
+    delivered = MailReport("event_1", lead.id, COMPANY, MailEventKind.DELIVERED, then)
     with rig.sessions.begin() as session:
         deliveries.record(session, [delivered], then)
     (lead,), (joined,) = rig.messages(first), rig.messages(second)

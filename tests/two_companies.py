@@ -123,7 +123,7 @@ def correspond(session: Session, payment: Payment, word: str, at: datetime) -> N
                 event_id=f"mail_{whose}",
                 message_id=message.id,
                 company_id=whose,
-                kind="bounce",
+                kind="bounced",
                 happened_at=at,
                 received_at=at,
             ),

@@ -4,7 +4,8 @@ WhopError
 ├── NoAnswerError    it may or may not have happened: time-out, lost connection, 5xx, still running
 ├── DownError        nothing was sent: Whop has not answered for a while
 ├── BusyError        429, or told so a moment ago: it did not happen; `wait` says when to ask again
-├── AccessError      401, 402, 403: it did not happen; the key or the account needs a person
+├── AccessError      401, 403: it did not happen; the key needs a person
+│   └── UnfundedError  402: the same of the account, which must fund its balance
 ├── NotFoundError    404: there is no such thing, or not for this key
 └── RefusedError     any other 4xx: it did not happen, and asking again will not help
 """
@@ -15,6 +16,8 @@ import re
 from datetime import timedelta
 
 import httpx
+
+from recovery.status import SyncError
 
 DEFAULT_WAIT = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=1)
@@ -45,6 +48,10 @@ class AccessError(WhopError):
     pass
 
 
+class UnfundedError(AccessError):
+    pass
+
+
 class NotFoundError(WhopError):
     pass
 
@@ -64,11 +71,24 @@ def check(response: httpx.Response) -> None:
         raise NoAnswerError(said)
     if status == 429:
         raise BusyError(said, read_wait(response, message))
-    if status in {401, 402, 403}:
+    if status in {401, 403}:
         raise AccessError(said)
+    if status == 402:
+        raise UnfundedError(said)
     if status == 404:
         raise NotFoundError(said)
     raise RefusedError(said)
+
+
+def name_sync_error(error: WhopError) -> SyncError:
+    """What it means for reading back."""
+    match error:
+        case UnfundedError():
+            return SyncError.UNAVAILABLE
+        case AccessError():
+            return SyncError.ACCESS_DENIED
+        case _:
+            return SyncError.UNAVAILABLE
 
 
 def read_error(response: httpx.Response) -> tuple[str | None, str]:

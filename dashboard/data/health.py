@@ -19,7 +19,7 @@ from dashboard.data.overview import FRESH
 from dashboard.settings import DashboardSettings
 from db.ledger import replays
 from db.reporting import summary as stats
-from db.reporting.health import Facts, gather_facts
+from db.reporting.health import HealthFacts, gather_facts
 from db.session import now
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ BY = "dashboard"
 class Standing:
     company_id: str
     time_zone: str
-    facts: Facts
+    facts: HealthFacts
     replay_asked_at: datetime | None
     as_of: datetime
 

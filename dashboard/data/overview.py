@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read
 from dashboard.settings import DashboardSettings
 from db.models import Payment
-from db.reporting import alerts_health as health
 from db.reporting import attention as troubles
 from db.reporting import lift as worth
 from db.reporting import summary as stats
+from db.reporting.health import find_pulse, find_sync
 from db.session import now
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
+from recovery.health import Pulse, SyncState
 from recovery.lift import Lift, NotEnoughData
 from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 
@@ -76,9 +77,8 @@ class Snapshot:
     days: tuple[stats.Day, ...]
     payments: tuple[PaymentRow, ...]
     findings: Findings
-    sync_trouble: health.SyncTrouble | None
-    whop_down_since: datetime | None
-    last_cycle_at: datetime | None
+    pulse: Pulse | None
+    sync: SyncState | None
     as_of: datetime
 
 
@@ -106,9 +106,8 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
         payments=tuple(copy_payment(payment, needs.get(payment.id)) for payment in newest),
         findings=read_findings(session, whose, at),
-        sync_trouble=health.find_sync_trouble(session, whose),
-        whop_down_since=health.find_whop_outage(session),
-        last_cycle_at=health.find_last_cycle(session),
+        pulse=find_pulse(session),
+        sync=find_sync(session, whose),
         as_of=at,
     )
 

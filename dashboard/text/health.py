@@ -6,149 +6,79 @@ Pure: `judge` gets the facts and the time. docs/dashboard.md lists the threshold
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from dashboard.text.finding import Finding
+from dashboard.text.health_links import (
+    describe_delivery,
+    describe_permissions,
+    describe_sending,
+    describe_webhooks,
+    describe_whop,
+)
 from dashboard.text.payments import count, format_span
-from db.reporting.health import MOST_COUNTED, Facts
+from db.reporting.health import HealthFacts
+from db.reporting.webhook_health import MOST_COUNTED
+from recovery.health import CycleReport, CycleState, Level, grade, judge_cycle, judge_daemon
 
-QUIET = timedelta(days=1)
-SILENT = timedelta(days=7)
-BEAT_LATE, BEAT_LOST = timedelta(minutes=3), timedelta(minutes=15)
-CYCLE_LATE, CYCLE_LOST = timedelta(hours=2), timedelta(hours=6)
-READING_LATE = timedelta(hours=3)
 RETRY_LATE, RETRY_LOST = timedelta(hours=2), timedelta(hours=12)
 MESSAGE_LATE, MESSAGE_LOST = timedelta(minutes=15), timedelta(hours=2)
 UNKNOWN_LATE = timedelta(hours=2)
-COUNTS = ("settled", "found", "retried", "closed", "errors")
+START = "Start it: python -m daemon. Until then nothing is charged and nobody is written to."
+READ_LOG = "Read the daemon's log."
+CYCLE_TODO = {
+    CycleState.FINE: "",
+    CycleState.ERRORS: "Some payments could not be worked on; the daemon's log says which. It "
+    "tries again.",
+    CycleState.LATE: READ_LOG,
+    CycleState.LOST: READ_LOG,
+    CycleState.NEVER: START,
+}
 
 
-class Level(StrEnum):
-    """The word that stands beside the colour."""
-
-    GREEN = "Fine"
-    AMBER = "Look"
-    RED = "Broken"
-    NONE = "No word yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`since`: when the present state began, or when it was last seen to be fine."""
-
-    part: str
-    level: Level
-    words: str
-    todo: str = ""
-    since: datetime | None = None
-
-
-def judge(facts: Facts, now: datetime, head: str) -> list[Finding]:
+def judge(facts: HealthFacts, now: datetime, head: str) -> list[Finding]:
     """`head`: the revision of the database that this code was written for."""
     return [
-        judge_webhooks(facts, now),
-        judge_daemon(facts, now),
-        judge_cycle(facts, now),
-        judge_whop(facts, now),
-        judge_permissions(facts),
-        judge_retries(facts, now),
-        judge_unknown(facts, now),
-        judge_events(facts),
-        judge_messages(facts, now),
-        judge_mail(facts),
-        judge_database(facts, head),
+        describe_webhooks(facts, now),
+        describe_daemon(facts, now),
+        describe_cycle(facts, now),
+        describe_whop(facts, now),
+        describe_permissions(facts),
+        describe_retries(facts, now),
+        describe_unknown(facts, now),
+        describe_events(facts),
+        describe_messages(facts, now),
+        describe_sending(facts),
+        describe_delivery(facts),
+        describe_database(facts, head),
     ]
 
 
-def grade(age: timedelta, late: timedelta, lost: timedelta) -> Level:
-    if age > lost:
-        return Level.RED
-    return Level.AMBER if age > late else Level.GREEN
-
-
-def judge_webhooks(facts: Facts, now: datetime) -> Finding:
-    heard = facts.last_event_at
-    if heard is None:
-        return Finding(
-            "Webhooks",
-            Level.NONE,
-            "No webhook has been heard.",
-            "See whether the webhook in Whop's developer settings points to this receiver.",
-        )
-    level = grade(now - heard, QUIET, SILENT)
-    todo = "A small company may just be quiet; if payments were made, see Whop's webhook log."
-    words = f"The last one was heard {format_span(now - heard)} ago."
-    return Finding("Webhooks", level, words, "" if level is Level.GREEN else todo, heard)
-
-
-def judge_daemon(facts: Facts, now: datetime) -> Finding:
+def describe_daemon(facts: HealthFacts, now: datetime) -> Finding:
+    level = judge_daemon(facts.pulse, now)
     if facts.pulse is None:
-        return Finding("Daemon", Level.RED, "It has not run in the last week.", START)
-    age = now - facts.pulse.beat_at
-    level = grade(age, BEAT_LATE, BEAT_LOST)
-    words = f"Its last sign of life was {format_span(age)} ago."
-    return Finding(
-        "Daemon", level, words, "" if level is Level.GREEN else START, facts.pulse.beat_at
-    )
+        return Finding("Daemon", level, "It has not run in the last week.", START)
+    beat_at = facts.pulse.beat_at
+    words = f"Its last sign of life was {format_span(now - beat_at)} ago."
+    return Finding("Daemon", level, words, "" if level is Level.GREEN else START, beat_at)
 
 
-START = "Start it: python -m daemon. Until then nothing is charged and nobody is written to."
-
-
-def judge_cycle(facts: Facts, now: datetime) -> Finding:
+def describe_cycle(facts: HealthFacts, now: datetime) -> Finding:
+    state = judge_cycle(facts.pulse, now)
     cycled = facts.pulse.last_cycle_at if facts.pulse else None
-    if facts.pulse is None or cycled is None:
-        return Finding("Last cycle", Level.RED, "No cycle has run.", START)
-    level = grade(now - cycled, CYCLE_LATE, CYCLE_LOST)
-    counts = facts.pulse.details
-    done = ", ".join(f"{counts[one]} {one}" for one in COUNTS if one in counts)
-    words = f"It ended {format_span(now - cycled)} ago{f': {done}' if done else ''}."
-    if level is not Level.GREEN:
-        return Finding("Last cycle", level, words, "Read the daemon's log.", cycled)
-    if facts.pulse.details.get("errors"):
-        todo = "Some payments could not be worked on; the daemon's log says which. It tries again."
-        return Finding("Last cycle", Level.AMBER, words, todo, cycled)
-    return Finding("Last cycle", Level.GREEN, words, since=cycled)
+    words = "No cycle has run."
+    if facts.pulse is not None and cycled is not None:
+        words = f"It ended {format_span(now - cycled)} ago{say_report(facts.pulse.report)}."
+    return Finding("Last cycle", state.level, words, CYCLE_TODO[state], cycled)
 
 
-def judge_whop(facts: Facts, now: datetime) -> Finding:
-    down = facts.pulse.details.get("whop_down_since") if facts.pulse else None
-    if down is not None:
-        since = datetime.fromisoformat(down)
-        todo = (
-            "Nothing is lost: the daemon goes on by itself. See status.whop.com and WHOP_API_URL."
-        )
-        words = f"It has not answered for {format_span(now - since)}."
-        return Finding("Whop", Level.RED, words, todo, since)
-    reading = facts.reading
-    if reading is None or (reading.read_until is None and not reading.trouble):
-        todo = "The first cycle reads the history back; it may take some minutes."
-        return Finding("Whop", Level.NONE, "Nothing has been read back yet.", todo)
-    if reading.trouble and not reading.missing_permissions:
-        todo = "See whether WHOP_API_KEY is valid for this company."
-        said = f"Payments cannot be read back. Whop said: {reading.trouble}"
-        return Finding("Whop", Level.RED, said, todo, reading.read_until)
-    if reading.read_until is None or now - reading.read_until > READING_LATE:
-        todo = "The daemon reads back in each cycle; its log says what is in the way."
-        return Finding(
-            "Whop", Level.AMBER, "Payments were not read back lately.", todo, reading.read_until
-        )
-    words = f"It answers; payments were read back {format_span(now - reading.read_until)} ago."
-    return Finding("Whop", Level.GREEN, words, since=reading.read_until)
+def say_report(report: CycleReport | None) -> str:
+    done = asdict(report) if report else {}
+    return f": {', '.join(f'{number} {what}' for what, number in done.items())}" if done else ""
 
 
-def judge_permissions(facts: Facts) -> Finding:
-    if facts.reading is None:
-        return Finding("Permissions", Level.NONE, "They are found out in the first cycle.")
-    missing = facts.reading.missing_permissions
-    if not missing:
-        return Finding("Permissions", Level.GREEN, "Our key at Whop may do all it needs to.")
-    todo = "Grant them to the key in Whop's developer settings; the next cycle notices."
-    return Finding("Permissions", Level.RED, f"Missing: {', '.join(missing)}.", todo)
-
-
-def judge_retries(facts: Facts, now: datetime) -> Finding:
+def describe_retries(facts: HealthFacts, now: datetime) -> Finding:
     due = facts.retries
     if not due.number or due.since is None:
         return Finding("Retries due", Level.GREEN, "None is waiting for its turn.")
@@ -158,7 +88,7 @@ def judge_retries(facts: Facts, now: datetime) -> Finding:
     return Finding("Retries due", level, f"{words}{format_span(now - due.since)}.", todo, due.since)
 
 
-def judge_unknown(facts: Facts, now: datetime) -> Finding:
+def describe_unknown(facts: HealthFacts, now: datetime) -> Finding:
     part, unknown = "Charges without an answer", facts.unknown
     if not unknown.number or unknown.since is None:
         return Finding(part, Level.GREEN, "Every charge has its outcome.")
@@ -168,7 +98,7 @@ def judge_unknown(facts: Facts, now: datetime) -> Finding:
     return Finding(part, level, words, todo, unknown.since)
 
 
-def judge_events(facts: Facts) -> Finding:
+def describe_events(facts: HealthFacts) -> Finding:
     poison, part = facts.poison_count, "Events"
     more = "more than " if facts.waiting >= MOST_COUNTED else ""
     rest = f"{more}{facts.waiting:,} about payments that never failed are kept, unused."
@@ -180,7 +110,7 @@ def judge_events(facts: Facts) -> Finding:
     return Finding(part, Level.AMBER, words, todo, oldest)
 
 
-def judge_messages(facts: Facts, now: datetime) -> Finding:
+def describe_messages(facts: HealthFacts, now: datetime) -> Finding:
     due = facts.messages
     if not due.number or due.since is None:
         return Finding("Messages due", Level.GREEN, "None is waiting to be sent.")
@@ -190,25 +120,7 @@ def judge_messages(facts: Facts, now: datetime) -> Finding:
     return Finding("Messages due", level, words, todo, due.since)
 
 
-def judge_mail(facts: Facts) -> Finding:
-    mail, part = facts.mail, "SendGrid"
-    broken = mail.failed + mail.unknown + mail.put_off
-    if not mail.sent and not broken:
-        return Finding(part, Level.NONE, "No mail was sent in the last 24 hours.")
-    words = (
-        f"In the last 24 hours {count(mail.sent, 'mail')} taken, {mail.failed} refused, "
-        f"{mail.unknown} without an answer, {mail.put_off} put off."
-    )
-    sent, failed = mail.last_sent_at, mail.last_failed_at
-    if failed is None or (sent is not None and sent >= failed):
-        return Finding(part, Level.GREEN, words, since=sent)
-    why = f" It said: {mail.detail}" if mail.detail else ""
-    todo = "See whether SENDGRID_API_KEY is valid and EMAIL_FROM is a verified sender."
-    level = Level.RED if not mail.sent else Level.AMBER
-    return Finding(part, level, f"{words}{why}", todo, failed)
-
-
-def judge_database(facts: Facts, head: str) -> Finding:
+def describe_database(facts: HealthFacts, head: str) -> Finding:
     revision = facts.revision or "none"
     if revision == head:
         return Finding("Database", Level.GREEN, f"It answers, at revision {revision}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from html import escape
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -13,10 +13,10 @@ import streamlit as st
 from dashboard.data.database import Trouble
 from dashboard.data.overview import Snapshot
 from dashboard.text.payments import format_span
+from recovery.health import OVERDUE, WhopState, judge_cycle, judge_whop
 
 REFRESH = "10s"
 """How often what a page shows is read again."""
-CYCLE_IS_LATE = timedelta(hours=2)
 FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
   -H 'Content-Type: application/json' \\
   -d '{{"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason": "card_declined"}}'
@@ -74,7 +74,7 @@ def show_first_steps(receiver: str) -> None:
 def show_freshness(snapshot: Snapshot) -> None:
     local = snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone))
     zone = snapshot.time_zone.replace("_", " ")
-    cycle = snapshot.last_cycle_at
+    cycle = snapshot.pulse.last_cycle_at if snapshot.pulse else None
     age = None if cycle is None else snapshot.as_of - cycle
     ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
     whose = f" Company {escape(snapshot.company_id)}." if snapshot.company_id else ""
@@ -84,21 +84,22 @@ def show_freshness(snapshot: Snapshot) -> None:
     )
     if age is None:
         warn_about_daemon("No retry cycle has run yet.")
-    elif age > CYCLE_IS_LATE:
+    elif judge_cycle(snapshot.pulse, snapshot.as_of) in OVERDUE:
         warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
 
 
 def show_amiss(snapshot: Snapshot) -> None:
     """Whop out of reach, and what our key may not do there: one warning each."""
-    trouble, since = snapshot.sync_trouble, snapshot.whop_down_since
-    missing = trouble.missing_permissions if trouble is not None else ()
-    if since is not None:
-        warn("Whop does not answer.", describe_outage(snapshot, since))
-    elif trouble is not None and trouble.words and not missing:
-        # While Whop is away this is but a consequence; a missing permission says more.
-        warn("Payments cannot be read back from Whop.", describe_unread(trouble.words))
-    if missing:
-        warn("Our key at Whop may not do all it needs to.", describe_missing(missing))
+    pulse, sync = snapshot.pulse, snapshot.sync
+    match judge_whop(pulse, sync, snapshot.as_of):
+        case WhopState.DOWN if pulse is not None and pulse.whop_down_since is not None:
+            warn("Whop does not answer.", describe_outage(snapshot, pulse.whop_down_since))
+        case WhopState.KEY_REFUSED | WhopState.UNREADABLE if sync and sync.failure:
+            said = sync.failure.detail
+            warn("Payments cannot be read back from Whop.", describe_unread(said))
+    if sync is not None and sync.missing_permissions:
+        missing = describe_missing(sync.missing_permissions)
+        warn("Our key at Whop may not do all it needs to.", missing)
 
 
 def describe_outage(snapshot: Snapshot, since: datetime) -> str:

@@ -16,9 +16,10 @@ from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from db.models import Company, Payment
-from db.reporting.alerts_health import SyncTrouble, find_sync_trouble
 from db.reporting.cases import OPEN_FOR, Case, list_cases
+from db.reporting.health import find_sync
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
+from recovery.health import SyncState
 from recovery.status import UNPAID, RecoveredBy
 
 SENT_AT = time(8)
@@ -111,13 +112,14 @@ class Digest:
     at_risk: Sum
     cases: tuple[Case, ...]
     number_of_cases: int
-    sync: SyncTrouble | None
+    sync: SyncState | None
 
     @property
     def is_empty(self) -> bool:
         figures = self.figures
         sums = (figures.failed, figures.ours, figures.without_us, self.at_risk)
-        return not (any(each.payments for each in sums) or self.cases or self.sync)
+        troubled = self.sync is not None and self.sync.is_troubled
+        return not (any(each.payments for each in sums) or self.cases or troubled)
 
 
 def measure_week(session: Session, company_id: str, week: Week, now: datetime) -> Digest:
@@ -130,7 +132,7 @@ def measure_week(session: Session, company_id: str, week: Week, now: datetime) -
         at_risk=measure_at_risk(session, company_id, now),
         cases=cases,
         number_of_cases=number,
-        sync=find_sync_trouble(session, company_id),
+        sync=find_sync(session, company_id),
     )
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.models import Notice
-from recovery.status import MessageState
+from recovery.status import MessageState, NoticeChannel, NoticeKind
 
 STALE = timedelta(hours=24)
 DIGEST_STALE = timedelta(hours=48)
@@ -25,27 +24,11 @@ INTERRUPTED = timedelta(minutes=10)
 TRY_AGAIN_AFTER = timedelta(minutes=5)
 
 
-class NoticeKind(StrEnum):
-    DIGEST = "digest"
-    RECOVERY = "recovery"
-    KEY_REFUSED = "key_refused"
-    KEY_REFUSED_OVER = "key_refused_over"
-    WEBHOOK_SILENT = "webhook_silent"
-    WEBHOOK_SILENT_OVER = "webhook_silent_over"
-    MAILS_BOUNCING = "mails_bouncing"
-    MAILS_BOUNCING_OVER = "mails_bouncing_over"
-
-
 OVER = {
     NoticeKind.KEY_REFUSED: NoticeKind.KEY_REFUSED_OVER,
     NoticeKind.WEBHOOK_SILENT: NoticeKind.WEBHOOK_SILENT_OVER,
     NoticeKind.MAILS_BOUNCING: NoticeKind.MAILS_BOUNCING_OVER,
 }
-
-
-class NoticeChannel(StrEnum):
-    EMAIL = "email"
-    POST = "post"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +94,9 @@ def take_errand(session: Session, now: datetime) -> Errand | None:
     return Errand(
         tuple(notice.id for notice in together),
         first.company_id,
-        NoticeKind(first.kind),
+        first.kind,
         tuple(notice.occasion for notice in together),
-        NoticeChannel(first.channel),
+        first.channel,
     )
 
 

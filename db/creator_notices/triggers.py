@@ -13,16 +13,24 @@ from db.creator_notices.queue import (
     DIGEST_STALE,
     OVER,
     STALE,
-    NoticeChannel,
-    NoticeKind,
     find_last,
     lock_notices,
     queue_notices,
 )
 from db.models import Notice, Payment
-from db.reporting import alerts_health as health
+from db.reporting.health import find_pulse, find_sync
+from db.reporting.mail_health import measure_delivery
 from db.reporting.summary import find_time_zone
-from recovery.status import PaymentStatus, RecoveredBy
+from db.reporting.webhook_health import find_missed_webhooks
+from recovery.health import (
+    DeliveryState,
+    WebhookState,
+    is_key_refused,
+    judge_delivery,
+    judge_webhooks,
+    judge_whop,
+)
+from recovery.status import NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
 
 # Between a trouble's end and the next post about it: what comes and goes is told once.
 REST = timedelta(hours=6)
@@ -97,11 +105,14 @@ def plan_troubles(session: Session, company_id: str, alerts: Alerts, now: dateti
 
 
 def is_there(session: Session, company_id: str, kind: NoticeKind, now: datetime) -> bool | None:
-    """None: it cannot be said."""
+    """As the health page judges it. None: it cannot be said."""
     match kind:
         case NoticeKind.KEY_REFUSED:
-            return health.find_key_refusal(session, company_id)
+            pulse, sync = find_pulse(session), find_sync(session, company_id)
+            return is_key_refused(judge_whop(pulse, sync, now))
         case NoticeKind.WEBHOOK_SILENT:
-            return health.find_webhook_silence(session, company_id, now) is not None
+            missed = find_missed_webhooks(session, company_id, now)
+            return missed is not None and judge_webhooks(missed, now) is WebhookState.SILENT
         case _:
-            return health.measure_mail_trouble(session, company_id, now).is_bad
+            delivery = measure_delivery(session, company_id, now)
+            return judge_delivery(delivery) is DeliveryState.BOUNCING

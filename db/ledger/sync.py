@@ -21,6 +21,7 @@ from db.ledger import payments
 from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
 from db.models import Company, Payment, Sync
+from recovery.health import SyncFailure
 from recovery.reports import PaymentReport, RefundReport
 from recovery.retry_policy import Settings
 from recovery.status import UNPAID, PaymentStatus
@@ -77,7 +78,7 @@ def release_sync(
     company_id: str,
     *,
     missing: Iterable[str] = (),
-    trouble: str | None = None,
+    failure: SyncFailure | None = None,
     read_until: datetime | None = None,
 ) -> None:
     """`read_until` only after a complete reading: what follows must find what this one missed."""
@@ -87,7 +88,8 @@ def release_sync(
         company_id,
         claimed_until=None,
         missing_permissions=sorted(missing),
-        trouble=trouble,
+        error=failure.error if failure else None,
+        trouble=failure.detail if failure else None,
         **complete,
     )
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,41 +13,21 @@ from sqlalchemy.orm import Session, aliased
 
 from db.member_messages.suppressions import choose_worst, suppress
 from db.models import MailEvent, Message, Payment
-from recovery.status import MailTrouble, MessageState
-
-
-class Kind(StrEnum):
-    """What `mail_events.kind` can be."""
-
-    PROCESSED = "processed"
-    """The mail service has taken the mail and will deliver it."""
-    DEFERRED = "deferred"
-    DELIVERED = "delivered"
-    OPENED = "opened"
-    CLICKED = "clicked"
-    BOUNCED = "bounced"
-    """The address does not exist."""
-    BLOCKED = "blocked"
-    """Refused this once: the address may still be good."""
-    DROPPED = "dropped"
-    """Not even tried."""
-    SPAM_REPORT = "spam_report"
-    UNSUBSCRIBED = "unsubscribed"
-
+from recovery.status import MailEventKind, MailTrouble, MessageState
 
 TIMES = {
-    Kind.DELIVERED: "delivered_at",
-    Kind.OPENED: "opened_at",
-    Kind.CLICKED: "clicked_at",
+    MailEventKind.DELIVERED: "delivered_at",
+    MailEventKind.OPENED: "opened_at",
+    MailEventKind.CLICKED: "clicked_at",
 }
 TROUBLES = {
-    Kind.BOUNCED: MailTrouble.BOUNCED,
-    Kind.BLOCKED: MailTrouble.BOUNCED,
-    Kind.DROPPED: MailTrouble.DROPPED,
-    Kind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
-    Kind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+    MailEventKind.BOUNCED: MailTrouble.BOUNCED,
+    MailEventKind.BLOCKED: MailTrouble.BOUNCED,
+    MailEventKind.DROPPED: MailTrouble.DROPPED,
+    MailEventKind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
+    MailEventKind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
 }
-NOT_SENT = frozenset({Kind.DROPPED})
+NOT_SENT = frozenset({MailEventKind.DROPPED})
 """Every other event is about a mail that was sent."""
 
 
@@ -59,7 +38,7 @@ class MailReport:
     event_id: str
     message_id: int
     company_id: str
-    kind: Kind
+    kind: MailEventKind
     happened_at: datetime
     ends: MailTrouble | None = None
 

@@ -10,7 +10,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
-from recovery.status import Channel, MailTrouble, MessageState, RequestKind, Step
+from recovery.status import (
+    Channel,
+    MailEventKind,
+    MailTrouble,
+    MessageState,
+    NoticeChannel,
+    NoticeKind,
+    RequestKind,
+    Step,
+)
 
 
 class Message(Base):
@@ -69,11 +78,12 @@ class MailEvent(Base):
     """What the mail service told about a message; each of its events once."""
 
     __tablename__ = "mail_events"
+    __table_args__ = (one_of("kind", MailEventKind),)
 
     event_id: Mapped[str] = mapped_column(Text, primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"), index=True)
     company_id: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(Text)
+    kind: Mapped[MailEventKind] = mapped_column(Word(MailEventKind))
     happened_at: Mapped[datetime] = mapped_column(Time)
     received_at: Mapped[datetime] = mapped_column(Time)
 
@@ -111,15 +121,17 @@ class Notice(Base):
     __tablename__ = "notices"
     __table_args__ = (
         one_of("state", MessageState),
+        one_of("kind", NoticeKind),
+        one_of("channel", NoticeChannel),
         UniqueConstraint("company_id", "kind", "occasion", "channel"),
         Index("ix_notices_due", "due_at", postgresql_where=text("state = 'queued'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
-    kind: Mapped[str] = mapped_column(Text)
+    kind: Mapped[NoticeKind] = mapped_column(Word(NoticeKind))
     occasion: Mapped[str] = mapped_column(Text, comment="a week, a payment, the start of a trouble")
-    channel: Mapped[str] = mapped_column(Text)
+    channel: Mapped[NoticeChannel] = mapped_column(Word(NoticeChannel))
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     due_at: Mapped[datetime] = mapped_column(Time)
     sending_at: Mapped[datetime | None] = mapped_column(Time)

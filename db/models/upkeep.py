@@ -10,7 +10,8 @@ from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Numeric, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time
+from db.models.base import Base, Time, Word, one_of
+from recovery.status import SyncError
 
 
 class WebhookEvent(Base):
@@ -45,6 +46,7 @@ class Sync(Base):
     """How far a company's payments have been read back from Whop."""
 
     __tablename__ = "syncs"
+    __table_args__ = (one_of("error", SyncError),)
 
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
     since: Mapped[datetime] = mapped_column(Time, comment="the start of the imported history")
@@ -57,7 +59,8 @@ class Sync(Base):
     missing_permissions: Mapped[list[str]] = mapped_column(
         ARRAY(Text), server_default=text("'{}'::text[]")
     )
-    trouble: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[SyncError | None] = mapped_column(Word(SyncError))
+    trouble: Mapped[str | None] = mapped_column(Text, comment="the error's detail, for people")
 
 
 class Heartbeat(Base):

@@ -11,8 +11,8 @@ from sqlalchemy import and_, case, func, select, true
 from sqlalchemy.orm import Session
 
 from db.models import Message, Payment
-from db.reporting.alerts_health import NOT_ARRIVED
 from recovery.declines import DeclineClass
+from recovery.status import AGAINST_THE_SENDER as NOT_ARRIVED
 from recovery.status import MessageState, PaymentStatus
 
 # Nothing older is unpaid: windows end.

@@ -1,39 +1,21 @@
-"""How one company's recovery stands right now: what the health page judges. Each by index."""
+"""How one company's recovery stands right now: the facts that recovery/health.py judges, each by
+index. Pages and alerts ask for the same ones here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, text, union_all
+from sqlalchemy import and_, func, literal, or_, select, text, union_all
 from sqlalchemy.orm import Session
 
+from db.heartbeats import read_outage, read_report
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting import summary as stats
-from recovery.status import AttemptOutcome, Channel, MessageState, PaymentStatus
-
-RECENT_EVENTS = 100_000
-"""How far back the inbox is looked through for a company's newest event: it has no index of its
-own, which would cost every webhook."""
-RECENT_MESSAGES = 20_000
-"""The same for mails that were not sent, which have none either."""
-MOST_COUNTED = 1_000
-LATELY = timedelta(hours=24)
-SHOWN = 20
-OF_NOBODY = frozenset({"whop_down_since"})
-"""What a daemon notes that is about no company's payments."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """The daemon that was alive last; `details` are its last cycle's counts. Those are of all
-    companies, and left out where there are several."""
-
-    beat_at: datetime
-    last_cycle_at: datetime | None
-    details: Mapping[str, Any]
+from db.reporting.mail_health import Sending, measure_delivery, measure_sending
+from db.reporting.webhook_health import Poison, count_events, find_webhooks, list_poison
+from recovery.health import Delivery, Pulse, SyncFailure, SyncState, Webhooks
+from recovery.status import AttemptOutcome, MessageState, PaymentStatus, SyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +27,11 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Poison:
-    """An event that could not be applied. Its payload holds people and is not shown."""
-
-    event_id: str
-    type: str
-    received_at: datetime
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """The mails of the last day by what became of them. `detail`: the newest failure's words, if
-    nothing was sent after it."""
-
-    sent: int
-    failed: int
-    unknown: int
-    put_off: int
-    last_sent_at: datetime | None
-    last_failed_at: datetime | None
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How far payments are read back from Whop."""
-
-    read_until: datetime | None
-    trouble: str | None
-    missing_permissions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
+class HealthFacts:
     """`waiting`: events about payments that nobody has told us of (yet); successes of payments
-    that never failed stay so."""
+    that never failed stay so. The pulse has a report only where it is about no other company."""
 
-    last_event_at: datetime | None
+    webhooks: Webhooks
     pulse: Pulse | None
     retries: Due
     messages: Due
@@ -90,13 +39,15 @@ class Facts:
     waiting: int
     poison: tuple[Poison, ...]
     poison_count: int
-    mail: Mail
-    reading: Reading | None
+    sending: Sending
+    delivery: Delivery
+    sync: SyncState | None
     revision: str | None
 
 
-def gather_facts(session: Session, company_id: str, now: datetime) -> Facts:
+def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFacts:
     alone = len(stats.list_company_ids(session)) < 2
+    pulse = find_pulse(session)
     # An event that does not even tell its company is shown where there is only one.
     nobody_s = and_(literal(alone), WebhookEvent.company_id.is_(None))
     whose = or_(WebhookEvent.company_id == company_id, nobody_s)
@@ -106,40 +57,44 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> Facts:
         WebhookEvent.error.is_(None),
         WebhookEvent.company_id == company_id,
     )
-    return Facts(
-        last_event_at=find_last_event(session, company_id),
-        pulse=find_pulse(session, alone),
+    return HealthFacts(
+        webhooks=find_webhooks(session, company_id, now),
+        pulse=pulse if alone or pulse is None else replace(pulse, report=None),
         retries=find_due_retries(session, company_id, now),
         messages=find_due_messages(session, company_id, now),
         unknown=find_unknown(session, company_id),
         waiting=count_events(session, waiting),
         poison=list_poison(session, poison),
         poison_count=count_events(session, poison),
-        mail=measure_mail(session, company_id, now),
-        reading=find_reading(session, company_id),
+        sending=measure_sending(session, company_id, now),
+        delivery=measure_delivery(session, company_id, now),
+        sync=find_sync(session, company_id),
         revision=session.scalar(text("select version_num from alembic_version")),
     )
 
 
-def find_last_event(session: Session, company_id: str) -> datetime | None:
-    newest = select(func.coalesce(func.max(WebhookEvent.id), 0)).scalar_subquery()
-    return session.scalar(
-        select(WebhookEvent.received_at)
-        .where(WebhookEvent.company_id == company_id, WebhookEvent.id > newest - RECENT_EVENTS)
-        .order_by(WebhookEvent.id.desc())
-        .limit(1)
-    )
-
-
-def find_pulse(session: Session, alone: bool) -> Pulse | None:
+def find_pulse(session: Session) -> Pulse | None:
+    """None: no daemon has run in the last week."""
     alive = select(Heartbeat).where(Heartbeat.process == "daemon")
     last = session.scalar(alive.order_by(Heartbeat.beat_at.desc()).limit(1))
     if last is None:
         return None
     cycled = func.max(Heartbeat.last_cycle_at)
     last_cycle_at = session.scalar(select(cycled).where(Heartbeat.process == "daemon"))
-    details = {name: told for name, told in last.details.items() if alone or name in OF_NOBODY}
-    return Pulse(last.beat_at, last_cycle_at, details)
+    details = last.details
+    return Pulse(last.beat_at, last_cycle_at, read_outage(details), read_report(details))
+
+
+def find_sync(session: Session, company_id: str) -> SyncState | None:
+    """None: nobody has begun to read. A daemon from before there were errors gives words alone,
+    and takes away words alone."""
+    sync = session.get(Sync, company_id)
+    if sync is None:
+        return None
+    failure = None
+    if sync.trouble is not None:
+        failure = SyncFailure(sync.error or SyncError.UNAVAILABLE, sync.trouble)
+    return SyncState(sync.read_until, failure, tuple(sync.missing_permissions))
 
 
 def find_due_retries(session: Session, company_id: str, now: datetime) -> Due:
@@ -170,61 +125,3 @@ def find_unknown(session: Session, company_id: str) -> Due:
         Attempt.company_id == company_id, Attempt.outcome == AttemptOutcome.UNKNOWN
     )
     return Due(*session.execute(query).one())
-
-
-def count_events(session: Session, which: ColumnElement[bool]) -> int:
-    """Up to a thousand: beyond that the number says no more."""
-    some = select(WebhookEvent.id).where(which).limit(MOST_COUNTED).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
-
-
-def list_poison(session: Session, which: ColumnElement[bool]) -> tuple[Poison, ...]:
-    query = (
-        select(
-            WebhookEvent.event_id,
-            WebhookEvent.type,
-            WebhookEvent.received_at,
-            func.coalesce(WebhookEvent.error, ""),
-        )
-        .where(which)
-        .order_by(WebhookEvent.received_at.desc())
-        .limit(SHOWN)
-    )
-    return tuple(Poison(*row) for row in session.execute(query))
-
-
-def measure_mail(session: Session, company_id: str, now: datetime) -> Mail:
-    """Failures by the time at which the sending began; what was put off waits for SendGrid."""
-    newest_id = select(func.coalesce(func.max(Message.id), 0)).scalar_subquery()
-    lately = and_(
-        Message.id > newest_id - RECENT_MESSAGES,
-        Message.company_id == company_id,
-        Message.channel == Channel.EMAIL,
-        Message.sending_at > now - LATELY,
-    )
-    state = Message.state
-    put_off = and_(state == MessageState.QUEUED, Message.sending_at.is_not(None))
-    broken = state.in_((MessageState.FAILED, MessageState.UNKNOWN))
-    counts = select(
-        stats.count_if(state == MessageState.SENT),
-        stats.count_if(state == MessageState.FAILED),
-        stats.count_if(state == MessageState.UNKNOWN),
-        stats.count_if(put_off),
-        func.max(Message.sent_at),
-    ).where(lately)
-    sent, failed, unknown, waits, last_sent_at = session.execute(counts).one()
-    newest = (
-        select(Message.sending_at, Message.detail)
-        .where(lately, or_(broken, put_off))
-        .order_by(Message.sending_at.desc())
-        .limit(1)
-    )
-    last_failed_at, detail = session.execute(newest).one_or_none() or (None, None)
-    return Mail(sent, failed, unknown, waits, last_sent_at, last_failed_at, detail)
-
-
-def find_reading(session: Session, company_id: str) -> Reading | None:
-    sync = session.get(Sync, company_id)
-    if sync is None:
-        return None
-    return Reading(sync.read_until, sync.trouble, tuple(sync.missing_permissions))

@@ -17,12 +17,14 @@ from dashboard.data.health import (
     find_version,
 )
 from dashboard.settings import DashboardSettings
-from dashboard.text.health import Finding, Level, judge, sum_up
+from dashboard.text.finding import Finding
+from dashboard.text.health import judge, sum_up
 from dashboard.text.payments import count
 from dashboard.ui import banners as notices
 from dashboard.ui.insight_style import STYLE
-from db.reporting.health import Poison
+from db.reporting.webhook_health import Poison
 from db.session import head_revision
+from recovery.health import Level
 
 MARKS = {Level.GREEN: "✓", Level.AMBER: "!", Level.RED: "✕", Level.NONE: "…"}
 TONES = {Level.GREEN: "good", Level.AMBER: "look", Level.RED: "broken", Level.NONE: "none"}

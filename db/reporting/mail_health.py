@@ -1,0 +1,85 @@
+"""Whether SendGrid takes our mails, and whether they arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from db.company_settings.notifications import find_alerts
+from db.member_messages.eligibility import is_suppressed
+from db.models import Message
+from db.reporting.summary import count_if
+from recovery.health import Delivery
+from recovery.status import AGAINST_THE_SENDER, Channel, MailTrouble, MessageState
+
+LATELY = timedelta(hours=24)
+RECENT_MESSAGES = 20_000
+"""How far back it is looked for mails that were not sent: they have no index of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The mails of the last day by what SendGrid answered. `detail`: the newest failure's words,
+    if nothing was sent after it."""
+
+    sent: int
+    failed: int
+    unknown: int
+    put_off: int
+    last_sent_at: datetime | None
+    last_failed_at: datetime | None
+    detail: str | None
+
+
+def measure_sending(session: Session, company_id: str, now: datetime) -> Sending:
+    """Failures by the time at which the sending began; what was put off waits for SendGrid."""
+    newest_id = select(func.coalesce(func.max(Message.id), 0)).scalar_subquery()
+    lately = and_(
+        Message.id > newest_id - RECENT_MESSAGES,
+        Message.company_id == company_id,
+        Message.channel == Channel.EMAIL,
+        Message.sending_at > now - LATELY,
+    )
+    state = Message.state
+    put_off = and_(state == MessageState.QUEUED, Message.sending_at.is_not(None))
+    broken = state.in_((MessageState.FAILED, MessageState.UNKNOWN))
+    counts = select(
+        count_if(state == MessageState.SENT),
+        count_if(state == MessageState.FAILED),
+        count_if(state == MessageState.UNKNOWN),
+        count_if(put_off),
+        func.max(Message.sent_at),
+    ).where(lately)
+    sent, failed, unknown, waits, last_sent_at = session.execute(counts).one()
+    newest = (
+        select(Message.sending_at, Message.detail)
+        .where(lately, or_(broken, put_off))
+        .order_by(Message.sending_at.desc())
+        .limit(1)
+    )
+    last_failed_at, detail = session.execute(newest).one_or_none() or (None, None)
+    return Sending(sent, failed, unknown, waits, last_sent_at, last_failed_at, detail)
+
+
+def measure_delivery(session: Session, company_id: str, now: datetime) -> Delivery:
+    """Who only opts out has been reached."""
+    sent, troubled = session.execute(
+        select(func.count(), count_if(Message.trouble.in_(AGAINST_THE_SENDER))).where(
+            Message.company_id == company_id,
+            Message.sent_at > now - LATELY,
+            Message.state == MessageState.SENT,
+            Message.channel == Channel.EMAIL,
+        )
+    ).one()
+    return Delivery(sent, troubled)
+
+
+def find_digest_trouble(session: Session, company_id: str) -> MailTrouble | None:
+    """Why no digest reaches its address, known from the mails to members: SendGrid drops what is
+    sent there. Who asked for no more mails as a member may still want the digest."""
+    address = find_alerts(session, company_id).digest_to
+    trouble = is_suppressed(session, company_id, address) if address else None
+    return None if trouble is MailTrouble.UNSUBSCRIBED else trouble

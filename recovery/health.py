@@ -1,0 +1,198 @@
+"""How well recovery works: the facts, and the one judgement of each that pages, warnings and posts
+share. Pure; docs/dashboard.md lists the thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+
+from recovery.status import SyncError
+
+BEAT_LATE, BEAT_LOST = timedelta(minutes=3), timedelta(minutes=15)
+CYCLE_LATE, CYCLE_LOST = timedelta(hours=2), timedelta(hours=6)
+READING_LATE = timedelta(hours=3)
+QUIET = timedelta(days=1)
+FEWEST_TROUBLED, MOST_TROUBLED = 5, 0.05
+
+
+class Level(StrEnum):
+    """The word that stands beside the colour."""
+
+    GREEN = "Fine"
+    AMBER = "Look"
+    RED = "Broken"
+    NONE = "No word yet"
+
+
+class State(Enum):
+    """What a part is found to be, and how bad that is."""
+
+    def __init__(self, word: str, level: Level) -> None:
+        self.level = level
+
+
+def grade(age: timedelta, late: timedelta, lost: timedelta) -> Level:
+    if age > lost:
+        return Level.RED
+    return Level.AMBER if age > late else Level.GREEN
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What a cycle did. A count that another version of the daemon does not give is 0."""
+
+    settled: int = 0
+    found: int = 0
+    """Failed payments that nobody had told us about."""
+    retried: int = 0
+    closed: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What the daemon that was alive last says; `last_cycle_at` is the newest of all daemons'.
+
+    `report` is about all companies.
+    """
+
+    beat_at: datetime
+    last_cycle_at: datetime | None = None
+    whop_down_since: datetime | None = None
+    report: CycleReport | None = None
+
+
+class CycleState(State):
+    FINE = "fine", Level.GREEN
+    ERRORS = "errors", Level.AMBER
+    LATE = "late", Level.AMBER
+    LOST = "lost", Level.RED
+    NEVER = "never", Level.RED
+
+
+OVERDUE = frozenset({CycleState.LATE, CycleState.LOST, CycleState.NEVER})
+"""Nothing is charged until a cycle runs."""
+
+
+def judge_daemon(pulse: Pulse | None, now: datetime) -> Level:
+    return Level.RED if pulse is None else grade(now - pulse.beat_at, BEAT_LATE, BEAT_LOST)
+
+
+def judge_cycle(pulse: Pulse | None, now: datetime) -> CycleState:
+    if pulse is None or pulse.last_cycle_at is None:
+        return CycleState.NEVER
+    match grade(now - pulse.last_cycle_at, CYCLE_LATE, CYCLE_LOST):
+        case Level.RED:
+            return CycleState.LOST
+        case Level.AMBER:
+            return CycleState.LATE
+    return CycleState.ERRORS if pulse.report and pulse.report.errors else CycleState.FINE
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFailure:
+    """Why payments could not be read back from Whop. `detail` is for people; nothing reads it."""
+
+    error: SyncError
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """How far a company's payments are read back, and what was in the way the last time."""
+
+    read_until: datetime | None = None
+    failure: SyncFailure | None = None
+    missing_permissions: tuple[str, ...] = ()
+
+    @property
+    def is_troubled(self) -> bool:
+        return self.failure is not None or bool(self.missing_permissions)
+
+
+class WhopState(State):
+    FINE = "fine", Level.GREEN
+    UNREAD = "unread", Level.NONE
+    LATE = "late", Level.AMBER
+    NOT_PERMITTED = "not permitted", Level.AMBER
+    """A permission is missing, which is told by itself."""
+    UNREADABLE = "unreadable", Level.RED
+    KEY_REFUSED = "key refused", Level.RED
+    DOWN = "down", Level.RED
+
+
+FAILED = {
+    SyncError.ACCESS_DENIED: WhopState.KEY_REFUSED,
+    SyncError.PERMISSION_MISSING: WhopState.NOT_PERMITTED,
+    SyncError.UNAVAILABLE: WhopState.UNREADABLE,
+}
+UNCERTAIN = frozenset({WhopState.DOWN, WhopState.UNREADABLE, WhopState.NOT_PERMITTED})
+
+
+def judge_whop(pulse: Pulse | None, sync: SyncState | None, now: datetime) -> WhopState:
+    """While Whop is down, what could not be read is but a consequence."""
+    if pulse is not None and pulse.whop_down_since is not None:
+        return WhopState.DOWN
+    if sync is not None and sync.failure is not None:
+        return FAILED[sync.failure.error]
+    if sync is None or sync.read_until is None:
+        return WhopState.UNREAD
+    return WhopState.LATE if now - sync.read_until > READING_LATE else WhopState.FINE
+
+
+def is_key_refused(state: WhopState) -> bool | None:
+    """None: something else is in the way, and it cannot be said."""
+    return None if state in UNCERTAIN else state is WhopState.KEY_REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """When one was heard last, and the first failure since then that only reading back found."""
+
+    heard_at: datetime | None = None
+    missed_at: datetime | None = None
+
+    @property
+    def silent_since(self) -> datetime | None:
+        """None: nothing was missed."""
+        return (self.heard_at or self.missed_at) if self.missed_at else None
+
+
+class WebhookState(State):
+    FINE = "fine", Level.GREEN
+    UNHEARD = "unheard", Level.NONE
+    QUIET = "quiet", Level.AMBER
+    """A small company may have nothing to tell."""
+    SILENT = "silent", Level.RED
+    """There was something to tell."""
+
+
+def judge_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
+    if webhooks.silent_since is not None and now - webhooks.silent_since >= QUIET:
+        return WebhookState.SILENT
+    if webhooks.heard_at is None:
+        return WebhookState.UNHEARD
+    return WebhookState.QUIET if now - webhooks.heard_at > QUIET else WebhookState.FINE
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The last day's mails that SendGrid took, and how many of them count against the sender."""
+
+    sent: int = 0
+    troubled: int = 0
+
+
+class DeliveryState(State):
+    FINE = "fine", Level.GREEN
+    NO_MAIL = "no mail", Level.NONE
+    BOUNCING = "bouncing", Level.RED
+
+
+def judge_delivery(delivery: Delivery) -> DeliveryState:
+    if not delivery.sent:
+        return DeliveryState.NO_MAIL
+    many = delivery.troubled > delivery.sent * MOST_TROUBLED
+    bouncing = many and delivery.troubled >= FEWEST_TROUBLED
+    return DeliveryState.BOUNCING if bouncing else DeliveryState.FINE
