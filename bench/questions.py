@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from db.reporting import attention as troubles
 from db.reporting import health as vitals
-from db.reporting import insights, search
+from db.reporting import insights, search, trends
 from db.reporting import lift as worth
 from db.reporting import summary as stats
 from db.reporting.cohorts import Dimension, Scope
-from db.reporting.search import Filters, Order, Which
+from db.reporting.pagination import Order
+from db.reporting.search import Filters, Which
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
 
@@ -28,7 +29,7 @@ ROWS, NEEDY_ROWS = 25, 5
 
 
 def list_newest(session: Session, whose: str, at: datetime) -> object:
-    newest = stats.list_payments(session, whose, limit=ROWS)
+    newest = search.find_page(session, whose, Filters(), limit=ROWS).payments
     return troubles.find_needs_of(session, [payment.id for payment in newest])
 
 
@@ -41,8 +42,8 @@ OVERVIEW: dict[str, Question] = {
     "days of half a year": lambda session, whose, at: stats.list_days(
         session, whose, HISTORY_DAYS, at
     ),
-    "trend": troubles.find_trend,
-    "at risk": troubles.find_at_risk,
+    "trend": trends.find_trend,
+    "at risk": trends.find_at_risk,
     "what needs the creator": lambda session, whose, at: troubles.count_needed(session, whose),
     "the largest of it": lambda session, whose, at: troubles.list_needed(
         session, whose, NEEDY_ROWS

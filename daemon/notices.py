@@ -14,9 +14,11 @@ from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.posts import Poster
 from db.company_settings.notifications import Alerts, find_alerts, list_listening
 from db.creator_notices import queue as notices
-from db.creator_notices.digest import find_name, measure_recoveries, measure_week, read_week
+from db.creator_notices.digest import find_name, measure_recoveries, measure_week
 from db.creator_notices.queue import Errand
 from db.creator_notices.triggers import plan_notices
+from db.creator_notices.weeks import read_week
+from db.reporting.attention import count_needed
 from db.reporting.mail_health import find_digest_trouble, measure_delivery
 from db.reporting.summary import find_time_zone
 from db.reporting.webhook_health import find_webhooks
@@ -121,7 +123,7 @@ class Herald:
             raise NothingToTellError(f"no mail goes to the digest's address any more: {dead}")
         (occasion,) = errand.occasions
         week = read_week(occasion, find_time_zone(session, errand.company_id))
-        digest = measure_week(session, errand.company_id, week, self.clock())
+        digest = measure_week(session, errand.company_id, week)
         if digest.is_empty:
             raise NothingToTellError("nothing happened in that week")
         return alerts.digest_to, write_digest(digest, self.dashboard_url)
@@ -139,7 +141,7 @@ def write_words(session: Session, errand: Errand, now: datetime) -> str:
     match errand.kind:
         case NoticeKind.RECOVERY:
             sums = measure_recoveries(session, company_id, errand.occasions)
-            return posts.write_recoveries(company, *sums)
+            return posts.write_recoveries(company, *sums, count_needed(session, company_id))
         case NoticeKind.WEBHOOK_SILENT:
             webhooks = find_webhooks(session, company_id, now)
             since = webhooks.silent_since

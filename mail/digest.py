@@ -1,4 +1,4 @@
-"""The creator's weekly mail: what came back and by whom, what is at risk, what needs a person."""
+"""The creator's weekly mail: what came back and by whom, what is at risk, what needs them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from db.creator_notices.digest import Digest, Figures, Sum, Week
-from db.reporting.cases import Case, Why
+from db.creator_notices.digest import Digest, Figures, NeedyPayment, Sum
+from db.creator_notices.weeks import Week
 from mail.letters import Written, format_money
+from recovery.action_required import NEEDS
 from recovery.text import LONGEST_NAME, make_plain
 
 templates = Environment(
@@ -19,12 +20,6 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-REASONS = {
-    Why.AMOUNT: "the amount is set up in a way the bank refuses; only you can change that",
-    Why.DUPLICATE: "the bank took it for a second charge; see whether the member was charged twice",
-    Why.NO_ADDRESS: "the member must act, and no address is known",
-    Why.NOT_ARRIVED: "the member must act, and our mail did not arrive",
-}
 
 
 def write_digest(digest: Digest, dashboard_url: str) -> Written:
@@ -34,8 +29,9 @@ def write_digest(digest: Digest, dashboard_url: str) -> Written:
         "week": describe_week(digest.week),
         "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
         "at_risk": describe_sum(digest.at_risk),
-        "cases": [describe_case(case) for case in digest.cases],
-        "more_cases": digest.number_of_cases - len(digest.cases),
+        "needed": describe_sum(digest.needed_in_all) if digest.needed else "",
+        "needy": [describe_needy(payment) for payment in digest.needy],
+        "more": digest.needed_in_all.payments - len(digest.needy),
         "missing": digest.sync.missing_permissions if digest.sync else (),
         "trouble": digest.sync is not None and digest.sync.failure is not None,
         "subject": subject,
@@ -90,13 +86,14 @@ def describe_week(week: Week) -> str:
     return f"{first:%B} {first.day} to {end}, {last.year}"
 
 
-def describe_case(case: Case) -> dict[str, str]:
+def describe_needy(payment: NeedyPayment) -> dict[str, str]:
+    advice = NEEDS[payment.need]
     return {
-        "member": make_plain(case.member_name or "", LONGEST_NAME) or "A member",
-        "product": make_plain(case.product or "", LONGEST_NAME) or "a membership",
-        "amount": format_money(case.amount, case.currency),
-        "why": REASONS[case.why],
-        "payment_id": case.payment_id,
+        "member": make_plain(payment.member_name or "", LONGEST_NAME) or "A member",
+        "product": make_plain(payment.product or "", LONGEST_NAME) or "a membership",
+        "amount": format_money(payment.amount, payment.currency),
+        "why": f"{advice.problem}. {advice.remedy}.",
+        "payment_id": payment.payment_id,
     }
 
 

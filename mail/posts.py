@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from db.company_settings.notifications import Platform
 from db.creator_notices.digest import Sum
+from db.reporting.attention import Needed
+from recovery.action_required import NEEDS
 from recovery.health import Delivery
 from recovery.status import NoticeKind
 from recovery.text import LONGEST_NAME, make_plain
@@ -26,7 +29,10 @@ WORDS = {
 }
 
 
-def write_recoveries(company: str, by_retry: Sum, by_member: Sum) -> str:
+def write_recoveries(
+    company: str, by_retry: Sum, by_member: Sum, needed: Sequence[Needed] = ()
+) -> str:
+    """What came back, and what waits for the creator now."""
     parts = []
     if by_retry.payments:
         parts.append(f"{by_retry.payments} by our retries (${by_retry.amount:,.2f})")
@@ -36,7 +42,19 @@ def write_recoveries(company: str, by_retry: Sum, by_member: Sum) -> str:
         )
     number, amount = by_retry.payments + by_member.payments, by_retry.amount + by_member.amount
     noun = "payment" if number == 1 else "payments"
-    return sign(company, f"{number} {noun} recovered, ${amount:,.2f}. {', '.join(parts)}.")
+    recovered = f"{number} {noun} recovered, ${amount:,.2f}. {', '.join(parts)}."
+    return sign(company, " ".join([recovered, *describe_needed(needed)]))
+
+
+def describe_needed(needed: Sequence[Needed]) -> list[str]:
+    """A sentence about all of it, and one for each reason; none where nothing waits."""
+    if not needed:
+        return []
+    number, amount = sum(each.payments for each in needed), sum(each.amount for each in needed)
+    waits = "1 payment needs" if number == 1 else f"{number:,} payments need"
+    return [f"{waits} you, ${amount:,.2f}."] + [
+        f"{NEEDS[each.need].problem}: {each.payments:,} (${each.amount:,.2f})." for each in needed
+    ]
 
 
 def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:

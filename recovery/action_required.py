@@ -1,11 +1,11 @@
-"""What only the creator can help with. Pure; db/reporting/attention.py says the same in SQL."""
+"""What only the creator can help with. db/reporting/attention.py asks the database by this data."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from recovery.declines import DeclineClass
-from recovery.status import PaymentStatus
 
 
 class Need(StrEnum):
@@ -16,10 +16,16 @@ class Need(StrEnum):
     NO_ADDRESS = "no_address"
     """Only the member can pay it, and we know no way to tell them."""
     UNREACHED = "unreached"
-    """Only the member can pay it, and no mail of ours arrived."""
+    """Only the member can pay it, and no message of ours arrived."""
 
 
-# Charging again will not help: the member has to do something, and so has to know.
+# The creator's own set-up, with money waiting: it needs them whoever the member is.
+ALWAYS_NEEDED: dict[DeclineClass, Need] = {
+    DeclineClass.AMOUNT: Need.AMOUNT,
+    DeclineClass.DUPLICATE: Need.DUPLICATE,
+}
+# Charging again will not help: the member has to do something, and so has to know. A soft decline
+# (funds and the like) is not among them, since its money may still come by itself.
 ONLY_THE_MEMBER = frozenset(
     {
         DeclineClass.AUTHENTICATION,
@@ -30,29 +36,30 @@ ONLY_THE_MEMBER = frozenset(
 )
 
 
-def find_need(
-    status: PaymentStatus,
-    decline_class: DeclineClass,
-    *,
-    held_out: bool,
-    has_address: bool,
-    unreached: bool,
-) -> Need | None:
-    """Why a payment waits for its creator; None: it does not.
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is the matter, and what the creator can do: the same words on the page, in the digest
+    and in posts, each without its full stop."""
 
-    Only an unpaid payment without a planned retry can. A wrong amount and a suspected second charge
-    always wait for the creator. Where only the member can pay, it is the creator's turn once we
-    cannot tell the member: no address is known, or every mail bounced or was dropped. Members left
-    to Whop alone are told nothing, so these two are not looked at for them.
-    """
-    if status is not PaymentStatus.FAILED:
-        return None
-    if decline_class is DeclineClass.AMOUNT:
-        return Need.AMOUNT
-    if decline_class is DeclineClass.DUPLICATE:
-        return Need.DUPLICATE
-    if decline_class not in ONLY_THE_MEMBER or held_out:
-        return None
-    if not has_address:
-        return Need.NO_ADDRESS
-    return Need.UNREACHED if unreached else None
+    problem: str
+    remedy: str
+
+
+NEEDS: dict[Need, Advice] = {
+    Need.AMOUNT: Advice(
+        "The bank does not accept the amount",
+        "Correct the plan's price on Whop",
+    ),
+    Need.DUPLICATE: Advice(
+        "The bank took it for a second charge",
+        "See on Whop whether the member was charged twice",
+    ),
+    Need.NO_ADDRESS: Advice(
+        "Only the member can pay it, and no address is known",
+        "Write to the member on Whop",
+    ),
+    Need.UNREACHED: Advice(
+        "Only the member can pay it, and no mail of ours arrived",
+        "Write to the member on Whop",
+    ),
+}

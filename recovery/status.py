@@ -166,6 +166,8 @@ class SyncError(StrEnum):
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})
 OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.OPERATOR})
 UNPAID = frozenset({PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY})
+# The member has not read it. A spam report or an opt-out comes from somebody who has.
+NOT_ARRIVED = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED})
 
 MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.FAILED: frozenset(

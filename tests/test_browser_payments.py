@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from db import audit_log as deeds
 from db.company_settings.recovery import add_companies
 from db.models import Payment
-from db.reporting.search import PAGE
+from db.reporting.pagination import PAGE
 from db.session import now, session_factory
 from tests.chromium import Visit, never_scrolls_sideways
 from tests.factories import COMPANY, HOUR, fail_now, money

@@ -24,19 +24,19 @@ from db.creator_notices.digest import (
     NOTHING,
     Digest,
     Figures,
+    NeedyPayment,
     Sum,
-    Week,
-    find_told_week,
     measure_week,
-    read_week,
 )
 from db.creator_notices.triggers import plan_notices
+from db.creator_notices.weeks import Week, find_told_week, read_week
 from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
-from db.reporting.cases import Case, Why, list_cases
+from db.reporting.attention import Needed
 from db.reporting.mail_health import find_digest_trouble
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
+from recovery.action_required import Need
 from recovery.health import SyncState
 from recovery.retry_policy import Settings as Rules
 from recovery.status import MailTrouble
@@ -284,7 +284,7 @@ def test_money_is_told_by_who_brought_it_and_beside_the_week_before(session: Ses
     recover(session, "retry", WEEK.end)  # the week after
     recover(session, "member", before, failed_at=before)
     recover(session, "retry", inside, amount_usd=None)  # counted, and in no sum
-    digest = measure_week(session, COMPANY, WEEK, MONDAY)
+    digest = measure_week(session, COMPANY, WEEK)
     assert digest.figures.by_retry == Sum(3, Decimal("89.00"))
     assert digest.figures.by_member == Sum(1, Decimal("49.00"))
     assert digest.figures.without_us == Sum(1, Decimal("49.00"))
@@ -299,48 +299,66 @@ def test_another_creators_payments_are_not_in_it(session: Session):
     payment = add_payment(session)
     save_terms(session, "biz_another", Terms())
     set_payment(session, payment, company_id="biz_another")
-    assert measure_week(session, COMPANY, WEEK, MONDAY).is_empty
+    assert measure_week(session, COMPANY, WEEK).is_empty
 
 
 @pytest.mark.parametrize(
-    ("code", "email", "why"),
+    ("code", "email", "need"),
     [
-        ("invalid_amount", "jo@example.com", Why.AMOUNT),
-        ("duplicate_transaction", "jo@example.com", Why.DUPLICATE),
-        ("expired_card", None, Why.NO_ADDRESS),
+        ("invalid_amount", "jo@example.com", Need.AMOUNT),
+        ("duplicate_transaction", "jo@example.com", Need.DUPLICATE),
+        ("expired_card", None, Need.NO_ADDRESS),
         ("expired_card", "jo@example.com", None),
         ("insufficient_funds", None, None),  # we charge again: no need of anybody
     ],
 )
-def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, email, why):
+def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, email, need):
     payment = add_payment(session, rules=SMART, decline_code=code, customer_email=email)
-    cases, number = list_cases(session, COMPANY, NOW)
-    assert [case.why for case in cases] == ([] if why is None else [why])
-    assert number == len(cases)
+    expected = [] if need is None else [need]
+    assert list_needs(session) == expected
     set_payment(session, payment, imported=True)
-    assert list_cases(session, COMPANY, NOW) == ((), 0)
+    # A creator's own set-up is theirs whenever it failed; nobody is written to about the past.
+    always = (Need.AMOUNT, Need.DUPLICATE)
+    assert list_needs(session) == [need for need in expected if need in always]
+
+
+def list_needs(session: Session) -> list[Need]:
+    digest = measure_week(session, COMPANY, WEEK)
+    assert digest.needed_in_all.payments == len(digest.needy)
+    return [payment.need for payment in digest.needy]
 
 
 def test_a_mail_that_did_not_arrive_needs_a_person(session: Session):
     message_id = add_message(session, rules=SMART, decline_code="expired_card")
     session.get_one(Message, message_id).trouble = MailTrouble.BOUNCED
     session.commit()
-    assert [case.why for case in list_cases(session, COMPANY, NOW)[0]] == [Why.NOT_ARRIVED]
+    assert list_needs(session) == [Need.UNREACHED]
 
 
 def test_the_dearest_ten_are_named_and_the_rest_counted(session: Session):
     for dollars in range(12):
         payment = add_payment(session, decline_code="invalid_amount")
         set_payment(session, payment, amount_usd=Decimal(dollars), amount=Decimal(dollars))
-    cases, number = list_cases(session, COMPANY, NOW)
-    assert ([case.amount for case in cases], number) == ([*range(11, 1, -1)], 12)
+    digest = measure_week(session, COMPANY, WEEK)
+    assert [payment.amount for payment in digest.needy] == [*range(11, 1, -1)]
+    assert digest.needed_in_all == Sum(12, Decimal(66))
+    text = write_digest(digest, "https://dash.example").text
+    assert "- Payments that wait for you: $66.00 (12 payments)\n- $11.00" in text
+    assert "- and 2 more" in text
+
+
+def test_what_is_at_risk_and_unpaid_is_told_however_old_it_is(session: Session):
+    payment = add_payment(session, rules=SMART, decline_code="invalid_amount")
+    set_payment(session, payment, failed_at=NOW - 400 * DAY, window_ends_at=NOW - 395 * DAY)
+    digest = measure_week(session, COMPANY, WEEK)
+    assert (digest.at_risk, digest.needed_in_all) == (Sum(1, Decimal(49)), Sum(1, Decimal(49)))
 
 
 def test_a_missing_permission_needs_a_person(session: Session):
     add_payment(session)
     session.add(Sync(company_id=COMPANY, since=NOW, missing_permissions=["payment:manage"]))
     session.commit()
-    written = write_digest(measure_week(session, COMPANY, WEEK, MONDAY), "http://localhost:3000")
+    written = write_digest(measure_week(session, COMPANY, WEEK), "http://localhost:3000")
     assert "Permissions are missing at Whop: payment:manage" in written.text
 
 
@@ -356,8 +374,8 @@ def test_the_figures_are_read_by_index(session: Session):
             seen.append("\n".join(line for (line,) in cursor.fetchall()))
 
     event.listen(connection, "before_cursor_execute", explain)
-    measure_week(session, COMPANY, WEEK, MONDAY)
-    assert len(seen) == 6
+    measure_week(session, COMPANY, WEEK)
+    assert len(seen) == 7
     assert not [plan for plan in seen if "Seq Scan" in plan]
 
 
@@ -379,15 +397,15 @@ def make_digest() -> Digest:
         without_us=Sum(2, Decimal("98.00")),
     )
     before = replace(figures, by_retry=Sum(1, Decimal("49.00")), failed=NOTHING)
-    case = Case("pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Why.AMOUNT)
+    payment = NeedyPayment("pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Need.AMOUNT)
     return Digest(
         company="Lantern Academy",
         week=WEEK,
         figures=figures,
         before=before,
         at_risk=Sum(3, Decimal("147.00")),
-        cases=(case, replace(case, payment_id="pay_2", why=Why.NO_ADDRESS)),
-        number_of_cases=4,
+        needed=(Needed(Need.AMOUNT, 3, Decimal(297)), Needed(Need.NO_ADDRESS, 1, Decimal(99))),
+        needy=(payment, replace(payment, payment_id="pay_2", need=Need.NO_ADDRESS)),
         sync=SyncState(missing_permissions=("payment:manage",)),
     )
 
@@ -400,7 +418,9 @@ def test_the_text_says_it_all(digest: Digest):
         "Recovered by our retries: $147.00 (3 payments), $98.00 more than in the week before",
         "Recovered by members after our message: $49.00 (1 payment), as in the week before",
         "Paid without us: $98.00 (2 payments)",
-        "- €99.00, Maya Okafor, Pro: the amount is set up in a way the bank refuses",
+        "Needs you",
+        "- Payments that wait for you: $396.00 (4 payments)",
+        "- €99.00, Maya Okafor, Pro: The bank does not accept the amount. Correct the plan's price",
         "and 2 more",
         "https://dash.example",
     ):
@@ -419,8 +439,8 @@ class Tags(HTMLParser):
 
 
 def test_hostile_names_are_text(digest: Digest):
-    case = replace(digest.cases[0], member_name=HOSTILE, product=HOSTILE * 200)
-    written = write_digest(replace(digest, company=HOSTILE, cases=(case,)), "https://x.example")
+    payment = replace(digest.needy[0], member_name=HOSTILE, product=HOSTILE * 200)
+    written = write_digest(replace(digest, company=HOSTILE, needy=(payment,)), "https://x.example")
     tags = Tags()
     tags.feed(written.html)
     assert "img" not in tags.seen

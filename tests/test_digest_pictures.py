@@ -34,8 +34,8 @@ def test_the_digest_is_readable(show: Callable[..., Page], width, scheme):
 @pytest.mark.parametrize("words", letters.HOSTILE)
 def test_hostile_words_are_shown_as_words_and_do_nothing(show: Callable[..., Page], words):
     digest = make_digest()
-    case = replace(digest.cases[0], member_name=words, product=words)
-    page = show(write_digest(replace(digest, company=words, cases=(case,)), LINK).html)
+    payment = replace(digest.needy[0], member_name=words, product=words)
+    page = show(write_digest(replace(digest, company=words, needy=(payment,)), LINK).html)
     assert letters.stays_within(page)
     assert page.locator("a").count() == 1
     shown = make_plain(words, LONGEST_NAME)

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from db.company_settings.recovery import Terms, save_terms
 from db.models import Attempt, Message, Payment
 from db.reporting import attention as troubles
-from db.reporting import insights
+from db.reporting import insights, trends
 from db.reporting.cohorts import Dimension, Scope
 from db.reporting.insights import Group
-from recovery.action_required import Need, find_need
+from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.status import (
     UNPAID,
@@ -35,6 +35,7 @@ from recovery.status import (
     Trigger,
 )
 from tests.factories import COMPANY, HOUR, NOW
+from tests.needs import find_needs
 from tests.raw_figures import net, same
 
 OTHER = "biz_other"
@@ -213,7 +214,7 @@ def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) ->
 def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
     session: Session, world: World
 ) -> None:
-    trend = troubles.find_trend(session, COMPANY, NOW)
+    trend = trends.find_trend(session, COMPANY, NOW)
     ages = [((NOW - p.failed_at) / timedelta(days=1) - 5, p.status) for p in world.payments]
 
     def count_aged(first: float, last: float) -> tuple[int, int]:
@@ -225,30 +226,16 @@ def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
     assert min(*trend.last, *trend.before) > 0
     ends = [p.window_ends_at for p in world.payments if p.status in UNPAID]
     days_left = Counter(min(max((end - NOW).days, 0), 4) for end in ends)
-    assert troubles.find_at_risk(session, COMPANY, NOW) == troubles.AtRisk(
+    assert trends.find_at_risk(session, COMPANY, NOW) == trends.AtRisk(
         len(ends), min(ends), tuple(days_left[day] for day in range(5))
     )
 
 
 def test_what_needs_the_creator_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
-    amounts: dict[Need, list[Decimal]] = {}
-    for payment in world.payments:
-        written = [m for m in world.messages if m.payment_id == payment.payment_id]
-        told = [
-            m
-            for m in written
-            if m.state is MessageState.SENT and (m.channel is not Channel.EMAIL or not m.trouble)
-        ]
-        lost = [m for m in written if m.trouble in troubles.NOT_ARRIVED]
-        need = find_need(
-            payment.status,
-            payment.decline_class,
-            held_out=payment.held_out is True,
-            has_address=bool(payment.member_email),
-            unreached=bool(lost) and not told,
-        )
-        if need is not None:
-            amounts.setdefault(need, []).append(payment.amount_usd or Decimal(0))
+    amounts: dict[str, list[Decimal]] = {}
+    worth = {p.payment_id: p.amount_usd or Decimal(0) for p in world.payments}
+    for payment_id, need in find_needs(world.payments, world.messages).items():
+        amounts.setdefault(need, []).append(worth[payment_id])
     found = troubles.count_needed(session, COMPANY)
     assert {one.need: (one.payments, one.amount) for one in found} == {
         need: (len(worth), sum(worth)) for need, worth in amounts.items()

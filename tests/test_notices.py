@@ -31,10 +31,12 @@ from db.creator_notices import queue as notices
 from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices
 from db.models import Company, Message, Notice, Payment
+from db.reporting.attention import Needed
 from db.reporting.mail_health import measure_delivery
 from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
+from recovery.action_required import Need
 from recovery.health import DeliveryState, WebhookState, judge_delivery, judge_webhooks
 from recovery.status import MailTrouble
 from sandbox.servers.chat_page import posts_page
@@ -101,6 +103,18 @@ def test_recoveries_are_summed_up_in_one_post(rig: Rig, herald: Herald):
     assert text == f"biz\\_AbCdEfGhIjKlMn: {words}"
     assert "Jo" not in text
     assert states(rig) == ["sent"] * 3
+
+
+def test_what_needs_the_creator_is_told_along_by_reason_and_without_names(rig: Rig, herald: Herald):
+    choose(rig, on_recovery=True)
+    rig.fail("invalid_amount", amount=Decimal("99.00"), currency="usd", name="Jo Doe")
+    recover(rig, amount=Decimal("49.00"), currency="usd")
+    herald.tell_due()
+    (text,) = texts(rig)
+    assert text.endswith(
+        " 1 payment needs you, $99.00. The bank does not accept the amount: 1 \\($99.00\\)."
+    )
+    assert "Jo" not in text
 
 
 def test_the_next_post_waits_for_the_next_cycle(rig: Rig, herald: Herald):
@@ -518,7 +532,8 @@ def test_what_a_company_calls_itself_mentions_nobody_and_links_nowhere():
 
 
 def test_a_post_is_never_longer_than_discord_takes():
-    text = write_recoveries("*" * 10_000, ONE, NOTHING)
+    needed = [Needed(need, 10**9, Decimal(10**12)) for need in Need]
+    text = write_recoveries("*" * 10_000, ONE, NOTHING, needed)
     assert len(encode(Platform.DISCORD, text)["content"]) < 2000
 
 

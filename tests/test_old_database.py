@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def sort(rows: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def old_engine(empty_engine: Engine) -> Iterator[Engine]:  # noqa: F811
+def old_engine(empty_engine: Engine) -> Engine:  # noqa: F811
     migrate.upgrade(empty_engine, OLD)
     with empty_engine.begin() as connection:
         for table, rows in read_old_rows().items():
@@ -57,7 +56,7 @@ def old_engine(empty_engine: Engine) -> Iterator[Engine]:  # noqa: F811
                 ),
                 {"rows": json.dumps(rows)},
             )
-    yield empty_engine
+    return empty_engine
 
 
 def test_the_old_version_has_rows_in_every_table(old_engine: Engine):

@@ -21,7 +21,8 @@ from dashboard.ui.links import address
 from dashboard.views.payments.filters import DEFAULTS, keep_filters, read_query
 from db.company_settings import recovery as companies
 from db.models import Deed, Payment, Request
-from db.reporting.search import PAGE, Filters, Order, Which
+from db.reporting.pagination import PAGE, Order
+from db.reporting.search import Filters, Which
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
 from recovery.status import AttemptOutcome, PaymentStatus, RequestKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -418,6 +419,56 @@ def test_the_list_is_newest_first_and_pages_without_gaps(receiver: Receiver):
         seen += [payment["payment_id"] for payment in page["payments"]]
         cursor = page["next_cursor"]
     assert seen == [f"pay_h{hour}" for hour in range(7)]
+
+
+def write_cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def test_a_cursor_is_the_moment_and_the_number_of_the_last_row(receiver: Receiver):
+    """Whoever has kept one from an older version goes on from there."""
+    for hour in range(3):
+        at = iso(NOW - timedelta(hours=hour))
+        receiver.deliver(event(data=payment_data(id=f"pay_h{hour}", last_payment_attempt_at=at)))
+    first = receiver.get("/payments/list?limit=1").json()
+    kept = write_cursor(f"{NOW.isoformat()}|1")
+    assert first["next_cursor"] == kept
+    rest = receiver.get(f"/payments/list?cursor={kept}").json()
+    assert [payment["payment_id"] for payment in rest["payments"]] == ["pay_h1", "pay_h2"]
+    assert rest["next_cursor"] is None
+    full = receiver.get(f"/payments/list?limit=2&cursor={kept}").json()
+    after = receiver.get(f"/payments/list?limit=2&cursor={full['next_cursor']}").json()
+    assert after == {"payments": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "|",
+        "x|1",
+        f"{NOW.isoformat()}|",
+        f"{NOW.isoformat()}|x",
+        f"{NOW.isoformat()}|-1",
+        f"{NOW.isoformat()}|{2**63}",
+        f"{NOW.isoformat()}|1|2",
+        f"{NOW.isoformat()}~1",
+        f"{NOW.isoformat()}~1|",
+        "2026-11-20T09:15:04|1",
+        "49.00|1",
+    ],
+)
+def test_a_cursor_that_nobody_handed_out_is_refused(receiver: Receiver, text):
+    answer = receiver.get(f"/payments/list?cursor={write_cursor(text) or '='}")
+    assert (answer.status_code, "cursor" in answer.json()["detail"]) == (422, True)
+
+
+def test_the_list_says_what_needs_the_creator(receiver: Receiver):
+    receiver.deliver(event(data=payment_data(id="pay_1", decline_code="invalid_amount")))
+    receiver.deliver(event(data=payment_data(id="pay_2")))
+    answer = receiver.get("/payments/list").json()
+    needs = {payment["payment_id"]: payment["needs"] for payment in answer["payments"]}
+    assert needs == {"pay_1": "amount", "pay_2": None}
 
 
 def test_the_list_filters_by_status(receiver: Receiver):

@@ -1,9 +1,7 @@
-"""What may be read back: figures, payments, health. db/reporting/summary.py makes the figures."""
+"""What may be read back, and by whom: figures and health. db/reporting/summary.py makes them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,19 +9,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db.reporting import summary as stats
 from db.session import now, unready_reason
-from recovery.declines import DeclineClass, explain_to_creator
-from recovery.status import PaymentStatus
 from webhook.settings import WebhookSettings
+from whop.values import IDENT
 
 router = APIRouter()
-ID = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"
+ID = f"^{IDENT.pattern}$"
 
 
 class Problem(BaseModel):
@@ -51,44 +48,6 @@ class SummaryOut(BaseModel):
     unconverted: int
     currency: str
     as_of: datetime
-
-
-class PaymentOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    payment_id: str
-    company_id: str
-    membership_id: str | None
-    member_id: str | None
-    member_name: str | None
-    product: str | None
-    amount: float
-    currency: str
-    refunded_amount: float
-    reason: str
-    explanation: str = ""
-    decline_code: str | None
-    decline_class: str
-    status: PaymentStatus
-    retry_count: int
-    failed_at: datetime
-    window_ends_at: datetime
-    next_retry_at: datetime | None
-    last_attempt_at: datetime
-    recovered_at: datetime | None
-    recovered_by: str | None
-    closed_reason: str | None
-    created_at: datetime
-
-    @model_validator(mode="after")
-    def explain(self) -> PaymentOut:
-        self.explanation = explain_to_creator(self.reason, DeclineClass(self.decline_class))
-        return self
-
-
-class PaymentPage(BaseModel):
-    payments: list[PaymentOut]
-    next_cursor: str | None
 
 
 class Health(BaseModel):
@@ -145,41 +104,6 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 def summary(session: SessionDep, company_id: CompanyDep) -> SummaryOut:
     """What failed, what came back, what is at risk."""
     return SummaryOut.model_validate(stats.summarize(session, company_id, now()))
-
-
-@router.get("/payments/list", dependencies=[Depends(require_token)], responses=PROBLEMS)
-def payments(
-    session: SessionDep,
-    company_id: CompanyDep,
-    status: PaymentStatus | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-) -> PaymentPage:
-    """Failed payments, newest first."""
-    after = read_cursor(cursor) if cursor else None
-    rows = stats.list_payments(session, company_id, limit=limit, status=status, after=after)
-    last = rows[-1] if len(rows) == limit else None
-    return PaymentPage(
-        payments=[PaymentOut.model_validate(row) for row in rows],
-        next_cursor=write_cursor(stats.Cursor(last.failed_at, last.id)) if last else None,
-    )
-
-
-def write_cursor(cursor: stats.Cursor) -> str:
-    return base64.urlsafe_b64encode(f"{cursor.failed_at.isoformat()}|{cursor.id}".encode()).decode()
-
-
-def read_cursor(value: str) -> stats.Cursor:
-    try:
-        failed_at, number = (
-            base64.b64decode(value, altchars=b"-_", validate=True).decode().split("|")
-        )
-        parsed = datetime.fromisoformat(failed_at)
-        if parsed.tzinfo is None or not 0 <= int(number) < 2**63:
-            raise ValueError
-        return stats.Cursor(parsed, int(number))
-    except (ValueError, binascii.Error):
-        raise HTTPException(422, "cursor: use a next_cursor from this API") from None
 
 
 @router.get("/healthz")

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from db.session import now as utc_now
 from db.session import session_factory
-from webhook import api, openapi
+from webhook import api, openapi, payments
 from webhook.inbox import Inbox
 from webhook.mail import MailDesk
 from webhook.openapi import WEBHOOK_PATHS
@@ -68,6 +68,7 @@ def create_app(
     if settings.in_development:
         app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
+    app.include_router(payments.router)
     app.include_router(MailDesk(settings, sessions, now).routes())
     app.add_exception_handler(RequestValidationError, name_the_parameter)
     openapi.describe_webhooks(app)

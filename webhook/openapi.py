@@ -8,76 +8,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from mail import events
+from webhook.bodies import ENVELOPE, FLAT, MAIL_EVENTS
+from webhook.deliveries import LARGEST_BODY
+
 FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
 MAIL_EVENTS_PATH = "/webhook/sendgrid"
 UNSUBSCRIBE_PATH = "/unsubscribe/{token}"
-
-ID = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
-AMOUNT = {"type": "number", "minimum": 0, "maximum": 1e12, "multipleOf": 0.01}
-TEXT = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
-
-FLAT = {
-    "type": "object",
-    "description": "A failed payment by hand; accepted in development only.",
-    "required": ["payment_id", "member_id", "amount"],
-    "properties": {
-        "payment_id": ID,
-        "member_id": TEXT,
-        "amount": AMOUNT,
-        "reason": {"type": "string", "description": "A decline code or the bank's words."},
-        "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$", "default": "usd"},
-    },
-    "examples": [
-        {
-            "payment_id": "abc123",
-            "member_id": "user45",
-            "amount": 49.99,
-            "reason": "card_declined",
-        }
-    ],
-}
-MONEY = {
-    "type": "object",
-    "required": ["amount", "currency"],
-    "properties": {
-        "amount": {"type": "string", "pattern": r"^[0-9]{1,9}\.[0-9]{2}$"},
-        "currency": {"type": "string", "pattern": "^[a-z]{3}$"},
-    },
-}
-ENVELOPE = {
-    "type": "object",
-    "description": "One of Whop's events (Standard Webhooks). Other fields are ignored.",
-    "required": ["type", "account_id", "data"],
-    "properties": {
-        "type": {
-            "enum": ["payment.failed", "payment.succeeded", "payment.pending", "payment.canceled"]
-        },
-        "account_id": ID,
-        "data": {
-            "type": "object",
-            "required": ["id", "total"],
-            "properties": {"id": ID, "total": MONEY},
-        },
-    },
-}
-MAIL_EVENTS = {
-    "type": "array",
-    "description": "SendGrid's events. Those about no message of ours are ignored, as are others.",
-    "minItems": 1,
-    "maxItems": 1000,
-    "items": {
-        "type": "object",
-        "required": ["event", "sg_event_id", "timestamp"],
-        "properties": {
-            "event": {"enum": ["processed", "delivered", "open", "click", "bounce", "dropped"]},
-            "sg_event_id": {"type": "string", "minLength": 1, "maxLength": 255},
-            "timestamp": {"type": "integer", "minimum": 1},
-            "reason": {"type": "string"},
-            "message_id": {"type": "string", "description": "A custom argument of the mail."},
-            "company_id": {"type": "string", "description": "A custom argument of the mail."},
-        },
-    },
-}
 
 
 def describe_headers(*named: tuple[str, str]) -> list[dict[str, Any]]:
@@ -99,14 +36,14 @@ SIGNATURE = describe_headers(
     ("webhook-signature", "`v1,<base64>` over id, timestamp and body."),
 )
 MAIL_SIGNATURE = describe_headers(
-    ("x-twilio-email-event-webhook-timestamp", "Unix seconds, at most 5 minutes off."),
-    ("x-twilio-email-event-webhook-signature", "ECDSA, base64, over timestamp and body."),
+    (events.TIMESTAMP, "Unix seconds, at most 5 minutes off."),
+    (events.SIGNATURE, "ECDSA, base64, over timestamp and body."),
 )
 ANSWERS = {
     "200": "The event is on disk, and its payment is visible to the next read",
     "400": "Not JSON",
     "401": "The signature does not hold",
-    "413": "Larger than 256 KiB",
+    "413": f"Larger than {LARGEST_BODY // 1024} KiB",
     "415": "Not application/json",
     "422": "It does not say what it must; the detail names the field",
     "503": "The database does not answer; deliver again",
@@ -116,7 +53,7 @@ MAIL_ANSWERS = ANSWERS | {
     "200": "Every event about a message of ours is on disk, and its message tells of it",
     "404": "SENDGRID_WEBHOOK_KEY is not set",
     "413": "Larger than 1 MiB",
-    "422": "It is not an array of 1 to 1000 events",
+    "422": f"It is not an array of 1 to {events.MOST_EVENTS} events",
 }
 
 GREETING: dict[str, Any] = {

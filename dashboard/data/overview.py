@@ -14,6 +14,7 @@ from dashboard.settings import DashboardSettings
 from db.models import Payment
 from db.reporting import attention as troubles
 from db.reporting import lift as worth
+from db.reporting import search, trends
 from db.reporting import summary as stats
 from db.reporting.health import find_pulse, find_sync
 from db.session import now
@@ -70,8 +71,8 @@ class Snapshot:
     company_id: str | None
     time_zone: str
     summary: stats.Summary
-    trend: troubles.Trend
-    at_risk: troubles.AtRisk
+    trend: trends.Trend
+    at_risk: trends.AtRisk
     needed: tuple[troubles.Needed, ...]
     needy: tuple[PaymentRow, ...]
     days: tuple[stats.Day, ...]
@@ -92,15 +93,15 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
     if isinstance(found, Trouble):
         return found
     whose = found or ""  # nobody's yet: all figures are zero
-    newest = stats.list_payments(session, whose, limit=ROWS)
+    newest = search.find_page(session, whose, search.Filters(), limit=ROWS).payments
     needs = troubles.find_needs_of(session, [payment.id for payment in newest])
     needy = troubles.list_needed(session, whose, NEEDY_ROWS)
     return Snapshot(
         company_id=found,
         time_zone=stats.find_time_zone(session, whose).key,
         summary=stats.summarize(session, whose, at),
-        trend=troubles.find_trend(session, whose, at),
-        at_risk=troubles.find_at_risk(session, whose, at),
+        trend=trends.find_trend(session, whose, at),
+        at_risk=trends.find_at_risk(session, whose, at),
         needed=tuple(troubles.count_needed(session, whose)),
         needy=tuple(copy_payment(payment, need) for payment, need in needy),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),

@@ -21,7 +21,8 @@ from db.reporting import payment_detail as story
 from db.reporting import search
 from db.reporting import summary as stats
 from db.reporting.attention import find_needs_of
-from db.reporting.search import Filters, Order
+from db.reporting.pagination import Order, read_mark
+from db.reporting.search import Filters
 from db.session import now
 from recovery.status import RequestKind
 
@@ -114,8 +115,8 @@ def read_listing(
         whose,
         filters,
         query.order,
-        after=search.read_mark(query.after, query.order),
-        before=search.read_mark(query.before, query.order),
+        after=read_mark(query.after, query.order),
+        before=read_mark(query.before, query.order),
     )
     needs = find_needs_of(session, [payment.id for payment in page.payments])
     return Listing(

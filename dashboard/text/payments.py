@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from dashboard.data.overview import PaymentRow
 from db.reporting.lift import Baseline
-from recovery.action_required import Need
+from recovery.action_required import NEEDS
 from recovery.lift import Interval, Lift, NotEnoughData
 from recovery.money import format_money
 from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
@@ -102,25 +102,6 @@ class State:
     detail: str = ""
 
 
-# What is the matter, and what the creator can do.
-NEEDS: dict[Need, tuple[str, str]] = {
-    Need.AMOUNT: (
-        "The bank does not accept the amount",
-        "Correct the plan's price on Whop",
-    ),
-    Need.DUPLICATE: (
-        "The bank took it for a second charge",
-        "See on Whop whether the member was charged twice",
-    ),
-    Need.NO_ADDRESS: (
-        "Only the member can pay it, and no address is known",
-        "Write to the member on Whop",
-    ),
-    Need.UNREACHED: (
-        "Only the member can pay it, and no mail of ours arrived",
-        "Write to the member on Whop",
-    ),
-}
 RECOVERED: dict[RecoveredBy, str] = {
     RecoveredBy.RETRY: "by our retry",
     RecoveredBy.MEMBER: "by the member, after our message",
@@ -180,7 +161,7 @@ def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
             return describe_charge(row, now, zone)
         case PaymentStatus.FAILED:
             if row.needs_you is not None:
-                return f"You: {NEEDS[row.needs_you][1]}"
+                return f"You: {NEEDS[row.needs_you].remedy}"
             if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
                 return f"Whop tries on {format_when(row.whop_next_attempt_at, zone)}"
             return f"Waits for the member until {format_when(row.window_ends_at, zone)}"

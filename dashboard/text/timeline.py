@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from dashboard.text.payments import CLOSED, NEEDS, RECOVERED, Tone, format_span, format_when
+from dashboard.text.payments import CLOSED, RECOVERED, Tone, format_span, format_when
 from db.models import Attempt, Message, Request
 from db.reporting.payment_detail import Story
+from recovery.action_required import NEEDS
 from recovery.declines import explain_to_creator
 from recovery.money import format_money
 from recovery.status import (
@@ -85,8 +86,9 @@ def describe_charge(story: Story, now: datetime, zone: ZoneInfo) -> str:
 def describe_wait(story: Story, now: datetime, zone: ZoneInfo) -> str:
     payment = story.payment
     if story.need is not None:
-        what, then = NEEDS[story.need]
-        return f"It waits for you. {what}: {then[0].lower()}{then[1:]}."
+        advice = NEEDS[story.need]
+        remedy = advice.remedy
+        return f"It waits for you. {advice.problem}: {remedy[0].lower()}{remedy[1:]}."
     why = f" No retry of ours is planned: {story.why_not}." if story.why_not else ""
     if payment.window_ends_at <= now:
         return f"Its time to pay is over; it is given up within the hour.{why}"

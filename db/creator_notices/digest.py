@@ -1,4 +1,4 @@
-"""A creator's week in figures: what failed, what came back and by whom, what needs a person.
+"""A creator's week in figures: what failed, what came back and by whom, what needs them.
 
 Money is in US dollars as everywhere (docs/figures.md). A payment without a dollar value is
 counted, and in no sum.
@@ -8,71 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.orm import Session
 
+from db.creator_notices.weeks import Week
 from db.models import Company, Payment
-from db.reporting.cases import OPEN_FOR, Case, list_cases
+from db.reporting.attention import Needed, count_needed, list_needed
 from db.reporting.health import find_sync
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
+from recovery.action_required import Need
 from recovery.health import SyncState
 from recovery.status import UNPAID, RecoveredBy
 
-SENT_AT = time(8)
-WEEK = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Week:
-    """From a local Monday to the next. Its hours are not always 168."""
-
-    monday: date
-    zone: ZoneInfo
-
-    @property
-    def sunday(self) -> date:
-        return self.monday + timedelta(days=6)
-
-    @property
-    def start(self) -> datetime:
-        return self.at(self.monday)
-
-    @property
-    def end(self) -> datetime:
-        return self.at(self.monday + WEEK)
-
-    @property
-    def digest_due_at(self) -> datetime:
-        return self.at(self.monday + WEEK, SENT_AT)
-
-    @property
-    def occasion(self) -> str:
-        """2026-W47: what the week is called, the same in every zone."""
-        year, week, _ = self.monday.isocalendar()
-        return f"{year}-W{week:02}"
-
-    @property
-    def before(self) -> Week:
-        return Week(self.monday - WEEK, self.zone)
-
-    def at(self, day: date, hour: time = time(0)) -> datetime:
-        return datetime.combine(day, hour, self.zone).astimezone(UTC)
-
-
-def find_told_week(now: datetime, zone: ZoneInfo) -> Week:
-    """The newest whose digest is due."""
-    today = now.astimezone(zone).date()
-    week = Week(today - timedelta(days=today.weekday()) - WEEK, zone)
-    return week if week.digest_due_at <= now else week.before
-
-
-def read_week(occasion: str, zone: ZoneInfo) -> Week:
-    year, week = occasion.split("-W")
-    return Week(date.fromisocalendar(int(year), int(week), 1), zone)
+MOST_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +52,69 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedyPayment:
+    """One that needs its creator, as a digest names it."""
+
+    payment_id: str
+    member_name: str | None
+    product: str | None
+    amount: Decimal
+    currency: str
+    need: Need
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
-    """`cases`: the most valuable of the `number_of_cases`."""
+    """`needed`: all that needs the creator, by reason; `needy`: the most valuable of it."""
 
     company: str
     week: Week
     figures: Figures
     before: Figures
     at_risk: Sum
-    cases: tuple[Case, ...]
-    number_of_cases: int
+    needed: tuple[Needed, ...]
+    needy: tuple[NeedyPayment, ...]
     sync: SyncState | None
+
+    @property
+    def needed_in_all(self) -> Sum:
+        return Sum(
+            sum(needed.payments for needed in self.needed),
+            sum((needed.amount for needed in self.needed), Decimal("0.00")),
+        )
 
     @property
     def is_empty(self) -> bool:
         figures = self.figures
         sums = (figures.failed, figures.ours, figures.without_us, self.at_risk)
         troubled = self.sync is not None and self.sync.is_troubled
-        return not (any(each.payments for each in sums) or self.cases or troubled)
+        return not (any(each.payments for each in sums) or self.needed or troubled)
 
 
-def measure_week(session: Session, company_id: str, week: Week, now: datetime) -> Digest:
-    cases, number = list_cases(session, company_id, now)
+def measure_week(session: Session, company_id: str, week: Week) -> Digest:
     return Digest(
         company=find_name(session, company_id),
         week=week,
         figures=measure_figures(session, company_id, week),
         before=measure_figures(session, company_id, week.before),
-        at_risk=measure_at_risk(session, company_id, now),
-        cases=cases,
-        number_of_cases=number,
+        at_risk=measure_at_risk(session, company_id),
+        needed=tuple(count_needed(session, company_id)),
+        needy=list_needy(session, company_id),
         sync=find_sync(session, company_id),
+    )
+
+
+def list_needy(session: Session, company_id: str) -> tuple[NeedyPayment, ...]:
+    return tuple(
+        NeedyPayment(
+            payment.payment_id,
+            payment.member_name,
+            payment.product,
+            payment.amount,
+            payment.currency,
+            need,
+        )
+        for payment, need in list_needed(session, company_id, MOST_LISTED)
     )
 
 
@@ -176,13 +158,8 @@ def measure_by(session: Session, within: ColumnElement[bool]) -> tuple[Sum, Sum,
     return by_retry, by_member, without_us
 
 
-def measure_at_risk(session: Session, company_id: str, now: datetime) -> Sum:
-    return measure_failed(
-        session,
-        Payment.company_id == company_id,
-        Payment.failed_at > now - OPEN_FOR,
-        Payment.status.in_(UNPAID),
-    )
+def measure_at_risk(session: Session, company_id: str) -> Sum:
+    return measure_failed(session, Payment.company_id == company_id, Payment.status.in_(UNPAID))
 
 
 def measure_failed(session: Session, *conditions: ColumnElement[bool]) -> Sum:

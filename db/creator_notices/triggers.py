@@ -8,7 +8,6 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from db.company_settings.notifications import Alerts, find_alerts, find_recoveries_since
-from db.creator_notices.digest import find_told_week
 from db.creator_notices.queue import (
     DIGEST_STALE,
     OVER,
@@ -17,6 +16,7 @@ from db.creator_notices.queue import (
     lock_notices,
     queue_notices,
 )
+from db.creator_notices.weeks import find_told_week
 from db.models import Notice, Payment
 from db.reporting.health import find_pulse, find_sync
 from db.reporting.mail_health import measure_delivery

@@ -1,26 +1,26 @@
-"""Finding payments: filters, a page at a time by keyset, and how many there are.
+"""Finding payments: what each filter keeps, and how many there are.
 
 Each condition is one that an index answers; no query reads more than it shows or counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.models import Payment
-from db.reporting.attention import NEED
+from db.reporting.attention import NEEDS_CREATOR
+from db.reporting.pagination import PAGE, VALUE_USD, Mark, Order, Page, find_key, read_page
 from recovery.declines import DeclineClass
 from recovery.status import UNPAID, PaymentStatus, RecoveredBy
 
-PAGE = 50
 MOST_COUNTED = 1_000
 MOST_EXPORTED = 50_000
 MOST_PRODUCTS = 100
@@ -39,11 +39,6 @@ class Which(StrEnum):
     PERMANENT_FAIL = "permanent_fail"
 
 
-class Order(StrEnum):
-    NEWEST = "newest"
-    LARGEST = "largest"
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
     """`since`: the day of the failure; of the payment, where only recovered ones are wanted.
@@ -60,44 +55,6 @@ class Filters:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A row of a page, by what the page is ordered by: the next one starts after it."""
-
-    value: datetime | Decimal
-    id: int
-
-    def __str__(self) -> str:
-        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
-        return f"{value}~{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """`before` and `after`: where the neighbouring pages begin; None: there is none."""
-
-    payments: Sequence[Payment]
-    before: Mark | None
-    after: Mark | None
-
-
-# What has no value in dollars comes last.
-VALUE_USD = func.coalesce(Payment.amount_usd, 0)
-
-
-def read_mark(text: str, order: Order) -> Mark | None:
-    """None for what makes no sense: the first page is shown."""
-    value, _, number = text.rpartition("~")
-    try:
-        if order is Order.NEWEST:
-            moment = datetime.fromisoformat(value)
-            return Mark(moment, int(number)) if moment.tzinfo else None
-        amount = Decimal(value)
-        return Mark(amount, int(number)) if amount.is_finite() else None
-    except (ValueError, InvalidOperation):
-        return None
-
-
 def find_page(
     session: Session,
     company_id: str,
@@ -108,43 +65,8 @@ def find_page(
     before: Mark | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """The payments after one mark, or those just before the other."""
-    back = before is not None and after is None
-    mark = before if back else after
-    key = find_key(order)
     ids = match(select(Payment.id), company_id, filters)
-    if mark is not None:
-        row = tuple_(mark.value, mark.id)
-        ids = ids.where(key > row if back else key < row)
-    directed = [column.asc() if back else column.desc() for column in key.clauses]
-    # Found in the index alone; only what is shown is read from the table.
-    shown = Payment.id.in_(ids.order_by(*directed).limit(limit + 1))
-    found = list(session.scalars(select(Payment).where(shown).order_by(*directed)))
-    more, rows = len(found) > limit, found[:limit]
-    if back:
-        rows.reverse()
-    earlier = more if back else mark is not None
-    later = back or more
-    return Page(
-        rows,
-        before=place_mark(rows[0], order) if rows and earlier else None,
-        after=place_mark(rows[-1], order) if rows and later else None,
-    )
-
-
-def find_key(order: Order) -> Any:
-    match order:
-        case Order.NEWEST:
-            return tuple_(Payment.failed_at, Payment.id)
-        case Order.LARGEST:
-            return tuple_(VALUE_USD, Payment.id)
-        case _:
-            assert_never(order)
-
-
-def place_mark(payment: Payment, order: Order) -> Mark:
-    by_time = order is Order.NEWEST
-    return Mark(payment.failed_at if by_time else payment.amount_usd or Decimal(0), payment.id)
+    return read_page(session, ids, order, after=after, before=before, limit=limit)
 
 
 def count_matches(session: Session, company_id: str, filters: Filters) -> int:
@@ -207,7 +129,7 @@ def choose_status(which: Which) -> list[ColumnElement[bool]]:
         case Which.UNPAID:
             return [Payment.status.in_(UNPAID)]
         case Which.NEEDS_YOU:
-            return [Payment.status == PaymentStatus.FAILED, NEED.is_not(None)]
+            return [NEEDS_CREATOR]
         case Which.PENDING_RETRY | Which.FAILED | Which.RECOVERED | Which.PERMANENT_FAIL:
             return [Payment.status == PaymentStatus(which.value)]
         case _:

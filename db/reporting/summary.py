@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, func, or_, select, text
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select, text
 from sqlalchemy.orm import Session
 
 from db.models import Company, Payment
@@ -181,39 +181,6 @@ def list_days(session: Session, company_id: str, days: int, now: datetime) -> li
         for row in rows
     }
     return [found.get(date, Day(date, *NOTHING)) for date in dates]
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The last row of a page: the next one starts after it."""
-
-    failed_at: datetime
-    id: int
-
-
-def list_payments(
-    session: Session,
-    company_id: str,
-    *,
-    limit: int,
-    status: PaymentStatus | None = None,
-    after: Cursor | None = None,
-) -> Sequence[Payment]:
-    """Newest failure first, by index, whatever the size of the company."""
-    ids = select(Payment.id).where(Payment.company_id == company_id)
-    if status is not None:
-        ids = ids.where(Payment.status == status)
-    if after is not None:
-        ids = ids.where(
-            or_(
-                Payment.failed_at < after.failed_at,
-                and_(Payment.failed_at == after.failed_at, Payment.id < after.id),
-            ),
-            Payment.failed_at <= after.failed_at,
-        )
-    newest_first = (Payment.failed_at.desc(), Payment.id.desc())
-    shown = Payment.id.in_(ids.order_by(*newest_first).limit(limit))
-    return session.scalars(select(Payment).where(shown).order_by(*newest_first)).all()
 
 
 def list_company_ids(session: Session, limit: int = 2) -> Sequence[str]:

@@ -7,10 +7,11 @@ from html import escape
 import streamlit as st
 
 from dashboard.data.overview import PaymentRow, Snapshot
-from dashboard.text.payments import NEEDS, count
+from dashboard.text.payments import count
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import link_to_story
 from db.reporting.attention import Needed
+from recovery.action_required import NEEDS
 from recovery.money import format_money
 
 
@@ -35,9 +36,9 @@ def show_needs(snapshot: Snapshot) -> None:
 
 
 def render_needed(needed: Needed) -> str:
-    what, then = NEEDS[needed.need]
+    advice = NEEDS[needed.need]
     payments = count(needed.payments, "payment")
-    return f"<li><b>{payments}</b>: {escape(what)}. <i>{escape(then)}.</i></li>"
+    return f"<li><b>{payments}</b>: {escape(advice.problem)}. <i>{escape(advice.remedy)}.</i></li>"
 
 
 def render_needy(row: PaymentRow) -> str:

@@ -13,8 +13,8 @@ import streamlit as st
 from dashboard.data.overview import Findings, Snapshot
 from dashboard.text.payments import count, describe_baseline, describe_lift, format_span, format_usd
 from dashboard.ui.links import address, render_link
-from db.reporting.attention import AtRisk, Trend
 from db.reporting.summary import Day, Summary, percent
+from db.reporting.trends import AtRisk, Trend
 
 SPARK_DAYS = 30
 THIS_MONTH = {"status": "recovered", "within": "this month"}

@@ -12,7 +12,8 @@ import streamlit as st
 from dashboard.data.database import Trouble
 from dashboard.data.payments import Query, Within, list_products
 from dashboard.settings import DashboardSettings
-from db.reporting.search import Filters, Order, Which
+from db.reporting.pagination import Order
+from db.reporting.search import Filters, Which
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
 

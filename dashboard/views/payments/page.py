@@ -19,7 +19,8 @@ from dashboard.ui.links import address, render_link
 from dashboard.ui.table import render_table
 from dashboard.views.payments.detail import show_story
 from dashboard.views.payments.filters import keep_filters, read_query, show_filters
-from db.reporting.search import MOST_COUNTED, MOST_EXPORTED, PAGE
+from db.reporting.pagination import PAGE
+from db.reporting.search import MOST_COUNTED, MOST_EXPORTED
 
 
 def show(settings: DashboardSettings) -> None:

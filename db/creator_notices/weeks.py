@@ -1,0 +1,59 @@
+"""A creator's weeks, from a local Monday to the next, and when each is told of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+SENT_AT = time(8)
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Its hours are not always 168."""
+
+    monday: date
+    zone: ZoneInfo
+
+    @property
+    def sunday(self) -> date:
+        return self.monday + timedelta(days=6)
+
+    @property
+    def start(self) -> datetime:
+        return self.at(self.monday)
+
+    @property
+    def end(self) -> datetime:
+        return self.at(self.monday + WEEK)
+
+    @property
+    def digest_due_at(self) -> datetime:
+        return self.at(self.monday + WEEK, SENT_AT)
+
+    @property
+    def occasion(self) -> str:
+        """2026-W47: what the week is called, the same in every zone."""
+        year, week, _ = self.monday.isocalendar()
+        return f"{year}-W{week:02}"
+
+    @property
+    def before(self) -> Week:
+        return Week(self.monday - WEEK, self.zone)
+
+    def at(self, day: date, hour: time = time(0)) -> datetime:
+        return datetime.combine(day, hour, self.zone).astimezone(UTC)
+
+
+def find_told_week(now: datetime, zone: ZoneInfo) -> Week:
+    """The newest whose digest is due."""
+    today = now.astimezone(zone).date()
+    week = Week(today - timedelta(days=today.weekday()) - WEEK, zone)
+    return week if week.digest_due_at <= now else week.before
+
+
+def read_week(occasion: str, zone: ZoneInfo) -> Week:
+    year, week = occasion.split("-W")
+    return Week(date.fromisocalendar(int(year), int(week), 1), zone)

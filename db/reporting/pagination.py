@@ -1,0 +1,139 @@
+"""One page of payments after another by keyset: no page costs more than its own rows, however deep.
+
+The dashboard's list and `GET /payments/list` both read theirs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, assert_never
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from db.models import Payment
+
+PAGE = 50
+LARGEST_ID = 2**63 - 1
+# More than any amount. Beyond it a mark was made by hand, and may be more than the database takes.
+LARGEST_VALUE = Decimal(10) ** 18
+# What has no value in dollars comes last.
+VALUE_USD = func.coalesce(Payment.amount_usd, 0)
+
+
+class Order(StrEnum):
+    """The value stands in the page's address."""
+
+    NEWEST = "newest"
+    LARGEST = "largest"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A row of a page, by what the page is ordered by: the next one starts after it."""
+
+    value: datetime | Decimal
+    id: int
+
+    def __str__(self) -> str:
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        return f"{value}~{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`before` and `after`: where the neighbouring pages begin; None: there is none."""
+
+    payments: Sequence[Payment]
+    before: Mark | None
+    after: Mark | None
+
+
+def read_mark(text: str, order: Order) -> Mark | None:
+    """None for what makes no sense: the first page is shown."""
+    value, _, number = text.rpartition("~")
+    return parse_mark(value, number, order)
+
+
+def parse_mark(value: str, number: str, order: Order) -> Mark | None:
+    try:
+        mark = Mark(parse_value(value, order), int(number))
+    except (ValueError, InvalidOperation):
+        return None
+    return mark if 0 <= mark.id <= LARGEST_ID else None
+
+
+def parse_value(text: str, order: Order) -> datetime | Decimal:
+    """Raises ValueError or InvalidOperation."""
+    if order is Order.NEWEST:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("a moment needs its zone")
+        return moment
+    amount = Decimal(text)
+    if not amount.is_finite() or abs(amount) > LARGEST_VALUE:
+        raise ValueError("no amount of money")
+    return amount
+
+
+def read_page(
+    session: Session,
+    ids: Select[tuple[int]],
+    order: Order = Order.NEWEST,
+    *,
+    after: Mark | None = None,
+    before: Mark | None = None,
+    limit: int = PAGE,
+) -> Page:
+    """Of the payments with these ids those after one mark, or those just before the other."""
+    back = before is not None and after is None
+    mark = before if back else after
+    found = find_rows(session, ids, order, mark, back=back, limit=limit + 1)
+    more, rows = len(found) > limit, found[:limit]
+    if back:
+        rows.reverse()
+    earlier = more if back else mark is not None
+    later = back or more
+    return Page(
+        rows,
+        before=place_mark(rows[0], order) if rows and earlier else None,
+        after=place_mark(rows[-1], order) if rows and later else None,
+    )
+
+
+def find_rows(
+    session: Session,
+    ids: Select[tuple[int]],
+    order: Order,
+    mark: Mark | None,
+    *,
+    back: bool,
+    limit: int,
+) -> list[Payment]:
+    key = find_key(order)
+    if mark is not None:
+        row = tuple_(mark.value, mark.id)
+        ids = ids.where(key > row if back else key < row)
+    directed = [column.asc() if back else column.desc() for column in key.clauses]
+    # Found in the index alone; only what is shown is read from the table.
+    shown = Payment.id.in_(ids.order_by(*directed).limit(limit))
+    return list(session.scalars(select(Payment).where(shown).order_by(*directed)))
+
+
+def find_key(order: Order) -> Any:
+    match order:
+        case Order.NEWEST:
+            return tuple_(Payment.failed_at, Payment.id)
+        case Order.LARGEST:
+            return tuple_(VALUE_USD, Payment.id)
+        case _:
+            assert_never(order)
+
+
+def place_mark(payment: Payment, order: Order) -> Mark:
+    by_time = order is Order.NEWEST
+    return Mark(payment.failed_at if by_time else payment.amount_usd or Decimal(0), payment.id)

@@ -1,0 +1,104 @@
+"""Failed payments, read back a page at a time. The pages are db/reporting/pagination.py's."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from db.models import Payment
+from db.reporting.attention import find_needs_of
+from db.reporting.pagination import Mark, Order, parse_mark
+from db.reporting.search import Filters, Which, find_page
+from recovery.action_required import Need
+from recovery.declines import DeclineClass, explain_to_creator
+from recovery.status import PaymentStatus
+from webhook.api import PROBLEMS, CompanyDep, SessionDep, require_token
+
+router = APIRouter()
+
+
+class PaymentOut(BaseModel):
+    """`needs`: why it waits for its creator; null: it does not."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    payment_id: str
+    company_id: str
+    membership_id: str | None
+    member_id: str | None
+    member_name: str | None
+    product: str | None
+    amount: float
+    currency: str
+    refunded_amount: float
+    reason: str
+    explanation: str = ""
+    decline_code: str | None
+    decline_class: str
+    status: PaymentStatus
+    needs: Need | None = None
+    retry_count: int
+    failed_at: datetime
+    window_ends_at: datetime
+    next_retry_at: datetime | None
+    last_attempt_at: datetime
+    recovered_at: datetime | None
+    recovered_by: str | None
+    closed_reason: str | None
+    created_at: datetime
+
+    @model_validator(mode="after")
+    def explain(self) -> PaymentOut:
+        self.explanation = explain_to_creator(self.reason, DeclineClass(self.decline_class))
+        return self
+
+
+class PaymentPage(BaseModel):
+    payments: list[PaymentOut]
+    next_cursor: str | None
+
+
+@router.get("/payments/list", dependencies=[Depends(require_token)], responses=PROBLEMS)
+def payments(
+    session: SessionDep,
+    company_id: CompanyDep,
+    status: PaymentStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> PaymentPage:
+    """Failed payments, newest first."""
+    filters = Filters(Which(status.value) if status else Which.ALL)
+    after = read_cursor(cursor) if cursor else None
+    rows = find_page(session, company_id, filters, after=after, limit=limit).payments
+    needs = find_needs_of(session, [row.id for row in rows])
+    return PaymentPage(
+        payments=[describe_payment(row, needs.get(row.id)) for row in rows],
+        # Of every full page, the last one too.
+        next_cursor=write_cursor(rows[-1]) if len(rows) == limit else None,
+    )
+
+
+def describe_payment(payment: Payment, need: Need | None) -> PaymentOut:
+    described = PaymentOut.model_validate(payment)
+    described.needs = need
+    return described
+
+
+def write_cursor(last: Payment) -> str:
+    return base64.urlsafe_b64encode(f"{last.failed_at.isoformat()}|{last.id}".encode()).decode()
+
+
+def read_cursor(value: str) -> Mark:
+    try:
+        text = base64.b64decode(value, altchars=b"-_", validate=True).decode()
+    except ValueError:  # binascii's and Unicode's errors are both of this kind
+        text = ""
+    failed_at, _, number = text.partition("|")
+    mark = parse_mark(failed_at, number, Order.NEWEST)
+    if mark is None:
+        raise HTTPException(422, "cursor: use a next_cursor from this API")
+    return mark
