@@ -100,7 +100,9 @@ class MailTrouble(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
-AGAINST_THE_SENDER = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED, MailTrouble.SPAM_REPORT})
+NOT_ARRIVED = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED})
+"""The member has not read it. A spam report or an opt-out comes from somebody who has."""
+AGAINST_THE_SENDER = NOT_ARRIVED | {MailTrouble.SPAM_REPORT}
 """What makes mail services distrust our mails, a report by a reader included."""
 
 
@@ -166,8 +168,6 @@ class SyncError(StrEnum):
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})
 OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.OPERATOR})
 UNPAID = frozenset({PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY})
-# The member has not read it. A spam report or an opt-out comes from somebody who has.
-NOT_ARRIVED = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED})
 
 MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
     PaymentStatus.FAILED: frozenset(
