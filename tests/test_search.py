@@ -178,11 +178,33 @@ def test_a_mark_that_makes_no_sense_is_none(text: str, order: Order) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "~", "NaN~1", "2026-01-01T00:00:00~1", "1~x", "1E+999999~1", "1~-1", f"1~{2**63}"],
+    [
+        "",
+        "~",
+        "NaN~1",
+        "2026-01-01T00:00:00~1",
+        "1~x",
+        "1E+999999~1",
+        "1E-999999~1",
+        "0E-999999~1",
+        "1~-1",
+        f"1~{2**63}",
+    ],
 )
 @pytest.mark.parametrize("order", Order)
 def test_a_mark_needs_a_whole_place(text: str, order: Order) -> None:
     assert read_mark(text, order) is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "left"),
+    [(f"{10**18}~{2**63 - 1}", 5), (f"1E-16383~{2**63 - 1}", 1), ("-0.5~0", 0)],
+)
+def test_the_furthest_marks_are_places_too(cast: Session, mark: str, left: int) -> None:
+    after = read_mark(mark, Order.LARGEST)
+    assert after is not None
+    page = find_page(cast, COMPANY, Filters(), Order.LARGEST, after=after)
+    assert len(page.payments) == left
 
 
 def test_it_counts_no_further_than_it_says(cast: Session, monkeypatch: pytest.MonkeyPatch) -> None:

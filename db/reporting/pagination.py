@@ -19,8 +19,9 @@ from db.models import Payment
 
 PAGE = 50
 LARGEST_ID = 2**63 - 1
-# More than any amount. Beyond it a mark was made by hand, and may be more than the database takes.
-LARGEST_VALUE = Decimal(10) ** 18
+# More than any amount, and digits after the point as numeric has them. Beyond these a mark was made
+# by hand, and the database would refuse it.
+LARGEST_VALUE, MOST_DECIMALS = Decimal(10) ** 18, 16_383
 # What has no value in dollars comes last.
 VALUE_USD = func.coalesce(Payment.amount_usd, 0)
 
@@ -75,7 +76,8 @@ def parse_value(text: str, order: Order) -> datetime | Decimal:
             raise ValueError("a moment needs its zone")
         return moment
     amount = Decimal(text)
-    if not amount.is_finite() or abs(amount) > LARGEST_VALUE:
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MOST_DECIMALS or abs(amount) > LARGEST_VALUE:
         raise ValueError("no amount of money")
     return amount
 
