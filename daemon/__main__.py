@@ -21,10 +21,11 @@ from daemon.notices import Herald
 from daemon.posts import Poster
 from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
+from daemon.replays import Replayer
 from daemon.retries import Retrier
 from daemon.settings import DaemonSettings
-from db.ledger import inbox as events
-from db.ledger import replays, requests
+from db.audit_log import COMMAND
+from db.ledger import requests
 from db.logs import configure_logging
 from db.rate_limit import SharedPace, fingerprint
 from db.session import connect, database_url, now, session_factory, wait_until_ready
@@ -67,6 +68,7 @@ class Daemon:
             settings.whop_company_id,
             self.is_stopping,
         )
+        self.replayer = Replayer(self.sessions, settings.rules, now, self.read, self.is_stopping)
         self.cycle = Cycle(self.sessions, retrier, now, reconciler, stopping=self.is_stopping)
         mailer = make_mailer(settings)
         self.messenger = Messenger(
@@ -122,10 +124,7 @@ class Daemon:
         self.cycle.honour_requests()
 
     def replay_if_asked(self) -> None:
-        with self.sessions.begin() as session:
-            if replays.take(session, now()):
-                left = events.replay(session, now(), self.settings.rules, self.read)
-                log.info("replayed, as asked: %d event(s) still cannot be applied", left)
+        self.replayer.honour()
 
     def beat(self) -> None:
         with self.sessions.begin() as session:
@@ -141,8 +140,7 @@ class Daemon:
 
     def replay(self) -> None:
         wait_until_ready(self.engine, self.is_stopping)
-        with self.sessions.begin() as session:
-            left = events.replay(session, now(), self.settings.rules, self.read)
+        left = self.replayer.replay_all(COMMAND)
         print(f"{left} event(s) still cannot be applied.", flush=True)
 
     def ask(self, kind: RequestKind, payment_id: str) -> None:
@@ -150,7 +148,7 @@ class Daemon:
         wait_until_ready(self.engine, self.is_stopping)
         try:
             with self.sessions.begin() as session:
-                requests.ask(session, payment_id, kind, "operator", now())
+                requests.ask(session, payment_id, kind, COMMAND, now())
         except requests.UnknownPaymentError as error:
             sys.stderr.write(f"error: {error}\n")
             raise SystemExit(1) from None

@@ -8,22 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 from db import embedded
-from db.commands import figures as rollup_command
-from db.commands import messaging as writing_command
-from db.commands import notifications as choose_alerts
-from db.company_settings.recovery import (
-    ChoiceError,
-    Terms,
-    find_chosen_name,
-    find_terms,
-    save_name,
-    save_terms,
-)
+from db.commands import company, figures, messaging, notifications
+from db.company_settings.recovery import ChoiceError
 from db.logs import configure_logging
-from db.session import connect, database_url, session_factory, wait_until_reachable
+from db.session import connect, database_url, wait_until_reachable
 from db.settings import CommonSettings, load_settings
 
 
@@ -32,18 +22,14 @@ def main() -> int:
     if arguments.command == "serve":
         # A development tool by nature: it must not ask for production's settings.
         settings = load_settings(CommonSettings, environment="development")
-        return serve_while(arguments.run, settings)
+        return serve_while(arguments.program, settings)
     settings = load_settings(CommonSettings)
     configure_logging(settings.log_level, settings.log_format)
-    if arguments.command == "company":
-        return choose(arguments, settings)
-    if arguments.command == "writing":
-        return choose_writing(arguments, settings)
-    if arguments.command == "alerts":
-        return choose_alerts.choose_alerts(arguments, settings)
-    if arguments.command == "rollup":
-        return rollup_command.run(arguments.company_id, settings)
-    return migrate_to(arguments.revision, arguments.down, settings)
+    try:
+        return int(arguments.run(arguments, settings))
+    except ChoiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,86 +38,23 @@ def parse_arguments() -> argparse.Namespace:
     migrate = commands.add_parser("migrate", help="bring the schema to a revision")
     migrate.add_argument("revision", nargs="?", default="head")
     migrate.add_argument("--down", action="store_true", help="go back to REVISION (or `base`)")
+    migrate.set_defaults(run=migrate_to)
     serve = commands.add_parser(
         "serve", help="run the embedded Postgres; given a command, for as long as it runs"
     )
-    serve.add_argument("run", nargs=argparse.REMAINDER, metavar="COMMAND")
-    company = commands.add_parser("company", help="show or change what a company has chosen")
-    company.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
-    company.add_argument("--name", metavar="NAME", help="its name; '' for the one at Whop")
-    company.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
-    company.add_argument(
-        "--holdout", type=int, metavar="PERCENT", help="share of members left to Whop alone"
-    )
-    company.add_argument(
-        "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
-    )
-    writing = commands.add_parser("writing", help="show or change how its members are written to")
-    writing_command.add_options(writing)
-    choose_alerts.add_parser(commands)
-    rollup_command.add_arguments(commands.add_parser("rollup", help="the figures' daily sums"))
+    serve.add_argument("program", nargs=argparse.REMAINDER, metavar="COMMAND")
+    for command in (company, messaging, notifications, figures):
+        command.add_parser(commands)
     return parser.parse_args()
 
 
-def choose(arguments: argparse.Namespace, settings: CommonSettings) -> int:
-    chosen = {
-        "time_zone": arguments.time_zone,
-        "holdout_percent": arguments.holdout,
-        "backup_card": None if arguments.backup_card is None else arguments.backup_card == "on",
-    }
-    changes = {name: value for name, value in chosen.items() if value is not None}
-    engine = connect(database_url(settings), "company")
-    wait_until_reachable(engine)
-    try:
-        with session_factory(engine).begin() as session:
-            terms = replace(find_terms(session, arguments.company_id), **changes)
-            if changes:
-                save_terms(session, arguments.company_id, terms)
-            if arguments.name is not None:
-                save_name(session, arguments.company_id, arguments.name.strip() or None)
-            name = find_chosen_name(session, arguments.company_id)
-    except ChoiceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{arguments.company_id}:\n{describe_terms(terms, name)}", flush=True)
-    return 0
-
-
-def choose_writing(arguments: argparse.Namespace, settings: CommonSettings) -> int:
-    engine = connect(database_url(settings), "writing")
-    wait_until_reachable(engine)
-    try:
-        with session_factory(engine).begin() as session:
-            manners = writing_command.choose(session, arguments)
-    except ChoiceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"{arguments.company_id}:\n{writing_command.describe_manners(manners)}", flush=True)
-    return 0
-
-
-def describe_terms(terms: Terms, name: str | None) -> str:
-    held_out = (
-        f"{terms.holdout_percent}% of the members are left to Whop alone, to measure what we add"
-        if terms.holdout_percent
-        else "off: every member's payment is worked on"
-    )
-    backup = "on: one other saved card is tried, once" if terms.backup_card else "off"
-    return (
-        f"  name         {name or 'not known yet: read from Whop'}\n"
-        f"  time zone    {terms.time_zone}: days, months and the hours of charges\n"
-        f"  holdout      {held_out}\n"
-        f"  backup card  {backup}"
-    )
-
-
-def migrate_to(revision: str, down: bool, settings: CommonSettings) -> int:
+def migrate_to(arguments: argparse.Namespace, settings: CommonSettings) -> int:
     from db import migrate  # alembic: 50 MB that only this command needs
 
     engine = connect(database_url(settings), "migrate")
     wait_until_reachable(engine)
-    (migrate.downgrade if down else migrate.upgrade)(engine, revision)
-    print(f"The database is at revision {revision}.", flush=True)
+    (migrate.downgrade if arguments.down else migrate.upgrade)(engine, arguments.revision)
+    print(f"The database is at revision {arguments.revision}.", flush=True)
     return 0
 
 

@@ -1,4 +1,5 @@
-"""The audit list: what was done in the dashboard or by a command, by whom and when."""
+"""The audit list: what was done in the dashboard or by a command, by whom and when. It is written
+and listed, and nothing waits in it: what is asked for is a request (db/ledger/requests.py)."""
 
 from __future__ import annotations
 
@@ -10,28 +11,32 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import Deed
+from recovery.status import Action
 
 SHOWN = 20
+COMMAND = "command"
+"""Who acts by a command: its user on the server is nobody whom the company knows."""
 
 
-def note(
+def record(
     session: Session,
     company_id: str,
-    by: str,
-    what: str,
-    payment_id: str | None,
-    details: Mapping[str, Any],
+    actor: str,
+    action: Action,
     now: datetime,
+    *,
+    payment_id: str | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> None:
-    """In the transaction of the deed itself: neither is there without the other."""
+    """In the transaction of the act itself: neither is there without the other."""
     session.add(
         Deed(
             company_id=company_id,
             done_at=now,
-            done_by=by,
-            what=what,
+            done_by=actor,
+            what=action,
             payment_id=payment_id,
-            details=dict(details),
+            details=dict(details or {}),
         )
     )
 

@@ -28,13 +28,13 @@ def save_template(
     subject: str,
     text: str,
     html: str,
-    by: str,
+    actor: str,
     now: datetime,
-) -> None:
-    """Raises BrokenTemplateError, and keeps nothing then."""
+) -> bool:
+    """Raises BrokenTemplateError, and keeps nothing then. False: these words are kept already."""
     template = OwnTemplate(subject, text, html)
     check_template(step, template)
-    keep_template(session, company_id, step, template, by, now)
+    return keep_template(session, company_id, step, template, actor, now)
 
 
 def check_template(step: Step, template: OwnTemplate) -> None:

@@ -72,6 +72,20 @@ class ClosedReason(StrEnum):
 class RequestKind(StrEnum):
     STOP = "stop"
     HASTEN = "hasten"
+    REPLAY = "replay"
+    """Of a company's poison events; the others are about one payment."""
+
+
+class Action(StrEnum):
+    """What the audit list keeps that somebody did. The dashboard says it in words."""
+
+    SETTINGS = "settings"
+    TEMPLATE = "template"
+    RETRY = "retry"
+    STOP = "stop"
+    REPLAY_EVENTS = "replay_events"
+    OTHER = "other"
+    """From before there were codes; the entry's details keep its words."""
 
 
 class Step(StrEnum):

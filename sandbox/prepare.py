@@ -51,7 +51,7 @@ def introduce(sessions: SessionFactory, company_id: str) -> None:
     with sessions.begin() as session:
         if find_manners(session, company_id) == NO_MANNERS:
             chosen = Manners(sender_name=CREATOR, quiet_from=0, quiet_until=0)
-            save_manners(session, company_id, chosen)
+            save_manners(session, company_id, chosen, "sandbox", now())
 
 
 def is_taken(port: int) -> bool:

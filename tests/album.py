@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db import audit_log as deeds
 from db.company_settings.messaging import Manners, save_manners
 from db.company_settings.recovery import Terms, save_terms
 from db.ledger import new_payments as newcomers
@@ -141,15 +140,13 @@ def tell(session: Session, payment: Payment, at: datetime) -> None:
     )
     asked = requests.ask(session, TOLD, RequestKind.HASTEN, "dashboard", at - 7 * HOUR, COMPANY)
     asked.done_at, asked.answer = at - 7 * HOUR, requests.DONE
-    deeds.note(session, COMPANY, "dashboard", "asked for a retry now", TOLD, {}, at - 7 * HOUR)
 
 
 def keep_up(session: Session, at: datetime) -> None:
     """The processes run, the creator has chosen, and one event could not be applied."""
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
-    save_manners(session, COMPANY, Manners("Lantern Running", "help@example.com", "#0f766e"))
-    changes = {"time_zone": {"from": "UTC", "to": "Europe/Berlin"}}
-    deeds.note(session, COMPANY, "dashboard", "settings", None, changes, at - 9 * DAY)
+    manners = Manners("Lantern Running", "help@example.com", "#0f766e")
+    save_manners(session, COMPANY, manners, "dashboard", at - 10 * DAY)
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "dashboard", at - 9 * DAY)
     heard = {"type": "payment.failed", "company_id": COMPANY, "payload": {}}
     counts = {"settled": 1, "found": 0, "retried": 4, "closed": 2, "errors": 0}
     beat = {"started_at": at - 3 * DAY, "beat_at": at, "last_cycle_at": at - 12 * HOUR / 60}

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from db import embedded
 from db.company_settings.messaging import Manners, save_manners
 from db.models import Base
-from db.session import session_factory
+from db.session import now, session_factory
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 45.0
@@ -281,7 +281,7 @@ class Stage:
         """These tests run at whatever hour it is. Before anything fails: a daemon that finds a
         message in the quiet hours puts it off until the morning."""
         with session_factory(self.engine).begin() as session:
-            save_manners(session, COMPANY, Manners(quiet_from=0, quiet_until=0))
+            save_manners(session, COMPANY, Manners(quiet_from=0, quiet_until=0), "somebody", now())
 
     def let_leases_lapse(self) -> None:
         self.execute(

@@ -16,7 +16,7 @@ def rig(sessions, tmp_path) -> Rig:
     rig = Rig(sessions, tmp_path)
     rig.world.switches.whop_attempts_after_hours = ()
     with sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(backup_card=True))
+        save_terms(session, COMPANY, Terms(backup_card=True), "somebody", rig.clock.now)
     return rig
 
 
@@ -52,7 +52,7 @@ def test_it_pays_where_the_card_on_file_cannot(rig: Rig):
 
 def test_without_the_creators_leave_no_other_card_is_touched(rig: Rig, session):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms())
+        save_terms(session, COMPANY, Terms(), "somebody", rig.clock.now)
     payment_id = fail_with_spare(rig)
     rig.run(hours=SMART_HOURS)
     assert swaps(rig, payment_id) == []

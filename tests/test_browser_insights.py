@@ -108,4 +108,4 @@ def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Sess
     page.get_by_role("button", name="Replay 1 event").click()
     expect(page.get_by_text("Replay asked for at")).to_be_visible()
     records.rollback()
-    assert records.scalars(select(Deed.what)).all() == ["replay"]
+    assert records.scalars(select(Deed.what)).all() == ["replay_events"]

@@ -14,11 +14,12 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db import audit_log as deeds
+from db import audit_log
 from db.company_settings.recovery import add_companies
 from db.models import Payment
 from db.reporting.pagination import PAGE
 from db.session import now, session_factory
+from recovery.status import Action
 from tests.chromium import Visit, never_scrolls_sideways
 from tests.factories import COMPANY, HOUR, fail_now, money
 from tests.processes import empty
@@ -187,9 +188,9 @@ def test_a_refresh_keeps_the_payment_its_question_and_its_preview(
     expect(question).to_be_visible()
     main = page.get_by_test_id("stMain")
     main.evaluate("e => e.scrollTo(0, 200)")
-    deeds.note(records, COMPANY, "somebody", "looked at it", payment_id, {}, now())
+    audit_log.record(records, COMPANY, "somebody", Action.STOP, now(), payment_id=payment_id)
     records.commit()
-    expect(page.locator(".deeds")).to_contain_text("looked at it")
+    expect(page.locator(".deeds")).to_contain_text("somebody stopped the work on it")
     expect(question).to_be_visible()
     expect(letter).to_be_visible()
     assert main.evaluate("e => e.scrollTop") == 200

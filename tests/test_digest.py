@@ -59,8 +59,10 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
     rig = Rig(sessions, tmp_path)
     rig.world.switches.whop_attempts_after_hours = ()
     with sessions.begin() as session:
-        save_terms(session, COMPANY, Terms("Europe/Berlin"))
-        save_alerts(session, COMPANY, Alerts(digest=True, digest_to="creator@example.com"), NOW)
+        save_terms(session, COMPANY, Terms("Europe/Berlin"), "somebody", NOW)
+        save_alerts(
+            session, COMPANY, Alerts(digest=True, digest_to="creator@example.com"), "somebody", NOW
+        )
     return rig
 
 
@@ -188,7 +190,7 @@ def test_a_dead_address_gets_no_digest_and_the_notice_says_why(rig: Rig, trouble
 
 def test_another_companys_dead_address_is_no_reason(rig: Rig):
     with rig.sessions.begin() as session:
-        save_terms(session, "biz_another", Terms())
+        save_terms(session, "biz_another", Terms(), "somebody", NOW)
         suppress(session, "biz_another", "creator@example.com", MailTrouble.BOUNCED, NOW)
         assert find_digest_trouble(session, COMPANY) is None
 
@@ -297,7 +299,7 @@ def test_money_is_told_by_who_brought_it_and_beside_the_week_before(session: Ses
 
 def test_another_creators_payments_are_not_in_it(session: Session):
     payment = add_payment(session)
-    save_terms(session, "biz_another", Terms())
+    save_terms(session, "biz_another", Terms(), "somebody", NOW)
     set_payment(session, payment, company_id="biz_another")
     assert measure_week(session, COMPANY, WEEK).is_empty
 

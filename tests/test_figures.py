@@ -57,7 +57,7 @@ def rows(request: pytest.FixtureRequest, session: Session) -> Sequence[Payment]:
     """The company's payments, beside those of another one, which must be in no figure."""
     rng = random.Random(7)
     for company_id in (COMPANY, OTHER):
-        save_terms(session, company_id, Terms(time_zone=request.param))
+        save_terms(session, company_id, Terms(time_zone=request.param), "somebody", NOW)
         session.add_all(draw_payment(rng, number, company_id) for number in range(300))
     session.commit()
     return read_rows(session, COMPANY)

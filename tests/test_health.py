@@ -1,31 +1,26 @@
-"""How the whole stands: the facts, their judgement, and the replay that a button asks for."""
+"""How the whole stands: the facts and their judgement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from daemon.__main__ import Daemon
-from daemon.settings import DaemonSettings
 from dashboard.text.finding import Finding
 from dashboard.text.health import judge, sum_up
 from db.company_settings.recovery import add_companies
 from db.heartbeats import write_details
-from db.ledger import replays
-from db.models import Attempt, Deed, Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.models import Attempt, Heartbeat, Message, Sync, WebhookEvent
 from db.reporting.health import Due, HealthFacts, gather_facts
 from db.reporting.mail_health import Sending
 from db.reporting.webhook_health import Poison
 from db.session import head_revision
 from recovery.health import CycleReport, Delivery, Level, Pulse, SyncFailure, SyncState, Webhooks
 from recovery.status import AttemptOutcome, Channel, MessageState, Step, SyncError, Trigger
-from tests.factories import COMPANY, HOUR, NOW, add_payment, event, failing_at
+from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
 
 OTHER = "biz_other"
 MINUTE = HOUR / 60
@@ -281,57 +276,3 @@ def test_an_event_that_tells_no_company_is_shown_where_there_is_only_one(session
     hear(session, "msg_nobody", None, error="whose?")
     session.commit()
     assert gather_facts(session, COMPANY, NOW).poison_count == 1
-
-
-# --- the replay --------------------------------------------------------------------------------
-
-
-def test_a_replay_is_asked_for_once_taken_up_once_and_stays_in_the_audit_list(
-    session: Session,
-) -> None:
-    add_companies(session, {COMPANY})
-    assert replays.take(session, NOW) is False
-    assert replays.ask(session, COMPANY, "dashboard", NOW) is True
-    session.commit()
-    assert replays.ask(session, COMPANY, "dashboard", NOW + HOUR) is False
-    assert replays.find_open(session, COMPANY) == NOW
-    assert replays.find_open(session, OTHER) is None
-    assert replays.take(session, NOW + HOUR) is True
-    session.commit()
-    assert replays.take(session, NOW + HOUR) is False
-    assert replays.find_open(session, COMPANY) is None
-    (deed,) = session.scalars(select(Deed)).all()
-    assert (deed.what, deed.done_by, deed.details) == (
-        "replay",
-        "dashboard",
-        {"taken_at": (NOW + HOUR).isoformat()},
-    )
-    assert replays.ask(session, COMPANY, "dashboard", NOW + 2 * HOUR) is True
-
-
-@pytest.fixture
-def daemon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("WHOP_API_KEY", "a key")
-    monkeypatch.setenv("ENVIRONMENT", "development")
-    daemon = Daemon(DaemonSettings())
-    yield daemon
-    daemon.whop.close()
-    daemon.engine.dispose()
-
-
-def test_the_daemon_replays_once_it_is_asked_and_not_before(
-    session: Session, daemon: Daemon
-) -> None:
-    add_companies(session, {COMPANY})
-    hear(session, "msg_cured", COMPANY, error="an old fault", payload=event())
-    session.commit()
-    daemon.replay_if_asked()
-    assert session.scalars(select(WebhookEvent.error)).all() == ["an old fault"]
-    replays.ask(session, COMPANY, "dashboard", NOW)
-    session.commit()
-    daemon.replay_if_asked()
-    session.expire_all()
-    assert session.scalars(select(WebhookEvent.error)).all() == [None]
-    assert len(session.scalars(select(Payment)).all()) == 1
-    assert replays.find_open(session, COMPANY) is None

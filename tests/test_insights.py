@@ -169,7 +169,7 @@ def world(request: pytest.FixtureRequest, session: Session) -> World:
     zone: str = getattr(request, "param", ZONES[1])
     rng = random.Random(11)
     for company_id in (COMPANY, OTHER):
-        save_terms(session, company_id, Terms(time_zone=zone))
+        save_terms(session, company_id, Terms(time_zone=zone), "somebody", NOW)
         session.flush()
         drawn = [draw_payment(rng, number, company_id) for number in range(320)]
         session.add_all(drawn)

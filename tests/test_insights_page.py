@@ -316,7 +316,7 @@ def test_a_replay_is_asked_for_by_a_click_and_said_to_be(
     button.click().run()
     assert "Replay asked for at" in read_html(page)
     assert not page.button
-    assert [deed.what for deed in session.scalars(select(Deed))] == ["replay"]
+    assert [deed.what for deed in session.scalars(select(Deed))] == ["replay_events"]
 
 
 def test_each_state_of_health_has_a_word_and_a_mark_of_its_own() -> None:

@@ -62,7 +62,7 @@ def add_members(stage: Stage, number: int) -> None:
     with Session(stage.engine) as session, session.begin():
         newcomers.create_payments(session, reports, {}, now(), HOURLY)
         manners = Manners(quiet_from=0, quiet_until=0, daily_cap=100_000)
-        save_manners(session, reports[0].company_id, manners)
+        save_manners(session, reports[0].company_id, manners, "somebody", now())
     stage.execute(EVERYBODY_LATER)
 
 

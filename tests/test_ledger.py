@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from daemon.replays import Replayer
 from db.ledger import inbox as events
 from db.ledger import payments
 from db.ledger.inbox import Event
@@ -230,8 +231,7 @@ def test_poison_is_applied_by_a_replay_once_its_cause_is_gone(sessions: SessionF
     with sessions.begin() as session:
         events.record(session, [poison], NOW, HOURLY, read)
     assert totals(sessions)[0] == 0
-    with sessions.begin() as session:
-        assert events.replay(session, LATER, HOURLY, read) == 0
+    assert Replayer(sessions, HOURLY, lambda: LATER, read).replay_all("command") == 0
     assert totals(sessions)[0] == 1
     with sessions() as session:
         stored = session.scalars(select(WebhookEvent)).one()
@@ -242,7 +242,7 @@ def test_a_replay_leaves_what_is_still_poison(sessions: SessionFactory):
     poison = Event("msg_1", JsonText('{"type": "payment.failed"}'), None, "x", error="a bug")
     with sessions.begin() as session:
         events.record(session, [poison], NOW, HOURLY, read)
-        assert events.replay(session, LATER, HOURLY, read) == 1
+    assert Replayer(sessions, HOURLY, lambda: LATER, read).replay_all("command") == 1
     with sessions() as session:
         assert session.scalars(select(WebhookEvent.error)).one() == "data: must be a JSON object"
 

@@ -236,7 +236,7 @@ def fail(
 
 @pytest.fixture
 def company(session: Session) -> str:
-    save_terms(session, COMPANY, HALF)
+    save_terms(session, COMPANY, HALF, "somebody", NOW)
     return COMPANY
 
 

@@ -18,7 +18,7 @@ from db.company_settings.messaging import (
 )
 from db.company_settings.recovery import ChoiceError, Terms, find_terms, save_terms
 from recovery.status import Channel
-from tests.factories import COMPANY
+from tests.factories import COMPANY, NOW
 
 CHOSEN = Manners(
     sender_name="Maya Fit Club 👩‍💻",
@@ -46,8 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
 
 
 def test_it_keeps_every_choice_beside_the_company_s_others(session: Session):
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
-    save_manners(session, COMPANY, CHOSEN)
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
+    save_manners(session, COMPANY, CHOSEN, "somebody", NOW)
     session.commit()
     assert find_manners(session, COMPANY) == CHOSEN
     assert find_terms(session, COMPANY) == Terms("Europe/Berlin", 10, True)
@@ -82,7 +82,7 @@ def test_a_company_that_chose_nothing_has_the_defaults(session: Session):
 )
 def test_it_refuses_what_cannot_be_kept_and_says_what_could(session: Session, choice, words):
     with pytest.raises(ChoiceError, match=words):
-        save_manners(session, COMPANY, replace(CHOSEN, **choice))
+        save_manners(session, COMPANY, replace(CHOSEN, **choice), "somebody", NOW)
     assert find_manners(session, COMPANY) == NO_MANNERS
 
 

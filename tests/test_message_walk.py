@@ -283,7 +283,7 @@ def test_nobody_is_written_to_by_night(rig: Rig, zone: str, told):
 @pytest.mark.parametrize("codes", [("expired_card",), ("insufficient_funds", "expired_card")])
 def test_those_who_are_left_to_whop_are_never_written_to(rig: Rig, codes):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(holdout_percent=50))
+        save_terms(session, COMPANY, Terms(holdout_percent=50), "somebody", rig.clock.now)
     payment_ids = [fail(rig, *codes) for _ in range(8)]
     held_out = {p for p in payment_ids if rig.payment(p).held_out}
     assert 0 < len(held_out) < 8

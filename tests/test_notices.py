@@ -70,7 +70,7 @@ def make_herald(rig: Rig, transport: httpx.BaseTransport | None = None) -> Heral
 def choose(rig: Rig, **choices) -> None:
     with rig.sessions.begin() as session:
         alerts = Alerts(**{"post_url": DISCORD} | choices)
-        save_alerts(session, COMPANY, alerts, rig.clock.now, in_development=True)
+        save_alerts(session, COMPANY, alerts, "somebody", rig.clock.now, in_development=True)
 
 
 def texts(rig: Rig) -> list[str]:
@@ -339,7 +339,7 @@ def test_a_silent_webhook_is_told_after_a_day_with_the_time_of_the_last_one(
     rig: Rig, herald: Herald
 ):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(time_zone="Europe/Berlin"))
+        save_terms(session, COMPANY, Terms(time_zone="Europe/Berlin"), "somebody", NOW)
     choose(rig, on_trouble=True)
     rig.reconciler.run()
     rig.fail("expired_card")
@@ -564,14 +564,14 @@ def test_slack_is_posted_to_as_well(rig: Rig, herald: Herald):
 )
 def test_a_choice_that_cannot_be_kept_is_refused(session: Session, alerts, words):
     with pytest.raises(ChoiceError, match=words):
-        save_alerts(session, COMPANY, alerts, NOW)
+        save_alerts(session, COMPANY, alerts, "somebody", NOW)
     assert find_alerts(session, COMPANY) == NO_ALERTS
 
 
 def test_other_choices_of_the_company_stay(session: Session):
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
-    save_alerts(session, COMPANY, Alerts(post_url=REAL_SLACK, on_trouble=True), NOW)
-    save_terms(session, COMPANY, Terms("Europe/Paris", 10, True))
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
+    save_alerts(session, COMPANY, Alerts(post_url=REAL_SLACK, on_trouble=True), "somebody", NOW)
+    save_terms(session, COMPANY, Terms("Europe/Paris", 10, True), "somebody", NOW)
     assert find_alerts(session, COMPANY) == Alerts(post_url=REAL_SLACK, on_trouble=True)
 
 

@@ -25,7 +25,7 @@ from db.reporting.pagination import PAGE, Order
 from db.reporting.search import Filters, Which
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
-from recovery.status import AttemptOutcome, PaymentStatus, RequestKind
+from recovery.status import Action, AttemptOutcome, PaymentStatus, RequestKind
 from tests.album import make_try
 from tests.factories import COMPANY, HOUR, fail_now
 from tests.pages import fresh as fresh
@@ -215,10 +215,16 @@ def test_it_tells_how_a_payment_stands_and_what_comes_next(
 
 
 @pytest.mark.parametrize(
-    ("label", "confirm", "kind", "what"),
+    ("label", "confirm", "kind", "action", "words"),
     [
-        ("Retry now", "Yes, charge it now", RequestKind.HASTEN, "asked for a retry now"),
-        ("Stop", "Yes, stop it", RequestKind.STOP, "stopped the work on it"),
+        (
+            "Retry now",
+            "Yes, charge it now",
+            RequestKind.HASTEN,
+            Action.RETRY,
+            "asked for a retry now",
+        ),
+        ("Stop", "Yes, stop it", RequestKind.STOP, Action.STOP, "stopped the work on it"),
     ],
 )
 def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
@@ -227,7 +233,8 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
     label: str,
     confirm: str,
     kind: RequestKind,
-    what: str,
+    action: Action,
+    words: str,
 ) -> None:
     payment = fail_now(session, read_clock())
     page = press(open_page({"payment": payment.payment_id}), label)
@@ -237,8 +244,8 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
     (deed,) = session.scalars(select(Deed))
     assert (request.payment_id, request.kind) == (payment.payment_id, kind)
     assert (request.asked_by, request.company_id) == ("dashboard", COMPANY)
-    assert (deed.what, deed.payment_id, deed.done_by) == (what, payment.payment_id, "dashboard")
-    assert f"dashboard {what}" in read_words(page)
+    assert (deed.what, deed.payment_id, deed.done_by) == (action, payment.payment_id, "dashboard")
+    assert f"dashboard {words}" in read_words(page)
     assert is_disabled(page, label)
     assert "something is asked for already" in read_words(page)
 

@@ -376,7 +376,7 @@ def test_the_companys_name_is_read_from_a_membership_once(rig: Rig, monkeypatch)
 def test_the_operators_name_for_it_stays(rig: Rig, monkeypatch):
     asked = count_calls(rig, monkeypatch)
     with rig.sessions.begin() as session:
-        save_name(session, COMPANY, "Maya's Kitchen")
+        save_name(session, COMPANY, "Maya's Kitchen", "somebody", rig.clock.now)
     rig.fail("expired_card")
     rig.reconciler.run()
     assert (called(rig), asked) == ("Maya's Kitchen", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -113,7 +114,7 @@ class Creator:
     # --- what else can happen ------------------------------------------------------------------
 
     def change_zone(self, session: Session, zone: str) -> None:
-        save_terms(session, COMPANY, Terms(time_zone=zone))
+        save_terms(session, COMPANY, Terms(time_zone=zone), "somebody", self.now)
 
     def pass_time(self, session: Session, hours: int) -> None:
         self.now += hours * HOUR
@@ -347,9 +348,9 @@ def test_the_command_sums_up_anew(
     kept = creator.read_kept()
     session.execute(delete(DailyFigures))
     session.commit()
-    assert rollup_command.run(COMPANY, settings) == 0
+    assert rollup_command.run(Namespace(company_id=COMPANY), settings) == 0
     assert creator.read_kept()[: len(kept)] == kept
-    assert rollup_command.run(None, settings) == 0
-    assert rollup_command.run("biz_unknown", settings) == 1
+    assert rollup_command.run(Namespace(company_id=None), settings) == 0
+    assert rollup_command.run(Namespace(company_id="biz_unknown"), settings) == 1
     words = [f"Summed up anew: {number} of 2 companies." for number in (1, 2, 0)]
     assert capsys.readouterr().out.splitlines() == words

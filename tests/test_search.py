@@ -25,6 +25,7 @@ from db.reporting.pagination import Mark, Order, place_mark, read_mark
 from db.reporting.search import Filters, Which, count_matches, find_page
 from recovery.declines import DeclineClass
 from recovery.status import (
+    Action,
     ClosedReason,
     PaymentStatus,
     RecoveredBy,
@@ -326,7 +327,15 @@ def test_the_trend_looks_only_at_what_is_over(session: Session) -> None:
 def test_the_audit_list_is_of_one_company_and_of_one_payment(session: Session) -> None:
     companies.add_companies(session, {COMPANY, ANOTHER})
     for company, payment_id in ((COMPANY, "pay_a"), (COMPANY, "pay_b"), (ANOTHER, "pay_a")):
-        deeds.note(session, company, "someone", "stopped it", payment_id, {"why": "x"}, NOW)
+        deeds.record(
+            session,
+            company,
+            "someone",
+            Action.STOP,
+            NOW,
+            payment_id=payment_id,
+            details={"why": "x"},
+        )
     session.commit()
     everything = deeds.list_deeds(session, COMPANY)
     assert [deed.payment_id for deed in everything] == ["pay_b", "pay_a"]

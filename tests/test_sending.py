@@ -36,7 +36,7 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
 
 def choose(rig: Rig, **manners: Any) -> None:
     with rig.sessions.begin() as session:
-        save_manners(session, COMPANY, Manners(**AWAKE | manners))
+        save_manners(session, COMPANY, Manners(**AWAKE | manners), "somebody", rig.clock.now)
 
 
 def fail(rig: Rig, **wanted: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from html import escape
 from typing import Any
 
@@ -14,15 +14,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.data.choices import DEFAULTS, PRIVATE, Group, find_faults, list_changes
+from dashboard.data.choices import DEFAULTS, Group, find_faults
 from dashboard.data.database import Trouble
 from dashboard.views.settings import page as settings
 from dashboard.views.settings.fields import CHOICES
+from db.company_settings.changes import PRIVATE, list_changes
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
 from db.company_settings.recovery import NO_TERMS, Terms, find_terms, save_terms
 from db.models import Deed
-from recovery.status import Channel
+from recovery.status import Action, Channel
 from tests.factories import COMPANY, NOW
 from tests.test_pages import ANOTHER, HOSTILE, press, read_words
 from tests.test_pages import fresh as fresh
@@ -70,8 +71,9 @@ def save(page: AppTest, group: Group, **typed: object) -> AppTest:
 
 
 def read_deeds(session: Session) -> list[Deed]:
+    """What was done on the page."""
     session.rollback()
-    return list(session.scalars(select(Deed)))
+    return list(session.scalars(select(Deed).where(Deed.done_by == "dashboard")))
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -88,8 +90,8 @@ def test_every_choice_of_a_creator_is_on_the_page_with_its_default(group: Group)
 def test_it_shows_what_is_kept_and_each_choice_s_effect_and_default(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True))
-    save_manners(session, COMPANY, Manners(sender_name="Maya", quiet_from=22))
+    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
+    save_manners(session, COMPANY, Manners(sender_name="Maya", quiet_from=22), "somebody", NOW)
     session.commit()
     page = open_page()
     assert find(page, "terms-time_zone").value == "Europe/Berlin"
@@ -186,7 +188,7 @@ def test_no_address_and_no_secret_is_noted_or_shown(
 def test_an_empty_webhook_field_keeps_the_one_there_is(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK), NOW)
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK), "somebody", NOW)
     session.commit()
     save(open_page(), Group.ALERTS, on_trouble=True)
     session.rollback()
@@ -196,7 +198,7 @@ def test_an_empty_webhook_field_keeps_the_one_there_is(
 def test_a_webhook_can_be_forgotten_and_its_posts_with_it(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK, on_recovery=True), NOW)
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK, on_recovery=True), "somebody", NOW)
     session.commit()
     page = press(open_page(), "Forget the webhook and stop posts")
     (deed,) = read_deeds(session)
@@ -218,7 +220,7 @@ def test_what_somebody_else_chose_meanwhile_stays(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     page = open_page()
-    save_manners(session, COMPANY, Manners(daily_cap=7))
+    save_manners(session, COMPANY, Manners(daily_cap=7), "somebody", NOW)
     session.commit()
     page = save(page, Group.MANNERS, sender_name="Maya")
     session.rollback()
@@ -260,7 +262,7 @@ def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(
     open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK), NOW)
+    save_alerts(session, COMPANY, Alerts(post_url=HOOK), "somebody", NOW)
     session.commit()
     page = open_page()
     monkeypatch.setattr(settings, "save_choices", lambda *arguments: Trouble.AWAY)
@@ -303,7 +305,7 @@ def test_faults_are_found_whenever_a_choice_cannot_be_kept(manners: Manners) -> 
 
 def test_private_choices_are_noted_without_their_values() -> None:
     before, after = NO_MANNERS, Manners("Maya", "a@b.example", "#000000", "See you")
-    noted = list_changes(before, after)
+    noted = list_changes(asdict(before), asdict(after))
     assert {name for name, change in noted.items() if change == "changed"} <= PRIVATE
     assert noted["accent"] == {"from": "#1f5eff", "to": "#000000"}
     assert "a@b.example" not in str(noted)
@@ -316,19 +318,17 @@ def test_nothing_of_another_company_is_shown_or_changed(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     theirs = Manners(sender_name="Not Yours", daily_cap=7)
-    save_manners(session, ANOTHER, theirs)
-    save_terms(session, ANOTHER, Terms("Asia/Tokyo", 20, True))
-    save_alerts(session, ANOTHER, Alerts(post_url=HOOK), NOW)
-    session.add(
-        Deed(company_id=ANOTHER, done_at=NOW, done_by="them", what="their deed", details={})
-    )
+    save_manners(session, ANOTHER, theirs, "somebody", NOW)
+    save_terms(session, ANOTHER, Terms("Asia/Tokyo", 20, True), "somebody", NOW)
+    save_alerts(session, ANOTHER, Alerts(post_url=HOOK), "somebody", NOW)
+    session.add(Deed(company_id=ANOTHER, done_at=NOW, done_by="them", what=Action.STOP, details={}))
     session.commit()
     page = open_page()
     assert find(page, "manners-sender_name").value == ""
     assert find(page, "terms-time_zone").value == "UTC"
     words = read_words(page)
     assert "ending in" not in words
-    assert "their deed" not in words
+    assert "them stopped" not in words
     save(page, Group.MANNERS, daily_cap=9)
     session.rollback()
     assert find_manners(session, ANOTHER) == theirs

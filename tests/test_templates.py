@@ -53,8 +53,8 @@ def test_it_is_kept_replaced_and_given_up(session: Session):
     assert find_template(session, COMPANY, STEP) == GOOD
     assert find_template(session, COMPANY, Step.NOTICE) is None
     assert find_template(session, "biz_other", STEP) is None
-    assert restore_template(session, COMPANY, STEP)
-    assert not restore_template(session, COMPANY, STEP)
+    assert restore_template(session, COMPANY, STEP, "somebody", NOW)
+    assert not restore_template(session, COMPANY, STEP, "somebody", NOW)
     assert find_template(session, COMPANY, STEP) is None
 
 

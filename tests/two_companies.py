@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from db import audit_log as deeds
 from db.company_settings.messaging import Manners, save_manners
 from db.company_settings.notifications import Alerts, save_alerts
 from db.company_settings.recovery import Terms, add_companies, save_terms
@@ -65,9 +64,15 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
 
 def choose(session: Session, company_id: str, word: str, zone: str, at: datetime) -> None:
     address = f"{word.lower()}@example.com"
-    save_terms(session, company_id, Terms(zone, 20, True))
-    save_manners(session, company_id, Manners(f"{word} Sender", address, note=f"{word} note"))
-    save_alerts(session, company_id, Alerts(digest_to=address, digest=True), at)
+    save_terms(session, company_id, Terms(zone, 20, True), f"{word} chooser", at)
+    save_manners(
+        session,
+        company_id,
+        Manners(f"{word} Sender", address, note=f"{word} note"),
+        f"{word} chooser",
+        at,
+    )
+    save_alerts(session, company_id, Alerts(digest_to=address, digest=True), f"{word} chooser", at)
     for step in Step:
         words = OwnTemplate(f"{word} subject", f"{word} text", f"<p>{word} letter</p>")
         keep_template(session, company_id, step, words, f"{word} editor", at)
@@ -143,7 +148,6 @@ def correspond(session: Session, payment: Payment, word: str, at: datetime) -> N
 def ask(session: Session, payment: Payment, word: str, at: datetime) -> None:
     whose, payment_id = payment.company_id, payment.payment_id
     requests.ask(session, payment_id, RequestKind.STOP, f"{word} asker", at, whose)
-    deeds.note(session, whose, f"{word} doer", f"{word} deed", payment_id, {}, at)
     if word == THEIRS:
         replays.ask(session, whose, f"{word} asker", at)
 

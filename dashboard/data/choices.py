@@ -13,23 +13,19 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
-from db import audit_log as deeds
+from db import audit_log
+from db.company_settings.changes import Changes
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
 from db.company_settings.recovery import (
     NO_TERMS,
     ChoiceError,
     Terms,
-    add_companies,
     find_terms,
+    lock_company,
     save_terms,
 )
-from db.models import Company, Deed
-
-SETTINGS = "settings"
-"""What is done, in the audit list; its details say what was changed."""
-PRIVATE = frozenset({"sender_name", "reply_to", "note", "digest_to", "post_url"})
-"""Addresses, secrets, and what may hold one: of these it is only noted that they changed."""
+from db.models import Deed
 
 Choices: TypeAlias = Terms | Manners | Alerts
 
@@ -67,7 +63,7 @@ def read_choices(settings: DashboardSettings) -> Chosen | Trouble | None:
         if isinstance(found, Trouble) or found is None:
             return found
         kept = {group: find(session, found) for group, find in FIND.items()}
-        return Chosen(found, kept, tuple(deeds.list_deeds(session, found)))
+        return Chosen(found, kept, tuple(audit_log.list_deeds(session, found)))
 
     return read(settings, gather)
 
@@ -83,39 +79,23 @@ def save_choices(
     meanwhile stays. Raises ChoiceError, and keeps nothing then."""
 
     def save(session: Session) -> tuple[str, ...]:
-        add_companies(session, {company_id})
-        # Until the end nobody else changes a choice of this company.
-        session.get_one(Company, company_id, with_for_update=True)
-        before = FIND[group](session, company_id)
-        after = replace(before, **changes)
-        noted = list_changes(before, after)
-        keep(session, company_id, after, at, settings.in_development)
-        if noted:
-            deeds.note(session, company_id, DASHBOARD, SETTINGS, None, noted, at)
-        return tuple(noted)
+        lock_company(session, company_id)
+        after = replace(FIND[group](session, company_id), **changes)
+        return tuple(keep(session, company_id, after, at, settings.in_development))
 
     return write(settings, save)
 
 
 def keep(
     session: Session, company_id: str, chosen: Choices, at: datetime, in_development: bool
-) -> None:
+) -> Changes:
     match chosen:
         case Terms():
-            save_terms(session, company_id, chosen)
+            return save_terms(session, company_id, chosen, DASHBOARD, at)
         case Manners():
-            save_manners(session, company_id, chosen)
+            return save_manners(session, company_id, chosen, DASHBOARD, at)
         case Alerts():
-            save_alerts(session, company_id, chosen, at, in_development)
-
-
-def list_changes(before: Choices, after: Choices) -> dict[str, Any]:
-    old, new = asdict(before), asdict(after)
-    return {
-        name: "changed" if name in PRIVATE else {"from": old[name], "to": new[name]}
-        for name in new
-        if new[name] != old[name]
-    }
+            return save_alerts(session, company_id, chosen, DASHBOARD, at, in_development)
 
 
 def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict[str, str]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
-from db import audit_log as deeds
+from db import audit_log
 from db.company_settings.messaging import Manners, find_manners
 from db.company_settings.recovery import find_terms
 from db.company_settings.templates import OwnTemplate, restore_template
@@ -21,9 +21,6 @@ from db.session import now
 from mail.templates import save_template
 from recovery.declines import DeclineClass
 from recovery.status import MailTrouble, Step
-
-TEMPLATE = "template"
-"""What is done, in the audit list; its details say to which step, and whether it was restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def read_studio(
             own_by=kept.saved_by if kept else None,
             results=count_results(session, whose, since),
             suppressed=count_suppressed(session, whose),
-            deeds=tuple(deeds.list_deeds(session, whose)),
+            deeds=tuple(audit_log.list_deeds(session, whose)),
         )
 
     return read(settings, gather)
@@ -81,8 +78,6 @@ def save_words(
         save_template(
             session, company_id, step, words.subject, words.text, words.html, DASHBOARD, at
         )
-        note = {"step": step.value, "restored": False}
-        deeds.note(session, company_id, DASHBOARD, TEMPLATE, None, note, at)
 
     return write(settings, save)
 
@@ -91,8 +86,6 @@ def restore_words(
     settings: DashboardSettings, company_id: str, step: Step, at: datetime
 ) -> Trouble | None:
     def restore(session: Session) -> None:
-        if restore_template(session, company_id, step):
-            note = {"step": step.value, "restored": True}
-            deeds.note(session, company_id, DASHBOARD, TEMPLATE, None, note, at)
+        restore_template(session, company_id, step, DASHBOARD, at)
 
     return write(settings, restore)

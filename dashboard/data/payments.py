@@ -14,7 +14,7 @@ from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Trouble, find_company, read, write
 from dashboard.data.overview import FRESH, SLOW, PaymentRow, copy_payment
 from dashboard.settings import DashboardSettings
-from db import audit_log as deeds
+from db import audit_log
 from db.ledger import requests
 from db.models import Deed, Payment
 from db.reporting import payment_detail as story
@@ -28,10 +28,6 @@ from recovery.status import RequestKind
 
 DASHBOARD = "dashboard"
 """Who acts: nobody signs in yet."""
-DEEDS: dict[RequestKind, str] = {
-    RequestKind.HASTEN: "asked for a retry now",
-    RequestKind.STOP: "stopped the work on it",
-}
 CSV_COLUMNS = (
     "payment_id",
     "failed_at",
@@ -126,7 +122,7 @@ def read_listing(
         before=str(page.before or ""),
         after=str(page.after or ""),
         total=search.count_matches(session, whose, filters),
-        deeds=tuple(deeds.list_deeds(session, whose)),
+        deeds=tuple(audit_log.list_deeds(session, whose)),
         as_of=at,
     )
 
@@ -171,14 +167,12 @@ def read_story(
 def ask(
     settings: DashboardSettings, payment: Payment, kind: RequestKind, at: datetime
 ) -> Trouble | None:
-    """Asks the daemon, and keeps who did."""
+    """Asks the daemon."""
 
-    def note(session: Session) -> None:
-        whose = payment.company_id
-        requests.ask(session, payment.payment_id, kind, DASHBOARD, at, whose)
-        deeds.note(session, whose, DASHBOARD, DEEDS[kind], payment.payment_id, {}, at)
+    def put(session: Session) -> None:
+        requests.ask(session, payment.payment_id, kind, DASHBOARD, at, payment.company_id)
 
-    return write(settings, note)
+    return write(settings, put)
 
 
 def export(settings: DashboardSettings, query: Query) -> bytes:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import Namespace
+from typing import Any
 
+from db.commands.database import open_database
 from db.company_settings.recovery import list_company_ids
 from db.reporting.rollup import rebuild
-from db.session import connect, database_url, now, session_factory, wait_until_reachable
+from db.session import now
 from db.settings import CommonSettings
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    anew = verbs.add_parser("rebuild", help="sum up again; the figures are right all the while")
+def add_parser(commands: Any) -> None:
+    verbs = commands.add_parser("rollup", help="the figures' daily sums")
+    anew = verbs.add_subparsers(dest="verb", required=True).add_parser(
+        "rebuild", help="sum up again; the figures are right all the while"
+    )
     anew.add_argument("company_id", nargs="?", metavar="BIZ", help="default: every company")
+    anew.set_defaults(run=run)
 
 
-def run(company_id: str | None, settings: CommonSettings) -> int:
-    engine = connect(database_url(settings), "rollup", "-c statement_timeout=0")
-    wait_until_reachable(engine)
-    sessions = session_factory(engine)
+def run(arguments: Namespace, settings: CommonSettings) -> int:
+    company_id = arguments.company_id
+    sessions = open_database(settings, "rollup", "-c statement_timeout=0")
     with sessions() as session:
         known = list_company_ids(session)
     chosen = known if company_id is None else [one for one in known if one == company_id]

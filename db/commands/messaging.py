@@ -1,15 +1,18 @@
-"""`python -m db writing BIZ`: its options, and the choices in words."""
+"""`python -m db writing BIZ`: shows or changes how a company's members are written to."""
 
 from __future__ import annotations
 
-import argparse
+import sys
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.orm import Session
-
+from db.audit_log import COMMAND
+from db.commands.database import open_database
 from db.company_settings.messaging import Manners, find_manners, save_manners
 from db.company_settings.recovery import ChoiceError
+from db.session import now
+from db.settings import CommonSettings
 from recovery.status import Channel
 
 CHANNELS = {
@@ -18,7 +21,8 @@ CHANNELS = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("writing", help="show or change how its members are written to")
     parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
     parser.add_argument(
         "--sender-name", metavar="NAME", help="who writes; '' for Whop's name of it"
@@ -32,19 +36,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--daily-cap", type=int, metavar="N", help="messages a day at most")
     parser.add_argument("--channel", choices=[str(channel) for channel in Channel])
     parser.add_argument("--messages", choices=["on", "off"], help="whether members are written to")
+    parser.set_defaults(run=run)
 
 
-def choose(session: Session, arguments: argparse.Namespace) -> Manners:
-    """What holds from now on. Raises ChoiceError."""
-    manners = find_manners(session, arguments.company_id)
-    changes = read_changes(arguments)
-    if changes:
-        manners = replace(manners, **changes)
-        save_manners(session, arguments.company_id, manners)
-    return manners
+def run(arguments: Namespace, settings: CommonSettings) -> int:
+    """Raises ChoiceError."""
+    whose, changes = arguments.company_id, read_changes(arguments)
+    with open_database(settings, "writing").begin() as session:
+        manners = replace(find_manners(session, whose), **changes)
+        if changes:
+            save_manners(session, whose, manners, COMMAND, now())
+    sys.stdout.write(f"{whose}:\n{describe_manners(manners)}\n")
+    return 0
 
 
-def read_changes(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_changes(arguments: Namespace) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for name in ("sender_name", "reply_to", "note"):
         if (typed := getattr(arguments, name)) is not None:

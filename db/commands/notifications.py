@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
+from db.audit_log import COMMAND
+from db.commands.database import open_database
 from db.company_settings.notifications import Alerts, find_alerts, save_alerts
-from db.company_settings.recovery import ChoiceError
-from db.session import connect, database_url, now, session_factory, wait_until_reachable
+from db.session import now
 from db.settings import CommonSettings
 
 SWITCHES = {
@@ -31,26 +32,21 @@ def add_parser(commands: Any) -> None:
         help="a Discord or Slack webhook; '' for none, - to read it from standard input, "
         "where no list of processes shows it",
     )
+    alerts.set_defaults(run=run)
 
 
-def choose_alerts(arguments: argparse.Namespace, settings: CommonSettings) -> int:
-    changes = read_changes(arguments)
-    engine = connect(database_url(settings), "alerts")
-    wait_until_reachable(engine)
-    with session_factory(engine).begin() as session:
-        alerts = find_alerts(session, arguments.company_id)
+def run(arguments: Namespace, settings: CommonSettings) -> int:
+    """Raises ChoiceError."""
+    whose, changes = arguments.company_id, read_changes(arguments)
+    with open_database(settings, "alerts").begin() as session:
+        alerts = replace(find_alerts(session, whose), **changes)
         if changes:
-            alerts = replace(alerts, **changes)
-            try:
-                save_alerts(session, arguments.company_id, alerts, now(), settings.in_development)
-            except ChoiceError as error:
-                sys.stderr.write(f"error: {error}\n")
-                return 2
-    sys.stdout.write(f"{arguments.company_id}:\n{describe_alerts(alerts)}\n")
+            save_alerts(session, whose, alerts, COMMAND, now(), settings.in_development)
+    sys.stdout.write(f"{whose}:\n{describe_alerts(alerts)}\n")
     return 0
 
 
-def read_changes(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_changes(arguments: Namespace) -> dict[str, Any]:
     """Only what was given; an empty text takes an address away."""
     given = {name: getattr(arguments, name) for name in (*SWITCHES, "digest_to", "post_url")}
     changes: dict[str, Any] = {

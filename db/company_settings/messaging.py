@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import ChoiceError, add_companies
+from db.company_settings.changes import Changes, record_changes
+from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
 from recovery.status import Channel
 from recovery.text import find_hidden
@@ -84,9 +86,12 @@ def find_manners(session: Session, company_id: str) -> Manners:
     return NO_MANNERS if company is None else read_manners(company.settings)
 
 
-def save_manners(session: Session, company_id: str, manners: Manners) -> None:
+def save_manners(
+    session: Session, company_id: str, manners: Manners, actor: str, now: datetime
+) -> Changes:
     """Raises ChoiceError. Holds for what is sent from now on."""
     manners.check()
-    add_companies(session, {company_id})
-    company = session.get_one(Company, company_id, with_for_update=True)
-    company.settings = company.settings | {KEY: asdict(manners)}
+    company = lock_company(session, company_id)
+    before, after = asdict(read_manners(company.settings)), asdict(manners)
+    company.settings = company.settings | {KEY: after}
+    return record_changes(session, company_id, before, after, actor, now)

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import ChoiceError, add_companies
+from db.company_settings.changes import Changes, record_changes
+from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
 
 KEPT_UNDER = "alerts"
@@ -108,17 +109,19 @@ def save_alerts(
     session: Session,
     company_id: str,
     alerts: Alerts,
+    actor: str,
     now: datetime,
     in_development: bool = False,
-) -> None:
+) -> Changes:
     """Raises ChoiceError."""
     alerts.check(in_development)
-    add_companies(session, {company_id})
-    company = session.get_one(Company, company_id, with_for_update=True)
-    before = company.settings.get(KEPT_UNDER, {})
-    since = before.get("recoveries_since") if before.get("on_recovery") else now.isoformat()
-    kept = asdict(alerts) | ({"recoveries_since": since} if alerts.on_recovery else {})
+    company = lock_company(session, company_id)
+    known = company.settings.get(KEPT_UNDER, {})
+    before, after = asdict(read_alerts(company.settings)), asdict(alerts)
+    since = known.get("recoveries_since") if known.get("on_recovery") else now.isoformat()
+    kept = after | ({"recoveries_since": since} if alerts.on_recovery else {})
     company.settings = company.settings | {KEPT_UNDER: kept}
+    return record_changes(session, company_id, before, after, actor, now)
 
 
 def list_listening(session: Session) -> list[str]:

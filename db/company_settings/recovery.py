@@ -4,7 +4,8 @@ what each choice does."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db.company_settings.changes import Changes, record_changes
 from db.models import Company
 from recovery.text import LONGEST_NAME, make_plain
 
@@ -76,6 +78,13 @@ def add_companies(session: Session, ids: set[str]) -> None:
         session.execute(insert(Company).on_conflict_do_nothing(), rows)
 
 
+def lock_company(session: Session, company_id: str) -> Company:
+    """As it is now: until the transaction ends nobody else changes a choice of it."""
+    add_companies(session, {company_id})
+    session.flush()
+    return session.get_one(Company, company_id, with_for_update=True, populate_existing=True)
+
+
 def learn_terms(session: Session, ids: set[str]) -> dict[str, Terms]:
     """Of all these companies; those not known are added."""
     add_companies(session, ids)
@@ -85,16 +94,19 @@ def learn_terms(session: Session, ids: set[str]) -> dict[str, Terms]:
     return {row.id: read_terms(row.time_zone, row.settings) for row in found}
 
 
-def save_terms(session: Session, company_id: str, terms: Terms) -> None:
+def save_terms(
+    session: Session, company_id: str, terms: Terms, actor: str, now: datetime
+) -> Changes:
     """Raises ChoiceError. What is already planned keeps its time."""
     terms.check()
-    add_companies(session, {company_id})
-    company = session.get_one(Company, company_id, with_for_update=True)
+    company = lock_company(session, company_id)
+    before = read_terms(company.time_zone, company.settings)
     company.time_zone = terms.time_zone
     company.settings = company.settings | {
         "holdout_percent": terms.holdout_percent,
         "backup_card": terms.backup_card,
     }
+    return record_changes(session, company_id, asdict(before), asdict(terms), actor, now)
 
 
 def find_chosen_name(session: Session, company_id: str) -> str | None:
@@ -102,14 +114,17 @@ def find_chosen_name(session: Session, company_id: str) -> str | None:
     return session.scalar(select(Company.name).where(Company.id == company_id))
 
 
-def save_name(session: Session, company_id: str, name: str | None) -> None:
+def save_name(
+    session: Session, company_id: str, name: str | None, actor: str, now: datetime
+) -> Changes:
     """The operator's word. None: Whop is to say it. Raises ChoiceError."""
     if name is not None and (not name or name != make_plain(name, LONGEST_NAME)):
         raise ChoiceError(
             f"a name is one line of up to {LONGEST_NAME} characters, all of which can be seen"
         )
-    add_companies(session, {company_id})
-    session.get_one(Company, company_id, with_for_update=True).name = name
+    company = lock_company(session, company_id)
+    before, company.name = company.name, name
+    return record_changes(session, company_id, {"name": before}, {"name": name}, actor, now)
 
 
 def learn_name(session: Session, company_id: str, name: str) -> None:

@@ -9,9 +9,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import add_companies
+from db import audit_log
+from db.company_settings.recovery import lock_company
 from db.models import Template
-from recovery.status import Step
+from recovery.status import Action, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +35,42 @@ def list_templates(session: Session, company_id: str) -> dict[Step, OwnTemplate]
 
 
 def keep_template(
-    session: Session, company_id: str, step: Step, template: OwnTemplate, by: str, now: datetime
-) -> None:
-    """Unchecked: `mail.templates.save_template` is the way in."""
-    add_companies(session, {company_id})
+    session: Session, company_id: str, step: Step, template: OwnTemplate, actor: str, now: datetime
+) -> bool:
+    """Unchecked: `mail.templates.save_template` is the way in. False: it is kept already."""
+    lock_company(session, company_id)
+    if find_template(session, company_id, step) == template:
+        return False
     row = {
         "subject": template.subject,
         "body_text": template.text,
         "body_html": template.html,
         "saved_at": now,
-        "saved_by": by,
+        "saved_by": actor,
     }
     session.execute(
         insert(Template)
         .values(company_id=company_id, step=step, **row)
         .on_conflict_do_update(index_elements=["company_id", "step"], set_=row)
     )
+    record_words(session, company_id, step, actor, now, restored=False)
+    return True
 
 
-def restore_template(session: Session, company_id: str, step: Step) -> bool:
+def restore_template(
+    session: Session, company_id: str, step: Step, actor: str, now: datetime
+) -> bool:
     """Back to our words. False: they were in use already."""
     gone = delete(Template).where(Template.company_id == company_id, Template.step == step)
-    return session.execute(gone.returning(Template.step)).first() is not None
+    if session.execute(gone.returning(Template.step)).first() is None:
+        return False
+    record_words(session, company_id, step, actor, now, restored=True)
+    return True
+
+
+def record_words(
+    session: Session, company_id: str, step: Step, actor: str, now: datetime, *, restored: bool
+) -> None:
+    """Whose words a message has now, never which."""
+    details = {"step": step.value, "restored": restored}
+    audit_log.record(session, company_id, actor, Action.TEMPLATE, now, details=details)

@@ -121,20 +121,6 @@ def apply_waiting(
         mark_applied(session, apply(session, waiting, now, rules), now)
 
 
-def replay(session: Session, now: datetime, rules: Settings, read: Reader) -> int:
-    """Tries every poison event again with today's code; returns how many are still poison."""
-    poison = select(WebhookEvent).where(WebhookEvent.error.is_not(None)).order_by(WebhookEvent.id)
-    left = 0
-    for stored in session.scalars(poison).all():
-        try:
-            with session.begin_nested():
-                record(session, [reread(stored, read)], now, rules, read)
-        except (ValueError, payments.WrongCompanyError) as error:
-            stored.error = str(error)
-            left += 1
-    return left
-
-
 def find_poison(session: Session, event_ids: set[str]) -> set[str]:
     return set(
         session.scalars(

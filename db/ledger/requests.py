@@ -1,4 +1,5 @@
-"""What creators ask for about one payment: to stop it, or to charge it now.
+"""What creators ask for about one payment: to stop it, or to charge it now. (A replay is asked for
+in db/ledger/replays.py.)
 
 A request is a row, so that whoever asks needs no way to Whop. The daemon honours it.
 """
@@ -10,14 +11,16 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db import audit_log
 from db.company_settings.recovery import find_terms
 from db.ledger import attempts, payments
 from db.member_messages import queue as outbox
 from db.models import Payment, Request
 from recovery.retry_policy import Settings, find_obstacle
-from recovery.status import UNPAID, ClosedReason, PaymentStatus, RequestKind, Trigger
+from recovery.status import UNPAID, Action, ClosedReason, PaymentStatus, RequestKind, Trigger
 from recovery.transitions import Place, closed
 
+ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.HASTEN: Action.RETRY}
 DONE = "done"
 IN_HAND = "a charge is in hand; what it comes to decides"
 
@@ -30,7 +33,7 @@ def ask(
     session: Session,
     payment_id: str,
     kind: RequestKind,
-    asked_by: str,
+    actor: str,
     now: datetime,
     company_id: str | None = None,
 ) -> Request:
@@ -40,24 +43,28 @@ def ask(
     if owner is None or company_id not in (None, owner):
         raise UnknownPaymentError(f"there is no failed payment {payment_id}")
     request = Request(
-        payment_id=payment_id, company_id=owner, kind=kind, asked_by=asked_by, asked_at=now
+        payment_id=payment_id, company_id=owner, kind=kind, asked_by=actor, asked_at=now
     )
     session.add(request)
+    session.flush()  # before the entry: the same order everywhere, so that nobody waits in a circle
+    audit_log.record(session, owner, actor, ACTIONS[kind], now, payment_id=payment_id)
     return request
 
 
 def honour_one(session: Session, now: datetime, rules: Settings) -> Request | None:
     """The oldest that is open. None: there is none."""
-    request = session.scalar(
-        select(Request)
+    found = session.execute(
+        select(Request, Payment.payment_id)
+        .join(Payment, Payment.payment_id == Request.payment_id)
         .where(Request.done_at.is_(None))
         .order_by(Request.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    if request is None:
+        .with_for_update(of=Request, skip_locked=True)
+    ).first()
+    if found is None:
         return None
-    payment = payments.lock_payments(session, [request.payment_id])[request.payment_id]
+    request, payment_id = found
+    payment = payments.lock_payments(session, [payment_id])[payment_id]
     act = stop if request.kind is RequestKind.STOP else hasten
     request.done_at, request.answer = now, act(session, payment, now, rules)
     return request

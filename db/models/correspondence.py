@@ -5,12 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
 from recovery.status import (
+    Action,
     Channel,
     MailEventKind,
     MailTrouble,
@@ -140,34 +150,48 @@ class Notice(Base):
 
 
 class Request(Base):
-    """What a creator wants done about one payment; the daemon honours it within a minute."""
+    """What a creator wants done; the daemon honours it within a minute. Only a replay is about no
+    payment, but about all events of the company that could not be applied."""
 
     __tablename__ = "requests"
     __table_args__ = (
         one_of("kind", RequestKind),
+        CheckConstraint("(payment_id is null) = (kind = 'replay')", name="payment_id"),
         Index("ix_requests_open", "id", postgresql_where=text("done_at is null")),
+        Index(
+            "uq_requests_replay",
+            "company_id",
+            unique=True,
+            postgresql_where=text("kind = 'replay' and done_at is null"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
+    payment_id: Mapped[str | None] = mapped_column(ForeignKey("payments.payment_id"), index=True)
     company_id: Mapped[str] = mapped_column(Text)
     kind: Mapped[RequestKind] = mapped_column(Word(RequestKind))
     asked_by: Mapped[str] = mapped_column(Text)
     asked_at: Mapped[datetime] = mapped_column(Time)
     done_at: Mapped[datetime | None] = mapped_column(Time)
     answer: Mapped[str | None] = mapped_column(Text)
+    tried_up_to: Mapped[int | None] = mapped_column(
+        BigInteger, comment="a replay goes on after this event"
+    )
 
 
 class Deed(Base):
     """The audit list: what somebody did in the dashboard or by a command, and when."""
 
     __tablename__ = "deeds"
-    __table_args__ = (Index("ix_deeds_company", "company_id", text("id desc")),)
+    __table_args__ = (
+        one_of("what", Action),
+        Index("ix_deeds_company", "company_id", text("id desc")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
     done_at: Mapped[datetime] = mapped_column(Time)
     done_by: Mapped[str] = mapped_column(Text)
-    what: Mapped[str] = mapped_column(Text)
+    what: Mapped[Action] = mapped_column(Word(Action))
     payment_id: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))

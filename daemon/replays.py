@@ -1,0 +1,54 @@
+"""The poison events that somebody wants to be tried again, one transaction each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import true
+
+from db.ledger import replays
+from db.ledger.inbox import Reader
+from db.session import SessionFactory
+from recovery.retry_policy import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Replayer:
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        rules: Settings,
+        clock: Callable[[], datetime],
+        read: Reader,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.sessions, self.rules, self.clock = sessions, rules, clock
+        self.read, self.stopping = read, stopping
+
+    def honour(self) -> None:
+        """What creators asked for. Each company in its turn: one with many events holds up none."""
+        last = 0
+        while not self.stopping():
+            with self.sessions.begin() as session:
+                request = replays.honour_next(session, self.clock(), self.rules, self.read, last)
+            if request is None and last == 0:
+                return
+            last = 0 if request is None else request.id
+            if request is not None and request.done_at is not None:
+                log.info("company %s: replayed, as asked", request.company_id)
+
+    def replay_all(self, actor: str) -> int:
+        """Of every company and of none, at once. Returns how many are still poison."""
+        with self.sessions.begin() as session:
+            replays.record_for_all(session, actor, self.clock())
+        last, left = 0, 0
+        while not self.stopping():
+            with self.sessions.begin() as session:
+                tried = replays.try_next(session, true(), last, self.clock(), self.rules, self.read)
+            if tried is None:
+                break
+            last, left = tried.id, left + (tried.error is not None)
+        return left

@@ -1,0 +1,73 @@
+"""`python -m db company BIZ`: shows or changes what a company has chosen."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from typing import Any
+
+from db.audit_log import COMMAND
+from db.commands.database import open_database
+from db.company_settings.recovery import (
+    Terms,
+    find_chosen_name,
+    find_terms,
+    save_name,
+    save_terms,
+)
+from db.session import now
+from db.settings import CommonSettings
+
+
+def add_parser(commands: Any) -> None:
+    company = commands.add_parser("company", help="show or change what a company has chosen")
+    company.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    company.add_argument("--name", metavar="NAME", help="its name; '' for the one at Whop")
+    company.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
+    company.add_argument(
+        "--holdout", type=int, metavar="PERCENT", help="share of members left to Whop alone"
+    )
+    company.add_argument(
+        "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
+    )
+    company.set_defaults(run=run)
+
+
+def run(arguments: Namespace, settings: CommonSettings) -> int:
+    """Raises ChoiceError."""
+    whose, changes = arguments.company_id, read_changes(arguments)
+    with open_database(settings, "company").begin() as session:
+        terms = replace(find_terms(session, whose), **changes)
+        if changes:
+            save_terms(session, whose, terms, COMMAND, now())
+        if arguments.name is not None:
+            save_name(session, whose, arguments.name.strip() or None, COMMAND, now())
+        name = find_chosen_name(session, whose)
+    sys.stdout.write(f"{whose}:\n{describe_terms(terms, name)}\n")
+    return 0
+
+
+def read_changes(arguments: Namespace) -> dict[str, Any]:
+    """Only what was given."""
+    given = {
+        "time_zone": arguments.time_zone,
+        "holdout_percent": arguments.holdout,
+        "backup_card": None if arguments.backup_card is None else arguments.backup_card == "on",
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def describe_terms(terms: Terms, name: str | None) -> str:
+    held_out = (
+        f"{terms.holdout_percent}% of the members are left to Whop alone, to measure what we add"
+        if terms.holdout_percent
+        else "off: every member's payment is worked on"
+    )
+    backup = "on: one other saved card is tried, once" if terms.backup_card else "off"
+    return (
+        f"  name         {name or 'not known yet: read from Whop'}\n"
+        f"  time zone    {terms.time_zone}: days, months and the hours of charges\n"
+        f"  holdout      {held_out}\n"
+        f"  backup card  {backup}"
+    )

@@ -1,0 +1,19 @@
+"""How a command reaches the database."""
+
+from __future__ import annotations
+
+from db.session import (
+    SessionFactory,
+    connect,
+    database_url,
+    session_factory,
+    wait_until_reachable,
+)
+from db.settings import CommonSettings
+
+
+def open_database(settings: CommonSettings, process: str, more: str = "") -> SessionFactory:
+    """Blocks until it is reachable. `more` are server options."""
+    engine = connect(database_url(settings), process, more)
+    wait_until_reachable(engine)
+    return session_factory(engine)
