@@ -3,23 +3,20 @@ and `hasten` ask for something about one payment; `preview` writes the messages 
 
 from __future__ import annotations
 
-import argparse
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon import commands
 from daemon.chat import SupportChat
 from daemon.cycle import WORKERS, Cycle
-from daemon.loop import SOON, TICK_SECONDS, Loop
+from daemon.loop import SOON, Loop
 from daemon.messages import SENDERS, Messenger
 from daemon.notices import Herald
 from daemon.posts import Poster
-from daemon.preview import write_preview
 from daemon.reconcile import Reconciler
 from daemon.replays import Replayer
 from daemon.retries import Retrier
@@ -39,9 +36,6 @@ if TYPE_CHECKING:
     from daemon.mailer import Mailer
 
 log = logging.getLogger("daemon")
-
-GRACE_SECONDS = 4.0
-"""How long a stop waits for the attempt in hand. After that it stays open for the next start."""
 
 
 class Daemon:
@@ -88,6 +82,9 @@ class Daemon:
             settings.rules.interval,
             settings.frontend_url,
         )
+
+    def stop(self) -> None:
+        self.stopping = True
 
     def is_stopping(self) -> bool:
         return self.stopping
@@ -174,56 +171,10 @@ def make_mailer(settings: DaemonSettings) -> Mailer | None:
     )
 
 
-def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:
-    """The work runs beside; this thread only waits, so that a stop never waits for a bank."""
-
-    def stop(number: int, frame: object) -> None:
-        daemon.stopping = True  # a flag, no lock: a handler may interrupt anything
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    finished = threading.Event()
-
-    def work() -> None:
-        job()
-        finished.set()
-
-    worker = threading.Thread(target=work, name="work", daemon=True)
-    worker.start()
-    while worker.is_alive() and not daemon.stopping:
-        worker.join(TICK_SECONDS)
-    if daemon.stopping:
-        log.info("stopping; an attempt in hand is finished, or left open for the next start")
-        worker.join(GRACE_SECONDS)
-        return 0
-    return 0 if finished.is_set() else 1
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m daemon", description=__doc__)
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("run", help="a cycle every hour until stopped (the default)")
-    commands.add_parser("once", help="one cycle, then stop")
-    commands.add_parser("replay", help="try again the events that could not be applied")
-    preview = commands.add_parser("preview", help="every message, for every decline, as files")
-    preview.add_argument("folder", nargs="?", type=Path, default=Path("preview"))
-    for kind, what in ((RequestKind.STOP, "no more tries of"), (RequestKind.HASTEN, "charge now")):
-        asked = commands.add_parser(kind, help=f"{what} one payment")
-        asked.add_argument("payment_id")
-    return parser.parse_args()
-
-
-def preview(folder: Path) -> int:
-    """Needs no settings and no database."""
-    number = write_preview(folder)
-    print(f"{number} messages, in mail, text and chat: open {folder / 'index.html'}", flush=True)
-    return 0
-
-
 def main() -> int:
-    arguments = parse_arguments()
+    arguments = commands.parse_arguments(__doc__)
     if arguments.command == "preview":
-        return preview(arguments.folder)
+        return commands.preview(arguments.folder)
     settings = load_settings(DaemonSettings)
     configure_logging(settings.log_level, settings.log_format)
     daemon = Daemon(settings)
@@ -236,7 +187,7 @@ def main() -> int:
             job = partial(daemon.ask, RequestKind(kind), arguments.payment_id)
         case _:
             job = daemon.run
-    return run_until_signal(daemon, job)
+    return commands.run_until_signal(job, daemon.stop, daemon.is_stopping)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from recovery.retry_policy import Settings
 
 log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 1_000
+"""Events tried before the minute's other jobs have their turn; the rest stays asked for."""
+
 
 class Replayer:
     def __init__(
@@ -31,7 +34,9 @@ class Replayer:
     def honour(self) -> None:
         """What creators asked for. Each company in its turn: one with many events holds up none."""
         last = 0
-        while not self.stopping():
+        for _ in range(MOST_AT_ONCE):
+            if self.stopping():
+                return
             with self.sessions.begin() as session:
                 request = replays.honour_next(session, self.clock(), self.rules, self.read, last)
             if request is None and last == 0:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import and_, func, literal, or_, select, text, union_all
+from sqlalchemy import and_, func, select, text, union_all
 from sqlalchemy.orm import Session
 
 from db.heartbeats import read_outage, read_report
+from db.ledger import replays
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting import summary as stats
 from db.reporting.mail_health import Sending, measure_delivery, measure_sending
@@ -48,10 +49,7 @@ class HealthFacts:
 def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFacts:
     alone = len(stats.list_company_ids(session)) < 2
     pulse = find_pulse(session)
-    # An event that does not even tell its company is shown where there is only one.
-    nobody_s = and_(literal(alone), WebhookEvent.company_id.is_(None))
-    whose = or_(WebhookEvent.company_id == company_id, nobody_s)
-    poison = and_(WebhookEvent.error.is_not(None), whose)
+    poison = and_(WebhookEvent.error.is_not(None), replays.belongs_to(session, company_id))
     waiting = and_(
         WebhookEvent.applied_at.is_(None),
         WebhookEvent.error.is_(None),

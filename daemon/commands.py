@@ -1,0 +1,67 @@
+"""What `python -m daemon` can be asked for, and how it is run until it ends or is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from daemon.loop import TICK_SECONDS
+from daemon.preview import write_preview
+from recovery.status import RequestKind
+
+log = logging.getLogger(__name__)
+
+ABOUT_A_PAYMENT = {RequestKind.STOP: "no more tries of", RequestKind.HASTEN: "charge now"}
+GRACE_SECONDS = 4.0
+"""How long a stop waits for the attempt in hand. After that it stays open for the next start."""
+
+
+def parse_arguments(description: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m daemon", description=description)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("run", help="a cycle every hour until stopped (the default)")
+    commands.add_parser("once", help="one cycle, then stop")
+    commands.add_parser("replay", help="try again the events that could not be applied")
+    preview = commands.add_parser("preview", help="every message, for every decline, as files")
+    preview.add_argument("folder", nargs="?", type=Path, default=Path("preview"))
+    for kind, what in ABOUT_A_PAYMENT.items():
+        asked = commands.add_parser(kind, help=f"{what} one payment")
+        asked.add_argument("payment_id")
+    return parser.parse_args()
+
+
+def preview(folder: Path) -> int:
+    """Needs no settings and no database."""
+    number = write_preview(folder)
+    index = folder / "index.html"
+    sys.stdout.write(f"{number} messages, in mail, text and chat: open {index}\n")
+    return 0
+
+
+def run_until_signal(
+    job: Callable[[], None], stop: Callable[[], None], is_stopping: Callable[[], bool]
+) -> int:
+    """The work runs beside; this thread only waits, so that a stop never waits for a bank."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A flag, no lock: a handler may interrupt anything.
+        signal.signal(number, lambda number, frame: stop())
+    finished = threading.Event()
+
+    def work() -> None:
+        job()
+        finished.set()
+
+    worker = threading.Thread(target=work, name="work", daemon=True)
+    worker.start()
+    while worker.is_alive() and not is_stopping():
+        worker.join(TICK_SECONDS)
+    if is_stopping():
+        log.info("stopping; an attempt in hand is finished, or left open for the next start")
+        worker.join(GRACE_SECONDS)
+        return 0
+    return 0 if finished.is_set() else 1
