@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from db.models import Base
 from db.session import SessionFactory, connect, session_factory
 
 pytest_plugins = ["tests.chromium"]
+numbers = itertools.count()
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
 MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_", "FRONTEND_", "TRUSTED_", "DASHBOARD_")
@@ -63,6 +65,18 @@ def engine(migrated_engine: Engine) -> Iterator[Engine]:
     with migrated_engine.begin() as connection:
         connection.execute(text("set local lock_timeout = '10s'"))
         connection.execute(text(f"truncate {tables} restart identity cascade"))
+
+
+@pytest.fixture
+def empty_engine(postgres: embedded.Server) -> Iterator[Engine]:
+    """A database of its own, without any schema."""
+    name = f"empty_{os.getpid()}_{next(numbers)}"
+    with connect(postgres.url, "tests").connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text(f"create database {name}"))
+    engine = connect(postgres.url.set(database=name), "tests")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

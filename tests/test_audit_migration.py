@@ -21,7 +21,6 @@ from db.models.base import Word
 from db.session import session_factory
 from recovery.status import Action, RequestKind
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now
-from tests.test_migrations import empty_engine as empty_engine
 from tests.test_replays import read
 from tests.two_companies import ANOTHER, fill_ours, fill_theirs
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,22 +10,9 @@ from alembic.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, Engine, inspect, text
 
-from db import embedded, migrate
+from db import migrate
 from db.models import Base
-from db.session import connect, head_revision
-
-numbers = itertools.count()
-
-
-@pytest.fixture
-def empty_engine(postgres: embedded.Server):
-    name = f"migrations_{os.getpid()}_{next(numbers)}"
-    with connect(postgres.url, "tests").connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text(f"create database {name}"))
-    engine = connect(postgres.url.set(database=name), "tests")
-    yield engine
-    engine.dispose()
+from db.session import head_revision
 
 
 def find_revision(engine: Engine) -> str | None:
