@@ -11,9 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db import migrate
 from recovery.status import MailEventKind, NoticeChannel, NoticeKind, SyncError
-from tests.test_migrations import empty_engine
 
-__all__ = ["empty_engine"]
 REVISION = "0009"
 BEFORE = str(ScriptDirectory.from_config(migrate.config()).get_revision(REVISION).down_revision)
 SENTENCES = {

@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from db import migrate
-from tests.test_migrations import empty_engine  # noqa: F401  a fixture
 
 OLD = "0006"
 ROWS = Path(__file__).parent / "data" / "version_0006.jsonl"
@@ -45,7 +44,7 @@ def sort(rows: Any) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def old_engine(empty_engine: Engine) -> Engine:  # noqa: F811
+def old_engine(empty_engine: Engine) -> Engine:
     migrate.upgrade(empty_engine, OLD)
     with empty_engine.begin() as connection:
         for table, rows in read_old_rows().items():
@@ -56,6 +55,9 @@ def old_engine(empty_engine: Engine) -> Engine:  # noqa: F811
                 ),
                 {"rows": json.dumps(rows)},
             )
+            if "id" in rows[0] and isinstance(rows[0]["id"], int):
+                counter = f"pg_get_serial_sequence('{table}', 'id')"
+                connection.execute(text(f"select setval({counter}, max(id)) from {table}"))
     return empty_engine
 
 
