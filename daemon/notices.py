@@ -19,7 +19,7 @@ from db.creator_notices.queue import Errand
 from db.creator_notices.triggers import plan_notices
 from db.creator_notices.weeks import read_week
 from db.reporting.attention import count_needed
-from db.reporting.mail_health import find_digest_trouble, measure_delivery
+from db.reporting.mail_health import find_digest_trouble, measure_deliverability
 from db.reporting.summary import find_time_zone
 from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
@@ -149,6 +149,6 @@ def write_words(session: Session, errand: Errand, now: datetime) -> str:
                 raise NothingToTellError("webhooks arrive again")
             return posts.write_silence(company, since, find_time_zone(session, company_id))
         case NoticeKind.MAILS_BOUNCING:
-            return posts.write_bouncing(company, measure_delivery(session, company_id, now))
+            return posts.write_bouncing(company, measure_deliverability(session, company_id, now))
         case kind:
             return posts.write_plain(company, kind)

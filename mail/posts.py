@@ -12,7 +12,7 @@ from db.company_settings.notifications import Platform
 from db.creator_notices.digest import Sum
 from db.reporting.attention import Needed
 from recovery.action_required import NEEDS
-from recovery.health import Delivery
+from recovery.health import Deliverability
 from recovery.status import NoticeKind
 from recovery.text import LONGEST_NAME, make_plain
 
@@ -67,10 +67,10 @@ def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
     )
 
 
-def write_bouncing(company: str, delivery: Delivery) -> str:
+def write_bouncing(company: str, mails: Deliverability) -> str:
     return sign(
         company,
-        f"{delivery.troubled} of the last day's {delivery.sent} mails to members did not arrive "
+        f"{mails.troubled} of the last day's {mails.sent} mails to members did not arrive "
         "(bounced, dropped, or reported as spam). Check the sender's domain at SendGrid.",
     )
 

@@ -177,22 +177,22 @@ def judge_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Deliverability:
     """The last day's mails that SendGrid took, and how many of them count against the sender."""
 
     sent: int = 0
     troubled: int = 0
 
 
-class DeliveryState(State):
+class DeliverabilityState(State):
     FINE = "fine", Level.GREEN
     NO_MAIL = "no mail", Level.NONE
     BOUNCING = "bouncing", Level.RED
 
 
-def judge_delivery(delivery: Delivery) -> DeliveryState:
-    if not delivery.sent:
-        return DeliveryState.NO_MAIL
-    many = delivery.troubled > delivery.sent * MOST_TROUBLED
-    bouncing = many and delivery.troubled >= FEWEST_TROUBLED
-    return DeliveryState.BOUNCING if bouncing else DeliveryState.FINE
+def judge_deliverability(mails: Deliverability) -> DeliverabilityState:
+    if not mails.sent:
+        return DeliverabilityState.NO_MAIL
+    many = mails.troubled > mails.sent * MOST_TROUBLED
+    bouncing = many and mails.troubled >= FEWEST_TROUBLED
+    return DeliverabilityState.BOUNCING if bouncing else DeliverabilityState.FINE

@@ -18,7 +18,15 @@ from db.reporting.health import Due, HealthFacts, gather_facts
 from db.reporting.mail_health import Sending
 from db.reporting.webhook_health import Poison
 from db.session import head_revision
-from recovery.health import CycleReport, Delivery, Level, Pulse, SyncFailure, SyncState, Webhooks
+from recovery.health import (
+    CycleReport,
+    Deliverability,
+    Level,
+    Pulse,
+    SyncFailure,
+    SyncState,
+    Webhooks,
+)
 from recovery.status import AttemptOutcome, Channel, MessageState, Step, SyncError, Trigger
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
 
@@ -38,7 +46,7 @@ WELL = HealthFacts(
     poison=(),
     poison_count=0,
     sending=Sending(5, 0, 0, 0, NOW - HOUR, None, None),
-    delivery=Delivery(5, 0),
+    deliverability=Deliverability(5, 0),
     sync=SyncState(NOW - 12 * MINUTE),
     revision=HEAD,
 )
@@ -119,9 +127,9 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("SendGrid", {"sending": sending(3, 1, HOUR / 2)}, Level.GREEN),
     ("SendGrid", {"sending": sending(3, 1, 2 * HOUR)}, Level.AMBER),
     ("SendGrid", {"sending": sending(0, 2, None)}, Level.RED),
-    ("Mail delivery", {"delivery": Delivery(0, 0)}, Level.NONE),
-    ("Mail delivery", {"delivery": Delivery(100, 5)}, Level.GREEN),
-    ("Mail delivery", {"delivery": Delivery(99, 5)}, Level.RED),
+    ("Mail delivery", {"deliverability": Deliverability(0, 0)}, Level.NONE),
+    ("Mail delivery", {"deliverability": Deliverability(100, 5)}, Level.GREEN),
+    ("Mail delivery", {"deliverability": Deliverability(99, 5)}, Level.RED),
     ("Database", {"revision": "0003"}, Level.AMBER),
     ("Database", {"revision": None}, Level.AMBER),
 ]
@@ -224,7 +232,7 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     assert (facts.waiting, facts.poison_count) == (1, 1)
     assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
     assert facts.sending == Sending(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
-    assert facts.delivery == Delivery(1, 0)
+    assert facts.deliverability == Deliverability(1, 0)
     assert facts.sync == SyncState(NOW, None, ("a:b",))
     assert facts.revision == head_revision()
 

@@ -32,7 +32,7 @@ from recovery.health import (
     FAILED,
     CycleReport,
     CycleState,
-    DeliveryState,
+    DeliverabilityState,
     Level,
     Pulse,
     State,
@@ -206,8 +206,8 @@ def test_page_warnings_and_posts_agree_in_every_situation(
         (triggers, "judge_whop", WhopState.FINE),
         (links, "judge_webhooks", WebhookState.FINE),
         (triggers, "judge_webhooks", WebhookState.FINE),
-        (links, "judge_delivery", DeliveryState.FINE),
-        (triggers, "judge_delivery", DeliveryState.FINE),
+        (links, "judge_deliverability", DeliverabilityState.FINE),
+        (triggers, "judge_deliverability", DeliverabilityState.FINE),
     ],
 )
 def test_one_that_judged_by_itself_would_be_noticed(

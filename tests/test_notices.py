@@ -32,12 +32,12 @@ from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices
 from db.models import Company, Message, Notice, Payment
 from db.reporting.attention import Needed
-from db.reporting.mail_health import measure_delivery
+from db.reporting.mail_health import measure_deliverability
 from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
 from recovery.action_required import Need
-from recovery.health import DeliveryState, WebhookState, judge_delivery, judge_webhooks
+from recovery.health import DeliverabilityState, WebhookState, judge_deliverability, judge_webhooks
 from recovery.status import MailTrouble
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
@@ -396,15 +396,15 @@ def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BO
 )
 def test_mails_bounce_above_five_percent_and_at_least_five(session, sent, troubled, bad):
     add_mails(session, sent, troubled)
-    delivery = measure_delivery(session, COMPANY, NOW + HOUR)
-    is_bad = judge_delivery(delivery) is DeliveryState.BOUNCING
+    delivery = measure_deliverability(session, COMPANY, NOW + HOUR)
+    is_bad = judge_deliverability(delivery) is DeliverabilityState.BOUNCING
     assert (delivery.sent, delivery.troubled, is_bad) == (sent, troubled, bad)
-    assert measure_delivery(session, COMPANY, NOW + 2 * DAY).sent == 0
+    assert measure_deliverability(session, COMPANY, NOW + 2 * DAY).sent == 0
 
 
 def test_who_opts_out_has_been_reached(session: Session):
     add_mails(session, 6, 6, MailTrouble.UNSUBSCRIBED)
-    assert measure_delivery(session, COMPANY, NOW + HOUR).troubled == 0
+    assert measure_deliverability(session, COMPANY, NOW + HOUR).troubled == 0
 
 
 def test_bouncing_mails_are_told_with_their_number(rig: Rig, herald: Herald, session: Session):

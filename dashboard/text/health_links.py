@@ -9,11 +9,11 @@ from dashboard.text.finding import Finding
 from dashboard.text.payments import count, format_span
 from db.reporting.health import HealthFacts
 from recovery.health import (
-    DeliveryState,
+    DeliverabilityState,
     Level,
     WebhookState,
     WhopState,
-    judge_delivery,
+    judge_deliverability,
     judge_webhooks,
     judge_whop,
 )
@@ -103,13 +103,13 @@ def describe_sending(facts: HealthFacts) -> Finding:
 
 
 def describe_delivery(facts: HealthFacts) -> Finding:
-    delivery, part = facts.delivery, "Mail delivery"
-    state = judge_delivery(delivery)
-    if state is DeliveryState.NO_MAIL:
+    delivery, part = facts.deliverability, "Mail delivery"
+    state = judge_deliverability(delivery)
+    if state is DeliverabilityState.NO_MAIL:
         return Finding(part, state.level, "No mail was sent in the last 24 hours.")
     words = (
         f"Of {count(delivery.sent, 'mail')} in the last 24 hours, {delivery.troubled} bounced or "
         f"{'was' if delivery.troubled == 1 else 'were'} dropped or reported as spam."
     )
     todo = "Check the sender's domain at SendGrid."
-    return Finding(part, state.level, words, todo if state is DeliveryState.BOUNCING else "")
+    return Finding(part, state.level, words, todo if state is DeliverabilityState.BOUNCING else "")

@@ -19,14 +19,14 @@ from db.creator_notices.queue import (
 from db.creator_notices.weeks import find_told_week
 from db.models import Notice, Payment
 from db.reporting.health import find_pulse, find_sync
-from db.reporting.mail_health import measure_delivery
+from db.reporting.mail_health import measure_deliverability
 from db.reporting.summary import find_time_zone
 from db.reporting.webhook_health import find_missed_webhooks
 from recovery.health import (
-    DeliveryState,
+    DeliverabilityState,
     WebhookState,
     is_key_refused,
-    judge_delivery,
+    judge_deliverability,
     judge_webhooks,
     judge_whop,
 )
@@ -114,5 +114,5 @@ def is_there(session: Session, company_id: str, kind: NoticeKind, now: datetime)
             missed = find_missed_webhooks(session, company_id, now)
             return missed is not None and judge_webhooks(missed, now) is WebhookState.SILENT
         case _:
-            delivery = measure_delivery(session, company_id, now)
-            return judge_delivery(delivery) is DeliveryState.BOUNCING
+            delivery = measure_deliverability(session, company_id, now)
+            return judge_deliverability(delivery) is DeliverabilityState.BOUNCING

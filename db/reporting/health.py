@@ -13,9 +13,9 @@ from db.heartbeats import read_outage, read_report
 from db.ledger import replays
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting import summary as stats
-from db.reporting.mail_health import Sending, measure_delivery, measure_sending
+from db.reporting.mail_health import Sending, measure_deliverability, measure_sending
 from db.reporting.webhook_health import Poison, count_events, find_webhooks, list_poison
-from recovery.health import Delivery, Pulse, SyncFailure, SyncState, Webhooks
+from recovery.health import Deliverability, Pulse, SyncFailure, SyncState, Webhooks
 from recovery.status import AttemptOutcome, MessageState, PaymentStatus, SyncError
 
 
@@ -41,7 +41,7 @@ class HealthFacts:
     poison: tuple[Poison, ...]
     poison_count: int
     sending: Sending
-    delivery: Delivery
+    deliverability: Deliverability
     sync: SyncState | None
     revision: str | None
 
@@ -65,7 +65,7 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFact
         poison=list_poison(session, poison),
         poison_count=count_events(session, poison),
         sending=measure_sending(session, company_id, now),
-        delivery=measure_delivery(session, company_id, now),
+        deliverability=measure_deliverability(session, company_id, now),
         sync=find_sync(session, company_id),
         revision=session.scalar(text("select version_num from alembic_version")),
     )

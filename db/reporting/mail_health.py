@@ -12,7 +12,7 @@ from db.company_settings.notifications import find_alerts
 from db.member_messages.eligibility import is_suppressed
 from db.models import Message
 from db.reporting.summary import count_if
-from recovery.health import Delivery
+from recovery.health import Deliverability
 from recovery.status import AGAINST_THE_SENDER, Channel, MailTrouble, MessageState
 
 LATELY = timedelta(hours=24)
@@ -64,7 +64,7 @@ def measure_sending(session: Session, company_id: str, now: datetime) -> Sending
     return Sending(sent, failed, unknown, waits, last_sent_at, last_failed_at, detail)
 
 
-def measure_delivery(session: Session, company_id: str, now: datetime) -> Delivery:
+def measure_deliverability(session: Session, company_id: str, now: datetime) -> Deliverability:
     """Who only opts out has been reached."""
     sent, troubled = session.execute(
         select(func.count(), count_if(Message.trouble.in_(AGAINST_THE_SENDER))).where(
@@ -74,7 +74,7 @@ def measure_delivery(session: Session, company_id: str, now: datetime) -> Delive
             Message.channel == Channel.EMAIL,
         )
     ).one()
-    return Delivery(sent, troubled)
+    return Deliverability(sent, troubled)
 
 
 def find_digest_trouble(session: Session, company_id: str) -> MailTrouble | None:
