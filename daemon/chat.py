@@ -6,37 +6,37 @@ reading back says so (`syncs.missing_permissions`), and a message is refused.
 
 from __future__ import annotations
 
-from daemon.answers import BusyError, RejectedError, UncertainError
-from whop import errors
+from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from whop.client import WhopClient
-from whop.errors import WhopError
-
-NOT_SENT = (errors.BusyError, errors.DownError)
+from whop.errors import BusyError, DownError, NoAnswerError, WhopError
 
 
 class SupportChat:
-    """Raises the MailErrors of the mailer: an outbox need not know which channel it was."""
-
     def __init__(self, whop: WhopClient) -> None:
         self.whop = whop
 
-    def send(self, company_id: str, user_id: str, content: str) -> str:
-        """Returns Whop's message id. `content` is Markdown."""
-        channel_id = self.open(company_id, user_id)
+    def send(self, company_id: str, user_id: str, content: str) -> Delivery:
+        """`content` is Markdown."""
         try:
-            return self.whop.send_chat_message(channel_id, content)
-        except NOT_SENT as error:
-            raise BusyError(str(error)) from None
-        except errors.NoAnswerError as error:
-            raise UncertainError(str(error)) from None
+            channel_id = self.whop.open_support_chat(company_id, user_id)
         except WhopError as error:
-            raise RejectedError(str(error)) from None
+            return read_unopened(error)
+        try:
+            return sent(self.whop.send_chat_message(channel_id, content))
+        except WhopError as error:
+            return read_unsent(error)
 
-    def open(self, company_id: str, user_id: str) -> str:
-        """Whatever became of it, nothing was written to anybody: it may be asked for again."""
-        try:
-            return self.whop.open_support_chat(company_id, user_id)
-        except (*NOT_SENT, errors.NoAnswerError) as error:
-            raise BusyError(str(error)) from None
-        except WhopError as error:
-            raise RejectedError(str(error)) from None
+
+def read_unopened(error: WhopError) -> Delivery:
+    """Whatever became of it, nothing was written to anybody: it may be asked for again."""
+    return put_off(str(error)) if isinstance(error, NoAnswerError) else read_unsent(error)
+
+
+def read_unsent(error: WhopError) -> Delivery:
+    match error:
+        case BusyError() | DownError():
+            return put_off(str(error))
+        case NoAnswerError():
+            return unknown(str(error))
+        case _:
+            return refused(str(error))

@@ -4,16 +4,15 @@ what is due, close what is over."""
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
+from daemon.workers import Tally, never, run_until_empty
 from db import heartbeats
 from db.ledger import payments, requests
 from db.reporting import rollup
@@ -24,13 +23,6 @@ log = logging.getLogger(__name__)
 
 WORKERS = 12
 """Enough for one daemon to use up Whop's limit while Whop takes half a second (docs/speed.md)."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What broke, counted by all threads."""
-
-    errors: int = 0
 
 
 class Cycle:
@@ -44,21 +36,22 @@ class Cycle:
         clock: Callable[[], datetime],
         reconciler: Reconciler | None = None,
         workers: int = WORKERS,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = never,
     ) -> None:
         self.sessions, self.retrier, self.clock = sessions, retrier, clock
         self.reconciler, self.workers, self.stopping = reconciler, workers, stopping
         self.started_at = clock()
 
     def run(self) -> CycleReport:
-        tally = Tally()
-        settled = self.drain(self.retrier.settle_one, tally)
+        settled = self.drain(self.retrier.settle_one)
         found = self.reconciler.run() if self.reconciler is not None else 0
-        retried = self.drain(self.retrier.retry_one, tally)
+        retried = self.drain(self.retrier.retry_one)
         with self.sessions.begin() as session:
             now = self.clock()
             closed = payments.close_windows(session, now)
-            report = CycleReport(settled, found, retried, closed, tally.errors)
+            report = CycleReport(
+                settled.done, found, retried.done, closed, settled.errors + retried.errors
+            )
             self.beat(session, now, report)
         self.keep_figures()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
@@ -90,40 +83,10 @@ class Cycle:
                     break
                 log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)
                 honoured += 1
-        self.drain(self.retrier.retry_hastened, Tally())
+        self.drain(self.retrier.retry_hastened)
         return honoured
 
-    def drain(self, unit: Callable[[], bool], tally: Tally) -> int:
-        """Runs units until there is no more work; a unit that breaks is counted and passed over.
-
-        It cannot come back at once: its claim is a lease that has yet to lapse.
-        """
-        done: list[bool] = []
-
-        def work() -> None:
-            while not self.stopping():
-                try:
-                    if not unit():
-                        return
-                    done.append(True)
-                except OperationalError:
-                    tally.errors += 1
-                    return  # the database is away; the caller's own next statement will say so
-                except Exception:
-                    log.exception("a payment could not be worked on")
-                    tally.errors += 1
-                    if tally.errors > MOST_ERRORS:
-                        return
-
-        # Daemon threads: a stop must not wait for a bank. What they leave open is taken over.
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(self.workers - 1)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
-        return len(done)
-
-
-MOST_ERRORS = 20
-"""Then something general is wrong, a database away for one, and the next cycle tries again."""
+    def drain(self, unit: Callable[[], bool]) -> Tally:
+        return run_until_empty(
+            unit, self.workers, self.stopping, "a payment could not be worked on"
+        )

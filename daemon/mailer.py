@@ -29,9 +29,9 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
-from daemon.answers import BusyError, MailError, RejectedError, UncertainError
 from db.session import now as utc_now
 from mail.letters import Written
+from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.text import make_plain
 
 TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
@@ -87,22 +87,26 @@ class Mailer:
         unsubscribe_url: str | None = None,
         step: str | None = None,
         category: str = CATEGORY,
-    ) -> str | None:
-        """Returns SendGrid's message id. Raises MailError."""
+    ) -> Delivery:
+        fault = find_fault(address, reply_to, unsubscribe_url)
+        if fault is not None:
+            return refused(fault)
         mail = self.compose(address, written, arguments, sender_name)
         mail.category = [Category(word) for word in (category, step) if word]
         if reply_to is not None:
-            mail.reply_to = ReplyTo(check_address(reply_to))
+            mail.reply_to = ReplyTo(reply_to)
         if unsubscribe_url is not None:
             add_one_click(mail, unsubscribe_url)
+        return self.hand_over(mail)
+
+    def hand_over(self, mail: Mail) -> Delivery:
         try:
             answer = self.courier.send(mail)
         except HTTPError as error:
-            raise read_refusal(error, self.clock()) from None
+            return read_refusal(error, self.clock())
         except (OSError, HTTPException) as error:
-            raise UncertainError(f"no answer from SendGrid ({type(error).__name__})") from None
-        found = answer.headers.get("X-Message-Id")
-        return str(found) if found else None
+            return unknown(f"no answer from SendGrid ({type(error).__name__})")
+        return sent(answer.headers.get("X-Message-Id") or None)
 
     def compose(
         self, address: str, written: Written, arguments: dict[str, str], sender_name: str | None
@@ -110,7 +114,7 @@ class Mailer:
         """The creator's name is the sender's name; the address stays ours, which is verified."""
         name = write_name(sender_name or "") or write_name(self.name)
         subject = make_plain(written.subject, LONGEST_SUBJECT)
-        mail = Mail(From(self.address, name or None), To(check_address(address)), Subject(subject))
+        mail = Mail(From(self.address, name or None), To(address), Subject(subject))
         mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
         for argument, value in arguments.items():
             mail.add_custom_arg(CustomArg(argument, str(value)))
@@ -125,19 +129,20 @@ class Mailer:
         return mail
 
 
+def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) -> str | None:
+    """Why it must not leave as it is; None: it may."""
+    # One bare address each. The package would read a name and brackets out of more than that.
+    if not all(ADDRESS.fullmatch(each) for each in (address, reply_to) if each is not None):
+        return "the address is not one"
+    if unsubscribe_url is not None and not LINK.fullmatch(unsubscribe_url):
+        return "the link to unsubscribe is not one"
+    return None
+
+
 def add_one_click(mail: Mail, url: str) -> None:
     """RFC 8058: the mail program's own button, which posts without asking further."""
-    if not LINK.fullmatch(url):
-        raise RejectedError("the link to unsubscribe is not one")
     mail.add_header(Header("List-Unsubscribe", f"<{url}>"))
     mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
-
-
-def check_address(address: str) -> str:
-    """One bare address. The package would read a name and brackets out of more than that."""
-    if not ADDRESS.fullmatch(address):
-        raise RejectedError("the address is not one")
-    return address
 
 
 def write_name(text: str) -> str:
@@ -145,13 +150,13 @@ def write_name(text: str) -> str:
     return make_plain(text.translate(QUOTES), LONGEST_NAME)
 
 
-def read_refusal(error: HTTPError, now: datetime) -> MailError:
+def read_refusal(error: HTTPError, now: datetime) -> Delivery:
     status = int(error.status_code)
     if status in (429, 503):
-        return BusyError(f"SendGrid answered {status}", read_wait(error.headers or {}, now))
+        return put_off(f"SendGrid answered {status}", read_wait(error.headers or {}, now))
     if 400 <= status < 500:
-        return RejectedError(f"SendGrid answered {status}")
-    return UncertainError(f"SendGrid answered {status}")
+        return refused(f"SendGrid answered {status}")
+    return unknown(f"SendGrid answered {status}")
 
 
 def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:

@@ -4,23 +4,20 @@ on disk as taken has not left yet, and what is on disk as posted may have."""
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Protocol
 
-from sqlalchemy.exc import OperationalError
-
-from daemon.answers import BusyError, RejectedError, UncertainError
-from db.company_settings.messaging import find_manners
-from db.company_settings.templates import find_template
+from daemon.carriers import ChatCarrier, MailCarrier
+from daemon.workers import never, run_until_empty
 from db.member_messages import planner as planning
 from db.member_messages import queue as outbox
 from db.member_messages.delivery_events import settle_unknown
-from db.member_messages.queue import Letter
+from db.member_messages.letters import Letter
+from db.member_messages.queue import Taken
 from db.session import SessionFactory
-from mail.letters import Destination, Written, write, write_chat
+from mail.letters import Destination, write, write_chat
+from recovery.delivery import Delivery
 from recovery.message_schedule import REMINDERS
 from recovery.status import Channel, MessageState
 from whop.client import MEMBERSHIPS_PAGE, WhopClient
@@ -30,30 +27,6 @@ log = logging.getLogger(__name__)
 
 SENDERS = 4
 """Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link."""
-MOST_ERRORS = 20
-
-
-class MailCarrier(Protocol):
-    """Answers with the mail service's own id. Raises MailError."""
-
-    def send(
-        self,
-        address: str,
-        written: Written,
-        arguments: dict[str, str],
-        *,
-        sender_name: str | None,
-        reply_to: str | None,
-        unsubscribe_url: str | None,
-        step: str | None,
-    ) -> str | None: ...
-
-
-class ChatCarrier(Protocol):
-    """Writes to a member's support chat with the creator, and answers with the message's id. Raises
-    MailError."""
-
-    def send(self, company_id: str, user_id: str, content: str) -> str: ...
 
 
 class Messenger:
@@ -78,7 +51,7 @@ class Messenger:
         carriers = {Channel.EMAIL: mailer, Channel.WHOP: chat}
         self.channels = frozenset(channel for channel, found in carriers.items() if found)
 
-    def send_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
+    def send_due(self, stopping: Callable[[], bool] = never) -> int:
         """Returns how many were looked at."""
         while self.queue_some() and not stopping():
             pass
@@ -86,25 +59,10 @@ class Messenger:
             settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
             # Most minutes have nothing to send: no thread and no connection is opened for that.
             due = outbox.count_due(session, self.clock(), self.workers)
-        done: list[bool] = []
-        errors: list[bool] = []
-
-        def work() -> None:
-            while not stopping() and len(errors) < MOST_ERRORS:
-                try:
-                    if not self.send_one():
-                        return
-                    done.append(True)
-                except OperationalError:
-                    return  # the database is away; the next minute will say so
-                except Exception:
-                    # What is left taken and not posted is taken again ten minutes later.
-                    log.exception("a message could not be sent")
-                    errors.append(True)
-
-        if due:
-            share(work, due)
-        return len(done)
+        if not due:
+            return 0
+        # What a failing one leaves taken and not posted is taken again ten minutes later.
+        return run_until_empty(self.send_one, due, stopping, "a message could not be sent").done
 
     def queue_some(self) -> bool:
         """Whether there may be more."""
@@ -114,55 +72,41 @@ class Messenger:
     def send_one(self) -> bool:
         """One message that is due. False: there was none."""
         with self.sessions.begin() as session:
-            letter = outbox.take_letter(session, self.clock(), self.channels)
-        if letter is None:
+            taken = outbox.take_letter(session, self.clock(), self.channels)
+        if taken is None:
             return False
-        post = self.prepare(letter)
+        post = self.prepare(taken)
         # Committed before it leaves: from here on it is never sent again.
         with self.sessions.begin() as session:
-            if not outbox.mark_posted(session, letter, self.clock()):
+            if not outbox.mark_posted(session, taken.letter, self.clock()):
                 return True
-        state, provider_id, detail = MessageState.SENT, None, None
-        try:
-            provider_id = post()
-        except BusyError as error:
-            self.put_back(letter, error)
-            return True
-        except RejectedError as error:
-            state, detail = MessageState.FAILED, str(error)
-        except UncertainError as error:
-            state, detail = MessageState.UNKNOWN, str(error)
-        with self.sessions.begin() as session:
-            outbox.finish_letter(
-                session,
-                letter.message_id,
-                state,
-                self.clock(),
-                provider_id=provider_id,
-                detail=detail,
-            )
-            if state is MessageState.UNKNOWN:
-                settle_unknown(session, [letter.message_id])
-        log.info("payment %s message %s: %s", letter.payment_id, letter.step, state)
+        self.record(taken.letter, post())
         return True
 
-    def put_back(self, letter: Letter, error: BusyError) -> None:
-        asked: timedelta | None = getattr(error, "retry_after", None)
+    def record(self, letter: Letter, delivery: Delivery) -> None:
         with self.sessions.begin() as session:
-            outbox.put_back(session, letter.message_id, self.clock(), str(error), asked)
-        log.warning("payment %s message %s: %s", letter.payment_id, letter.step, error)
+            state = outbox.finish_letter(session, letter.message_id, delivery, self.clock())
+            if state is MessageState.UNKNOWN:
+                settle_unknown(session, [letter.message_id])
+        why = f" ({delivery.detail})" if delivery.detail else ""
+        log.info("payment %s message %s: %s%s", letter.payment_id, letter.step, state, why)
 
-    def prepare(self, letter: Letter) -> Callable[[], str | None]:
+    def prepare(self, taken: Taken) -> Callable[[], Delivery]:
         """All that can go wrong before anything leaves."""
-        destination = self.find_destination(letter)
-        with self.sessions() as session:
-            manners = find_manners(session, letter.company_id)
-            template = find_template(session, letter.company_id, letter.step)
-        if letter.channel is Channel.WHOP:
-            assert self.chat is not None
-            assert letter.user_id is not None
-            content = write_chat(letter, destination, manners, template)
-            return partial(self.chat.send, letter.company_id, letter.user_id, content)
+        destination = self.find_destination(taken.letter)
+        if taken.letter.channel is Channel.WHOP:
+            return self.prepare_chat(taken, destination)
+        return self.prepare_mail(taken, destination)
+
+    def prepare_chat(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
+        letter = taken.letter
+        assert self.chat is not None
+        assert letter.user_id is not None
+        content = write_chat(letter, destination, taken.manners, taken.template)
+        return partial(self.chat.send, letter.company_id, letter.user_id, content)
+
+    def prepare_mail(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
+        letter, manners = taken.letter, taken.manners
         assert self.mailer is not None
         stop = None
         if self.link_to_stop is not None and letter.step in REMINDERS:
@@ -170,7 +114,7 @@ class Messenger:
         return partial(
             self.mailer.send,
             letter.address,
-            write(letter, destination, manners, template, stop),
+            write(letter, destination, manners, taken.template, stop),
             describe(letter),
             sender_name=manners.sender_name or destination.seller,
             reply_to=manners.reply_to,
@@ -187,17 +131,6 @@ class Messenger:
             except WhopError as error:
                 log.warning("payment %s: no link of its own: %s", letter.payment_id, error)
         return Destination(MEMBERSHIPS_PAGE)
-
-
-def share(work: Callable[[], None], workers: int) -> None:
-    """The same work in several threads, this one among them."""
-    # Daemon threads: a stop must not wait for a mail service.
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers - 1)]
-    for thread in threads:
-        thread.start()
-    work()
-    for thread in threads:
-        thread.join()
 
 
 def describe(letter: Letter) -> dict[str, str]:

@@ -6,15 +6,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
 
 from sqlalchemy.orm import Session
 
-from daemon.answers import BusyError, RejectedError, UncertainError
-from daemon.posts import Poster
+from daemon.carriers import MailCarrier, PostCarrier
+from daemon.workers import never, run_until_empty
 from db.company_settings.notifications import Alerts, find_alerts, list_listening
 from db.creator_notices import queue as notices
-from db.creator_notices.digest import find_name, measure_recoveries, measure_week
+from db.creator_notices.digest import Digest, find_name, measure_recoveries, measure_week
 from db.creator_notices.queue import Errand
 from db.creator_notices.triggers import plan_notices
 from db.creator_notices.weeks import read_week
@@ -25,23 +25,11 @@ from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail import posts
 from mail.digest import write_digest
-from mail.letters import Written
+from recovery.delivery import Delivery, DeliveryState, skipped
 from recovery.health import WebhookState, judge_webhooks
-from recovery.status import MessageState, NoticeKind
+from recovery.status import NoticeKind
 
 log = logging.getLogger(__name__)
-
-
-class Sender(Protocol):
-    """The mailer, as far as a digest needs it."""
-
-    def send(
-        self, address: str, written: Written, arguments: dict[str, str], *, category: str
-    ) -> str | None: ...
-
-
-class NothingToTellError(Exception):
-    """The notice is passed over; str() says why."""
 
 
 class Herald:
@@ -50,8 +38,8 @@ class Herald:
     def __init__(
         self,
         sessions: SessionFactory,
-        mailer: Sender | None,
-        poster: Poster,
+        mailer: MailCarrier | None,
+        poster: PostCarrier,
         clock: Callable[[], datetime],
         pause: timedelta = timedelta(hours=1),
         dashboard_url: str = "http://localhost:3000",
@@ -59,7 +47,7 @@ class Herald:
         self.sessions, self.mailer, self.poster = sessions, mailer, poster
         self.clock, self.pause, self.dashboard_url = clock, pause, dashboard_url
 
-    def tell_due(self, stopping: Callable[[], bool] = lambda: False) -> int:
+    def tell_due(self, stopping: Callable[[], bool] = never) -> int:
         """Returns how many errands were run, whatever came of them."""
         with self.sessions.begin() as session:
             notices.give_up_interrupted(session, self.clock())
@@ -67,10 +55,10 @@ class Herald:
         for company_id in listening:
             with self.sessions.begin() as session:
                 plan_notices(session, company_id, self.clock(), self.pause)
-        told = 0
-        while not stopping() and self.tell_one():
-            told += 1
-        return told
+        # What a failing one leaves in hand is not told any more.
+        return run_until_empty(
+            self.tell_one, stopping=stopping, failure="a notice could not be sent"
+        ).done
 
     def tell_one(self) -> bool:
         """False: there is nothing to tell, or somebody asks us to come later."""
@@ -78,64 +66,59 @@ class Herald:
             errand = notices.take_errand(session, self.clock())
         if errand is None:
             return False
-        state, detail = MessageState.SENT, None
-        try:
-            self.run_errand(errand)
-        except NothingToTellError as error:
-            state, detail = MessageState.SKIPPED, str(error)
-        except BusyError as error:
-            with self.sessions.begin() as session:
-                notices.put_back(session, errand, str(error))
-            return False
-        except RejectedError as error:
-            state, detail = MessageState.FAILED, str(error)
-        except UncertainError as error:
-            state, detail = MessageState.UNKNOWN, str(error)
+        delivery = self.run_errand(errand)
         with self.sessions.begin() as session:
-            notices.finish_errand(session, errand, state, self.clock(), detail)
-        log.info("company %s notice %s: %s", errand.company_id, errand.kind, state)
-        return True
+            state = notices.finish_errand(session, errand, delivery, self.clock())
+        why = f" ({delivery.detail})" if delivery.detail else ""
+        log.info("company %s notice %s: %s%s", errand.company_id, errand.kind, state, why)
+        return delivery.state is not DeliveryState.PUT_OFF
 
-    def run_errand(self, errand: Errand) -> None:
-        """Raises MailError and NothingToTellError. The choices are those of this moment."""
+    def run_errand(self, errand: Errand) -> Delivery:
+        """The choices are those of this moment."""
         with self.sessions() as session:
             alerts = find_alerts(session, errand.company_id)
             if errand.kind is NoticeKind.DIGEST:
-                address, written = self.write_digest(session, errand, alerts)
+                tell = self.prepare_digest(session, errand, alerts)
             else:
-                post_url, text = self.write_post(session, errand, alerts)
-        if errand.kind is NoticeKind.DIGEST:
-            self.mail_digest(errand, address, written)
-        else:
-            self.poster.send(post_url, text)
+                tell = self.prepare_post(session, errand, alerts)
+        return tell()
 
-    def mail_digest(self, errand: Errand, address: str, written: Written) -> None:
-        if self.mailer is None:
-            raise NothingToTellError("e-mail is switched off")
-        arguments = {"company_id": errand.company_id, "notice_id": str(errand.notice_ids[0])}
-        self.mailer.send(address, written, arguments, category=errand.kind)
-
-    def write_digest(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, Written]:
+    def prepare_digest(
+        self, session: Session, errand: Errand, alerts: Alerts
+    ) -> Callable[[], Delivery]:
         if not alerts.digest or alerts.digest_to is None:
-            raise NothingToTellError("the digest is switched off")
+            return partial(skipped, "the digest is switched off")
         dead = find_digest_trouble(session, errand.company_id)
         if dead is not None:
-            raise NothingToTellError(f"no mail goes to the digest's address any more: {dead}")
+            return partial(skipped, f"no mail goes to the digest's address any more: {dead}")
+        digest = self.measure_digest(session, errand)
+        if digest.is_empty:
+            return partial(skipped, "nothing happened in that week")
+        if self.mailer is None:
+            return partial(skipped, "e-mail is switched off")
+        written = write_digest(digest, self.dashboard_url)
+        arguments = {"company_id": errand.company_id, "notice_id": str(errand.notice_ids[0])}
+        return partial(self.mailer.send, alerts.digest_to, written, arguments, category=errand.kind)
+
+    def measure_digest(self, session: Session, errand: Errand) -> Digest:
         (occasion,) = errand.occasions
         week = read_week(occasion, find_time_zone(session, errand.company_id))
-        digest = measure_week(session, errand.company_id, week)
-        if digest.is_empty:
-            raise NothingToTellError("nothing happened in that week")
-        return alerts.digest_to, write_digest(digest, self.dashboard_url)
+        return measure_week(session, errand.company_id, week)
 
-    def write_post(self, session: Session, errand: Errand, alerts: Alerts) -> tuple[str, str]:
+    def prepare_post(
+        self, session: Session, errand: Errand, alerts: Alerts
+    ) -> Callable[[], Delivery]:
         wanted = alerts.on_recovery if errand.kind is NoticeKind.RECOVERY else alerts.on_trouble
         if not wanted or alerts.post_url is None:
-            raise NothingToTellError("such posts are switched off")
-        return alerts.post_url, write_words(session, errand, self.clock())
+            return partial(skipped, "such posts are switched off")
+        text = write_post(session, errand, self.clock())
+        if text is None:
+            return partial(skipped, "webhooks arrive again")
+        return partial(self.poster.send, alerts.post_url, text)
 
 
-def write_words(session: Session, errand: Errand, now: datetime) -> str:
+def write_post(session: Session, errand: Errand, now: datetime) -> str | None:
+    """None: what was to be told is over."""
     company_id = errand.company_id
     company = find_name(session, company_id)
     match errand.kind:
@@ -146,7 +129,7 @@ def write_words(session: Session, errand: Errand, now: datetime) -> str:
             webhooks = find_webhooks(session, company_id, now)
             since = webhooks.silent_since
             if since is None or judge_webhooks(webhooks, now) is not WebhookState.SILENT:
-                raise NothingToTellError("webhooks arrive again")
+                return None
             return posts.write_silence(company, since, find_time_zone(session, company_id))
         case NoticeKind.MAILS_BOUNCING:
             return posts.write_bouncing(company, measure_deliverability(session, company_id, now))

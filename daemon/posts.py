@@ -6,10 +6,10 @@ from functools import cached_property
 
 import httpx
 
-from daemon.answers import BusyError, MailError, RejectedError, UncertainError
 from db.company_settings.notifications import find_platform
 from db.company_settings.recovery import ChoiceError
 from mail.posts import encode
+from recovery.delivery import Delivery, put_off, refused, sent, unknown
 
 TIMEOUT_SECONDS = 10
 
@@ -30,24 +30,22 @@ class Poster:
             timeout=TIMEOUT_SECONDS, follow_redirects=False, transport=self.transport
         )
 
-    def send(self, post_url: str, text: str) -> None:
-        """Raises MailError."""
+    def send(self, post_url: str, text: str) -> Delivery:
         try:
             platform = find_platform(post_url, self.in_development)
         except ChoiceError as error:
-            raise RejectedError(str(error)) from None
+            return refused(str(error))
         try:
             response = self.http.post(post_url, json=encode(platform, text))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise BusyError(f"{platform} is out of reach ({type(error).__name__})") from None
+            return put_off(f"{platform} is out of reach ({type(error).__name__})")
         except httpx.HTTPError as error:
-            raise UncertainError(f"no answer from {platform} ({type(error).__name__})") from None
-        if not response.is_success:
-            raise read_status(platform, response.status_code)
+            return unknown(f"no answer from {platform} ({type(error).__name__})")
+        return sent() if response.is_success else read_status(platform, response.status_code)
 
 
-def read_status(platform: str, status: int) -> MailError:
+def read_status(platform: str, status: int) -> Delivery:
     said = f"{platform} answered {status}"
     if status == 429:
-        return BusyError(said)
-    return UncertainError(said) if status >= 500 else RejectedError(said)
+        return put_off(said)
+    return unknown(said) if status >= 500 else refused(said)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from db.company_settings.messaging import NO_MANNERS, Manners
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.queue import Letter
+from db.member_messages.letters import Letter
 from mail.colours import choose_edge, choose_ink
 from mail.filling import BrokenTemplateError, fill
 from mail.markdown import escape_markdown, escape_words

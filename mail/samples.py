@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from db.member_messages.queue import Letter, Owed
+from db.member_messages.letters import Letter, Owed
 from mail.words import Destination
 from recovery.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.status import Step

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import NO_MANNERS
 from db.company_settings.templates import OwnTemplate, keep_template
-from db.member_messages.queue import Letter
+from db.member_messages.letters import Letter
 from mail.filling import BrokenTemplateError, Form, compile_source, fill
 from mail.markup import check_markup
 from mail.samples import DESTINATION, make_sample

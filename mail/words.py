@@ -9,7 +9,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from db.company_settings.messaging import Manners
-from db.member_messages.queue import Letter
+from db.member_messages.letters import Letter
 from recovery.declines import DeclineClass, explain_to_member
 from recovery.money import format_money
 from recovery.text import make_plain

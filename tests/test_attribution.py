@@ -16,7 +16,8 @@ from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from db.session import SessionFactory
 from recovery.attribution import WHOPS_DELAY, Circumstances, attribute
-from recovery.status import MessageState, RecoveredBy
+from recovery.delivery import sent
+from recovery.status import RecoveredBy
 from tests.factories import NOW, event, iso, paid_data, payment_data
 from tests.test_ledger import record, wipe
 
@@ -60,9 +61,9 @@ def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[st
             continue
         with sessions.begin() as session:
             planning.queue_due(session, at(59))
-            letter = outbox.take_letter(session, at(59))
-            if letter is not None:
-                outbox.finish_letter(session, letter.message_id, MessageState.SENT, at(1))
+            taken = outbox.take_letter(session, at(59))
+            if taken is not None:
+                outbox.finish_letter(session, taken.letter.message_id, sent(), at(1))
                 mailed = True
     return mailed
 

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
-from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.mailer import Mailer
 from daemon.notices import Herald
 from daemon.posts import Poster
@@ -37,6 +36,7 @@ from db.reporting.mail_health import find_digest_trouble
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
 from recovery.action_required import Need
+from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.health import SyncState
 from recovery.retry_policy import Settings as Rules
 from recovery.status import MailTrouble
@@ -67,17 +67,15 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
 
 
 class Mails:
-    """A mailer that remembers, and breaks on demand."""
+    """A mailer that remembers, and takes what it is given unless it is told otherwise."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *answers: Delivery) -> None:
         self.sent: list[str] = []
-        self.errors = list(errors)
+        self.answers = list(answers)
 
-    def send(self, address, written, arguments, *, category) -> str:
+    def send(self, address, written, arguments, *, category) -> Delivery:
         self.sent.append(address)
-        if self.errors:
-            raise self.errors.pop(0)
-        return "mail_1"
+        return self.answers.pop(0) if self.answers else sent("mail_1")
 
 
 def make_herald(rig: Rig, mailer=None) -> Herald:
@@ -199,27 +197,27 @@ def test_another_companys_dead_address_is_no_reason(rig: Rig):
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "sent"),
+    ("answer", "state", "times"),
     [
-        (RejectedError("400"), "failed", 1),
-        (UncertainError("no answer"), "unknown", 1),
-        (BusyError("429"), "sent", 2),  # not taken the first time
+        (refused("400"), "failed", 1),
+        (unknown("no answer"), "unknown", 1),
+        (put_off("429"), "sent", 2),  # not taken the first time
     ],
 )
-def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, error, state, sent):
+def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, answer, state, times):
     rig.fail("expired_card")
     rig.clock.now = MONDAY
-    mails = Mails(error)
+    mails = Mails(answer)
     herald = make_herald(rig, mails)
     herald.tell_due()
     rig.clock.now += timedelta(minutes=6)
     herald.tell_due()
-    assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], sent)
+    assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], times)
 
 
 def test_a_digest_that_nobody_takes_is_tried_until_it_would_come_late(rig: Rig):
     rig.fail("expired_card")
-    mails = Mails(*[BusyError("SendGrid answered 429") for _ in range(3)])
+    mails = Mails(*[put_off("SendGrid answered 429")] * 3)
     herald = make_herald(rig, mails)
     for late in (timedelta(), DAY, 2 * DAY):
         rig.clock.now = MONDAY + late

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from db.company_settings.messaging import Manners
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.queue import Owed
+from db.member_messages.letters import Owed
 from mail.colours import VISIBLE, contrast
 from mail.letters import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from db.company_settings.messaging import Manners
-from db.member_messages.queue import Letter, Owed
+from db.member_messages.letters import Letter, Owed
 from mail.colours import choose_edge, choose_ink, contrast
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample

@@ -15,6 +15,7 @@ from db.ledger import requests
 from db.member_messages import planner as planning
 from db.models import Company, Payment, Suppression
 from recovery.declines import DeclineClass
+from recovery.delivery import Delivery, sent
 from recovery.retry_policy import Settings as Rules
 from recovery.status import Channel, ClosedReason, MailTrouble, MessageState, RequestKind, Step
 from sandbox.model import population
@@ -372,9 +373,9 @@ class Chat:
     def __init__(self) -> None:
         self.written: list[tuple[str, str, str]] = []
 
-    def send(self, company_id: str, user_id: str, content: str) -> str:
+    def send(self, company_id: str, user_id: str, content: str) -> Delivery:
         self.written.append((company_id, user_id, content))
-        return f"chat_{len(self.written)}"
+        return sent(f"chat_{len(self.written)}")
 
 
 def open_chat(rig: Rig) -> Chat:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from daemon.answers import BusyError, RejectedError, UncertainError
 from daemon.messages import Messenger
 from db.member_messages import planner as planning
 from db.member_messages import queue as outbox
-from db.member_messages.queue import Letter
+from db.member_messages.letters import Letter
 from db.models import Company
 from db.session import SessionFactory
 from mail.letters import Written
+from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.status import MessageState
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, NOW
@@ -26,19 +26,17 @@ SUBJECT = "Your payment failed — click here to update your card"
 
 
 class Mails:
-    """A courier that remembers what it carried, and breaks on demand."""
+    """A courier that remembers what it was given, and takes it unless it is told otherwise."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *answers: Delivery) -> None:
         self.sent: list[tuple[str, Written, dict[str, str]]] = []
-        self.errors = list(errors)
+        self.answers = list(answers)
 
     def send(
         self, address: str, written: Written, arguments: dict[str, str], **more: str | None
-    ) -> str:
+    ) -> Delivery:
         self.sent.append((address, written, arguments))
-        if self.errors:
-            raise self.errors.pop(0)
-        return "mail_1"
+        return self.answers.pop(0) if self.answers else sent("mail_1")
 
 
 @pytest.fixture
@@ -124,30 +122,30 @@ def test_switched_off_it_sends_nothing_and_catches_up_on_nothing(rig: Rig):
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "sent"),
+    ("answer", "state", "times"),
     [
-        (RejectedError("400"), "failed", 1),
-        (UncertainError("no answer"), "unknown", 1),
-        (BusyError("429"), "sent", 2),  # not taken the first time, so sent again
+        (refused("400"), "failed", 1),
+        (unknown("no answer"), "unknown", 1),
+        (put_off("429"), "sent", 2),  # not taken the first time, so sent again
     ],
 )
-def test_only_a_mail_that_was_surely_not_taken_is_sent_again(rig: Rig, error, state, sent):
+def test_only_a_mail_that_was_surely_not_taken_is_sent_again(rig: Rig, answer, state, times):
     payment_id = fail(rig)
-    mails = Mails(error)
+    mails = Mails(answer)
     messenger = make_messenger(rig, mails)
     messenger.send_due()
     rig.clock.now += timedelta(minutes=6)
     messenger.send_due()
     assert states(rig, payment_id) == [state]
-    assert len(mails.sent) == sent
+    assert len(mails.sent) == times
 
 
 def take(rig: Rig) -> Letter:
     with rig.sessions.begin() as session:
         planning.queue_due(session, rig.clock.now)
-        letter = outbox.take_letter(session, rig.clock.now)
-    assert letter is not None
-    return letter
+        taken = outbox.take_letter(session, rig.clock.now)
+    assert taken is not None
+    return taken.letter
 
 
 def post(rig: Rig, letter: Letter) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from daemon.answers import BusyError, UncertainError
 from daemon.chat import SupportChat
 from daemon.messages import Messenger
 from db.company_settings.messaging import Manners, save_manners
@@ -19,6 +18,7 @@ from db.member_messages import planner as planning
 from db.member_messages.delivery_events import MailReport
 from db.models import Message, Suppression
 from db.session import SessionFactory
+from recovery.delivery import put_off, unknown
 from recovery.status import Channel, MailEventKind, MailTrouble, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
 from sandbox.servers.support import Support
@@ -77,7 +77,7 @@ def test_a_busy_service_is_left_alone_for_longer_each_time(rig: Rig, asked, minu
     choose(rig)
     payment_id = fail(rig)
     wait = None if asked is None else timedelta(minutes=asked)
-    messenger = use(rig, Mails(*[BusyError("429", wait)] * len(minutes)))
+    messenger = use(rig, Mails(*[put_off("429", wait)] * len(minutes)))
     waited = []
     for _ in minutes:
         messenger.send_due()
@@ -103,7 +103,7 @@ def test_proof_that_a_mail_was_sent_holds_for_those_it_spoke_for(rig: Rig):
     choose(rig)
     first = fail(rig)
     second = fail(rig, membership_id=rig.payment(first).membership_id)
-    use(rig, Mails(UncertainError("no answer"))).send_due()
+    use(rig, Mails(unknown("no answer"))).send_due()
     (lead,), (joined,) = rig.messages(first), rig.messages(second)
     assert (lead.state, joined.state, joined.sent_at) == ("unknown", "joined", None)
     then = NOW + timedelta(minutes=1)

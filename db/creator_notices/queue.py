@@ -15,12 +15,13 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db import outbox
 from db.models import Notice
+from recovery.delivery import Delivery
 from recovery.status import MessageState, NoticeChannel, NoticeKind
 
 STALE = timedelta(hours=24)
 DIGEST_STALE = timedelta(hours=48)
-INTERRUPTED = timedelta(minutes=10)
 TRY_AGAIN_AFTER = timedelta(minutes=5)
 
 
@@ -118,35 +119,15 @@ def drop_stale(session: Session, now: datetime) -> None:
 
 
 def finish_errand(
-    session: Session,
-    errand: Errand,
-    state: MessageState,
-    now: datetime,
-    detail: str | None = None,
-) -> None:
-    session.execute(
-        update(Notice)
-        .where(Notice.id.in_(errand.notice_ids))
-        .values(state=state, detail=detail, sent_at=now if state is MessageState.SENT else None)
-    )
-
-
-def put_back(session: Session, errand: Errand, detail: str) -> None:
-    """To be tried again. Only where it is sure that nobody has taken it. `due_at` stays, so that
-    there is an end to it."""
-    session.execute(
-        update(Notice)
-        .where(Notice.id.in_(errand.notice_ids))
-        .values(state=MessageState.QUEUED, detail=detail)
-    )
+    session: Session, errand: Errand, delivery: Delivery, now: datetime
+) -> MessageState:
+    """Returns where that leaves it. What is put off keeps its `due_at`, so that there is an end to
+    trying again."""
+    return outbox.finish(session, Notice, errand.notice_ids, delivery, now)
 
 
 def give_up_interrupted(session: Session, now: datetime) -> None:
-    session.execute(
-        update(Notice)
-        .where(Notice.state == MessageState.SENDING, Notice.sending_at < now - INTERRUPTED)
-        .values(state=MessageState.UNKNOWN, detail="interrupted while sending")
-    )
+    outbox.give_up_interrupted(session, Notice, now)
 
 
 def find_last(session: Session, company_id: str, kinds: Collection[NoticeKind]) -> Notice | None:

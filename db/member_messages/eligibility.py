@@ -27,6 +27,24 @@ class Obstacle:
     until: datetime | None = None
 
 
+def choose_way(
+    session: Session,
+    message: Message,
+    payment: Payment,
+    company: Company,
+    manners: Manners,
+    channels: Collection[Channel],
+    now: datetime,
+) -> Channel | Obstacle:
+    """How it goes, or why it does not, or not yet."""
+    if (obstacle := find_obstacle(session, message, payment, manners, now)) is not None:
+        return obstacle
+    channel = find_channel(session, payment, manners, channels)
+    if isinstance(channel, Obstacle):
+        return channel
+    return find_wait(session, company, manners, now) or channel
+
+
 def find_obstacle(
     session: Session, message: Message, payment: Payment, manners: Manners, now: datetime
 ) -> Obstacle | None:

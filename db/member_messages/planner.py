@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, or_, select, tuple_
+from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import read_manners
-from db.members import COLUMNS, Member, name_member, of_member
+from db.member_messages.history import find_last_told, find_written
+from db.members import COLUMNS, Member, name_member
 from db.models import Company, Message, Payment
 from recovery.message_schedule import GAP, Hours, Planned, Story, may_write, plan_next
 from recovery.status import Channel, MessageState, Step
@@ -29,7 +30,6 @@ MOST_AT_ONCE = 200
 SAME_MESSAGE = timedelta(hours=24)
 """What would be said to a member within this time is said with what is due."""
 WAIT_FOR_CHARGE = timedelta(hours=1)
-TOLD = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
 
 
 # --- one payment -------------------------------------------------------------------------------
@@ -77,31 +77,6 @@ def find_hours(session: Session, company_id: str) -> Hours:
     company = session.get_one(Company, company_id)
     manners = read_manners(company.settings)
     return Hours(company.time_zone, manners.quiet_from, manners.quiet_until)
-
-
-def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:
-    ids = [payment.payment_id for payment in payments]
-    found = session.execute(
-        select(Message.payment_id, Message.step).where(Message.payment_id.in_(ids))
-    ).all()
-    return {i: frozenset(row.step for row in found if row.payment_id == i) for i in ids}
-
-
-def find_last_told(session: Session, payment: Payment, now: datetime) -> datetime | None:
-    """When its member last heard from the company, or is about to; None: not within the gap."""
-    return session.scalar(
-        select(func.max(func.coalesce(Message.posted_at, Message.due_at)))
-        .join(Payment, Payment.payment_id == Message.payment_id)
-        .where(
-            Message.company_id == payment.company_id,
-            Message.state.in_(TOLD),
-            # Each has an index of its own.
-            (Message.posted_at > now - GAP)
-            | (Message.state == MessageState.QUEUED)
-            | (Message.state == MessageState.SENDING),
-            of_member(name_member(payment)),
-        )
-    )
 
 
 # --- one member --------------------------------------------------------------------------------

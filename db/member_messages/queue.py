@@ -8,62 +8,34 @@ whatever is found unfinished may have gone out, and is never sent again.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import read_manners
-from db.member_messages.eligibility import Obstacle, find_channel, find_obstacle, find_wait
+from db import outbox
+from db.company_settings.messaging import Manners, read_manners
+from db.company_settings.templates import OwnTemplate, find_template
+from db.member_messages.eligibility import Obstacle, choose_way, find_obstacle
+from db.member_messages.letters import Letter, write_letter
 from db.models import Company, Message, Payment
-from recovery.declines import DeclineClass
-from recovery.message_schedule import LAST_CALL, may_write
-from recovery.status import Channel, MessageState, Step
+from recovery.delivery import Delivery, DeliveryState
+from recovery.message_schedule import LAST_CALL
+from recovery.status import Channel, MessageState
 
-INTERRUPTED = timedelta(minutes=10)
 BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=2)
 CHANNELS = frozenset(Channel)
 NOT_YET = (MessageState.QUEUED, MessageState.JOINED)
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """Another open payment of the same member, told of in the same message."""
-
-    product: str | None
-    amount: Decimal
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One message in hand, with what its text needs."""
-
-    message_id: int
-    payment_id: str
-    company_id: str
-    step: Step
-    address: str
-    member_name: str | None
-    membership_id: str | None
-    amount: Decimal
-    currency: str
-    reason: str
-    decline_class: DeclineClass
-    decline_code: str | None
-    card_brand: str | None
-    card_last4: str | None
-    product: str | None
-    next_retry_at: datetime | None
-    window_ends_at: datetime
-    recovery_url: str | None
-    time_zone: str = "UTC"
-    others: tuple[Owed, ...] = ()
-    channel: Channel = Channel.EMAIL
-    user_id: str | None = None
-    taken_at: datetime | None = None
+NEXT = (
+    select(Message, Payment, Company)
+    .join(Payment, Payment.payment_id == Message.payment_id)
+    .join(Company, Company.id == Payment.company_id)
+    .where(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("now"))
+    .order_by(Message.due_at, Message.id)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=Message)
+)
 
 
 # --- taking ------------------------------------------------------------------------------------
@@ -75,88 +47,39 @@ def count_due(session: Session, now: datetime, most: int) -> int:
     return session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A letter in hand, and how its company wants it written."""
+
+    letter: Letter
+    manners: Manners
+    template: OwnTemplate | None
+
+
 def take_letter(
     session: Session, now: datetime, channels: Collection[Channel] = CHANNELS
-) -> Letter | None:
+) -> Taken | None:
     """Marks the next due message `sending`, skipping those that no longer make sense. `channels`:
     those that are switched on."""
-    while True:
-        found = session.execute(
-            select(Message, Payment, Company)
-            .join(Payment, Payment.payment_id == Message.payment_id)
-            .join(Company, Company.id == Payment.company_id)
-            .where(Message.state == MessageState.QUEUED, Message.due_at <= now)
-            .order_by(Message.due_at, Message.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=Message)
-        ).one_or_none()
-        if found is None:
-            return None
+    while (found := session.execute(NEXT, {"now": now}).one_or_none()) is not None:
         message, payment, company = found
         manners = read_manners(company.settings)
-        channel = find_channel(session, payment, manners, channels)
-        obstacle = (
-            find_obstacle(session, message, payment, manners, now)
-            or (channel if isinstance(channel, Obstacle) else None)
-            or find_wait(session, company, manners, now)
-        )
-        if obstacle is None and isinstance(channel, Channel):
-            message.channel = channel
+        way = choose_way(session, message, payment, company, manners, channels, now)
+        if isinstance(way, Channel):
+            message.channel = way
             message.state, message.sending_at = MessageState.SENDING, now
-            return write_letter(session, message, payment, company)
-        assert obstacle is not None
-        if obstacle.until is None or obstacle.until > payment.window_ends_at - LAST_CALL:
-            skip(session, message, obstacle.reason)
-        else:
-            message.due_at, message.detail = obstacle.until, obstacle.reason
+            letter = write_letter(session, message, payment, company)
+            return Taken(letter, manners, find_template(session, company.id, letter.step))
+        hold_up(session, message, payment, way)
         session.flush()
+    return None
 
 
-def write_letter(session: Session, message: Message, payment: Payment, company: Company) -> Letter:
-    others = session.scalars(
-        select(Payment)
-        .join(Message, Message.payment_id == Payment.payment_id)
-        .where(Message.joined_to == message.id, Message.state == MessageState.JOINED)
-        .order_by(Payment.failed_at)
-    )
-    owed = (
-        Owed(other.product, other.amount, other.currency)
-        for other in others
-        if may_write(other.status, other.closed_reason)
-    )
-    letter = describe_letter(message.step, payment, company.time_zone, tuple(owed))
-    return replace(
-        letter, message_id=message.id, channel=message.channel, taken_at=message.sending_at
-    )
-
-
-def describe_letter(
-    step: Step, payment: Payment, time_zone: str, others: tuple[Owed, ...] = ()
-) -> Letter:
-    """What would be said of it now; it belongs to no message yet."""
-    return Letter(
-        message_id=0,
-        payment_id=payment.payment_id,
-        company_id=payment.company_id,
-        step=step,
-        address=payment.member_email or "",
-        member_name=payment.member_name,
-        membership_id=payment.membership_id,
-        amount=payment.amount,
-        currency=payment.currency,
-        reason=payment.reason,
-        decline_class=payment.decline_class,
-        decline_code=payment.decline_code,
-        card_brand=payment.card_brand,
-        card_last4=payment.card_last4,
-        product=payment.product,
-        next_retry_at=payment.next_retry_at,
-        window_ends_at=payment.window_ends_at,
-        recovery_url=payment.recovery_url,
-        time_zone=time_zone,
-        others=others,
-        user_id=payment.user_id,
-    )
+def hold_up(session: Session, message: Message, payment: Payment, obstacle: Obstacle) -> None:
+    if obstacle.until is None or obstacle.until > payment.window_ends_at - LAST_CALL:
+        skip(session, message, obstacle.reason)
+    else:
+        message.due_at, message.detail = obstacle.until, obstacle.reason
 
 
 # --- sending -----------------------------------------------------------------------------------
@@ -179,61 +102,51 @@ def mark_posted(session: Session, letter: Letter, now: datetime) -> bool:
 
 
 def finish_letter(
-    session: Session,
-    message_id: int,
-    state: MessageState,
-    now: datetime,
-    *,
-    provider_id: str | None = None,
-    detail: str | None = None,
-) -> None:
-    """What came of it, for those that it spoke for as well."""
-    message = session.get_one(Message, message_id, with_for_update=True)
-    message.state, message.provider_id, message.detail = state, provider_id, detail
-    message.sent_at = now if state is MessageState.SENT else None
+    session: Session, message_id: int, delivery: Delivery, now: datetime
+) -> MessageState:
+    """What came of it, for those that it spoke for as well. Returns where that leaves it."""
+    if delivery.state is DeliveryState.PUT_OFF:
+        return put_back(session, message_id, delivery, now)
+    if delivery.state is DeliveryState.SKIPPED:
+        message = session.get_one(Message, message_id, with_for_update=True)
+        skip(session, message, delivery.detail or "")
+        return message.state
+    state = outbox.finish(
+        session, Message, [message_id], delivery, now, provider_id=delivery.provider_id
+    )
     session.execute(
         update(Message)
         .where(Message.joined_to == message_id, Message.state == MessageState.JOINED)
-        .values(sent_at=message.sent_at)
+        .values(sent_at=now if state is MessageState.SENT else None)
     )
+    return state
 
 
-def put_back(
-    session: Session,
-    message_id: int,
-    now: datetime,
-    detail: str,
-    retry_after: timedelta | None = None,
-) -> None:
-    """Only where the mail service has said that it did not take it."""
+def put_back(session: Session, message_id: int, delivery: Delivery, now: datetime) -> MessageState:
+    """Later each time, or as late as the service asks; too late for the window it has failed."""
     message = session.get_one(Message, message_id, with_for_update=True)
     wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
-    due_at = now + max(wait, retry_after or wait)
-    message.posted_at, message.detail = None, detail
+    due_at = now + max(wait, delivery.retry_after or wait)
+    message.posted_at, message.detail = None, delivery.detail
     ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
     if due_at > session.scalars(ends).one() - LAST_CALL:
-        message.state, message.detail = MessageState.FAILED, f"{detail}; then it was too late"
+        message.state = MessageState.FAILED
+        message.detail = f"{delivery.detail}; then it was too late"
     else:
         message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
+    return message.state
 
 
 def give_up_interrupted(session: Session, now: datetime) -> list[int]:
     """A daemon was killed. What it had not begun to send is sent by another one. Returns those of
     which nobody knows."""
-    interrupted = update(Message).where(
-        Message.state == MessageState.SENDING, Message.sending_at < now - INTERRUPTED
-    )
-    unknown = session.scalars(
-        interrupted.where(Message.posted_at.is_not(None))
-        .values(state=MessageState.UNKNOWN, detail="interrupted while sending")
-        .returning(Message.id)
-    ).all()
+    unknown = outbox.give_up_interrupted(session, Message, now, Message.posted_at.is_not(None))
     session.execute(
-        interrupted.where(Message.posted_at.is_(None)).values(
-            state=MessageState.QUEUED, sending_at=None
-        )
+        outbox.find_interrupted(Message, now)
+        .where(Message.posted_at.is_(None))
+        .values(state=MessageState.QUEUED, sending_at=None)
     )
-    return list(unknown)
+    return unknown
 
 
 # --- taking back -------------------------------------------------------------------------------

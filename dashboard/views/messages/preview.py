@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.data.messages import Studio
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.queue import Letter, describe_letter
+from db.member_messages.letters import Letter, describe_letter
 from mail.letters import Destination, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from recovery.declines import DeclineClass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db.member_messages.queue import describe_letter
+from db.member_messages.letters import describe_letter
 from db.reporting.payment_detail import Story
 from mail.letters import Destination, Written, write
 from recovery.message_schedule import SEQUENCES

@@ -1,0 +1,33 @@
+"""Who carries words away from here, as far as the outboxes know it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mail.letters import Written
+from recovery.delivery import Delivery
+
+
+class MailCarrier(Protocol):
+    def send(
+        self,
+        address: str,
+        written: Written,
+        arguments: dict[str, str],
+        *,
+        sender_name: str | None = None,
+        reply_to: str | None = None,
+        unsubscribe_url: str | None = None,
+        step: str | None = None,
+        category: str = ...,
+    ) -> Delivery: ...
+
+
+class ChatCarrier(Protocol):
+    """Writes to a member's support chat with the creator."""
+
+    def send(self, company_id: str, user_id: str, content: str) -> Delivery: ...
+
+
+class PostCarrier(Protocol):
+    def send(self, post_url: str, text: str) -> Delivery: ...

@@ -1,0 +1,41 @@
+"""What a member has been told already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.members import name_member, of_member
+from db.models import Message, Payment
+from recovery.message_schedule import GAP
+from recovery.status import MessageState, Step
+
+TOLD = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
+
+
+def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:
+    ids = [payment.payment_id for payment in payments]
+    found = session.execute(
+        select(Message.payment_id, Message.step).where(Message.payment_id.in_(ids))
+    ).all()
+    return {i: frozenset(row.step for row in found if row.payment_id == i) for i in ids}
+
+
+def find_last_told(session: Session, payment: Payment, now: datetime) -> datetime | None:
+    """When its member last heard from the company, or is about to; None: not within the gap."""
+    return session.scalar(
+        select(func.max(func.coalesce(Message.posted_at, Message.due_at)))
+        .join(Payment, Payment.payment_id == Message.payment_id)
+        .where(
+            Message.company_id == payment.company_id,
+            Message.state.in_(TOLD),
+            # Each has an index of its own.
+            (Message.posted_at > now - GAP)
+            | (Message.state == MessageState.QUEUED)
+            | (Message.state == MessageState.SENDING),
+            of_member(name_member(payment)),
+        )
+    )

@@ -1,0 +1,100 @@
+"""What a message to a member says of its payment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models import Company, Message, Payment
+from recovery.declines import DeclineClass
+from recovery.message_schedule import may_write
+from recovery.status import Channel, MessageState, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Another open payment of the same member, told of in the same message."""
+
+    product: str | None
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message in hand, with what its text needs."""
+
+    message_id: int
+    payment_id: str
+    company_id: str
+    step: Step
+    address: str
+    member_name: str | None
+    membership_id: str | None
+    amount: Decimal
+    currency: str
+    reason: str
+    decline_class: DeclineClass
+    decline_code: str | None
+    card_brand: str | None
+    card_last4: str | None
+    product: str | None
+    next_retry_at: datetime | None
+    window_ends_at: datetime
+    recovery_url: str | None
+    time_zone: str = "UTC"
+    others: tuple[Owed, ...] = ()
+    channel: Channel = Channel.EMAIL
+    user_id: str | None = None
+    taken_at: datetime | None = None
+
+
+def write_letter(session: Session, message: Message, payment: Payment, company: Company) -> Letter:
+    others = session.scalars(
+        select(Payment)
+        .join(Message, Message.payment_id == Payment.payment_id)
+        .where(Message.joined_to == message.id, Message.state == MessageState.JOINED)
+        .order_by(Payment.failed_at)
+    )
+    owed = (
+        Owed(other.product, other.amount, other.currency)
+        for other in others
+        if may_write(other.status, other.closed_reason)
+    )
+    letter = describe_letter(message.step, payment, company.time_zone, tuple(owed))
+    return replace(
+        letter, message_id=message.id, channel=message.channel, taken_at=message.sending_at
+    )
+
+
+def describe_letter(
+    step: Step, payment: Payment, time_zone: str, others: tuple[Owed, ...] = ()
+) -> Letter:
+    """What would be said of it now; it belongs to no message yet."""
+    return Letter(
+        message_id=0,
+        payment_id=payment.payment_id,
+        company_id=payment.company_id,
+        step=step,
+        address=payment.member_email or "",
+        member_name=payment.member_name,
+        membership_id=payment.membership_id,
+        amount=payment.amount,
+        currency=payment.currency,
+        reason=payment.reason,
+        decline_class=payment.decline_class,
+        decline_code=payment.decline_code,
+        card_brand=payment.card_brand,
+        card_last4=payment.card_last4,
+        product=payment.product,
+        next_retry_at=payment.next_retry_at,
+        window_ends_at=payment.window_ends_at,
+        recovery_url=payment.recovery_url,
+        time_zone=time_zone,
+        others=others,
+        user_id=payment.user_id,
+    )

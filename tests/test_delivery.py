@@ -1,0 +1,159 @@
+"""What a delivery came to, and where that leaves its row: every state, on every way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from daemon.messages import Messenger
+from daemon.notices import Herald
+from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.notifications import Alerts, save_alerts
+from db.models import Message, Notice
+from db.outbox import INTERRUPTED, name_state
+from db.session import SessionFactory
+from recovery.delivery import Delivery, DeliveryState, put_off, refused, sent, skipped, unknown
+from recovery.status import Channel
+from tests.factories import COMPANY, NOW
+from tests.rig import Rig
+
+OUTCOMES = {
+    DeliveryState.SENT: sent("id_1"),
+    DeliveryState.REFUSED: refused("400"),
+    DeliveryState.PUT_OFF: put_off("429"),
+    DeliveryState.UNKNOWN: unknown("no answer"),
+    DeliveryState.SKIPPED: skipped("nothing to say"),
+}
+KEPT = {
+    DeliveryState.SENT: "sent",
+    DeliveryState.REFUSED: "failed",
+    DeliveryState.PUT_OFF: "queued",
+    DeliveryState.UNKNOWN: "unknown",
+    DeliveryState.SKIPPED: "skipped",
+}
+TIMES = {state: 2 if state is DeliveryState.PUT_OFF else 1 for state in DeliveryState}
+"""Only what was surely not taken, and may be taken later, is sent again."""
+DISCORD = "http://localhost:9000/api/webhooks/1/a-token"
+MONDAY = NOW + timedelta(days=3, hours=10)
+EVERY_STATE = pytest.mark.parametrize("state", list(DeliveryState))
+
+
+class Carrier:
+    """Any of them: answers the same each time it is asked to carry something."""
+
+    def __init__(self, answer: Delivery | None = None) -> None:
+        self.answer = answer
+        self.carried = 0
+
+    def send(self, *arguments: Any, **more: Any) -> Delivery:
+        self.carried += 1
+        if self.answer is None:
+            raise RuntimeError("a surprise")
+        return self.answer
+
+
+@pytest.fixture
+def rig(sessions: SessionFactory, tmp_path) -> Rig:
+    rig = Rig(sessions, tmp_path)
+    rig.world.switches.whop_attempts_after_hours = ()
+    return rig
+
+
+# --- the ways out --------------------------------------------------------------------------------
+
+
+def write_to_members(rig: Rig, carrier: Carrier, channel: Channel) -> Callable[[], object]:
+    with rig.sessions.begin() as session:
+        manners = Manners(quiet_from=0, quiet_until=0, channel=channel)
+        save_manners(session, COMPANY, manners)
+    rig.fail("expired_card", "paid")
+    return Messenger(rig.sessions, rig.messenger.whop, carrier, rig.clock, carrier).send_due
+
+
+def mail(rig: Rig, carrier: Carrier) -> Callable[[], object]:
+    return write_to_members(rig, carrier, Channel.EMAIL)
+
+
+def chat(rig: Rig, carrier: Carrier) -> Callable[[], object]:
+    return write_to_members(rig, carrier, Channel.WHOP)
+
+
+def post(rig: Rig, carrier: Carrier) -> Callable[[], object]:
+    with rig.sessions.begin() as session:
+        alerts = Alerts(post_url=DISCORD, on_recovery=True)
+        save_alerts(session, COMPANY, alerts, rig.clock.now, in_development=True)
+    rig.fail("insufficient_funds", "paid")
+    rig.run(1)
+    return Herald(rig.sessions, None, carrier, rig.clock).tell_due
+
+
+def digest(rig: Rig, carrier: Carrier) -> Callable[[], object]:
+    with rig.sessions.begin() as session:
+        save_alerts(session, COMPANY, Alerts(digest=True, digest_to="me@example.com"), NOW)
+    rig.fail("expired_card")
+    rig.clock.now = MONDAY
+    return Herald(rig.sessions, carrier, Carrier(), rig.clock).tell_due
+
+
+EVERY_WAY = pytest.mark.parametrize(
+    ("way", "model"), [(mail, Message), (chat, Message), (post, Notice), (digest, Notice)]
+)
+
+
+def read(rig: Rig, model: Any) -> Any:
+    with rig.sessions() as session:
+        return session.scalars(select(model)).one()
+
+
+# --- where it leaves the row ---------------------------------------------------------------------
+
+
+@EVERY_WAY
+@EVERY_STATE
+def test_every_outcome_is_kept_as_what_it_is(rig: Rig, way, model, state):
+    send = way(rig, Carrier(OUTCOMES[state]))
+    send()
+    row = read(rig, model)
+    assert (row.state, row.detail) == (KEPT[state], OUTCOMES[state].detail)
+    assert row.sent_at == (rig.clock.now if state is DeliveryState.SENT else None)
+
+
+@EVERY_WAY
+@EVERY_STATE
+def test_only_what_was_put_off_is_sent_again(rig: Rig, way, model, state):
+    carrier = Carrier(OUTCOMES[state])
+    send = way(rig, carrier)
+    send()
+    rig.clock.now += timedelta(minutes=6)
+    send()
+    assert carrier.carried == TIMES[state]
+    assert read(rig, model).state == KEPT[state]
+
+
+@EVERY_WAY
+def test_a_surprise_while_it_leaves_is_an_unknown_end(rig: Rig, way, model):
+    """No answer, and it was about to leave: it is never sent again."""
+    carrier = Carrier()
+    send = way(rig, carrier)
+    send()
+    assert read(rig, model).state == "sending"
+    rig.clock.now += INTERRUPTED + timedelta(seconds=1)
+    send()
+    assert carrier.carried == 1
+    row = read(rig, model)
+    assert (row.state, row.detail) == ("unknown", "interrupted while sending")
+
+
+def test_every_state_has_a_place_in_the_database():
+    assert {state: name_state(state).value for state in DeliveryState} == KEPT
+
+
+def test_what_is_put_off_past_the_window_has_failed(rig: Rig):
+    send = write_to_members(rig, Carrier(put_off("429", timedelta(days=6))), Channel.EMAIL)
+    send()
+    message = read(rig, Message)
+    assert (message.state, message.detail) == ("failed", "429; then it was too late")

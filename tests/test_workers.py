@@ -1,0 +1,121 @@
+"""Several threads that share one kind of work: how much is done, and when they stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from itertools import chain, repeat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+
+from daemon.workers import MOST_ERRORS, Tally, run_until_empty
+
+AWAY = OperationalError("select 1", {}, Exception("the server closed the connection"))
+A_BUG = ValueError("a bug")
+SEVERAL = pytest.mark.parametrize("workers", [1, 4])
+
+
+class Units:
+    """Each call has the next outcome: True (done), False (nothing left), or what it raises. After
+    the last one there is nothing left."""
+
+    def __init__(self, outcomes: Iterable[bool | Exception]) -> None:
+        self.outcomes = chain(outcomes, repeat(False))
+        self.calls = 0
+        self.lock = threading.Lock()
+
+    def __call__(self) -> bool:
+        with self.lock:
+            self.calls += 1
+            outcome = next(self.outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+@given(
+    outcomes=st.lists(st.sampled_from([True, A_BUG]), max_size=MOST_ERRORS - 1),
+    workers=st.integers(1, 5),
+)
+@settings(max_examples=50, deadline=None)
+def test_every_unit_is_run_once_and_what_breaks_is_passed_over(outcomes, workers):
+    units = Units(outcomes)
+    done, errors = outcomes.count(True), outcomes.count(A_BUG)
+    assert run_until_empty(units, workers) == Tally(done, errors)
+    assert units.calls == len(outcomes) + workers  # each thread is told once that nothing is left
+
+
+@SEVERAL
+def test_with_nothing_to_do_nothing_is_done(workers):
+    assert run_until_empty(Units([]), workers) == Tally(0, 0)
+
+
+@SEVERAL
+def test_what_keeps_breaking_is_given_up(workers, caplog):
+    units = Units(repeat(A_BUG))
+    tally = run_until_empty(units, workers, failure="a letter could not be sent")
+    assert tally.done == 0
+    assert MOST_ERRORS <= tally.errors == units.calls < MOST_ERRORS + workers
+    assert {record.message for record in caplog.records} == {"a letter could not be sent"}
+    assert len(caplog.records) == tally.errors
+
+
+@SEVERAL
+def test_a_database_that_is_away_ends_it_at_once_and_is_told_by_the_caller(workers, caplog):
+    units = Units(repeat(AWAY))
+    assert run_until_empty(units, workers) == Tally(0, workers)
+    assert units.calls == workers
+    assert caplog.records == []
+
+
+def test_what_was_done_before_the_database_went_away_counts(caplog):
+    assert run_until_empty(Units([True, True, AWAY, True])) == Tally(2, 1)
+
+
+@SEVERAL
+def test_asked_to_stop_it_begins_nothing_more(workers):
+    units = Units(repeat(True))
+    tally = run_until_empty(units, workers, stopping=lambda: units.calls >= 10)
+    assert 10 <= tally.done == units.calls < 10 + workers
+
+
+@SEVERAL
+def test_asked_to_stop_beforehand_it_begins_nothing(workers):
+    units = Units(repeat(True))
+    assert run_until_empty(units, workers, stopping=lambda: True) == Tally(0, 0)
+    assert units.calls == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_so_many_work_side_by_side_and_one_of_them_is_the_caller(workers):
+    together = threading.Barrier(workers, timeout=10)
+    seen: set[threading.Thread] = set()
+
+    def work_once() -> bool:
+        if threading.current_thread() in seen:
+            return False
+        seen.add(threading.current_thread())
+        together.wait()
+        return True
+
+    assert run_until_empty(work_once, workers) == Tally(workers, 0)
+    assert len(seen) == workers
+    assert threading.current_thread() in seen
+
+
+@pytest.mark.parametrize("broken", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_process_is_not_swallowed(broken: Callable[[], BaseException]):
+    def unit() -> bool:
+        raise broken()
+
+    with pytest.raises(broken):
+        run_until_empty(unit)
