@@ -8,10 +8,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from daemon.loop import TICK_SECONDS
 from daemon.preview import write_preview
+from daemon.process import Daemon
+from db.audit_log import COMMAND
+from db.ledger import requests
+from db.session import now
 from recovery.status import RequestKind
 
 log = logging.getLogger(__name__)
@@ -43,13 +48,43 @@ def preview(folder: Path) -> int:
     return 0
 
 
-def run_until_signal(
-    job: Callable[[], None], stop: Callable[[], None], is_stopping: Callable[[], bool]
-) -> int:
+def choose_job(arguments: argparse.Namespace, daemon: Daemon) -> Callable[[], None]:
+    match arguments.command:
+        case "once":
+            return daemon.run_once
+        case "replay":
+            return partial(replay, daemon)
+        case RequestKind.STOP | RequestKind.HASTEN as kind:
+            return partial(ask, daemon, RequestKind(kind), arguments.payment_id)
+        case _:
+            return daemon.run
+
+
+def replay(daemon: Daemon) -> None:
+    daemon.wait_until_ready()
+    left = daemon.jobs.replayer.replay_all(COMMAND)
+    sys.stdout.write(f"{left} event(s) still cannot be applied.\n")
+    sys.stdout.flush()
+
+
+def ask(daemon: Daemon, kind: RequestKind, payment_id: str) -> None:
+    """A request row, for the daemon that runs to honour."""
+    daemon.wait_until_ready()
+    try:
+        with daemon.sessions.begin() as session:
+            requests.ask(session, payment_id, kind, COMMAND, now())
+    except requests.UnknownPaymentError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+    sys.stdout.write("Asked for. The daemon does it within a minute and logs what came of it.\n")
+    sys.stdout.flush()
+
+
+def run_until_signal(daemon: Daemon, job: Callable[[], None]) -> int:
     """The work runs beside; this thread only waits, so that a stop never waits for a bank."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # A flag, no lock: a handler may interrupt anything.
-        signal.signal(number, lambda number, frame: stop())
+        signal.signal(number, lambda number, frame: daemon.stop())
     finished = threading.Event()
 
     def work() -> None:
@@ -58,9 +93,9 @@ def run_until_signal(
 
     worker = threading.Thread(target=work, name="work", daemon=True)
     worker.start()
-    while worker.is_alive() and not is_stopping():
+    while worker.is_alive() and not daemon.is_stopping():
         worker.join(TICK_SECONDS)
-    if is_stopping():
+    if daemon.is_stopping():
         log.info("stopping; an attempt in hand is finished, or left open for the next start")
         worker.join(GRACE_SECONDS)
         return 0

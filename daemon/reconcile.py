@@ -18,14 +18,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import learn_name, list_company_ids
-from db.ledger import inbox as events
+from daemon.company_names import ask_for_name
+from daemon.reversals import read_disputes, read_refunds
+from daemon.workers import never
+from db.company_settings.recovery import list_company_ids
 from db.ledger import sync as syncs
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
 from recovery.health import SyncFailure
-from recovery.reports import DisputeReport, PaymentReport
+from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings
 from recovery.status import SyncError
 from whop.client import WhopClient
@@ -51,8 +53,6 @@ RENEWAL = "subscription_cycle"
 # Whop gives a payment up after five days; one that is a month older than that is history.
 OPEN_FOR = timedelta(days=35)
 LATELY = timedelta(hours=2)
-OVERLAP = timedelta(days=1)
-"""Read again each time: a refund that Whop wrote late must not fall between two readings."""
 MOST_ASKED = 500
 """Single payments asked for in a cycle. The rest has its turn in the next: longest unread first."""
 
@@ -68,7 +68,7 @@ class Reconciler:
         clock: Callable[[], datetime],
         read: Reader,
         company_id: str | None = None,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = never,
     ) -> None:
         self.sessions, self.whop, self.rules = sessions, whop, rules
         self.clock, self.read, self.company_id, self.stopping = clock, read, company_id, stopping
@@ -92,10 +92,10 @@ class Reconciler:
                 failure = NOT_PERMITTED
             else:
                 found = self.read_payments(progress, started_at)
-                self.read_refunds(progress)
-                self.read_disputes(company_id)
+                read_refunds(self.sessions, self.whop, progress, self.stopping)
+                read_disputes(self.sessions, self.whop, company_id, self.read, self.clock)
                 complete = not self.stopping()
-                self.learn_name(company_id)
+                ask_for_name(self.sessions, self.whop, company_id, self.stopping)
         except WhopError as error:
             failure = SyncFailure(name_sync_error(error), str(error))
         if failure is not None:
@@ -111,8 +111,6 @@ class Reconciler:
                 read_until=started_at if complete else None,
             )
         return found
-
-    # --- payments ------------------------------------------------------------------------------
 
     def read_payments(self, progress: Progress, started_at: datetime) -> int:
         company_id = progress.company_id
@@ -187,53 +185,3 @@ class Reconciler:
         return syncs.take_in(
             session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
         )
-
-    # --- refunds and disputes ------------------------------------------------------------------
-
-    def read_refunds(self, progress: Progress) -> None:
-        """Since the last complete reading."""
-        since, cursor = (progress.read_until or progress.since) - OVERLAP, None
-        while not self.stopping():
-            page = self.whop.list_refunds(progress.company_id, created_after=since, after=cursor)
-            cursor = page.next_cursor
-            with self.sessions.begin() as session:
-                syncs.take_in_refunds(session, progress.company_id, page.items)
-            if cursor is None:
-                break
-
-    def read_disputes(self, company_id: str) -> None:
-        """An alert names the payment only; Whop tells whose it is."""
-        with self.sessions() as session:
-            waiting = events.list_waiting_disputes(session, company_id, self.read)
-        for dispute in waiting:
-            try:
-                payment = self.whop.get_payment(dispute.payment_id, company_id)
-            except NotFoundError:
-                continue
-            named = DisputeReport(
-                dispute.payment_id,
-                company_id,
-                payment.member_id,
-                payment.user_id,
-                payment.membership_id,
-            )
-            with self.sessions.begin() as session:
-                events.settle_waiting_dispute(session, named, self.clock())
-
-    # --- the company's name ----------------------------------------------------------------------
-
-    def learn_name(self, company_id: str) -> None:
-        """Asked for until it is known. Payments name no seller, but memberships do."""
-        with self.sessions() as session:
-            membership_id = syncs.find_unnamed(session, company_id)
-        if membership_id is None or self.stopping():
-            return
-        try:
-            seller = self.whop.get_membership(membership_id).seller
-        except WhopError as error:
-            # Not worth the trouble that a failed reading back is.
-            log.warning("company %s: its name could not be read: %s", company_id, error)
-            return
-        if seller is not None:
-            with self.sessions.begin() as session:
-                learn_name(session, company_id, seller)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import true
 
+from daemon.workers import never
 from db.ledger import replays
 from db.ledger.inbox import Reader
 from db.session import SessionFactory
@@ -26,7 +27,7 @@ class Replayer:
         rules: Settings,
         clock: Callable[[], datetime],
         read: Reader,
-        stopping: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = never,
     ) -> None:
         self.sessions, self.rules, self.clock = sessions, rules, clock
         self.read, self.stopping = read, stopping

@@ -14,7 +14,7 @@ from daemon.settings import DaemonSettings
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.session import SessionFactory, connect, database_url, now, session_factory
 from db.settings import load_settings
-from sandbox.demo.in_process import fail_lately, live_through
+from sandbox.demo.history import fail_lately, live_through
 from sandbox.demo.live import settings_from
 
 CREATOR = "Lantern Academy"

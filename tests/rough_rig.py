@@ -6,20 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
 
 import httpx
 
-from daemon.cycle import Cycle
 from daemon.mailer import Mailer
-from daemon.messages import Messenger
-from daemon.reconcile import Reconciler
-from daemon.retries import Retrier
+from daemon.posts import Poster
+from daemon.wiring import Plan, build
 from db.ledger import claims
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
@@ -37,7 +34,6 @@ from sandbox.wire.webhooks import signed
 from tests.factories import COMPANY, SECRET
 from tests.rig import Rig
 from whop.client import WhopClient
-from whop.payloads import read_event
 from whop.rate_limit import Pace
 
 A_CALL = timedelta(milliseconds=200)
@@ -100,13 +96,15 @@ class Crew:
             line,
             pass_no_time,
         )
-        self.retrier = Retrier(sessions, self.whop, rules, clock, fingerprint(key))
-        read = partial(read_event, default_company=COMPANY)
-        reconciler = Reconciler(sessions, self.whop, rules, clock, read, COMPANY)
-        self.reading = Cycle(sessions, self.retrier, clock, reconciler, workers=1)
-        self.blind = Cycle(sessions, self.retrier, clock, workers=1)
-        self.mailer = Mailer(InProcessCourier(line, "SG.sandbox"), SENDER)
-        self.messenger = Messenger(sessions, self.whop, self.mailer, clock)
+        self.mailer = Mailer(InProcessCourier(line, "SG.sandbox"), SENDER, clock=clock)
+        poster = Poster(in_development=True, transport=line)
+        plan = Plan(rules, fingerprint(key), COMPANY, workers=1, senders=1)
+        self.jobs, blind = (
+            build(replace(plan, reads_back=reads), sessions, self.whop, self.mailer, poster, clock)
+            for reads in (True, False)
+        )
+        self.reading, self.blind = self.jobs.cycle, blind.cycle
+        self.messenger = self.jobs.messenger
 
     @contextmanager
     def interrupted(self, step: str, after: bool, deed: Callable[[], None]) -> Iterator[None]:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from daemon import commands as daemon_commands
-from daemon.__main__ import Daemon
+from daemon.process import Daemon
 from daemon.settings import DaemonSettings
 from dashboard.data import choices, health, messages, payments
 from dashboard.settings import DashboardSettings
@@ -217,9 +217,12 @@ DB_COMMANDS = {
     "alerts": (("--digest-to", "jo@example.com"), Action.SETTINGS),
 }
 DAEMON_COMMANDS: dict[str, tuple[Callable[[Daemon], None], Action]] = {
-    "stop": (lambda daemon: daemon.ask(RequestKind.STOP, PAYMENT), Action.STOP),
-    "hasten": (lambda daemon: daemon.ask(RequestKind.HASTEN, PAYMENT), Action.RETRY),
-    "replay": (lambda daemon: daemon.replay(), Action.REPLAY_EVENTS),
+    "stop": (lambda daemon: daemon_commands.ask(daemon, RequestKind.STOP, PAYMENT), Action.STOP),
+    "hasten": (
+        lambda daemon: daemon_commands.ask(daemon, RequestKind.HASTEN, PAYMENT),
+        Action.RETRY,
+    ),
+    "replay": (daemon_commands.replay, Action.REPLAY_EVENTS),
 }
 NO_ACT_OF_A_PERSON = {"migrate", "serve", "rollup", "run", "once", "preview"}
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from db.models import Payment, WebhookEvent
 from recovery.retry_policy import Settings as Rules
-from sandbox.demo.in_process import LATE_FAILURES, fail_lately, live_through
+from sandbox.demo.history import LATE_FAILURES, fail_lately, live_through
 from sandbox.demo.live import Settings
 from sandbox.state.ledger import Ledger
 from sandbox.state.store import Store

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from daemon.__main__ import Daemon
 from daemon.loop import Loop
+from daemon.process import Daemon
 from daemon.settings import DaemonSettings
 from db import embedded
 from db.models import Base

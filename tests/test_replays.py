@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from daemon.__main__ import Daemon
+from daemon import commands
+from daemon.process import Daemon
 from daemon.replays import Replayer
 from daemon.settings import DaemonSettings
 from db.company_settings.recovery import add_companies
@@ -308,5 +309,5 @@ def test_the_command_says_how_many_are_still_poison(
 ) -> None:
     keep_poison(session, COMPANY)
     keep_poison(session, OTHER, payload={})
-    daemon.replay()
+    commands.replay(daemon)
     assert capsys.readouterr().out == "1 event(s) still cannot be applied.\n"

@@ -1,27 +1,18 @@
-"""Six months of one creator's life, lived through the real code.
-
-Nothing is inserted: at each past moment the simulated Whop signs webhooks, the receiver's code
-takes them in, and the daemon's cycle asks, charges and writes, all told what time it is.
-Interrupted, it goes on where it stopped.
-"""
+"""A simulated Whop, a receiver and a daemon in one process and on one clock, in the past too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from random import Random
+from datetime import datetime
 
 import httpx
 from python_http_client.exceptions import HTTPError
 from sendgrid.helpers.mail import Mail
 from sqlalchemy import BindParameter, bindparam, exists, or_, select
 
-from daemon.cycle import Cycle
 from daemon.mailer import Mailer
-from daemon.messages import Messenger
-from daemon.reconcile import Reconciler
-from daemon.retries import Retrier
+from daemon.posts import Poster
+from daemon.wiring import Jobs, Plan, build
 from db.member_messages import delivery_events as deliveries
 from db.models import Attempt, Message, Payment
 from db.rate_limit import fingerprint
@@ -42,17 +33,9 @@ from sandbox.world.world import World
 from webhook.deliveries import read_delivery
 from webhook.inbox import Inbox
 from whop.client import WhopClient
-from whop.payloads import read_event
 from whop.rate_limit import Pace
 from whop.signature import read_timestamp, verify_signature
 
-DAYS = 182
-RENEWALS_PER_DAY = (2.2, 3.6)
-"""Failing ones, at the start and at the end: the creator grows."""
-HOUR = timedelta(hours=1)
-LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
-LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
-"""Kept in the sandbox's store: unix seconds, and 0 or 1."""
 SEED = 20_26
 API_VERSION = "2026-10-15-1"
 NO_LIMIT = 10**9
@@ -130,22 +113,34 @@ class Past:
             mail_signer=Signer(settings.sendgrid_key),
         )
         self.mail_key = load_key(self.world.mail_signer.public_key)
-        self.rules = rules = rules or Rules()
-        read = partial(read_event, default_company=settings.company_id)
-        self.inbox = Inbox(sessions, rules, read, self.clock)
-        self.transport = transport = InProcess(
+        self.rules = rules or Rules()
+        self.transport = InProcess(
             self.world,
             self.clock,
             api_keys=[settings.api_key],
             sendgrid_keys=[settings.sendgrid_key],
         )
-        whop = self.make_client(settings.api_key)
-        mailer = Mailer(InProcessCourier(transport, settings.sendgrid_key), SENDER)
-        retrier = Retrier(sessions, whop, rules, self.clock, fingerprint(settings.api_key))
-        self.reconciler = Reconciler(sessions, whop, rules, self.clock, read, settings.company_id)
+        self.jobs = jobs = self.start_daemon()
+        self.inbox = Inbox(sessions, self.rules, jobs.read, self.clock)
+        self.cycle, self.reconciler = jobs.cycle, jobs.reconciler
+        self.messenger, self.herald = jobs.messenger, jobs.herald
+
+    def start_daemon(self) -> Jobs:
+        key = self.settings.api_key
         # Every webhook arrives here: reading back each hour would find nothing, at great length.
-        self.cycle = Cycle(sessions, retrier, self.clock, workers=1)
-        self.messenger = Messenger(sessions, whop, mailer, self.clock)
+        # There is one clock, so there is one thread.
+        plan = Plan(
+            self.rules,
+            fingerprint(key),
+            self.settings.company_id,
+            reads_back=False,
+            workers=1,
+            senders=1,
+        )
+        courier = InProcessCourier(self.transport, self.settings.sendgrid_key)
+        mailer = Mailer(courier, SENDER, clock=self.clock)
+        poster = Poster(in_development=True, transport=self.transport)
+        return build(plan, self.sessions, self.make_client(key), mailer, poster, self.clock)
 
     def make_client(self, key: str, clock: Callable[[], datetime] | None = None) -> WhopClient:
         """Of a daemon with this key and, where its clock is off, that clock."""
@@ -182,6 +177,7 @@ class Past:
         self.world.advance(hour)
         self.clock.now = hour
         if self.has_work():
+            # No notices: nobody has asked for any yet.
             self.messenger.send_due()
             self.cycle.run()
 
@@ -192,59 +188,3 @@ class Past:
         """An hour in which the daemon would find nothing to do is not worth its queries."""
         with self.sessions() as session:
             return bool(session.scalar(ANY_WORK, {"now": self.clock.now}))
-
-
-def live_through(
-    sessions: SessionFactory,
-    settings: Settings,
-    now: datetime,
-    report: Callable[[str], None],
-    days: int = DAYS,
-) -> None:
-    """Lives the last `days` up to this hour, from where an earlier run left off."""
-    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    start = end - timedelta(days=days)
-    past = Past(sessions, settings, start)
-    store = past.world.store
-    lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
-    if store.number(FINISHED, 0):
-        store.close()
-        return
-    hour = start + HOUR
-    for day, failures in enumerate(plan_failures(Random(past.world.seed), start, days)):
-        for _ in range(24):
-            if hour > lived_until:
-                past.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
-                store.set_number(LIVED_UNTIL, int(hour.timestamp()))
-            hour += HOUR
-        if day % 14 == 13:
-            report(f"lived through {day + 1} of {days} days")
-    store.set_number(FINISHED, 1)
-    store.close()
-
-
-def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rules: Rules) -> None:
-    """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
-    first = now - LATELY * (LATE_FAILURES + 1)
-    past = Past(sessions, settings, first, rules)
-    # What fell due since the world last moved is heard at its own time, however long ago.
-    past.clock.now = min(first, past.world.next_due() or first)
-    past.world.advance(first)
-    for number in range(1, LATE_FAILURES + 1):
-        past.clock.now = first + LATELY * number
-        past.world.fail_renewal(past.clock.now)
-    past.world.store.close()
-
-
-def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:
-    """When renewals fail, day by day: more as the creator grows."""
-    first, last = RENEWALS_PER_DAY
-    plan = []
-    for day in range(days):
-        expected = first + (last - first) * day / days
-        number = int(expected) + (random.random() < expected % 1) + random.choice((-1, 0, 0, 1))
-        times = [
-            start + timedelta(days=day, seconds=random.uniform(1, 86_399)) for _ in range(number)
-        ]
-        plan.append(sorted(times))
-    return plan

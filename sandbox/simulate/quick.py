@@ -15,7 +15,7 @@ from random import Random
 from recovery.declines import classify
 from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
 from recovery.transitions import WINDOW, find_spread
-from sandbox.demo.in_process import HOUR, plan_failures
+from sandbox.demo.history import HOUR, plan_failures
 from sandbox.model import bank
 from sandbox.model.assumptions import LEVELS
 from sandbox.model.pace import HISTORY

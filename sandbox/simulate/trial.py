@@ -1,7 +1,8 @@
 """One trial: one creator's months under one policy, at one level of assumptions.
 
-The life itself is `sandbox.history.Past`: Whop's webhooks, the receiver's code, the daemon's cycle
-and messenger, one clock. What is compared is read from the simulated Whop's own ledger of charges.
+The life itself is `sandbox.demo.in_process.Past`: Whop's webhooks, the receiver's code, the
+daemon's cycle and messenger, one clock. What is compared is read from the simulated Whop's own
+ledger of charges.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from db.models import Message
 from db.session import SessionFactory
 from recovery.status import MessageState
 from recovery.transitions import WINDOW
-from sandbox.demo.in_process import HOUR, Past, plan_failures
+from sandbox.demo.history import HOUR, plan_failures
+from sandbox.demo.in_process import Past
 from sandbox.demo.live import Settings
 from sandbox.model.assumptions import LEVELS
 from sandbox.model.records import PAID, Card, Charge
@@ -94,7 +96,7 @@ class Life(Past):
         self.world.switches.whop_attempts_after_hours = trial.whop_attempts
         self.world.deliver_mail_events = None  # who opened what moves no figure of a study
         if not trial.mails:
-            self.messenger.mailer = None
+            self.messenger.channels = frozenset()
         self.cards: dict[str, Card] = {}
 
     def let_fail(self, at: datetime) -> str:

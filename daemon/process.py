@@ -1,0 +1,142 @@
+"""One daemon: its jobs, connected as the environment says, and the two loops that drive them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from daemon.carriers import MailCarrier
+from daemon.cycle import WORKERS
+from daemon.loop import SOON, Loop
+from daemon.posts import Poster
+from daemon.settings import DaemonSettings
+from daemon.wiring import Plan, build
+from db.rate_limit import SharedPace, fingerprint
+from db.session import (
+    SessionFactory,
+    connect,
+    database_url,
+    now,
+    session_factory,
+    wait_until_ready,
+)
+from mail.links import make_unsubscribe_url
+from whop.client import WhopClient
+
+log = logging.getLogger("daemon")
+
+
+class Daemon:
+    """Two loops, since a long cycle must not hold up a request or a message."""
+
+    def __init__(self, settings: DaemonSettings) -> None:
+        self.settings = settings
+        self.stopping = False
+        self.engine = connect(database_url(settings), "daemon", pool_size=WORKERS)
+        self.sessions = session_factory(self.engine)
+        self.whop = make_whop(settings, self.sessions)
+        self.jobs = build(
+            make_plan(settings),
+            self.sessions,
+            self.whop,
+            make_mailer(settings),
+            Poster(settings.in_development),
+            now,
+            self.is_stopping,
+        )
+
+    def stop(self) -> None:
+        self.stopping = True
+
+    def is_stopping(self) -> bool:
+        return self.stopping
+
+    def wait_until_ready(self) -> bool:
+        """False: it was stopped first."""
+        return wait_until_ready(self.engine, self.is_stopping)
+
+    def run(self) -> None:
+        if not self.wait_until_ready():
+            return
+        minutes = self.settings.retry_interval_minutes
+        log.info("started; a cycle every %d min", minutes)
+        often = Loop(
+            (1, self.send_messages),
+            (1, self.honour_requests),
+            (1, self.replay_if_asked),
+            (1, self.beat),
+            (1, self.tell_creators),
+        )
+        beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
+        beside.start()
+        Loop((minutes, self.run_cycle)).run(self.is_stopping)
+        beside.join()
+
+    def run_once(self) -> None:
+        self.wait_until_ready()
+        self.honour_requests()
+        self.replay_if_asked()
+        self.run_cycle()
+        self.send_messages()
+        self.tell_creators()
+
+    def run_cycle(self) -> object:
+        """A Whop that is down ends a cycle early; what is left need not wait for an hour."""
+        self.jobs.cycle.run()
+        return SOON if self.whop.circuit.is_resting() else None
+
+    def send_messages(self) -> None:
+        self.jobs.messenger.send_due(self.is_stopping)
+
+    def tell_creators(self) -> None:
+        self.jobs.herald.tell_due(self.is_stopping)
+
+    def honour_requests(self) -> None:
+        self.jobs.cycle.honour_requests()
+
+    def replay_if_asked(self) -> None:
+        self.jobs.replayer.honour()
+
+    def beat(self) -> None:
+        with self.sessions.begin() as session:
+            self.jobs.cycle.beat(session, now())
+
+
+# --- from the environment ------------------------------------------------------------------------
+
+
+def make_plan(settings: DaemonSettings) -> Plan:
+    return Plan(
+        settings.rules,
+        fingerprint(settings.whop_api_key.get_secret_value()),
+        settings.whop_company_id,
+        settings.frontend_url,
+        make_links(settings),
+    )
+
+
+def make_whop(settings: DaemonSettings, sessions: SessionFactory) -> WhopClient:
+    key = settings.whop_api_key.get_secret_value()
+    pace = SharedPace(sessions, settings.whop_rate_per_minute, fingerprint(key))
+    return WhopClient(settings.whop_api_url, key, settings.whop_api_version, pace, now)
+
+
+def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
+    secret = settings.link_secret.get_secret_value()
+    return partial(make_unsubscribe_url, settings.base_url, secret) if secret else None
+
+
+def make_mailer(settings: DaemonSettings) -> MailCarrier | None:
+    if not settings.email_enabled:
+        return None
+    # Here, since SendGrid's package weighs a tenth of this process: only who sends mail carries it.
+    from daemon.mailer import Mailer, make_courier
+
+    key = settings.sendgrid_api_key.get_secret_value()
+    return Mailer(
+        make_courier(key, settings.sendgrid_api_url),
+        settings.email_from,
+        sandbox_mode=settings.sendgrid_sandbox_mode,
+    )

@@ -1,0 +1,58 @@
+"""Money that goes back: the refunds since the last reading, and whose payments the disputes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from db.ledger import inbox as events
+from db.ledger import sync as syncs
+from db.ledger.inbox import Reader
+from db.ledger.sync import Progress
+from db.session import SessionFactory
+from recovery.reports import DisputeReport
+from whop.client import WhopClient
+from whop.errors import NotFoundError
+
+OVERLAP = timedelta(days=1)
+"""Read again each time: a refund that Whop wrote late must not fall between two readings."""
+
+
+def read_refunds(
+    sessions: SessionFactory, whop: WhopClient, progress: Progress, stopping: Callable[[], bool]
+) -> None:
+    """Since the last complete reading."""
+    since, cursor = (progress.read_until or progress.since) - OVERLAP, None
+    while not stopping():
+        page = whop.list_refunds(progress.company_id, created_after=since, after=cursor)
+        cursor = page.next_cursor
+        with sessions.begin() as session:
+            syncs.take_in_refunds(session, progress.company_id, page.items)
+        if cursor is None:
+            break
+
+
+def read_disputes(
+    sessions: SessionFactory,
+    whop: WhopClient,
+    company_id: str,
+    read: Reader,
+    clock: Callable[[], datetime],
+) -> None:
+    """An alert names the payment only; Whop tells whose it is."""
+    with sessions() as session:
+        waiting = events.list_waiting_disputes(session, company_id, read)
+    for dispute in waiting:
+        try:
+            payment = whop.get_payment(dispute.payment_id, company_id)
+        except NotFoundError:
+            continue
+        named = DisputeReport(
+            dispute.payment_id,
+            company_id,
+            payment.member_id,
+            payment.user_id,
+            payment.membership_id,
+        )
+        with sessions.begin() as session:
+            events.settle_waiting_dispute(session, named, clock())

@@ -1,0 +1,81 @@
+"""Six months of one creator's life, lived through the real code.
+
+Nothing is inserted: at each past moment the simulated Whop signs webhooks, the receiver's code
+takes them in, and the daemon's cycle asks, charges and writes, all told what time it is.
+Interrupted, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from db.session import SessionFactory
+from recovery.retry_policy import Settings as Rules
+from sandbox.demo.in_process import Past
+from sandbox.demo.live import Settings
+
+DAYS = 182
+RENEWALS_PER_DAY = (2.2, 3.6)
+"""Failing ones, at the start and at the end: the creator grows."""
+HOUR = timedelta(hours=1)
+LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
+LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
+"""Kept in the sandbox's store: unix seconds, and 0 or 1."""
+
+
+def live_through(
+    sessions: SessionFactory,
+    settings: Settings,
+    now: datetime,
+    report: Callable[[str], None],
+    days: int = DAYS,
+) -> None:
+    """Lives the last `days` up to this hour, from where an earlier run left off."""
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start = end - timedelta(days=days)
+    past = Past(sessions, settings, start)
+    store = past.world.store
+    lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
+    if store.number(FINISHED, 0):
+        store.close()
+        return
+    hour = start + HOUR
+    for day, failures in enumerate(plan_failures(Random(past.world.seed), start, days)):
+        for _ in range(24):
+            if hour > lived_until:
+                past.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
+                store.set_number(LIVED_UNTIL, int(hour.timestamp()))
+            hour += HOUR
+        if day % 14 == 13:
+            report(f"lived through {day + 1} of {days} days")
+    store.set_number(FINISHED, 1)
+    store.close()
+
+
+def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rules: Rules) -> None:
+    """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
+    first = now - LATELY * (LATE_FAILURES + 1)
+    past = Past(sessions, settings, first, rules)
+    # What fell due since the world last moved is heard at its own time, however long ago.
+    past.clock.now = min(first, past.world.next_due() or first)
+    past.world.advance(first)
+    for number in range(1, LATE_FAILURES + 1):
+        past.clock.now = first + LATELY * number
+        past.world.fail_renewal(past.clock.now)
+    past.world.store.close()
+
+
+def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:
+    """When renewals fail, day by day: more as the creator grows."""
+    first, last = RENEWALS_PER_DAY
+    plan = []
+    for day in range(days):
+        expected = first + (last - first) * day / days
+        number = int(expected) + (random.random() < expected % 1) + random.choice((-1, 0, 0, 1))
+        times = [
+            start + timedelta(days=day, seconds=random.uniform(1, 86_399)) for _ in range(number)
+        ]
+        plan.append(sorted(times))
+    return plan

@@ -1,0 +1,114 @@
+"""The daemon is wired in one place: its process, the demo's past and the rough rig have the same
+objects."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import pytest
+
+from daemon.process import Daemon
+from daemon.settings import DaemonSettings
+from daemon.wiring import Jobs
+from db.session import SessionFactory
+from tests.factories import COMPANY
+from tests.rig import Rig
+from tests.rough_rig import RoughRig
+
+ROOT = Path(__file__).parent.parent
+WIRED = {"Cycle", "Herald", "Messenger", "Reconciler", "Retrier", "SupportChat"}
+JOBS = {"Cycle", "Herald", "Messenger", "Reconciler"}
+OUTSIDE = {"courier", "transport"}
+ROOTS = (
+    *(ROOT / "daemon").glob("*.py"),
+    *(ROOT / "sandbox").rglob("*.py"),
+    *(ROOT / "bench").rglob("*.py"),
+    ROOT / "tests/rig.py",
+    ROOT / "tests/rough_rig.py",
+)
+
+
+class Nothing:
+    """A witness that looks away."""
+
+    def watch(self, request: Any) -> None: ...
+    def note_answer(self, request: Any, response: Any) -> None: ...
+
+
+@pytest.fixture
+def process(sessions: SessionFactory) -> Iterator[Jobs]:
+    url = sessions.kw["bind"].url.render_as_string(hide_password=False)
+    settings = DaemonSettings(
+        _env_file=None,
+        environment="development",
+        database_url=url,
+        whop_company_id=COMPANY,
+        email_enabled=True,
+        sendgrid_api_key="SG.sandbox",
+        email_from="us@example.com",
+    )
+    daemon = Daemon(settings)
+    yield daemon.jobs
+    daemon.engine.dispose()
+    daemon.whop.close()
+
+
+def describe(value: object) -> Any:
+    """What is wired, down to what each root brings along: its clock, its lines to the outside."""
+    if callable(value):
+        return "callable"
+    if not type(value).__module__.startswith("daemon."):
+        return type(value).__name__
+    within = {name: describe(part) for name, part in vars(value).items() if name not in OUTSIDE}
+    return {"is": type(value).__name__} | within
+
+
+def describe_jobs(jobs: Jobs) -> dict[str, Any]:
+    return {field.name: describe(getattr(jobs, field.name)) for field in fields(jobs)}
+
+
+def test_the_process_the_past_and_the_rough_rig_have_the_same_objects(
+    process: Jobs, sessions: SessionFactory, tmp_path: Path
+):
+    (tmp_path / "rough").mkdir()
+    whole = describe_jobs(process)
+    past = describe_jobs(Rig(sessions, tmp_path).jobs)
+    rough = describe_jobs(RoughRig(sessions, tmp_path / "rough", Nothing()).crew.jobs)
+    assert {found["is"] for found in whole.values() if found != "callable"} == JOBS
+    assert whole["messenger"]["chat"]["is"] == "SupportChat"
+    assert whole["herald"]["poster"]["is"] == "Poster"
+    assert whole["herald"]["mailer"] == whole["messenger"]["mailer"]
+    assert rough == whole
+    # The past hears every webhook: its cycle reads nothing back.
+    assert past["cycle"].pop("reconciler") == "NoneType"
+    assert whole["cycle"].pop("reconciler") == whole["reconciler"]
+    assert past == whole
+
+
+def find_wired(path: Path) -> set[str]:
+    calls = [
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    return {call.id for call in calls if isinstance(call, ast.Name)} & WIRED
+
+
+def test_nobody_else_wires_them_by_hand():
+    by_hand = {
+        path.relative_to(ROOT).as_posix(): wired for path in ROOTS if (wired := find_wired(path))
+    }
+    assert by_hand == {"daemon/wiring.py": WIRED}
+
+
+def test_only_who_sends_mail_carries_sendgrids_package():
+    lean = "import sys, daemon.__main__, daemon.wiring; sys.exit('sendgrid' in sys.modules)"
+    assert run([sys.executable, "-c", lean], cwd=ROOT).returncode == 0
+
+
+def test_only_who_posts_carries_a_client_for_it(process: Jobs):
+    assert "http" not in vars(process.herald.poster)
