@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 import schedule
-from sqlalchemy.exc import OperationalError
+
+from db.session import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ class Loop:
     def guard(self, job: Callable[[], object]) -> None:
         """A job that raised would never be scheduled again, and would block those behind it."""
         try:
-            again = job() is SOON
-        except OperationalError:
-            log.warning("%s: the database does not answer; again in a minute", job.__name__)
+            with translate_errors():
+                again = job() is SOON
+        except DatabaseUnavailable as error:
+            log.warning("%s: %s; again in a minute", job.__name__, error)
             again = True
         except Exception:
             log.exception("%s failed", job.__name__)

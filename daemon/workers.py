@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import OperationalError
+from db.session import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,11 @@ def run_until_empty(
     def work() -> None:
         while not stopping() and len(errors) < MOST_ERRORS:
             try:
-                if not unit():
-                    return
+                with translate_errors():
+                    if not unit():
+                        return
                 done.append(True)
-            except OperationalError:
+            except DatabaseUnavailable:
                 errors.append(True)
                 return
             except Exception:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import embedded
@@ -23,9 +26,65 @@ log = logging.getLogger(__name__)
 
 SessionFactory = sessionmaker[Session]
 STATEMENT_TIMEOUT_MS = 15_000
-AWAY = "the database does not answer"
-UNMIGRATED = "the database is not migrated; run: python -m db migrate"
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
+DEADLOCK = "40P01"
+NOT_THERE = {"42P01", "42703"}
+"""A table or a column that this code knows and the database does not."""
+TOO_MUCH = "54"
+"""Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
+
+
+class Outage(StrEnum):
+    """Why nothing can be read or written now; the value is what is said of it."""
+
+    AWAY = "the database does not answer"
+    UNMIGRATED = "the database is not migrated; run: python -m db migrate"
+
+
+class DatabaseUnavailable(Exception):
+    """Nothing was done, and nobody is to blame: the same may work later."""
+
+    def __init__(self, outage: Outage = Outage.AWAY, words: str = "") -> None:
+        super().__init__(words or outage.value)
+        self.outage = outage
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Raises DatabaseUnavailable for what means that; every other error stays as it is."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        outage = find_outage(error)
+        if outage is None:
+            raise
+        raise DatabaseUnavailable(outage) from error
+
+
+def find_outage(error: Exception) -> Outage | None:
+    """The one definition of "the database is unavailable". None: something else is wrong."""
+    if isinstance(error, PoolTimeout):
+        return Outage.AWAY
+    if not isinstance(error, DBAPIError):
+        return None
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return Outage.AWAY
+    if isinstance(error, OperationalError):
+        return None if find_code(error).startswith(TOO_MUCH) else Outage.AWAY
+    return Outage.UNMIGRATED if find_code(error) in NOT_THERE else None
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same work may succeed at once: a deadlock; or a connection that was old news (the
+    server was restarted), which the pool has dropped."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return find_code(error) == DEADLOCK or error.connection_invalidated
+
+
+def find_code(error: Exception) -> str:
+    """Postgres's own code for it; empty where the server was not reached."""
+    return getattr(getattr(error, "orig", None), "pgcode", None) or ""
 
 
 def now() -> datetime:
@@ -67,35 +126,33 @@ def head_revision() -> str:
     return max(path.stem[:4] for path in MIGRATIONS.glob("[0-9]*.py"))
 
 
-def unready_reason(engine: Engine) -> str | None:
+def unready_reason(engine: Engine) -> Outage | None:
     """None when the database answers and has this code's schema; else what to do about it."""
     try:
-        with engine.connect() as connection:
+        with translate_errors(), engine.connect() as connection:
             current = connection.scalar(text("select version_num from alembic_version"))
-    except OperationalError:
-        return AWAY
-    except ProgrammingError:
-        current = None
-    return None if current == head_revision() else UNMIGRATED
+    except DatabaseUnavailable as error:
+        return error.outage
+    return None if current == head_revision() else Outage.UNMIGRATED
 
 
 def wait_until_ready(engine: Engine, stopped: Callable[[], bool] = lambda: False) -> bool:
     """Blocks until the database is reachable and migrated; False when `stopped` says so first."""
-    return wait_while(engine, {AWAY, UNMIGRATED}, stopped)
+    return wait_while(engine, set(Outage), stopped)
 
 
 def wait_until_reachable(engine: Engine) -> None:
-    wait_while(engine, {AWAY}, lambda: False)
+    wait_while(engine, {Outage.AWAY}, lambda: False)
 
 
-def wait_while(engine: Engine, reasons: set[str], stopped: Callable[[], bool]) -> bool:
+def wait_while(engine: Engine, reasons: set[Outage], stopped: Callable[[], bool]) -> bool:
     told = None
     while not stopped():
         reason = unready_reason(engine)
         if reason not in reasons:
             return True
         if reason != told:
-            log.warning("waiting: %s%s", reason, hint(engine) if reason == AWAY else "")
+            log.warning("waiting: %s%s", reason, hint(engine) if reason is Outage.AWAY else "")
             told = reason
         time.sleep(0.5)
     return False

@@ -10,12 +10,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db.reporting import summary as stats
-from db.session import now, unready_reason
+from db.session import DatabaseUnavailable, now, translate_errors, unready_reason
+from webhook.routes import AGAIN
 from webhook.settings import WebhookSettings
 from whop.values import IDENT
 
@@ -67,10 +66,10 @@ def require_token(request: Request) -> None:
 
 def open_session(request: Request) -> Iterator[Session]:
     try:
-        with request.app.state.sessions() as session:
+        with translate_errors(), request.app.state.sessions() as session:
             yield session
-    except (OperationalError, PoolTimeout):
-        raise HTTPException(503, "the database does not answer") from None
+    except DatabaseUnavailable as error:
+        raise HTTPException(503, str(error), AGAIN) from None
 
 
 SessionDep = Annotated[Session, Depends(open_session)]
@@ -117,7 +116,7 @@ def readyz(request: Request) -> Health:
     """The database is reachable and has this version's schema."""
     reason = unready_reason(request.app.state.sessions.kw["bind"])
     if reason is not None:
-        raise HTTPException(503, reason)
+        raise HTTPException(503, reason, AGAIN)
     return Health(status="ready")
 
 

@@ -13,15 +13,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from db.ledger import inbox as events
 from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
-from db.session import SessionFactory
+from db.session import (
+    TOO_MUCH,
+    DatabaseUnavailable,
+    SessionFactory,
+    find_code,
+    find_outage,
+    is_passing,
+)
 from recovery.retry_policy import Settings
 from webhook import metrics
 from webhook.terms import KnownTerms
@@ -31,23 +38,16 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 128
 TRIES = 3
-DEADLOCK = "40P01"
-TOO_MUCH = "54"
-"""Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
 LONGEST_QUEUE = 5_000
 """Beyond this the answer is 503 at once: Whop delivers again, memory stays bounded."""
 
 
-class InboxError(Exception):
-    """Nothing was stored. Each leaf is one answer to the sender."""
-
-
-class DatabaseAwayError(InboxError):
-    """503: deliver again."""
-
-
-class UnstorableError(InboxError):
+class UnstorableError(Exception):
     """422: this event can never be recorded."""
+
+
+Refused: TypeAlias = DatabaseUnavailable | UnstorableError
+"""Nothing was stored. Each is one answer to the sender; the first is 503: deliver again."""
 
 
 @dataclass(slots=True)
@@ -85,9 +85,10 @@ class Inbox:
         self.thread.join()
 
     async def put(self, event: Event) -> None:
-        """Returns when the event and its payment are on disk. Raises InboxError."""
+        """Returns when the event and its payment are on disk. Raises DatabaseUnavailable and
+        UnstorableError."""
         if self.unanswered >= LONGEST_QUEUE:
-            raise DatabaseAwayError("too many events are waiting to be stored")
+            raise DatabaseUnavailable(words="too many events are waiting to be stored")
         loop = asyncio.get_running_loop()
         waiting = Waiting(event, loop.create_future(), loop)
         if not self.gathered:
@@ -129,44 +130,39 @@ class Inbox:
         # One wake-up of the loop for the whole batch.
         batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
 
-    def record_all(self, batch: list[Event]) -> list[InboxError | None]:
+    def record_all(self, batch: list[Event]) -> list[Refused | None]:
         """Together, or, when one of them spoils it, each on its own."""
         metrics.BATCH_SIZE.observe(len(batch))
         error = self.record(batch)
-        if error is None or isinstance(error, DatabaseAwayError):
+        if error is None or isinstance(error, DatabaseUnavailable):
             return [error] * len(batch)
         if len(batch) == 1:
             return [self.keep_poison(batch[0], error)]
         return [outcome for event in batch for outcome in self.record_all([event])]
 
-    def record(self, batch: list[Event]) -> InboxError | None:
+    def record(self, batch: list[Event]) -> Refused | None:
         now = self.now()
         starting = {event.starter.company_id for event in batch if event.starter}
+        fresh = False
         for _ in range(TRIES):
             try:
                 terms = self.terms.find(starting, now)
                 with self.sessions.begin() as session:
                     events.record(session, batch, now, self.rules, self.read, terms)
                 return None
-            except OperationalError as error:
-                code = str(getattr(error.orig, "pgcode", None))
-                if code == DEADLOCK or error.connection_invalidated:
-                    # A connection may be old news (the server was restarted): the pool has dropped
-                    # it, and a new one tells. Asking beforehand each time would cost a round trip.
-                    continue
-                if code.startswith(TOO_MUCH):
-                    return UnstorableError("it is too long or too deeply nested to be stored")
-                return DatabaseAwayError("the database does not answer")
-            except PoolTimeout:
-                break
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
-                if isinstance(error, IntegrityError) and self.terms.forget():
-                    continue  # a company that was known is gone
+                if is_passing(error):
+                    continue  # asking the server beforehand each time would cost a round trip
+                if outage := find_outage(error):
+                    return DatabaseUnavailable(outage)
+                if isinstance(error, IntegrityError) and not fresh and self.terms.forget():
+                    fresh = True  # a company that was known may be gone
+                    continue
                 log.warning("%d event(s) not recorded: %s", len(batch), type(error).__name__)
                 return UnstorableError(explain(error))
-        return DatabaseAwayError("the database is busy")
+        return DatabaseUnavailable()
 
-    def keep_poison(self, event: Event, error: InboxError) -> InboxError:
+    def keep_poison(self, event: Event, error: Refused) -> Refused:
         """Stored without being applied, with its error, so that it can be seen and replayed."""
         poison = replace(event, reading=None, error=str(error))
         outcome = self.record([poison])
@@ -179,10 +175,12 @@ def explain(error: Exception) -> str:
     """Ours say what is wrong; a library's text may quote rows, so only its kind is told."""
     if isinstance(error, (WrongCompanyError, PayloadError)):
         return str(error)
+    if find_code(error).startswith(TOO_MUCH):
+        return "it is too long or too deeply nested to be stored"
     return f"it cannot be stored ({type(error).__name__})"
 
 
-def settle(batch: list[Waiting], outcomes: list[InboxError | None]) -> None:
+def settle(batch: list[Waiting], outcomes: list[Refused | None]) -> None:
     for waiting, error in zip(batch, outcomes, strict=True):
         if waiting.answered.done():  # the sender has hung up
             continue

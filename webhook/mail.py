@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from fastapi import APIRouter
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,14 +17,14 @@ from starlette.responses import Response
 
 from db.member_messages import delivery_events as deliveries
 from db.models import Company, Message
-from db.session import SessionFactory
+from db.session import DatabaseUnavailable, SessionFactory, find_outage, is_passing
 from mail import events
 from mail.links import read_unsubscribe_token
 from webhook import pages
 from webhook.deliveries import Refusal, read_body
-from webhook.inbox import DEADLOCK, TRIES, DatabaseAwayError
+from webhook.inbox import TRIES
 from webhook.openapi import MAIL_EVENTS_PATH, UNSUBSCRIBE_PATH
-from webhook.routes import STORED, greet, refuse
+from webhook.routes import AGAIN, STORED, greet, refuse
 from webhook.settings import WebhookSettings
 from whop.client import MEMBERSHIPS_PAGE
 
@@ -66,8 +65,8 @@ class MailDesk:
             await run_in_threadpool(self.take, headers, body)
         except Refusal as refusal:
             return refuse(refusal.status, refusal.detail)
-        except DatabaseAwayError as error:
-            return refuse(503, str(error), {"Retry-After": "10"})
+        except DatabaseUnavailable as error:
+            return refuse(503, str(error), AGAIN)
         return STORED
 
     def take(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -103,8 +102,10 @@ class MailDesk:
             return pages.deny()
         try:
             return self.end(message_id) if request.method == "POST" else self.ask(message_id)
-        except DatabaseAwayError:
-            return pages.apologize()
+        except DatabaseUnavailable:
+            apology = pages.apologize()
+            apology.headers.update(AGAIN)
+            return apology
 
     def ask(self, message_id: int) -> Response:
         seller = self.commit(lambda session: find_seller(session, message_id))
@@ -121,18 +122,18 @@ class MailDesk:
     # --- the database --------------------------------------------------------------------------
 
     def commit(self, work: Callable[[Session], Result]) -> Result:
-        """In one transaction, again after a deadlock. Raises DatabaseAwayError."""
+        """In one transaction, again after a deadlock. Raises DatabaseUnavailable."""
         for _ in range(TRIES):
             try:
                 with self.sessions.begin() as session:
                     return work(session)
-            except OperationalError as error:
-                code = getattr(error.orig, "pgcode", None)
-                if code != DEADLOCK and not error.connection_invalidated:
-                    raise DatabaseAwayError("the database does not answer") from None
-            except PoolTimeout:
-                break
-        raise DatabaseAwayError("the database is busy")
+            except SQLAlchemyError as error:
+                if is_passing(error):
+                    continue
+                if outage := find_outage(error):
+                    raise DatabaseUnavailable(outage) from None
+                raise
+        raise DatabaseUnavailable
 
 
 def find_seller(session: Session, message_id: int) -> Company | None:

@@ -11,15 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope
 
+from db.session import DatabaseUnavailable
 from webhook import metrics
 from webhook.deliveries import Refusal, authenticate, read_body, read_delivery
-from webhook.inbox import DatabaseAwayError, Inbox, UnstorableError
+from webhook.inbox import Inbox, UnstorableError
 from webhook.settings import WebhookSettings
 
 log = logging.getLogger(__name__)
 
 # The same for a new event and a repeated one: to the sender they are the same.
 STORED = Response(b'{"status":"stored"}', media_type="application/json")
+AGAIN = {"Retry-After": "10"}
+"""With 503: the database is away for seconds, or for as long as an operator needs."""
 COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 
@@ -39,8 +42,8 @@ class Desk:
             return refuse(refusal.status, refusal.detail)
         except UnstorableError as error:
             return refuse(422, str(error))
-        except DatabaseAwayError as error:
-            return refuse(503, str(error), {"Retry-After": "10"})
+        except DatabaseUnavailable as error:
+            return refuse(503, str(error), AGAIN)
         COUNT_STORED.inc()
         return STORED
 
