@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.data.database import Trouble, find_company
 from dashboard.settings import DashboardSettings
 from dashboard.ui import links
 from dashboard.ui.palette import render_style
@@ -20,6 +21,8 @@ from db.settings import load_settings
 
 NAME = "Revenue Recovery"
 ICON = Path(__file__).parent / "icon.png"
+WHOSE = "whose"
+"""In the session: the company whose pages were shown last."""
 # The title in the navigation, the path in the address, what shows it. The first lies at the root.
 PAGES = (
     ("Overview", "overview", overview.show),
@@ -42,6 +45,7 @@ def main() -> None:
         st.title(overview.TITLE, anchor=False)
         st.error("The dashboard cannot start. Its log names the settings to correct.")
         return
+    keep_apart(find_company(settings))
     pages = {
         path: st.Page(partial(show, settings), title=title, url_path=path, default=number == 0)
         for number, (title, path, show) in enumerate(PAGES)
@@ -50,6 +54,16 @@ def main() -> None:
     st.set_page_config(f"{page.title} · {NAME}")
     links.follow(pages)
     page.run()
+
+
+def keep_apart(company_id: str | Trouble | None) -> None:
+    """What was typed and chosen on one company's pages is not for another's."""
+    if company_id is None or isinstance(company_id, Trouble):
+        return
+    state = st.session_state
+    if state.get(WHOSE, company_id) != company_id:
+        state.clear()
+    state[WHOSE] = company_id
 
 
 main()

@@ -205,7 +205,8 @@ def test_a_figure_that_could_not_be_read_is_not_kept(
     fill(session)
     with monkeypatch.context() as broken:
         broken.setattr(insights, "read", lambda settings, what: Trouble.AWAY)
-        broken.setattr(insights_view, "find_whose", lambda settings: Whose(COMPANY, "UTC", now()))
+        whose = Whose(COMPANY, "UTC", now())
+        broken.setattr(insights_view, "find_whose", lambda settings, company_id: whose)
         assert "does not answer" in open_page(insights_page).error[0].value
     assert "Of 24 failed payments" in read_html(open_page(insights_page))
 

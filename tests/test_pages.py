@@ -193,8 +193,8 @@ def test_another_company_s_payment_is_as_unknown_as_none_at_all(
 def test_an_export_holds_nothing_of_another_company(database_url: str, session: Session) -> None:
     add_theirs(session)
     ours = fail_now(session, read_clock(), user={"id": "u", "name": "=cmd()"})
-    settings = DashboardSettings(database_url=SecretStr(database_url), whop_company_id=COMPANY)
-    text = export(settings, Query(Filters())).decode("utf-8-sig")
+    settings = DashboardSettings(database_url=SecretStr(database_url))
+    text = export(settings, COMPANY, Query(Filters())).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert (row["payment_id"], row["member"]) == (ours.payment_id, "'=cmd()")
     assert (row["amount"], row["currency"]) == ("49.00", "usd")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -17,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
+import dashboard
 from dashboard.data import health, insights, messages, overview, payments
 from dashboard.settings import DashboardSettings
 from dashboard.views.insights import panels as insight_panels
@@ -36,6 +38,7 @@ from tests.pages import fresh as fresh
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
 
 CLOCKS = (health, insights, messages, overview, payments, editor, settings, story)
+NAVIGATION = Path(dashboard.__file__).parent / "navigation.py"
 SCRIPT = """
 from dashboard.settings import DashboardSettings
 from dashboard.views.{page} import page
@@ -102,8 +105,12 @@ def draw(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Draw:
 
     monkeypatch.setattr(insight_panels, "to_csv", to_csv)
 
-    def draw(page: str, query: dict[str, str], company_id: str = COMPANY) -> str:
-        st.cache_data.clear()
+    def draw(
+        page: str, query: dict[str, str], company_id: str = COMPANY, *, anew: bool = True
+    ) -> str:
+        """`anew`: whatever was kept for readers before is forgotten."""
+        if anew:
+            st.cache_data.clear()
         files.clear()
         monkeypatch.setenv("WHOP_COMPANY_ID", company_id)
         test = AppTest.from_string(SCRIPT.format(page=page), default_timeout=30)
@@ -145,21 +152,54 @@ def test_no_address_shows_anything_of_another_company(
     assert any(THEIRS in draw(page, query, ANOTHER) for query in ADDRESSES[page])
 
 
+@pytest.mark.parametrize("page", ADDRESSES)
+def test_what_is_kept_for_the_readers_of_one_company_is_never_shown_to_another_s(
+    draw: Draw, session: Session, page: str
+) -> None:
+    """One after the other, in both orders: the second is drawn as if there had been no first."""
+    fill_ours(session, NOW)
+    fill_theirs(session, NOW)
+    shown = {}
+    for order in ((COMPANY, ANOTHER), (ANOTHER, COMPANY)):
+        st.cache_data.clear()
+        for number, query in enumerate(ADDRESSES[page]):
+            for company_id in order:
+                drawn = draw(page, query, company_id, anew=False)
+                assert shown.setdefault((number, company_id), drawn) == drawn, query
+
+
+def test_nothing_typed_or_chosen_on_one_company_s_pages_is_left_for_another_s(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, session: Session
+) -> None:
+    """In one browser's session, which outlives a change of the company."""
+    fill_ours(session, NOW)
+    fill_theirs(session, NOW)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("WHOP_COMPANY_ID", COMPANY)
+    page = AppTest.from_file(str(NAVIGATION), default_timeout=30).run()
+    page.session_state["words-reminder-subject"] = f"{OURS} draft"
+    page.run()
+    assert page.session_state["words-reminder-subject"] == f"{OURS} draft"
+    monkeypatch.setenv("WHOP_COMPANY_ID", ANOTHER)
+    page.run()
+    assert "words-reminder-subject" not in page.session_state
+    assert ANOTHER in "".join(block.proto.body for block in page.get("html"))
+
+
 def test_no_export_holds_anything_of_another_company(
     database_url: str, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(payments, "now", lambda: NOW)
     fill_ours(session, NOW)
-    url = SecretStr(database_url)
-    ours, theirs = (
-        DashboardSettings(database_url=url, whop_company_id=company_id)
-        for company_id in (COMPANY, ANOTHER)
-    )
+    settings = DashboardSettings(database_url=SecretStr(database_url))
     queries = [read_query(query) for query in LISTS]
-    alone = [payments.export(ours, query) for query in queries]
+    alone = [payments.export(settings, COMPANY, query) for query in queries]
     fill_theirs(session, NOW)
-    assert [payments.export(ours, query) for query in queries] == alone
-    assert THEIRS in payments.export(theirs, read_query({})).decode()
+    assert [payments.export(settings, COMPANY, query) for query in queries] == alone
+    theirs = [payments.export(settings, ANOTHER, query) for query in queries]
+    assert [payments.export(settings, COMPANY, query) for query in queries] == alone
+    assert THEIRS in theirs[0].decode()
+    assert not any(OURS in export.decode() for export in theirs)
 
 
 @pytest.mark.parametrize("page", ADDRESSES)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, find_company, read, write
+from dashboard.data.database import Trouble, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
 from db import audit_log
@@ -55,15 +55,14 @@ class Chosen:
     deeds: tuple[Deed, ...]
 
 
-def read_choices(settings: DashboardSettings) -> Chosen | Trouble | None:
+def read_choices(settings: DashboardSettings, company_id: str | None) -> Chosen | Trouble | None:
     """None: there is no company yet."""
+    if company_id is None:
+        return None
 
-    def gather(session: Session) -> Chosen | Trouble | None:
-        found = find_company(session, settings.whop_company_id)
-        if isinstance(found, Trouble) or found is None:
-            return found
-        kept = {group: find(session, found) for group, find in FIND.items()}
-        return Chosen(found, kept, tuple(audit_log.list_deeds(session, found)))
+    def gather(session: Session) -> Chosen:
+        kept = {group: find(session, company_id) for group, find in FIND.items()}
+        return Chosen(company_id, kept, tuple(audit_log.list_deeds(session, company_id)))
 
     return read(settings, gather)
 

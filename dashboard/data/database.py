@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from dashboard.data.caching import BY_DATABASE, FRESH, keep
 from dashboard.settings import DashboardSettings
 from db.logs import configure_logging
 from db.reporting import summary as stats
-from db.session import SessionFactory, connect, database_url, session_factory
+from db.session import (
+    DatabaseUnavailable,
+    Outage,
+    SessionFactory,
+    connect,
+    database_url,
+    session_factory,
+    translate_errors,
+)
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
+More = ParamSpec("More")
 
 
 class Trouble(StrEnum):
@@ -29,10 +37,13 @@ class Trouble(StrEnum):
     SEVERAL_COMPANIES = "several_companies"
 
 
-@st.cache_resource(show_spinner=False)
-def open_database(_settings: DashboardSettings) -> SessionFactory:
-    configure_logging(_settings.log_level, _settings.log_format)
-    return session_factory(connect(database_url(_settings), "dashboard"))
+TROUBLES = {Outage.AWAY: Trouble.AWAY, Outage.UNMIGRATED: Trouble.UNMIGRATED}
+
+
+@st.cache_resource(show_spinner=False, hash_funcs=BY_DATABASE)
+def open_database(settings: DashboardSettings) -> SessionFactory:
+    configure_logging(settings.log_level, settings.log_format)
+    return session_factory(connect(database_url(settings), "dashboard"))
 
 
 def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
@@ -58,21 +69,42 @@ def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Foun
 
 def reach(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
     try:
-        with open_database(settings)() as session:
+        with translate_errors(), open_database(settings)() as session:
             return what(session)
-    except ProgrammingError:
-        reason = Trouble.UNMIGRATED
-    except (OperationalError, InterfaceError, PoolTimeoutError):
-        reason = Trouble.AWAY
-    log.warning("nothing done: the database is %s", reason)
-    return reason
+    except DatabaseUnavailable as error:
+        log.warning("nothing done: %s", error)
+        return TROUBLES[error.outage]
 
 
-def find_company(session: Session, company_id: str | None) -> str | Trouble | None:
-    """Whose figures these are: the one set, or the only one there is. None: nobody's yet."""
-    if company_id is not None:
+# --- whose ---------------------------------------------------------------------------------------
+
+
+def for_company(
+    settings: DashboardSettings,
+    read: Callable[Concatenate[DashboardSettings, str | None, More], Found],
+    *more: More.args,
+    **named: More.kwargs,
+) -> Found | Trouble:
+    """What `read` finds for whose pages these are. No page says so itself: this is the one place
+    that does."""
+    company_id = find_company(settings)
+    if isinstance(company_id, Trouble):
         return company_id
-    known = stats.list_company_ids(session)
+    return read(settings, company_id, *more, **named)
+
+
+def find_company(settings: DashboardSettings) -> str | Trouble | None:
+    """The one set, or the only one there is. None: nobody's yet."""
+    if settings.whop_company_id is not None:
+        return settings.whop_company_id
+    return find_only_company(settings)
+
+
+@keep(FRESH)
+def find_only_company(settings: DashboardSettings) -> str | Trouble | None:
+    known = read(settings, stats.list_company_ids)
+    if isinstance(known, Trouble):
+        return known
     if len(known) > 1:
         return Trouble.SEVERAL_COMPANIES
     return known[0] if known else None

@@ -9,11 +9,10 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-import streamlit as st
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, find_company, read
-from dashboard.data.overview import FRESH, SLOW
+from dashboard.data.caching import FRESH, SLOW, keep
+from dashboard.data.database import Trouble, read
 from dashboard.settings import DashboardSettings
 from db.reporting import insights
 from db.reporting import lift as worth
@@ -75,16 +74,13 @@ class NothingToShowError(Exception):
         self.trouble = trouble
 
 
-@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
-def find_whose(_settings: DashboardSettings) -> Whose | Trouble:
-    def look(session: Session) -> Whose | Trouble:
-        found = find_company(session, _settings.whop_company_id)
-        if isinstance(found, Trouble):
-            return found
-        zone = stats.find_time_zone(session, found or "")
-        return Whose(found or "", zone.key, now())
+@keep(FRESH)
+def find_whose(settings: DashboardSettings, company_id: str | None) -> Whose | Trouble:
+    def look(session: Session) -> Whose:
+        whose = company_id or ""
+        return Whose(whose, stats.find_time_zone(session, whose).key, now())
 
-    return read(_settings, look)
+    return read(settings, look)
 
 
 def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Scope], Found]) -> Found:
@@ -97,46 +93,46 @@ def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Scope]
     return found
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_whole(_settings: DashboardSettings, view: View) -> Group:
-    return ask(_settings, view, insights.sum_scope)
+@keep(SLOW, KEPT)
+def read_whole(settings: DashboardSettings, view: View) -> Group:
+    return ask(settings, view, insights.sum_scope)
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_groups(_settings: DashboardSettings, view: View, by: Dimension) -> list[Group]:
-    return ask(_settings, view, lambda session, scope: insights.list_groups(session, scope, by))
+@keep(SLOW, KEPT)
+def read_groups(settings: DashboardSettings, view: View, by: Dimension) -> list[Group]:
+    return ask(settings, view, lambda session, scope: insights.list_groups(session, scope, by))
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_tries(_settings: DashboardSettings, view: View) -> list[Try]:
-    return ask(_settings, view, insights.list_tries)
+@keep(SLOW, KEPT)
+def read_tries(settings: DashboardSettings, view: View) -> list[Try]:
+    return ask(settings, view, insights.list_tries)
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_curve(_settings: DashboardSettings, view: View) -> Curve:
+@keep(SLOW, KEPT)
+def read_curve(settings: DashboardSettings, view: View) -> Curve:
     def look(session: Session, scope: Scope) -> Curve:
         watched = insights.count_watched(session, scope)
         return Curve(watched, tuple(insights.list_hours(session, scope)))
 
-    return ask(_settings, view, look)
+    return ask(settings, view, look)
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_steps(_settings: DashboardSettings, view: View) -> list[StepCount]:
-    return ask(_settings, view, insights.list_steps)
+@keep(SLOW, KEPT)
+def read_steps(settings: DashboardSettings, view: View) -> list[StepCount]:
+    return ask(settings, view, insights.list_steps)
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_lift(_settings: DashboardSettings, company_id: str) -> Lift | NotEnoughData | None:
-    found = read(_settings, lambda session: (worth.measure_lift(session, company_id, now()),))
+@keep(SLOW, KEPT)
+def read_lift(settings: DashboardSettings, company_id: str) -> Lift | NotEnoughData | None:
+    found = read(settings, lambda session: (worth.measure_lift(session, company_id, now()),))
     if isinstance(found, Trouble):
         raise NothingToShowError(found)
     return found[0]
 
 
-@st.cache_data(ttl=SLOW, max_entries=KEPT, show_spinner=False)
-def read_baseline(_settings: DashboardSettings, company_id: str) -> worth.Baseline | None:
-    found = read(_settings, lambda session: (worth.measure_baseline(session, company_id),))
+@keep(SLOW, KEPT)
+def read_baseline(settings: DashboardSettings, company_id: str) -> worth.Baseline | None:
+    found = read(settings, lambda session: (worth.measure_baseline(session, company_id),))
     if isinstance(found, Trouble):
         raise NothingToShowError(found)
     return found[0]

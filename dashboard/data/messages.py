@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, find_company, read, write
+from dashboard.data.database import Trouble, read, write
 from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
 from db import audit_log
@@ -42,18 +42,19 @@ class Studio:
 
 
 def read_studio(
-    settings: DashboardSettings, step: Step, decline_class: DeclineClass, days: int
+    settings: DashboardSettings,
+    company_id: str | None,
+    step: Step,
+    decline_class: DeclineClass,
+    days: int,
 ) -> Studio | Trouble:
     since = now() - timedelta(days=days)
 
-    def gather(session: Session) -> Studio | Trouble:
-        found = find_company(session, settings.whop_company_id)
-        if isinstance(found, Trouble):
-            return found
-        whose = found or ""
+    def gather(session: Session) -> Studio:
+        whose = company_id or ""
         company, kept = session.get(Company, whose), session.get(Template, (whose, step))
         return Studio(
-            company_id=found,
+            company_id=company_id,
             seller=company.name if company else None,
             time_zone=find_terms(session, whose).time_zone,
             manners=find_manners(session, whose),

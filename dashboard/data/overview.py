@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
-import streamlit as st
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, find_company, read
+from dashboard.data.caching import FRESH, SLOW, keep
+from dashboard.data.database import Trouble, read
 from dashboard.settings import DashboardSettings
 from db.models import Payment
 from db.reporting import attention as troubles
@@ -27,10 +27,6 @@ from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
 ROWS = 25
 NEEDY_ROWS = 5
 HISTORY_DAYS = 26 * 7
-FRESH = timedelta(seconds=5)
-"""Half a refresh: however many people look, the database is asked once in this time."""
-SLOW = timedelta(minutes=5)
-"""What takes windows of five days to change, and reads all of a company's payments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +79,18 @@ class Snapshot:
     as_of: datetime
 
 
-@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
-def take_snapshot(_settings: DashboardSettings) -> Snapshot | Trouble:
-    return read(_settings, lambda session: read_snapshot(session, _settings.whop_company_id, now()))
+@keep(FRESH)
+def take_snapshot(settings: DashboardSettings, company_id: str | None) -> Snapshot | Trouble:
+    return read(settings, lambda session: read_snapshot(session, company_id, now()))
 
 
-def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot | Trouble:
-    found = find_company(session, company_id)
-    if isinstance(found, Trouble):
-        return found
-    whose = found or ""  # nobody's yet: all figures are zero
+def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot:
+    whose = company_id or ""  # nobody's yet: all figures are zero
     newest = search.find_page(session, whose, search.Filters(), limit=ROWS).payments
     needs = troubles.find_needs_of(session, [payment.id for payment in newest])
     needy = troubles.list_needed(session, whose, NEEDY_ROWS)
     return Snapshot(
-        company_id=found,
+        company_id=company_id,
         time_zone=stats.find_time_zone(session, whose).key,
         summary=stats.summarize(session, whose, at),
         trend=trends.find_trend(session, whose, at),
@@ -106,17 +99,17 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         needy=tuple(copy_payment(payment, need) for payment, need in needy),
         days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
         payments=tuple(copy_payment(payment, needs.get(payment.id)) for payment in newest),
-        findings=read_findings(session, whose, at),
+        findings=read_findings(session, whose),
         pulse=find_pulse(session),
         sync=find_sync(session, whose),
         as_of=at,
     )
 
 
-@st.cache_data(ttl=SLOW, max_entries=1, show_spinner=False)
-def read_findings(_session: Session, company_id: str, _at: datetime) -> Findings:
+@keep(SLOW)
+def read_findings(session: Session, company_id: str) -> Findings:
     return Findings(
-        worth.measure_lift(_session, company_id, _at), worth.measure_baseline(_session, company_id)
+        worth.measure_lift(session, company_id, now()), worth.measure_baseline(session, company_id)
     )
 
 

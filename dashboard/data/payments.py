@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
-import streamlit as st
 from sqlalchemy.orm import Session
 
+from dashboard.data.caching import FRESH, SLOW, keep
 from dashboard.data.csv_export import to_csv
-from dashboard.data.database import Trouble, find_company, read, write
-from dashboard.data.overview import FRESH, SLOW, PaymentRow, copy_payment
+from dashboard.data.database import Trouble, read, write
+from dashboard.data.overview import PaymentRow, copy_payment
+from dashboard.data.payment_csv import list_rows
 from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.ledger import requests
@@ -28,28 +28,6 @@ from recovery.status import RequestKind
 
 DASHBOARD = "dashboard"
 """Who acts: nobody signs in yet."""
-CSV_COLUMNS = (
-    "payment_id",
-    "failed_at",
-    "member",
-    "email",
-    "product",
-    "amount",
-    "currency",
-    "amount_usd",
-    "refunded",
-    "reason",
-    "decline_code",
-    "decline_class",
-    "status",
-    "retries",
-    "next_retry_at",
-    "whop_next_attempt_at",
-    "window_ends_at",
-    "recovered_at",
-    "recovered_by",
-    "closed_reason",
-)
 
 
 class Within(StrEnum):
@@ -92,19 +70,15 @@ class Listing:
     as_of: datetime
 
 
-@st.cache_data(ttl=FRESH, max_entries=200, show_spinner=False)
-def list_payments(_settings: DashboardSettings, query: Query) -> Listing | Trouble:
-    at = now()
-    return read(_settings, lambda session: read_listing(session, _settings, query, at))
-
-
-def read_listing(
-    session: Session, settings: DashboardSettings, query: Query, at: datetime
+@keep(FRESH)
+def list_payments(
+    settings: DashboardSettings, company_id: str | None, query: Query
 ) -> Listing | Trouble:
-    found = find_company(session, settings.whop_company_id)
-    if isinstance(found, Trouble):
-        return found
-    whose = found or ""
+    return read(settings, lambda session: read_listing(session, company_id, query, now()))
+
+
+def read_listing(session: Session, company_id: str | None, query: Query, at: datetime) -> Listing:
+    whose = company_id or ""
     filters = narrow(session, whose, query, at)
     page = search.find_page(
         session,
@@ -116,7 +90,7 @@ def read_listing(
     )
     needs = find_needs_of(session, [payment.id for payment in page.payments])
     return Listing(
-        company_id=found,
+        company_id=company_id,
         time_zone=stats.find_time_zone(session, whose).key,
         rows=tuple(copy_payment(payment, needs.get(payment.id)) for payment in page.payments),
         before=str(page.before or ""),
@@ -141,27 +115,17 @@ def narrow(session: Session, company_id: str, query: Query, at: datetime) -> Fil
     return replace(query.filters, since=since)
 
 
-@st.cache_data(ttl=SLOW, max_entries=1, show_spinner=False)
-def list_products(_settings: DashboardSettings) -> list[str] | Trouble:
-    def read_products(session: Session) -> list[str] | Trouble:
-        found = find_company(session, _settings.whop_company_id)
-        return found if isinstance(found, Trouble) else search.list_products(session, found or "")
-
-    return read(_settings, read_products)
+@keep(SLOW)
+def list_products(settings: DashboardSettings, company_id: str | None) -> list[str] | Trouble:
+    return read(settings, lambda session: search.list_products(session, company_id or ""))
 
 
 def read_story(
-    settings: DashboardSettings, payment_id: str, at: datetime
+    settings: DashboardSettings, company_id: str | None, payment_id: str, at: datetime
 ) -> story.Story | Trouble | None:
     """None: no such payment, or none of this company's, which is the same."""
-
-    def tell(session: Session) -> story.Story | Trouble | None:
-        found = find_company(session, settings.whop_company_id)
-        if isinstance(found, Trouble) or found is None:
-            return found
-        return story.tell(session, found, payment_id, at, settings.rules)
-
-    return read(settings, tell)
+    whose, rules = company_id or "", settings.rules
+    return read(settings, lambda session: story.tell(session, whose, payment_id, at, rules))
 
 
 def ask(
@@ -175,48 +139,13 @@ def ask(
     return write(settings, put)
 
 
-def export(settings: DashboardSettings, query: Query) -> bytes:
+def export(settings: DashboardSettings, company_id: str | None, query: Query) -> bytes:
     """At most `search.MOST_EXPORTED` payments; the first rows of what the page lists."""
-    at = now()
+    whose, at = company_id or "", now()
 
-    def write_out(session: Session) -> bytes | Trouble:
-        found = find_company(session, settings.whop_company_id)
-        if isinstance(found, Trouble):
-            return found
-        filters = narrow(session, found or "", query, at)
-        chosen = search.list_all(session, found or "", filters, query.order)
-        return to_csv(list_rows(chosen))
+    def write_out(session: Session) -> bytes:
+        filters = narrow(session, whose, query, at)
+        return to_csv(list_rows(search.list_all(session, whose, filters, query.order)))
 
     done = read(settings, write_out)
     return to_csv([["the database does not answer"]]) if isinstance(done, Trouble) else done
-
-
-def list_rows(chosen: Iterator[Payment]) -> Iterator[tuple[object, ...]]:
-    yield CSV_COLUMNS
-    for payment in chosen:
-        yield (
-            payment.payment_id,
-            payment.failed_at.isoformat(),
-            payment.member_name,
-            payment.member_email,
-            payment.product,
-            payment.amount,
-            payment.currency,
-            payment.amount_usd,
-            payment.refunded_amount,
-            payment.reason,
-            payment.decline_code,
-            payment.decline_class.value,
-            payment.status.value,
-            payment.retry_count,
-            write_time(payment.next_retry_at),
-            write_time(payment.whop_next_attempt_at),
-            payment.window_ends_at.isoformat(),
-            write_time(payment.recovered_at),
-            payment.recovered_by and payment.recovered_by.value,
-            payment.closed_reason and payment.closed_reason.value,
-        )
-
-
-def write_time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

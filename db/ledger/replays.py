@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from db import audit_log
@@ -20,6 +19,7 @@ from db.ledger import inbox
 from db.ledger.payments import WrongCompanyError
 from db.ledger.requests import DONE
 from db.models import Company, Request, WebhookEvent
+from db.session import Outage, find_outage
 from recovery.retry_policy import Settings
 from recovery.status import Action, RequestKind
 
@@ -127,9 +127,9 @@ def try_again(
                 "payment_id": event.payment_id,
                 "applied_at": None if event.has_news else now,
             }
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:
+        if find_outage(error) is Outage.AWAY:
+            raise
         news = {"error": explain(error)}
     # Not where somebody else has applied it meanwhile.
     still = update(WebhookEvent).where(WebhookEvent.id == event_id, WebhookEvent.error.is_not(None))

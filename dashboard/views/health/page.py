@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.health import (
     Standing,
     ask_for_replay,
@@ -44,7 +44,7 @@ def show(settings: DashboardSettings) -> None:
 
 @st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
-    standing = find_standing(settings)
+    standing = for_company(settings, find_standing)
     if isinstance(standing, Trouble):
         notices.show_trouble(standing)
         return

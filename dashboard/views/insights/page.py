@@ -17,7 +17,7 @@ from dashboard.charts.tables import (
     list_worth_rows,
 )
 from dashboard.data import insights as figures
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.insights import NothingToShowError, Span, View, Whose, find_whose
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import (
@@ -67,7 +67,7 @@ def show(settings: DashboardSettings) -> None:
 @st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """Often, to see a database that is back; the figures themselves are kept for five minutes."""
-    whose = find_whose(settings)
+    whose = for_company(settings, find_whose)
     try:
         if isinstance(whose, Trouble):
             raise NothingToShowError(whose)

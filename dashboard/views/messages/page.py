@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.messages import Studio, read_studio
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count, format_share, format_when
@@ -54,7 +53,11 @@ def show(settings: DashboardSettings) -> None:
     st.title("Messages", anchor=False)
     chosen = read_chosen(st.query_params)
     show_choices(chosen)
-    look = partial(read_studio, settings, chosen.step, chosen.decline_class, chosen.days)
+
+    def look() -> Studio | Trouble:
+        asked = (chosen.step, chosen.decline_class, chosen.days)
+        return for_company(settings, read_studio, *asked)
+
     studio = look()
     if isinstance(studio, Trouble):
         notices.wait_out(look, FIELDS)

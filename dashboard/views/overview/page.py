@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import ROWS, Snapshot, take_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.ui import banners as notices
@@ -31,7 +31,7 @@ def show(settings: DashboardSettings) -> None:
 def refresh(settings: DashboardSettings) -> None:
     """All that changes. Each part has its place, filled or not, so that nothing jumps."""
     notice, figures, needs, money, payments = (st.container() for _ in range(5))
-    snapshot = take_snapshot(settings)
+    snapshot = for_company(settings, take_snapshot)
     if isinstance(snapshot, Trouble):
         with notice:
             notices.show_trouble(snapshot)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import copy_payment
 from dashboard.data.payments import ask, read_story
 from dashboard.settings import DashboardSettings
@@ -47,7 +47,7 @@ def show_story(settings: DashboardSettings, payment_id: str, kept: Mapping[str, 
 @st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings, payment_id: str) -> None:
     at = now()
-    story = read_story(settings, payment_id, at)
+    story = for_company(settings, read_story, payment_id, at)
     if isinstance(story, Trouble):
         notices.show_trouble(story)
         return

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.payments import Query, Within, list_products
 from dashboard.settings import DashboardSettings
 from db.reporting.pagination import Order
@@ -131,7 +131,7 @@ def select(label: str, key: str, names: Mapping[str, str], width: int | None = N
 
 
 def name_products(settings: DashboardSettings, query: Query) -> dict[str, str]:
-    found = list_products(settings)
+    found = for_company(settings, list_products)
     names = [] if isinstance(found, Trouble) else found
     chosen = [query.filters.product] if query.filters.product else []
     return {ANY: "Any product"} | {name: name for name in [*chosen, *names]}

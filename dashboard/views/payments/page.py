@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import PaymentRow
 from dashboard.data.payments import Listing, Query, export, list_payments
 from dashboard.settings import DashboardSettings
@@ -35,7 +35,7 @@ def show(settings: DashboardSettings) -> None:
 
 @st.fragment(run_every=notices.REFRESH)
 def refresh(settings: DashboardSettings, query: Query) -> None:
-    listing = list_payments(settings, query)
+    listing = for_company(settings, list_payments, query)
     if isinstance(listing, Trouble):
         notices.show_trouble(listing)
         return
@@ -59,7 +59,7 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
         st.html(f'<p class="total"><b>{number}</b>, {PAGE} on a page.</p>')
         st.download_button(
             "Download as CSV",
-            partial(export, settings, query),
+            partial(export, settings, listing.company_id, query),
             "payments.csv",
             "text/csv",
             key="export",

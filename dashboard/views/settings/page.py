@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +18,7 @@ from dashboard.data.choices import (
     read_choices,
     save_choices,
 )
-from dashboard.data.database import Trouble
+from dashboard.data.database import Trouble, for_company
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count
 from dashboard.ui import banners as notices
@@ -49,9 +48,13 @@ AWAY = "The database does not answer. Nothing was saved."
 
 def show(settings: DashboardSettings) -> None:
     st.title("Settings", anchor=False)
-    chosen = read_choices(settings)
+
+    def look() -> Chosen | Trouble | None:
+        return for_company(settings, read_choices)
+
+    chosen = look()
     if isinstance(chosen, Trouble):
-        notices.wait_out(partial(read_choices, settings), FIELDS)
+        notices.wait_out(look, FIELDS)
         return
     if chosen is None:
         st.info("No company is known yet. Set `WHOP_COMPANY_ID`, or wait for its first payment.")
