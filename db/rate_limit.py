@@ -43,7 +43,7 @@ def fingerprint(key: str) -> str:
 
 
 class SharedPace:
-    """A recovery.pacing.Pacer. A database that is away raises its own error: no call goes unpaced."""
+    """A recovery.pacing.Pacer. A database that is away raises: no call goes unpaced."""
 
     def __init__(
         self,

@@ -274,7 +274,7 @@ def test_what_is_asked_for_by_a_command_is_in_the_list(session: Session, name: s
     run, action = DAEMON_COMMANDS[name]
     daemon = Daemon(DaemonSettings())
     run(daemon)
-    daemon.whop.close()
+    daemon.whop.wire.http.close()
     daemon.engine.dispose()
     (entry,) = read_entries(session, "command")
     assert (entry.company_id, entry.what) == (COMPANY, action)

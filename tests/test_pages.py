@@ -297,7 +297,9 @@ def test_it_previews_the_mail_away_from_the_page_s_own_address(
     page = open_page({"payment": payment.payment_id})
     assert not page.get("iframe")
     page.toggle(key="preview").set_value(True).run()
-    assert "Your payment failed" in read_words(page)
+    words = read_words(page)
+    assert "Your payment failed" in words
+    assert "What is sent leads to the member&#x27;s own" in words
     assert page.get("iframe")[0].proto.src.startswith("data:text/html")
 
 

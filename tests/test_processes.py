@@ -310,7 +310,7 @@ def cut_off(tmp_path: Path) -> Iterator[Loop]:
     jobs = (daemon.run_cycle, daemon.send_messages, daemon.honour_requests, daemon.beat)
     yield Loop(*[(1, job) for job in jobs])
     daemon.engine.dispose()
-    daemon.whop.close()
+    daemon.whop.wire.http.close()
 
 
 def test_a_long_outage_does_not_pile_up_work(cut_off: Loop):

@@ -96,6 +96,19 @@ def count(session: Session, model: Any) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
+# --- looking ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/webhook/whop", "/webhook/payment_failed"])
+def test_somebody_may_look_whether_it_is_there(receiver: Receiver, path: str):
+    assert receiver.get(path).json() == {"status": "ready for POST"}
+    assert receiver.request("HEAD", path).status_code == 200
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+        answer = receiver.request(method, path)
+        assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
 # --- hearing -----------------------------------------------------------------------------------
 
 

@@ -287,7 +287,7 @@ def daemon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemo
     monkeypatch.setenv("ENVIRONMENT", "development")
     daemon = Daemon(DaemonSettings())
     yield daemon
-    daemon.whop.close()
+    daemon.whop.wire.http.close()
     daemon.engine.dispose()
 
 

@@ -170,20 +170,18 @@ def test_payments_are_listed_with_the_filters_asked_for():
         status="open",
         billing_reason="subscription_cycle",
         created_after=NOW - timedelta(days=6),
-        created_before=NOW,
         oldest_first=True,
         after="c1",
         first=20,
     )
     assert [payment.payment_id for payment in page.items] == ["pay_1", "pay_2"]
-    assert (page.next_cursor, page.unreadable) == ("c2", 0)
+    assert page.next_cursor == "c2"
     assert whop.requests[0].url.path == "/api/v1/payments"
     assert whop.query == {
         "account_id": COMPANY,
         "status": "open",
         "billing_reason": "subscription_cycle",
         "created_after": iso(NOW - timedelta(days=6)),
-        "created_before": iso(NOW),
         "order": "created_at",
         "direction": "asc",
         "after": "c1",
@@ -212,11 +210,10 @@ def test_a_list_ends_where_no_other_page_is_promised(info):
     assert whop.client.list_payments(COMPANY, after="c1").next_cursor is None
 
 
-def test_an_unreadable_item_is_counted_and_costs_none_of_the_others():
+def test_an_unreadable_item_costs_none_of_the_others():
     whop = Asked(listed(payment_data(id="pay_1"), payment_data(total="?"), 7, None, {}))
     page = whop.client.list_payments(COMPANY)
     assert [payment.payment_id for payment in page.items] == ["pay_1"]
-    assert page.unreadable == 4
 
 
 @pytest.mark.parametrize("answer", [{"data": None}, {"data": {}}, {}, []])
@@ -267,7 +264,7 @@ def test_refunds_are_listed():
     (refund,) = page.items
     assert (refund.refund_id, refund.payment_id, refund.company_id) == ("rf_1", "pay_1", COMPANY)
     assert (refund.amount, refund.status) == (Decimal("9.50"), "succeeded")
-    assert (page.next_cursor, page.unreadable) == ("c2", 1)
+    assert page.next_cursor == "c2"
     assert whop.requests[0].url.path == "/api/v1/refunds"
     asked = {"account_id": COMPANY, "created_after": iso(NOW), "after": "c1", "first": "25"}
     assert whop.query == asked
@@ -301,20 +298,24 @@ def test_a_members_saved_cards_are_listed_and_nothing_else():
     assert whop.query == {"member_id": "mber_1", "broken": "false", "first": "25"}
 
 
-def test_a_card_is_changed_by_one_patch():
+def test_a_membership_says_where_its_card_is_changed_and_whose_it_is():
     whop = Asked(
         {
             "id": "mem_1",
             "status": "past_due",
-            "cancel_at_period_end": False,
             "manage_url": "https://whop.com/billing/manage/mber_1/",
             "product": {"id": "prod_1", "title": "Pro"},
             "account": {"id": COMPANY, "title": "Acme"},
         }
     )
-    assert whop.client.change_card("mem_1", "payt_2") == Membership(
-        "https://whop.com/billing/manage/mber_1/", "Pro", "Acme", "mem_1", "past_due", False
+    assert whop.client.get_membership("mem_1") == Membership(
+        "https://whop.com/billing/manage/mber_1/", "Pro", "Acme"
     )
+
+
+def test_a_card_is_changed_by_one_patch():
+    whop = Asked({"id": "mem_1", "status": "past_due"})
+    whop.client.change_card("mem_1", "payt_2")
     (request,) = whop.requests
     assert (request.method, request.url.path) == ("PATCH", "/api/v1/memberships/mem_1")
     assert json.loads(request.content) == {"payment_method_id": "payt_2"}

@@ -56,7 +56,7 @@ def process(sessions: SessionFactory) -> Iterator[Jobs]:
     daemon = Daemon(settings)
     yield daemon.jobs
     daemon.engine.dispose()
-    daemon.whop.close()
+    daemon.whop.wire.http.close()
 
 
 def describe(value: object) -> Any:

@@ -22,7 +22,7 @@ from webhook import api, openapi, payments
 from webhook.inbox import Inbox
 from webhook.mail import MailDesk
 from webhook.openapi import WEBHOOK_PATHS
-from webhook.routes import Desk, greet, show_the_way
+from webhook.routes import Desk, show_the_way
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 
@@ -35,7 +35,7 @@ class Receiver(FastAPI):
     desk: Desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in WEBHOOK_PATHS:
+        if scope["type"] == "http" and scope["path"] in WEBHOOK_PATHS:
             response = await self.desk.answer(scope, receive)
             await response(scope, receive, send)
         else:
@@ -63,8 +63,6 @@ def create_app(
     writer = session_factory(inbox_engine or engine)
     app.state.inbox = Inbox(writer, settings.rules, read, now)
     app.desk = Desk(settings, app.state.inbox)
-    for path in WEBHOOK_PATHS:  # POST is answered before it gets here, but a 405 must name it
-        app.router.add_route(path, greet, methods=["GET", "POST"], include_in_schema=False)
     if settings.in_development:
         app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)

@@ -58,7 +58,7 @@ class MailDesk:
     async def answer(self, request: Request) -> Response:
         """A batch of SendGrid's events. 200 means that all of them are stored."""
         if request.method != "POST":
-            return await greet(request)
+            return greet(request.method)
         try:
             headers = dict(request.headers)
             body = await read_body(headers, request.receive, LARGEST_BATCH)

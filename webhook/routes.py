@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 # The same for a new event and a repeated one: to the sender they are the same.
 STORED = Response(b'{"status":"stored"}', media_type="application/json")
+LOOKING = ("GET", "HEAD")
 AGAIN = {"Retry-After": "10"}
 """With 503: the database is away for seconds, or for as long as an operator needs."""
 COUNT_STORED = metrics.DELIVERIES.labels("200")
@@ -36,6 +37,8 @@ class Desk:
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
         """Whop's events by their type, signed; in development also unsigned and flat ones."""
+        if scope["method"] != "POST":
+            return greet(scope["method"])
         try:
             await self.take(scope, receive)
         except Refusal as refusal:
@@ -63,9 +66,12 @@ class Desk:
             raise Refusal(422, event.error)
 
 
-async def greet(request: Request) -> Response:
+def greet(method: str) -> Response:
     """Whop may look whether anybody is there (whop-api.md 4.4)."""
-    return JSONResponse({"status": "ready for POST"})
+    if method in LOOKING:
+        return JSONResponse({"status": "ready for POST"})
+    allowed = {"Allow": ", ".join([*LOOKING, "POST"])}
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, allowed)
 
 
 async def show_the_way(request: Request) -> Response:

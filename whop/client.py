@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from urllib.parse import quote
+from datetime import datetime
 
 import httpx
 
@@ -17,8 +16,8 @@ from whop.circuit import Circuit
 from whop.errors import NoAnswerError
 from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
 from whop.payloads import read_payment, read_refund
-from whop.values import Json, PayloadError, flag, ident, link, part, text
-from whop.wire import Query, Wire
+from whop.values import Json, PayloadError, link, part, text
+from whop.wire import Query, Wire, escape, write_time
 
 # Where every member can manage billing, when Whop does not give us the membership's own link.
 MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
@@ -32,9 +31,6 @@ class Membership:
     manage_url: str
     product: str | None
     seller: str | None
-    membership_id: str | None = None
-    status: str | None = None
-    cancel_at_period_end: bool | None = None
 
 
 class WhopClient:
@@ -57,9 +53,6 @@ class WhopClient:
         headers = {"Authorization": f"Bearer {key}", "Api-Version-Date": version}
         http = httpx.Client(base_url=url, transport=transport, headers=headers)
         self.wire = Wire(http, pace, self.circuit, sleep)
-
-    def close(self) -> None:
-        self.wire.http.close()
 
     # --- payments ------------------------------------------------------------------------------
 
@@ -87,7 +80,6 @@ class WhopClient:
         status: str | None = None,
         billing_reason: str | None = None,
         created_after: datetime | None = None,
-        created_before: datetime | None = None,
         oldest_first: bool = False,
         after: str | None = None,
         first: int = PAGE,
@@ -98,7 +90,6 @@ class WhopClient:
             "status": status,
             "billing_reason": billing_reason,
             "created_after": write_time(created_after),
-            "created_before": write_time(created_before),
             "order": "created_at" if oldest_first else None,
             "direction": "asc" if oldest_first else None,
             "after": after,
@@ -128,18 +119,17 @@ class WhopClient:
         path = f"/memberships/{escape(membership_id)}"
         return read_membership(self.wire.read("memberships.retrieve", path))
 
-    def change_card(self, membership_id: str, payment_method_id: str) -> Membership:
+    def change_card(self, membership_id: str, payment_method_id: str) -> None:
         """Renews with this card from now on, and charges an open past-due payment on it at once.
 
         One PATCH, and no key protects it: without an answer it may have charged (whop-api.md 2.6).
         """
-        answer = self.wire.write(
+        self.wire.write(
             "memberships.update",
             "PATCH",
             f"/memberships/{escape(membership_id)}",
             json={"payment_method_id": payment_method_id},
         )
-        return read_membership(answer)
 
     def list_saved_cards(self, member_id: str, company_id: str) -> tuple[SavedCard, ...]:
         """Those that can still be charged, as far as Whop knows.
@@ -196,9 +186,6 @@ def read_membership(answer: Json) -> Membership:
         manage_url=link(answer, "manage_url") or MEMBERSHIPS_PAGE,
         product=text(part(answer, "product"), "title"),
         seller=text(part(answer, "account"), "title") or text(part(answer, "company"), "title"),
-        membership_id=ident(answer, "id"),
-        status=text(answer, "status"),
-        cancel_at_period_end=flag(answer, "cancel_at_period_end"),
     )
 
 
@@ -208,12 +195,3 @@ def need_id(answer: Json) -> str:
     if found is None:
         raise NoAnswerError("Whop's answer cannot be read: id: is missing")
     return found
-
-
-def escape(ident: str) -> str:
-    """An id cannot leave its place in the address."""
-    return quote(ident, safe="")
-
-
-def write_time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

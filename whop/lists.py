@@ -14,11 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`unreadable` items were left out. `next_cursor` None: this was the last page."""
+    """Without the items that cannot be read. `next_cursor` None: this was the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
-    unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None)
                 items.append(read(item))
         except PayloadError:
             continue
-    return Page(tuple(items), find_next(answer, after), len(found) - len(items))
+    return Page(tuple(items), find_next(answer, after))
 
 
 def find_next(answer: Json, after: str | None) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from random import random
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -87,3 +89,12 @@ def read_object(response: httpx.Response) -> Json:
     if not isinstance(data, dict):
         raise NoAnswerError("Whop's answer is not an object")
     return data
+
+
+def escape(ident: str) -> str:
+    """An id cannot leave its place in the address."""
+    return quote(ident, safe="")
+
+
+def write_time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -169,7 +169,6 @@ class Payment(Base):
     card_last4: Mapped[str | None] = mapped_column(String(4))
     card_expiry: Mapped[str | None] = mapped_column(Text, comment="year-month, as on the card")
     payment_method_id: Mapped[str | None] = mapped_column(Text)
-    manage_url: Mapped[str | None] = mapped_column(Text)
     recovery_url: Mapped[str | None] = mapped_column(Text)
 
     status: Mapped[PaymentStatus] = mapped_column(Word(PaymentStatus))

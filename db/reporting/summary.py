@@ -50,14 +50,9 @@ class Summary:
     recovered_by_retry_this_month: Decimal
     recovered_by_member_this_month: Decimal
     at_risk_amount: Decimal
-    failed_last_30_days: int
-    failed_previous_30_days: int
     unconverted: int
     currency: str
     as_of: datetime
-    at_risk: int
-    next_window_end: datetime | None
-    """Of those at risk, the first to end."""
 
 
 SUMMARIZE = text(f"""{FOUND}
@@ -71,18 +66,10 @@ select * from (
         coalesce(sum(retry_usd) filter (where day >= :month), 0) as retry_month,
         coalesce(sum(member_usd) filter (where day >= :month), 0) as member_month,
         coalesce(sum(without_us_usd) filter (where day >= :month), 0) as without_us_month,
-        -- The days that these two begin on are read raw: a kept day is on one side of them.
-        coalesce(sum(failures) filter (
-            where at > :last_from or (at is null and day > :last_day)
-        ), 0) as failed_last,
-        coalesce(sum(failures) filter (
-            where at > :previous_from or (at is null and day > :previous_day)
-        ), 0) as failed_since_previous,
         coalesce(sum(unconverted), 0) as unconverted
     from found
 ) as sums, (
-    select count(*) as open, coalesce(sum(amount_usd), 0) as at_risk,
-        min(window_ends_at) as next_window_end
+    select coalesce(sum(amount_usd), 0) as at_risk
     from payments where company_id = :company_id and status in ('failed', 'pending_retry')
 ) as owed
 """)
@@ -90,16 +77,8 @@ select * from (
 
 def summarize(session: Session, company_id: str, now: datetime) -> Summary:
     zone = find_time_zone(session, company_id)
-    last, previous = now - COMPARED, now - 2 * COMPARED
-    last_day, previous_day = (at.astimezone(zone).date() for at in (last, previous))
-    asked = ask(company_id, zone, raw_days=(last_day, previous_day)) | {
-        "month": now.astimezone(zone).date().replace(day=1),
-        "last_from": last,
-        "previous_from": previous,
-        "last_day": last_day,
-        "previous_day": previous_day,
-    }
-    row = session.execute(SUMMARIZE, asked).one()
+    month = now.astimezone(zone).date().replace(day=1)
+    row = session.execute(SUMMARIZE, ask(company_id, zone) | {"month": month}).one()
     return Summary(
         total_failed=row.failed,
         total_recovered=row.recovered,
@@ -111,13 +90,9 @@ def summarize(session: Session, company_id: str, now: datetime) -> Summary:
         recovered_by_retry_this_month=to_cents(row.retry_month),
         recovered_by_member_this_month=to_cents(row.member_month),
         at_risk_amount=to_cents(row.at_risk),
-        failed_last_30_days=row.failed_last,
-        failed_previous_30_days=row.failed_since_previous - row.failed_last,
         unconverted=row.unconverted,
         currency=CURRENCY,
         as_of=now,
-        at_risk=row.open,
-        next_window_end=row.next_window_end,
     )
 
 

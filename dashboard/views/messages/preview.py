@@ -9,6 +9,7 @@ from html import escape
 import streamlit as st
 
 from dashboard.data.messages import Studio
+from dashboard.views.payments.mail_preview import describe_link
 from db.company_settings.templates import OwnTemplate
 from db.member_messages.letters import Letter, describe_letter
 from mail.letters import Destination, write, write_chat
@@ -29,7 +30,8 @@ def show_letter(
     letter, destination = choose_letter(studio, step, decline_class)
     written = write(letter, destination, studio.manners, words)
     chat = write_chat(letter, destination, studio.manners, words)
-    st.html(f'<p class="note">{escape(describe_source(studio))}</p>')
+    source = f"{describe_source(studio)} {describe_link(written)}"
+    st.html(f'<p class="note">{escape(source)}</p>')
     as_mail, as_text, as_chat = st.tabs(["As a mail", "As plain text", "In Whop's chat"])
     with as_mail:
         st.html(f"<p>Subject: <b>{escape(written.subject)}</b></p>")
@@ -68,7 +70,7 @@ def choose_letter(
         sample = replace(make_sample(step, decline_class), time_zone=studio.time_zone)
         return sample, replace(DESTINATION, seller=studio.seller or DESTINATION.seller)
     letter = describe_letter(step, payment, studio.time_zone)
-    return letter, Destination(payment.manage_url or MEMBERSHIPS_PAGE, studio.seller)
+    return letter, Destination(MEMBERSHIPS_PAGE, studio.seller)
 
 
 def describe_source(studio: Studio) -> str:

@@ -19,7 +19,7 @@ from dashboard.ui import banners as notices
 from dashboard.ui.audit_list import render_deeds
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import render_state
-from dashboard.views.payments.mail_preview import choose_step, write_preview
+from dashboard.views.payments.mail_preview import choose_step, describe_link, write_preview
 from db.models import Payment
 from db.reporting.payment_detail import Story
 from db.session import now
@@ -169,7 +169,7 @@ def show_preview(story: Story) -> None:
     written = write_preview(story, step)
     st.html(
         f'<p class="note">What the member would get, as things stand. Subject: '
-        f"<b>{escape(written.subject)}</b></p>"
+        f"<b>{escape(written.subject)}</b>. {escape(describe_link(written))}</p>"
     )
     # As an address of its own the mail is a stranger to this page, whatever stands in it.
     coded = b64encode(written.html.encode()).decode()

@@ -13,8 +13,18 @@ from whop.client import MEMBERSHIPS_PAGE
 def write_preview(story: Story, step: Step) -> Written:
     payment = story.payment
     letter = describe_letter(step, payment, story.time_zone)
-    destination = Destination(payment.manage_url or MEMBERSHIPS_PAGE, story.seller)
+    destination = Destination(MEMBERSHIPS_PAGE, story.seller)
     return write(letter, destination, story.manners, story.templates.get(step))
+
+
+def describe_link(written: Written) -> str:
+    """The dashboard cannot ask Whop for the member's own page, as the sender does."""
+    if MEMBERSHIPS_PAGE not in written.text:
+        return ""
+    return (
+        "Its button leads to Whop's general billing page here. What is sent leads to the member's "
+        "own, which Whop is asked for just before."
+    )
 
 
 def choose_step(story: Story) -> Step | None:
