@@ -1,6 +1,7 @@
 # make run, make test, make check, make bench. Each does all the set-up it needs by itself.
 
 BIN := .venv/bin
+ROOMS := recovery db mail whop webhook daemon dashboard sandbox bench
 
 .PHONY: run test check format bench setup clean
 .DEFAULT_GOAL := run
@@ -26,6 +27,8 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 8
+	@$(BIN)/vulture
+	@$(BIN)/vulture $(ROOMS) tests
 
 format: setup
 	@$(BIN)/ruff check --fix .

@@ -190,19 +190,12 @@ def test_the_readiness_probe_says_what_is_wrong(error: Exception, outage: Outage
     assert unready_reason(SimpleNamespace(connect=fail(error))) is outage  # type: ignore[arg-type]
 
 
-def break_sessions(receiver: MailReceiver, error: Exception) -> None:
-    def open_session(**local: Any) -> Session:
-        raise error
-
-    receiver.app.state.sessions.class_ = open_session
-
-
 @for_each_outage
 def test_the_mail_service_and_members_are_asked_to_come_again(
-    engine: Engine, error: Exception, outage: Outage
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, outage: Outage
 ) -> None:
     receiver = MailReceiver(engine)
-    break_sessions(receiver, error)
+    monkeypatch.setattr(receiver.app.state.sessions, "class_", Broken(error))
     link = make_unsubscribe_url("", LINK_SECRET, 1)
     answers = [receiver.deliver(mail_event("delivered", 1))]
     answers += [receiver.request(method, link) for method in ("GET", "POST")]
@@ -211,9 +204,11 @@ def test_the_mail_service_and_members_are_asked_to_come_again(
 
 
 @for_each_bug
-def test_the_mail_routes_hide_no_bug(engine: Engine, error: Exception) -> None:
+def test_the_mail_routes_hide_no_bug(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     receiver = MailReceiver(engine)
-    break_sessions(receiver, error)
+    monkeypatch.setattr(receiver.app.state.sessions, "class_", Broken(error))
     with pytest.raises(type(error)):
         receiver.deliver(mail_event("delivered", 1))
 

@@ -70,20 +70,8 @@ MAIL_READ = (
 )
 """Day after the failure, share of mails opened, share clicked (Baremetrics, a million mails)."""
 
-SHARE_BANDS = {
-    "funds": (0.30, 0.40),
-    "generic": (0.25, 0.35),
-    "do_not_honor": (0.08, 0.15),
-    "technical": (0.03, 0.06),
-    "expired": (0.06, 0.10),
-    "invalid": (0.05, 0.08),
-    "lost_or_fraud": (0.05, 0.07),
-    "authentication": (0.03, 0.06),
-}
-"""Of a creator who sells to consumers: Recurly's 2014-2016 study, tilted to debit cards."""
-
 SOURCES = {
-    "share": "Recurly, 836 sites, 2014-2016, tilted to debit cards; within SHARE_BANDS",
+    "share": "Recurly, 836 sites, 2014-2016, tilted to debit cards",
     "passes": "fitted to the bands above; for lack of funds, money that comes between paydays",
     "not_before_hours": "assumed",
     "after_hours": "assumed, for the first retry's band; Recurly saw most take 2 to 12 days",
