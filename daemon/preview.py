@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
+
+from markupsafe import Markup
 
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
@@ -11,7 +12,7 @@ from recovery.declines import MEANINGS, DeclineClass
 from recovery.message_schedule import REMINDERS, SEQUENCES
 from recovery.status import Step
 
-PAGE = """<!doctype html>
+PAGE = Markup("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -36,7 +37,7 @@ PAGE = """<!doctype html>
 </table>
 </body>
 </html>
-"""
+""")
 
 
 def write_preview(folder: Path) -> int:
@@ -64,27 +65,27 @@ def write_message(folder: Path, step: Step, decline_class: DeclineClass) -> None
         (folder / f"{step}-{decline_class}.{ending}").write_text(words, encoding="utf-8")
 
 
-def list_messages() -> str:
-    heads = "".join(f"<th>{name_step(step)}</th>" for step in Step)
-    rows = "\n".join(list_class(decline_class) for decline_class in DeclineClass)
+def list_messages() -> Markup:
+    heads = Markup("").join(Markup("<th>{}</th>").format(name_step(step)) for step in Step)
+    rows = Markup("\n").join(list_class(decline_class) for decline_class in DeclineClass)
     return PAGE.format(heads=heads, rows=rows)
 
 
-def list_class(decline_class: DeclineClass) -> str:
-    cells = "".join(
-        f"<td>{link_files(step, decline_class)}</td>"
-        if step in SEQUENCES[decline_class]
-        else "<td></td>"
-        for step in Step
+def list_class(decline_class: DeclineClass) -> Markup:
+    cells = Markup("").join(
+        Markup("<td>{}</td>").format(link_files(step, decline_class)) for step in Step
     )
-    meaning = escape(MEANINGS[decline_class])
-    return f"<tr><th>{decline_class}<small>{meaning}</small></th>{cells}</tr>"
+    row = Markup("<tr><th>{}<small>{}</small></th>{}</tr>")
+    return row.format(decline_class, MEANINGS[decline_class], cells)
 
 
-def link_files(step: Step, decline_class: DeclineClass) -> str:
+def link_files(step: Step, decline_class: DeclineClass) -> Markup:
+    """Nothing where members are not written to in this step."""
+    if step not in SEQUENCES[decline_class]:
+        return Markup("")
     name = f"{step}-{decline_class}"
-    return " ".join(
-        f'<a href="{name}.{ending}">{words}</a>'
+    return Markup(" ").join(
+        Markup('<a href="{}.{}">{}</a>').format(name, ending, words)
         for ending, words in (("html", "mail"), ("txt", "text"), ("md", "chat"))
     )
 

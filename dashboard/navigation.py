@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.data.database import Trouble, find_company
 from dashboard.settings import DashboardSettings
 from dashboard.ui import links
+from dashboard.ui.html import show_html
 from dashboard.ui.palette import render_style
 from dashboard.views.health import page as health
 from dashboard.views.insights import page as insights
@@ -37,7 +38,7 @@ PAGES = (
 def main() -> None:
     # A file of our own: for an emoji or an icon's name the browser would ask Google or a CDN.
     st.set_page_config(NAME, str(ICON), layout="wide")
-    st.html(render_style())
+    show_html(render_style())
     try:
         settings = load_settings(DashboardSettings)
     except SystemExit:

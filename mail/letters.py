@@ -84,10 +84,11 @@ def write(
         "ink": choose_ink(manners.accent),
         "edge": choose_edge(manners.accent),
     }
+    body = Markup(filled.html)  # noqa: S704 - fill_step has escaped the words and checked the rest
     return Written(
         subject,
         layouts.get_template("layout.txt").render(frame, body=filled.text.strip()),
-        layouts.get_template("layout.html").render(frame | look, body=Markup(filled.html)),
+        layouts.get_template("layout.html").render(frame | look, body=body),
     )
 
 

@@ -172,7 +172,7 @@ def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
     )
     (warning,) = read_warnings(open_page())
     assert "Missing: member:manage, payment:manage." in warning
-    assert "Grant them to the key in Whop&#x27;s developer settings" in warning
+    assert "Grant them to the key in Whop&#39;s developer settings" in warning
 
 
 def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(

@@ -16,8 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.charts.bars import Bar, draw_columns, draw_shares
-from dashboard.charts.lines import cumulate, draw_curve
+from dashboard.charts.bars import Bar
+from dashboard.charts.columns import draw_columns
+from dashboard.charts.curve import cumulate, draw_curve
+from dashboard.charts.shares import draw_shares
 from dashboard.data import database, insights
 from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Trouble

@@ -195,7 +195,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
     page = open_page()
     page = type_words(page, Step.PAYMENT_FAILED, text="Hi {{ name }}\n\nfor {{ nmae }}")
     words = read_words(page)
-    assert ", line 3: there is no variable &#x27;nmae&#x27;." in words
+    assert ", line 3: there is no variable &#39;nmae&#39;." in words
     assert "<code>for {{ nmae }}</code>" in words
     assert "those that are sent until this is put right" in words
     page = press(page, "Save")

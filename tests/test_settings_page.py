@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
-from html import escape
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from markupsafe import escape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.choices import DEFAULTS, Group, find_faults
 from dashboard.data.database import Trouble
-from dashboard.views.settings import page as settings
+from dashboard.views.settings import group as settings
 from dashboard.views.settings.fields import CHOICES
 from db.company_settings.changes import PRIVATE, list_changes
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
@@ -235,7 +235,7 @@ def test_what_somebody_else_chose_meanwhile_stays(
     ("group", "typed", "said"),
     [
         (Group.MANNERS, {"reply_to": "nobody"}, "The reply-to is one address alone"),
-        (Group.MANNERS, {"sender_name": "x" * 81}, "The sender&#x27;s name has 81 characters"),
+        (Group.MANNERS, {"sender_name": "x" * 81}, "The sender&#39;s name has 81 characters"),
         (Group.MANNERS, {"note": "a\u202eb"}, "The note has a character that cannot be seen"),
         (Group.ALERTS, {"digest_to": "a b"}, "The digest goes to one address"),
         (Group.ALERTS, {"digest": True}, "The digest needs an address to go to"),

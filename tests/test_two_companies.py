@@ -22,12 +22,12 @@ import dashboard
 from dashboard.data import health, insights, messages, overview, payments
 from dashboard.settings import DashboardSettings
 from dashboard.views.insights import panels as insight_panels
-from dashboard.views.insights.page import Part
+from dashboard.views.insights.parts import Part
 from dashboard.views.messages import editor
 from dashboard.views.messages.page import list_classes
 from dashboard.views.payments import detail as story
 from dashboard.views.payments.filters import WHICH, read_query
-from dashboard.views.settings import page as settings
+from dashboard.views.settings import group as settings
 from db.company_settings.recovery import add_companies
 from db.models import Base
 from db.reporting.cohorts import Dimension

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from hashlib import sha256
-from html import escape
 
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-STYLE = """
+STYLE = Markup("""
 :root { color-scheme: light dark; }
 body { font: 1.0625rem/1.55 system-ui, sans-serif; max-width: 34rem; margin: 0 auto;
        padding: 2.5rem 1.25rem; color: #1c1e21; background: #fff; }
@@ -21,7 +21,7 @@ a { color: inherit; }
   body { color: #e8eaed; background: #17181a; }
   button { color: #17181a; background: #e8eaed; }
 }
-"""
+""")
 STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
     "Content-Security-Policy": (
@@ -39,29 +39,34 @@ def ask(seller: str | None) -> HTMLResponse:
     """Opening the page changes nothing: mail scanners open every link of a mail."""
     return page(
         "Stop these messages?",
-        f"<p>{escape(seller or 'The seller of your membership')} writes to you when a payment for"
-        " your membership does not go through. Press the button to get no more of these"
-        " messages.</p>"
-        '<form method="post"><button name="List-Unsubscribe" value="One-Click">'
-        "Stop these messages</button></form>",
+        Markup(
+            "<p>{} writes to you when a payment for your membership does not go through. Press the"
+            " button to get no more of these messages.</p>"
+            '<form method="post"><button name="List-Unsubscribe" value="One-Click">'
+            "Stop these messages</button></form>"
+        ).format(seller or "The seller of your membership"),
     )
 
 
 def confirm(memberships_page: str) -> HTMLResponse:
     return page(
         "Done: no more of these messages",
-        "<p>You will get no more messages about payments that did not go through.</p>"
-        "<p>The payment itself may still be tried again, and a membership that stays unpaid"
-        " ends. You can change your card, or cancel, at"
-        f' <a href="{escape(memberships_page)}" rel="noreferrer">your memberships on Whop</a>.</p>',
+        Markup(
+            "<p>You will get no more messages about payments that did not go through.</p>"
+            "<p>The payment itself may still be tried again, and a membership that stays unpaid"
+            " ends. You can change your card, or cancel, at"
+            ' <a href="{}" rel="noreferrer">your memberships on Whop</a>.</p>'
+        ).format(memberships_page),
     )
 
 
 def deny() -> HTMLResponse:
     return page(
         "This link does not work",
-        "<p>Nothing was changed. Some mail programs cut long links: open the link from the message"
-        " again, or copy all of it.</p>",
+        Markup(
+            "<p>Nothing was changed. Some mail programs cut long links: open the link from the"
+            " message again, or copy all of it.</p>"
+        ),
         404,
     )
 
@@ -69,17 +74,18 @@ def deny() -> HTMLResponse:
 def apologize() -> HTMLResponse:
     return page(
         "Not right now",
-        "<p>Nothing was changed: we cannot reach our records. Please try again in a few"
-        " minutes.</p>",
+        Markup(
+            "<p>Nothing was changed: we cannot reach our records. Please try again in a few"
+            " minutes.</p>"
+        ),
         503,
     )
 
 
-def page(title: str, body: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+def page(title: str, body: Markup, status: int = 200) -> HTMLResponse:
+    whole = Markup(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>{0}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style><main><h1>{escape(title)}</h1>{body}</main></html>",
-        status,
-        HEADERS,
+        "<style>{1}</style><main><h1>{0}</h1>{2}</main></html>"
     )
+    return HTMLResponse(whole.format(title, STYLE, body), status, HEADERS)

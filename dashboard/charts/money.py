@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from dashboard.data.overview import HISTORY_DAYS
 from dashboard.text.payments import format_usd
@@ -21,6 +22,7 @@ FAILED = "Failed"
 BY_RETRY = "Recovered by our retries"
 BY_MEMBER = "Recovered by members, after our message"
 WITHOUT_US = "Recovered without us"
+KEY_ITEM = Markup('<li><i class="{}" aria-hidden="true"></i>{} {}</li>')
 FONT = '"Source Sans", -apple-system, "Segoe UI", sans-serif'
 
 
@@ -90,18 +92,18 @@ def describe_money(days: Sequence[Day]) -> str:
     return f"Failed and recovered money from {days[0].day:%-d %B} to {days[-1].day:%-d %B}: {sums}."
 
 
-def render_key(days: Sequence[Day], links: Mapping[str, str] | None = None) -> str:
+def render_key(days: Sequence[Day], links: Mapping[str, str] | None = None) -> Markup:
     """The legend, with each colour's total: it wraps on a phone, which Plotly's own does badly.
 
     `links`: where a total leads to, by the name of its colour.
     """
     items = []
     for tone, name, amount in list_totals(days):
-        figure = f"<b>{format_usd(amount)}</b>"
+        figure = Markup("<b>{}</b>").format(format_usd(amount))
         if links is not None:
             figure = render_link(figure, links[tone], "figure")
-        items.append(f'<li><i class="{tone}" aria-hidden="true"></i>{name} {figure}</li>')
-    return f'<ul class="key">{"".join(items)}</ul>'
+        items.append(KEY_ITEM.format(tone, name, figure))
+    return Markup('<ul class="key">{}</ul>').format(Markup("").join(items))
 
 
 def draw_money(

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
 
 from dashboard.text.audit_log import describe
 from dashboard.text.payments import format_when
+from dashboard.ui.html import fill, show_html
 from dashboard.ui.links import address, render_link
 from db.models import Deed
 
 
-def render_deeds(deeds: Sequence[Deed], zone: ZoneInfo) -> str:
-    if not deeds:
-        return '<p class="note">Nothing yet. Whatever is asked for or changed here is kept.</p>'
-    return f'<ul class="deeds">{"".join(render_deed(deed, zone) for deed in deeds)}</ul>'
+def show_deeds(deeds: Sequence[Deed], zone: ZoneInfo) -> None:
+    listed = [
+        {
+            "when": format_when(deed.done_at, zone),
+            "by": deed.done_by,
+            "what": describe(deed),
+            "payment": link_to_payment(deed),
+        }
+        for deed in deeds
+    ]
+    show_html(fill("ui/audit_list.html", deeds=listed))
 
 
-def render_deed(deed: Deed, zone: ZoneInfo) -> str:
-    when = escape(format_when(deed.done_at, zone))
-    which = ""
-    if deed.payment_id is not None:
-        to = address("payments", {"payment": deed.payment_id})
-        which = f" ({render_link(escape(deed.payment_id), to)})"
-    return f"<li><b>{when}</b> {escape(deed.done_by)} {escape(describe(deed))}{which}</li>"
+def link_to_payment(deed: Deed) -> Markup | None:
+    if deed.payment_id is None:
+        return None
+    return render_link(deed.payment_id, address("payments", {"payment": deed.payment_id}))

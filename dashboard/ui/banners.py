@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from html import escape
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble
 from dashboard.data.overview import Snapshot
 from dashboard.text.payments import format_span
+from dashboard.ui.html import show_html
 from recovery.health import OVERDUE, WhopState, judge_cycle, judge_whop
 
 REFRESH = "10s"
@@ -60,12 +61,14 @@ def wait_out(look: Callable[[], object], typed: str) -> None:
 def show_first_steps(receiver: str) -> None:
     """Nothing has failed yet: what will happen, and how to see it happen now."""
     st.header("No failed payments yet", anchor=False)
-    st.html(
-        '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment appears '
-        "here within 10 seconds, by itself: what it is worth, why it failed, when it is charged "
-        "again, and whether the money came back.</p>"
-        '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
-        "payment:</p>"
+    show_html(
+        Markup(
+            '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment '
+            "appears here within 10 seconds, by itself: what it is worth, why it failed, when it "
+            "is charged again, and whether the money came back.</p>"
+            '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
+            "payment:</p>"
+        )
     )
     # No language: some of the colours that Streamlit gives to code are too pale to be read.
     st.code(FIRST_TEST.format(url=receiver), language=None, wrap_lines=True)
@@ -77,10 +80,12 @@ def show_freshness(snapshot: Snapshot) -> None:
     cycle = snapshot.pulse.last_cycle_at if snapshot.pulse else None
     age = None if cycle is None else snapshot.as_of - cycle
     ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
-    whose = f" Company {escape(snapshot.company_id)}." if snapshot.company_id else ""
-    st.html(
-        f'<p class="fresh"><span class="live" aria-hidden="true"></span>As of '
-        f"<b>{local:%H:%M:%S}</b> ({zone}), refreshed every 10 seconds.{ran}{whose}</p>"
+    whose = f" Company {snapshot.company_id}." if snapshot.company_id else ""
+    show_html(
+        Markup(
+            '<p class="fresh"><span class="live" aria-hidden="true"></span>As of '
+            "<b>{:%H:%M:%S}</b> ({}), refreshed every 10 seconds.{}{}</p>"
+        ).format(local, zone, ran, whose)
     )
     if age is None:
         warn_about_daemon("No retry cycle has run yet.")
@@ -129,14 +134,14 @@ def describe_missing(permissions: Sequence[str]) -> str:
 
 def warn(what: str, then: str) -> None:
     """As HTML: some of these words are Whop's, and `st.warning` would read them as Markdown."""
-    st.html(f'<p class="amiss" role="alert"><b>{escape(what)}</b> {escape(then)}</p>')
+    show_html(Markup('<p class="amiss" role="alert"><b>{}</b> {}</p>').format(what, then))
 
 
 def warn_about_daemon(what: str) -> None:
     st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")
 
 
-def render_told(good: bool, words: str) -> str:
+def show_told(good: bool, words: str) -> None:
     """What became of a click."""
     css, role = ("told", "status") if good else ("amiss", "alert")
-    return f'<p class="{css}" role="{role}">{escape(words)}</p>'
+    show_html(Markup('<p class="{}" role="{}">{}</p>').format(css, role, words))

@@ -4,12 +4,13 @@ by keyboard; followed inside of the page where the browser allows, without loadi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import streamlit as st
+from markupsafe import Markup
 
 KEY = "links"
+LINK = Markup('<a class="inside {}" href="{}" target="_self">{}</a>')
 # A click with a modifier is the browser's: it opens a tab or a window.
 FOLLOW = """
 export default function ({ setTriggerValue }) {
@@ -33,9 +34,8 @@ def address(page: str, query: Mapping[str, str] | None = None) -> str:
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
-def render_link(words: str, to: str, css: str = "") -> str:
-    """`words` are HTML."""
-    return f'<a class="inside {css}" href="{escape(to)}" target="_self">{words}</a>'
+def render_link(words: str, to: str, css: str = "") -> Markup:
+    return LINK.format(css, to, words)
 
 
 def follow(pages: Mapping[str, st.Page]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-STYLE = Path(__file__).parent / "style.css"
+from markupsafe import Markup
+
+from dashboard.ui.html import fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,13 @@ def choose(theme: str | None) -> Palette:
     return DARK if theme == "dark" else LIGHT
 
 
-def render_style() -> str:
+def render_style() -> Markup:
     """Streamlit sets `color-scheme` with its theme; `light-dark()` follows that, at once."""
     dark = asdict(DARK)
-    properties = "".join(
-        f"--{name.replace('_', '-')}:light-dark({light},{dark[name]});"
-        for name, light in asdict(LIGHT).items()
-    )
-    return f"<style>:root{{{properties}}}\n{STYLE.read_text()}</style>"
+    tones = [(name.replace("_", "-"), light, dark[name]) for name, light in asdict(LIGHT).items()]
+    return fill("ui/style.html", tones=tones)
+
+
+def render_insight_style() -> Markup:
+    """What the insights and the health page look like, beside it."""
+    return fill("ui/insights.html")

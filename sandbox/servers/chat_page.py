@@ -1,11 +1,12 @@
 """The pages of the support chats and of the posts. What they contain is never trusted."""
 
 import re
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup, escape
 
 from sandbox.model.times import iso
-from sandbox.servers.mail_page import page
+from sandbox.servers.mail_page import list_page
 from sandbox.servers.posts import Post
 from sandbox.servers.support import Chat
 
@@ -14,12 +15,11 @@ BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 SPOKEN = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~&@-])")
 ASIDE = 0xE000
 """Where Unicode has no characters of its own."""
+SET_ASIDE = re.compile("[\ue000-\ue07f]")
 
 
-def support_page(chats: Sequence[Chat]) -> str:
-    if not chats:
-        return page("Support chats", "<p>None yet.</p>")
-    return page("Support chats", "".join(map(_article, chats)))
+def support_page(chats: Sequence[Chat]) -> Markup:
+    return list_page("Support chats", map(_article, chats))
 
 
 def chat_in_json(chat: Chat) -> dict[str, object]:
@@ -30,38 +30,45 @@ def chat_in_json(chat: Chat) -> dict[str, object]:
     }
 
 
-def posts_page(posts: Sequence[Post]) -> str:
+def posts_page(posts: Sequence[Post]) -> Markup:
     """As they were sent: the signs that each platform asks to escape are still escaped."""
-    shown = "".join(
-        f"<article><h2>{post.platform}</h2><p>{escape(iso(post.at))}</p>"
-        f"<pre>{escape(post.text)}</pre></article>"
-        for post in posts
-    )
-    return page("Posts to Discord and Slack", shown or "<p>None yet.</p>")
+    article = Markup("<article><h2>{}</h2><p>{}</p><pre>{}</pre></article>")
+    shown = (article.format(post.platform, iso(post.at), post.text) for post in posts)
+    return list_page("Posts to Discord and Slack", shown)
 
 
-def _article(chat: Chat) -> str:
-    messages = "".join(
-        f"<p>{escape(chat.seller)} at {escape(iso(at))}</p><div>{show_markdown(content)}</div>"
+def _article(chat: Chat) -> Markup:
+    messages = Markup("").join(
+        Markup("<p>{} at {}</p><div>{}</div>").format(chat.seller, iso(at), show_markdown(content))
         for at, content in chat.messages
     )
-    return f"<article><h2>{escape(chat.name)}</h2>{messages}</article>"
+    return Markup("<article><h2>{}</h2>{}</article>").format(chat.name, messages)
 
 
-def show_markdown(content: str) -> str:
+def show_markdown(content: str) -> Markup:
     """As much of it as a chat shows: paragraphs, bold, links, and signs that a backslash makes
     plain. HTML in it is text."""
     # Set aside, so that no mark is seen in them.
     plain = SPOKEN.sub(lambda found: chr(ASIDE + ord(found[1])), content.strip())
-    paragraphs = re.split(r"\n\s*\n", escape(plain))
-    shown = "".join(f"<p>{_show_marks(text)}</p>" for text in paragraphs)
-    return re.sub("[\ue000-\ue07f]", lambda found: escape(chr(ord(found[0]) - ASIDE)), shown)
+    paragraphs = (escape(text) for text in re.split(r"\n\s*\n", plain))
+    shown = Markup("").join(Markup("<p>{}</p>").format(_show_marks(text)) for text in paragraphs)
+    return _replace(SET_ASIDE, shown, lambda sign: escape(chr(ord(sign) - ASIDE)))
 
 
-def _show_marks(text: str) -> str:
-    return LINK.sub(_link, BOLD.sub(r"<strong>\1</strong>", text)).replace("\n", "<br>")
+def _show_marks(text: Markup) -> Markup:
+    bold = _replace(BOLD, text, lambda _, words: Markup("<strong>{}</strong>").format(words))
+    return _replace(LINK, bold, _link).replace("\n", Markup("<br>"))
 
 
-def _link(found: re.Match[str]) -> str:
-    target = found[2] or found[3]
-    return f'<a href="{target}">{found[1] or target}</a>'
+def _link(_: Markup, words: Markup, target: Markup, bare: Markup) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(target or bare, words or bare)
+
+
+def _replace(pattern: re.Pattern[str], text: Markup, dress: Callable[..., Markup]) -> Markup:
+    """`dress` gets the match and its groups: parts of what is escaped already."""
+    pieces, at = [], 0
+    for found in pattern.finditer(text):
+        groups = (text[slice(*found.span(group))] for group in range(pattern.groups + 1))
+        pieces += [text[at : found.start()], dress(*groups)]
+        at = found.end()
+    return Markup("").join([*pieces, text[at:]])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sandbox.model.renewals import Overrides, Renewal
@@ -182,12 +183,11 @@ def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:
 
 
 def front_page(world: World) -> HTMLResponse:
-    links = "".join(f'<li><a href="{path}">{text}</a></li>' for path, text in LINKS.items())
-    return HTMLResponse(
-        page(
-            "Sandbox",
-            "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
-            " Nobody is charged and no mail leaves this machine.</p>"
-            f"<ul>{links}</ul><p>{len(world.ledger.charges())} charges so far.</p>",
-        )
+    link = Markup('<li><a href="{}">{}</a></li>')
+    links = Markup("").join(link.format(path, text) for path, text in LINKS.items())
+    body = Markup(
+        "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
+        " Nobody is charged and no mail leaves this machine.</p>"
+        "<ul>{}</ul><p>{} charges so far.</p>"
     )
+    return HTMLResponse(page("Sandbox", body.format(links, len(world.ledger.charges()))))

@@ -1,14 +1,15 @@
 """The page that shows every mail as its reader sees it. What a mail contains is never trusted."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from sandbox.model.times import iso
 from sandbox.servers.mails import Mail
 from sandbox.wire.mail_events import MailEvent
 
-STYLE = """
+STYLE = Markup("""
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
        color: #1c1e21; background: #fff; }
@@ -26,23 +27,25 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
   body { color: #e8eaed; background: #17181a; } p { color: #a5abb4; }
   pre { background: #24262a; }
 }
-"""
+""")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What is shown loads nothing: a frame's content is bound by its page's policy."""
 
 
-def page(title: str, body: str) -> str:
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1>{body}</html>"
-    )
+def page(title: str, body: Markup) -> Markup:
+    return Markup(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>{0}</title>'
+        '<meta name="viewport" content="width=device-width"><style>{1}</style>'
+        "<h1>{0}</h1>{2}</html>"
+    ).format(title, STYLE, body)
 
 
-def mails_page(mails: Sequence[tuple[Mail, Sequence[MailEvent]]]) -> str:
-    if not mails:
-        return page("Mails sent", "<p>None yet.</p>")
-    return page("Mails sent", "".join(_article(mail, events) for mail, events in mails))
+def list_page(title: str, articles: Iterable[Markup]) -> Markup:
+    return page(title, Markup("").join(articles) or Markup("<p>None yet.</p>"))
+
+
+def mails_page(mails: Sequence[tuple[Mail, Sequence[MailEvent]]]) -> Markup:
+    return list_page("Mails sent", (_article(mail, events) for mail, events in mails))
 
 
 def mail_in_json(mail: Mail, events: Sequence[MailEvent]) -> dict[str, Any]:
@@ -59,35 +62,45 @@ def mail_in_json(mail: Mail, events: Sequence[MailEvent]) -> dict[str, Any]:
     }
 
 
-def _article(mail: Mail, events: Sequence[MailEvent]) -> str:
-    html, text = mail.part("text/html"), mail.part("text/plain")
-    # An empty sandbox attribute: no scripts, no forms, no reaching out of the frame.
-    frame = (
-        f'<iframe sandbox="" loading="lazy" title="As on a phone" srcdoc="{escape(html)}"></iframe>'
-        if html
-        else ""
-    )
+def _article(mail: Mail, events: Sequence[MailEvent]) -> Markup:
     args = ", ".join(f"{name}={value}" for name, value in mail.custom_args.items())
-    return (
-        f"<article><div><h2>{escape(mail.subject)}</h2>"
-        f"<p>from {escape(mail.sender)}</p>"
-        f"<p>to {escape(', '.join(mail.recipients))} at {escape(iso(mail.at))}</p>"
-        f"<p>{escape(args)}</p>{_way_out(mail)}{_story(events)}"
-        + (f"<details><summary>Text part</summary><pre>{escape(text)}</pre></details>" * bool(text))
-        + f"</div>{frame}</article>"
+    return Markup(
+        "<article><div><h2>{}</h2><p>from {}</p><p>to {} at {}</p><p>{}</p>{}</div>{}</article>"
+    ).format(
+        mail.subject,
+        mail.sender,
+        ", ".join(mail.recipients),
+        iso(mail.at),
+        args,
+        _way_out(mail) + _story(events) + _text_part(mail.part("text/plain")),
+        _frame(mail.part("text/html")),
     )
 
 
-def _way_out(mail: Mail) -> str:
+def _frame(html: str) -> Markup:
+    """An empty sandbox attribute: no scripts, no forms, no reaching out of the frame."""
+    frame = Markup('<iframe sandbox="" loading="lazy" title="As on a phone" srcdoc="{}"></iframe>')
+    return frame.format(html) if html else Markup("")
+
+
+def _text_part(text: str) -> Markup:
+    shown = Markup("<details><summary>Text part</summary><pre>{}</pre></details>")
+    return shown.format(text) if text else Markup("")
+
+
+def _way_out(mail: Mail) -> Markup:
     """What a mail program makes a button of (RFC 8058)."""
-    url = mail.unsubscribe_url
-    return f'<p><a href="{escape(url)}" rel="noreferrer">Unsubscribe</a></p>' if url else ""
+    button = Markup('<p><a href="{}" rel="noreferrer">Unsubscribe</a></p>')
+    return button.format(mail.unsubscribe_url) if mail.unsubscribe_url else Markup("")
 
 
-def _story(events: Sequence[MailEvent]) -> str:
-    told = "".join(
-        f"<li>{escape(event.name)} at {escape(iso(event.at))}"
-        f"{escape(': ' + str(event.document['reason']) if 'reason' in event.document else '')}</li>"
+def _story(events: Sequence[MailEvent]) -> Markup:
+    told = Markup("").join(
+        Markup("<li>{} at {}{}</li>").format(event.name, iso(event.at), _reason(event))
         for event in events
     )
-    return f"<ol>{told}</ol>" if told else ""
+    return Markup("<ol>{}</ol>").format(told) if told else told
+
+
+def _reason(event: MailEvent) -> str:
+    return f": {event.document['reason']}" if "reason" in event.document else ""

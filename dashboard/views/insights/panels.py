@@ -9,16 +9,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 
 import plotly.graph_objects as go
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.charts.bars import NOT_BACK
 from dashboard.charts.money import BY_MEMBER, BY_RETRY, WITHOUT_US
 from dashboard.charts.tables import Rows
 from dashboard.data.csv_export import to_csv
 from dashboard.text.insights import NAMES, name_group
+from dashboard.ui.html import show_html, show_note
 from db.reporting.cohorts import Dimension
 
 PARTS = (BY_RETRY, BY_MEMBER, WITHOUT_US)
@@ -47,7 +48,7 @@ def read_choices() -> Choices:
 
 def show_chips(choices: Choices) -> None:
     if not choices:
-        st.html('<p class="note">Click a bar to see all other charts for its payments only.</p>')
+        show_note("Click a bar to see all other charts for its payments only.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for dimension, value in choices:
@@ -100,15 +101,14 @@ def narrow(dimension: Dimension, value: str | None) -> None:
 def show_panel(panel: Panel) -> None:
     with st.container(key=f"panel-{panel.name}", gap="small"):
         st.header(panel.title, anchor=False)
-        st.html(f'<p class="sentence">{escape(panel.sentence)}</p>')
+        show_html(Markup('<p class="sentence">{}</p>').format(panel.sentence))
         if panel.figure is None:
             return
         draw(panel, panel.figure)
         if panel.dimension is not None:
             offer_groups(panel, panel.figure, panel.dimension)
-        note = f"{panel.note} " if panel.note else ""
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.html(f'<p class="note">{escape(note)}</p>')
+            show_note(panel.note)
             st.download_button(
                 "↓ Download CSV",
                 to_csv(panel.rows),
@@ -162,12 +162,10 @@ def list_groups(figure: go.Figure) -> list[str]:
     return list(dict.fromkeys(str(point[0]) for bars in figure.data for point in bars.customdata))
 
 
-def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> str:
+def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> Markup:
     """The one legend of all charts on the page; on a phone it wraps."""
     tones = ("by-retry", "by-member", "without-us")
     entries = [*zip(tones, PARTS, strict=True), *more]
-    items = "".join(
-        f'<li><i class="{tone}" aria-hidden="true"></i>{escape(name)}</li>'
-        for tone, name in entries
-    )
-    return f'<ul class="key patterned">{items}</ul>'
+    item = Markup('<li><i class="{}" aria-hidden="true"></i>{}</li>')
+    items = Markup("").join(item.format(tone, name) for tone, name in entries)
+    return Markup('<ul class="key patterned">{}</ul>').format(items)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from html import escape
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble
 from dashboard.data.messages import Studio, restore_words, save_words
 from dashboard.settings import DashboardSettings
 from dashboard.ui import banners as notices
+from dashboard.ui.html import show_html, show_note
 from db.company_settings.templates import OwnTemplate
 from db.session import now
 from mail.filling import FILTERS, NAMES, BrokenTemplateError
@@ -32,7 +33,7 @@ AWAY = "The database does not answer. Nothing was changed."
 def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnTemplate | None:
     """The words to preview: those typed where they work, else those that are sent."""
     if studio.company_id is None:
-        st.html('<p class="note">Words can be changed once a company is known.</p>')
+        show_note("Words can be changed once a company is known.")
         return None
     saved = studio.own or OURS[step]
     fill_fields(step, saved)
@@ -43,11 +44,13 @@ def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnT
         broken = show_faults(draft, step)
     if draft != saved:
         shown = "those that are sent until this is put right" if broken else "these"
-        st.html(f'<p class="note">Not saved yet. The preview below shows {shown}.</p>')
+        show_note(f"Not saved yet. The preview below shows {shown}.")
     elif broken:
-        st.html(
-            '<p class="amiss" role="alert">Your words cannot be sent any more, so ours are: open '
-            "them above to see why.</p>"
+        show_html(
+            Markup(
+                '<p class="amiss" role="alert">Your words cannot be sent any more, so ours are: '
+                "open them above to see why.</p>"
+            )
         )
     return studio.own if broken or draft == saved else draft
 
@@ -78,10 +81,10 @@ def show_fields(step: Step) -> OwnTemplate:
         else:
             st.text_area(label, key=key, height=260)
     filters = ", ".join(FILTERS)
-    st.html(
-        f'<p class="note">In double braces, such as {{{{ name }}}}: {", ".join(NAMES.split())}. '
+    show_note(
+        f"In double braces, such as {{{{ name }}}}: {', '.join(NAMES.split())}. "
         f"With {{% if next_try %}} … {{% endif %}}, and the filters {filters}. Who writes, the "
-        "button, the payment and the way to stop reminders stay around it.</p>"
+        "button, the payment and the way to stop reminders stay around it."
     )
     return read_draft(step)
 
@@ -94,7 +97,7 @@ def show_faults(draft: OwnTemplate, step: Step) -> bool:
         typed = getattr(draft, part)
         if fault := find_fault(part, typed, step):
             broken = True
-            st.html(render_fault(label, fault, typed))
+            show_html(render_fault(label, fault, typed))
     return broken
 
 
@@ -106,13 +109,15 @@ def find_fault(part: str, typed: str, step: Step) -> str | None:
     return None
 
 
-def render_fault(label: str, fault: str, typed: str) -> str:
+def render_fault(label: str, fault: str, typed: str) -> Markup:
     """With the line itself: the field numbers none."""
     found = LINE.match(fault)
     lines = typed.splitlines()
     at = int(found[1]) if found else 0
-    quoted = f"<br><code>{escape(lines[at - 1].strip())}</code>" if 0 < at <= len(lines) else ""
-    return f'<p class="amiss" role="alert">{label}, {escape(fault)}{quoted}</p>'
+    quoted = Markup("")
+    if 0 < at <= len(lines):
+        quoted = Markup("<br><code>{}</code>").format(lines[at - 1].strip())
+    return Markup('<p class="amiss" role="alert">{}, {}{}</p>').format(label, fault, quoted)
 
 
 def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> None:
@@ -133,7 +138,7 @@ def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> Non
 
 def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
     with st.container(border=True):
-        st.html('<p role="alert">Send our words again? Yours are forgotten.</p>')
+        show_html(Markup('<p role="alert">Send our words again? Yours are forgotten.</p>'))
         with st.container(horizontal=True, gap="small"):
             st.button(
                 "Yes, restore ours",
@@ -189,4 +194,4 @@ def show_told() -> None:
     """Once: the next click makes it old."""
     good, words = st.session_state.pop(TOLD, (True, ""))
     if words:
-        st.html(notices.render_told(good, words))
+        notices.show_told(good, words)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble, for_company
 from dashboard.data.messages import Studio, read_studio
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count, format_share, format_when
 from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import render_deeds
+from dashboard.ui.audit_list import show_deeds
+from dashboard.ui.html import render_facts, show_html
 from dashboard.views.messages.editor import FIELDS, show_editor
 from dashboard.views.messages.preview import show_letter
 from dashboard.views.payments.filters import CLASSES, choose
@@ -63,16 +64,18 @@ def show(settings: DashboardSettings) -> None:
         notices.wait_out(look, FIELDS)
         return
     zone = ZoneInfo(studio.time_zone)
-    st.html(f'<p class="standing">{escape(describe_words(studio, chosen.step, zone))}</p>')
+    standing = describe_words(studio, chosen.step, zone)
+    show_html(Markup('<p class="standing">{}</p>').format(standing))
     words = show_editor(settings, studio, chosen.step)
     show_letter(studio, chosen.step, chosen.decline_class, words)
     st.header(f"What came of it: {STEPS[chosen.step]}", anchor=False)
     show_period(chosen.days)
-    st.html(render_results(studio.results.get(chosen.step, Results())))
+    show_html(render_results(studio.results.get(chosen.step, Results())))
     st.header("Addresses that are not written to", anchor=False)
-    st.html(f'<p class="lines">{escape(describe_suppressed(studio.suppressed))}</p>')
+    suppressed = describe_suppressed(studio.suppressed)
+    show_html(Markup('<p class="lines">{}</p>').format(suppressed))
     st.header("What was done here", anchor=False)
-    st.html(render_deeds(studio.deeds, zone))
+    show_deeds(studio.deeds, zone)
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -147,7 +150,7 @@ def describe_words(studio: Studio, step: Step, zone: ZoneInfo) -> str:
     return f"{STEPS[step]}: your own words are sent, saved {when} by {studio.own_by}."
 
 
-def render_results(results: Results) -> str:
+def render_results(results: Results) -> Markup:
     rows = (
         ("Sent", f"{results.sent:,}", "Messages that the mail service or Whop's chat took."),
         (
@@ -176,11 +179,8 @@ def render_results(results: Results) -> str:
             "Of those sent: the member paid later, and neither our charge nor Whop's explains it.",
         ),
     )
-    listed = "".join(
-        f'<div><dt>{name}</dt><dd><b>{number}</b><span class="note">{words}</span></dd></div>'
-        for name, number, words in rows
-    )
-    return f'<dl class="facts results">{listed}</dl>'
+    fact = Markup('<b>{}</b><span class="note">{}</span>')
+    return render_facts((name, fact.format(number, words)) for name, number, words in rows)
 
 
 def say_share(part: int, whole: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import replace
-from html import escape
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.messages import Studio
+from dashboard.ui.html import show_html, show_note
 from dashboard.views.payments.mail_preview import describe_link
 from db.company_settings.templates import OwnTemplate
 from db.member_messages.letters import Letter, describe_letter
@@ -21,6 +22,10 @@ from whop.client import MEMBERSHIPS_PAGE
 
 WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desk", 640)}
 HEIGHT = 640
+SUBJECT = Markup("<p>Subject: <b>{}</b></p>")
+WITH_EVERY_MAIL = Markup(
+    '<p class="note">It goes with every mail, for programs that show no HTML.</p>'
+)
 
 
 def show_letter(
@@ -30,28 +35,24 @@ def show_letter(
     letter, destination = choose_letter(studio, step, decline_class)
     written = write(letter, destination, studio.manners, words)
     chat = write_chat(letter, destination, studio.manners, words)
-    source = f"{describe_source(studio)} {describe_link(written)}"
-    st.html(f'<p class="note">{escape(source)}</p>')
+    show_note(f"{describe_source(studio)} {describe_link(written)}")
     as_mail, as_text, as_chat = st.tabs(["As a mail", "As plain text", "In Whop's chat"])
     with as_mail:
-        st.html(f"<p>Subject: <b>{escape(written.subject)}</b></p>")
+        show_html(SUBJECT.format(written.subject))
         with st.container(horizontal=True, gap="medium"):
             for name, (label, width) in WIDTHS.items():
                 show_mail(name, label, width, written.html)
     with as_text:
-        st.html(
-            '<p class="note">It goes with every mail, for programs that show no HTML.'
-            f"</p><p>Subject: <b>{escape(written.subject)}</b></p>"
-        )
+        show_html(WITH_EVERY_MAIL + SUBJECT.format(written.subject))
         st.code(written.text, language=None, wrap_lines=True)
     with as_chat:
-        st.html('<p class="note">As it is handed to Whop, in Markdown.</p>')
+        show_note("As it is handed to Whop, in Markdown.")
         st.code(chat, language=None, wrap_lines=True)
 
 
 def show_mail(name: str, label: str, width: int, html: str) -> None:
     with st.container(key=f"mail-{name}", width=width):
-        st.html(f'<p class="note">{label}, {width} pixels wide</p>')
+        show_note(f"{label}, {width} pixels wide")
         # As an address of its own the mail is a stranger to this page, whatever stands in it.
         coded = b64encode(html.encode()).decode()
         st.iframe(

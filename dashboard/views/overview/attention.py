@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.overview import PaymentRow, Snapshot
 from dashboard.text.payments import count
+from dashboard.ui.html import show_html
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import link_to_story
 from db.reporting.attention import Needed
@@ -25,22 +25,23 @@ def show_needs(snapshot: Snapshot) -> None:
         f"See {'it' if total == 1 else f'all {total:,}'} →",
         address("payments", {"status": "needs_you"}),
     )
-    st.html(
-        '<ul class="needs">'
-        + "".join(render_needed(needed) for needed in snapshot.needed)
-        + "</ul>"
-        + '<ul class="needy">'
-        + "".join(render_needy(row) for row in snapshot.needy)
-        + f'</ul><p class="more">{everything}</p>'
+    show_html(
+        Markup('<ul class="needs">{}</ul><ul class="needy">{}</ul><p class="more">{}</p>').format(
+            Markup("").join(render_needed(needed) for needed in snapshot.needed),
+            Markup("").join(render_needy(row) for row in snapshot.needy),
+            everything,
+        )
     )
 
 
-def render_needed(needed: Needed) -> str:
+def render_needed(needed: Needed) -> Markup:
     advice = NEEDS[needed.need]
     payments = count(needed.payments, "payment")
-    return f"<li><b>{payments}</b>: {escape(advice.problem)}. <i>{escape(advice.remedy)}.</i></li>"
+    return Markup("<li><b>{}</b>: {}. <i>{}.</i></li>").format(
+        payments, advice.problem, advice.remedy
+    )
 
 
-def render_needy(row: PaymentRow) -> str:
-    words = f"{escape(row.member)}, {escape(format_money(row.amount, row.currency))}"
-    return f"<li>{render_link(words, link_to_story(row))}</li>"
+def render_needy(row: PaymentRow) -> Markup:
+    words = f"{row.member}, {format_money(row.amount, row.currency)}"
+    return Markup("<li>{}</li>").format(render_link(words, link_to_story(row)))

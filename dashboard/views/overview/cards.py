@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from html import escape
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
-from dashboard.data.overview import Findings, Snapshot
-from dashboard.text.payments import count, describe_baseline, describe_lift, format_span, format_usd
+from dashboard.data.overview import Snapshot
+from dashboard.text.payments import count, format_span, format_usd
+from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
 from db.reporting.summary import Day, Summary, percent
 from db.reporting.trends import AtRisk, Trend
@@ -60,9 +61,11 @@ def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
     retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
     rest = summary.recovered_this_month - retry - member
     show_lines(
-        f"{link_usd(retry, THIS_MONTH | {'by': 'retry'})} by our retries",
-        f"{link_usd(member, THIS_MONTH | {'by': 'member'})} by members, after our message",
-        f"{link_usd(rest, THIS_MONTH | {'by': 'without_us'})} without us",
+        Markup("{} by our retries").format(link_usd(retry, THIS_MONTH | {"by": "retry"})),
+        Markup("{} by members, after our message").format(
+            link_usd(member, THIS_MONTH | {"by": "member"})
+        ),
+        Markup("{} without us").format(link_usd(rest, THIS_MONTH | {"by": "without_us"})),
     )
     show_note(f"{local:%B} so far. Bars: last {SPARK_DAYS} days.")
 
@@ -93,14 +96,17 @@ def show_rate(summary: Summary, trend: Trend) -> None:
             "failures whose five days are over."
         ),
     )
-    recovered = link_count(summary.total_recovered, {"status": "recovered"})
     retry, member = summary.recovered_by_retry_amount, summary.recovered_by_member_amount
     paid = {"status": "recovered"}
     show_lines(
-        f"{recovered} of {link_count(summary.total_failed, {})} payments recovered",
-        f"{link_usd(summary.recovered_amount, paid)} in all: "
-        f"{link_usd(retry, paid | {'by': 'retry'})} by our retries, "
-        f"{link_usd(member, paid | {'by': 'member'})} by members, after our message",
+        Markup("{} of {} payments recovered").format(
+            link_count(summary.total_recovered, paid), link_count(summary.total_failed, {})
+        ),
+        Markup("{} in all: {} by our retries, {} by members, after our message").format(
+            link_usd(summary.recovered_amount, paid),
+            link_usd(retry, paid | {"by": "retry"}),
+            link_usd(member, paid | {"by": "member"}),
+        ),
     )
     show_note("Recovered ÷ failed, all time. Bars: by day of failure, six days each, 60 days.")
     show_spark([percent(recovered, failed) for failed, recovered in trend.spans], "recovered")
@@ -128,8 +134,9 @@ def show_failed(summary: Summary, days: Sequence[Day]) -> None:
         ),
     )
     show_lines(
-        f"{link_count(last, {'within': '30 days'})} in the last 30 days, "
-        f"<b>{before:,}</b> in the 30 before"
+        Markup("{} in the last 30 days, <b>{:,}</b> in the 30 before").format(
+            link_count(last, {"within": "30 days"}), before
+        )
     )
     show_note(f"Failures per day, last {SPARK_DAYS} days.")
 
@@ -150,46 +157,39 @@ def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
             "is not paid within five days of its failure is lost; a late payment still counts."
         ),
     )
-    lines = [f"{link_count(at_risk.payments, {'status': 'unpaid'})} unpaid, not given up"]
+    unpaid = link_count(at_risk.payments, {"status": "unpaid"})
+    lines = [Markup("{} unpaid, not given up").format(unpaid)]
     if at_risk.nearest_end is not None:
-        left = at_risk.nearest_end - now
-        lines.append(f"The next one ends in <b>{format_span(left)}</b>")
+        left = format_span(at_risk.nearest_end - now)
+        lines.append(Markup("The next one ends in <b>{}</b>").format(left))
     if summary.unconverted:
         uncounted = count(summary.unconverted, "payment has", "payments have")
-        lines.append(f"{escape(uncounted)} no dollar value yet: counted, but in no sum.")
+        lines.append(Markup("{} no dollar value yet: counted, but in no sum.").format(uncounted))
     show_lines(*lines)
     show_note("How many end, by days left.")
     show_spark([Decimal(number) for number in at_risk.by_days_left], "waiting")
 
 
-def show_findings(findings: Findings) -> None:
-    sentences = []
-    if findings.lift is not None:
-        sentences.append(describe_lift(findings.lift))
-    if findings.baseline is not None:
-        sentences.append(describe_baseline(findings.baseline))
-    if sentences:
-        st.html("".join(f'<p class="finding">{escape(words)}</p>' for words in sentences))
+def link_usd(amount: Decimal, query: dict[str, str]) -> Markup:
+    return link_figure(format_usd(amount), query)
 
 
-def link_usd(amount: Decimal, query: dict[str, str]) -> str:
-    return render_link(f"<b>{format_usd(amount)}</b>", address("payments", query), "figure")
+def link_count(number: int, query: dict[str, str]) -> Markup:
+    return link_figure(f"{number:,}", query)
 
 
-def link_count(number: int, query: dict[str, str]) -> str:
-    return render_link(f"<b>{number:,}</b>", address("payments", query), "figure")
+def link_figure(figure: str, query: dict[str, str]) -> Markup:
+    bold = Markup("<b>{}</b>").format(figure)
+    return render_link(bold, address("payments", query), "figure")
 
 
-def show_lines(*lines: str) -> None:
-    st.html('<div class="lines">' + "".join(f"<p>{line}</p>" for line in lines) + "</div>")
-
-
-def show_note(words: str) -> None:
-    st.html(f'<p class="note">{escape(words)}</p>')
+def show_lines(*lines: Markup) -> None:
+    listed = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
+    show_html(Markup('<div class="lines">{}</div>').format(listed))
 
 
 def show_spark(values: Sequence[Decimal], tone: str) -> None:
     """Drawn with plain boxes: Streamlit's own sparkline is drawn anew, visibly, at each refresh."""
     top = max(values, default=Decimal(0)) or Decimal(1)
-    bars = "".join(f'<i style="height:{max(100 * value / top, 0):.0f}%"></i>' for value in values)
-    st.html(f'<div class="spark {tone}" aria-hidden="true">{bars}</div>')
+    heights = [f"{max(100 * value / top, 0):.0f}" for value in values]
+    show_html(fill("views/overview/spark.html", heights=heights, tone=tone))

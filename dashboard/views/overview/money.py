@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.charts.money import Period, describe_money, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
+from dashboard.ui.html import show_html, show_note
 from dashboard.ui.links import address
 from dashboard.ui.palette import choose
 
@@ -29,7 +30,7 @@ def show_chart(snapshot: Snapshot) -> None:
     if len(days) < len(whole):
         choices.button("Show all", on_click=zoom_out)
     # A closer look is at days that no filter of the payments page names.
-    st.html(render_key(days, link_to_payments(period) if len(days) == len(whole) else None))
+    show_html(render_key(days, link_to_payments(period) if len(days) == len(whole) else None))
     st.plotly_chart(
         draw_money(days, period, choose(st.context.theme.type), zoom=not on_phone),
         key=CHART,
@@ -40,10 +41,10 @@ def show_chart(snapshot: Snapshot) -> None:
         alt=describe_money(days),
     )
     hint = "" if on_phone else " Drag across the chart to look closer."
-    st.html(
-        '<p class="note">US dollars, recovered money less refunds. Failed money stands on the '
-        "day its charge failed, recovered money on the day it was paid, so a day can show more "
-        f"recovered than failed.{hint}</p>"
+    show_note(
+        "US dollars, recovered money less refunds. Failed money stands on the day its charge "
+        "failed, recovered money on the day it was paid, so a day can show more recovered than "
+        f"failed.{hint}"
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import ROWS, Snapshot, take_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.ui import banners as notices
+from dashboard.ui.html import show_html
 from dashboard.ui.links import render_link
 from dashboard.ui.table import render_table
 from dashboard.views.overview.attention import show_needs
-from dashboard.views.overview.cards import show_cards, show_findings
+from dashboard.views.overview.cards import show_cards
+from dashboard.views.overview.findings import show_findings
 from dashboard.views.overview.money import show_chart
 
 TITLE = "💰 Revenue Recovery Dashboard"
@@ -56,8 +59,10 @@ def refresh(settings: DashboardSettings) -> None:
 
 def show_payments(snapshot: Snapshot) -> None:
     st.header("Newest failed payments", anchor=False)
-    st.html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
-    st.html(
-        f'<p class="note">The newest {ROWS} failures, each in its own currency. Retries counts '
-        f"our own charges; Whop's are not in it. {render_link('All payments →', 'payments')}</p>"
+    show_html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
+    show_html(
+        Markup(
+            '<p class="note">The newest {} failures, each in its own currency. Retries counts '
+            "our own charges; Whop's are not in it. {}</p>"
+        ).format(ROWS, render_link("All payments →", "payments"))
     )

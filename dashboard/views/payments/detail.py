@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from html import escape
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import copy_payment
 from dashboard.data.payments import ask, read_story
 from dashboard.settings import DashboardSettings
-from dashboard.text.payments import MARKS, describe_state, format_when
+from dashboard.text.payments import MARKS, State, describe_state, format_when
 from dashboard.text.timeline import Entry, describe_standing, list_entries
 from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import render_deeds
+from dashboard.ui.audit_list import show_deeds
+from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
-from dashboard.ui.table import render_state
 from dashboard.views.payments.mail_preview import choose_step, describe_link, write_preview
 from db.models import Payment
 from db.reporting.payment_detail import Story
@@ -40,7 +40,7 @@ LABELS: dict[RequestKind, tuple[str, str]] = {
 
 def show_story(settings: DashboardSettings, payment_id: str, kept: Mapping[str, str]) -> None:
     back = render_link("← All payments", address("payments", kept))
-    st.html(f'<p class="back">{back}</p>')
+    show_html(Markup('<p class="back">{}</p>').format(back))
     refresh(settings, payment_id)
 
 
@@ -55,17 +55,17 @@ def refresh(settings: DashboardSettings, payment_id: str) -> None:
         st.warning("There is no such payment.")
         return
     zone = ZoneInfo(story.time_zone)
-    state = render_state(describe_state(copy_payment(story.payment, story.need), at))
-    st.html(render_head(story.payment, zone, state))
-    st.html(f'<p class="standing">{escape(describe_standing(story, at))}</p>')
+    state = describe_state(copy_payment(story.payment, story.need), at)
+    show_html(render_head(story.payment, zone, state))
+    show_html(Markup('<p class="standing">{}</p>').format(describe_standing(story, at)))
     show_actions(settings, story)
     st.header("What happened, and what comes", anchor=False)
-    st.html(render_timeline(list_entries(story, at), zone))
+    show_html(render_timeline(list_entries(story, at), zone))
     st.header("What was done here", anchor=False)
-    st.html(render_deeds(story.deeds, zone))
+    show_deeds(story.deeds, zone)
 
 
-def render_head(payment: Payment, zone: ZoneInfo, state: str) -> str:
+def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
     facts = {
         "Product": payment.product,
         "E-mail": payment.member_email,
@@ -74,16 +74,13 @@ def render_head(payment: Payment, zone: ZoneInfo, state: str) -> str:
         "Time ends": format_when(payment.window_ends_at, zone),
         "Payment": payment.payment_id,
     }
-    listed = "".join(
-        f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in facts.items()
-        if value
-    )
-    member = payment.member_name or payment.member_email or payment.member_id or "Unknown"
-    amount = escape(format_money(payment.amount, payment.currency))
-    return (
-        f'<div class="story"><h1>{escape(member)} <span class="sum">{amount}</span></h1>'
-        f'<p>{state}</p><dl class="facts">{listed}</dl></div>'
+    return fill(
+        "views/payments/head.html",
+        member=payment.member_name or payment.member_email or payment.member_id or "Unknown",
+        amount=format_money(payment.amount, payment.currency),
+        state=state,
+        marks=MARKS,
+        facts={name: value for name, value in facts.items() if value},
     )
 
 
@@ -93,19 +90,9 @@ def describe_card(payment: Payment) -> str:
     return f"{(payment.card_brand or 'card').title()} ending in {payment.card_last4}"
 
 
-def render_timeline(entries: list[Entry], zone: ZoneInfo) -> str:
-    return f'<ol class="timeline">{"".join(render_entry(entry, zone) for entry in entries)}</ol>'
-
-
-def render_entry(entry: Entry, zone: ZoneInfo) -> str:
-    mark = f'<span class="mark {entry.tone}" aria-hidden="true">{MARKS[entry.tone]}</span>'
-    planned = '<span class="plan">planned</span> ' if entry.planned else ""
-    below = f'<span class="below">{escape(entry.detail)}</span>' if entry.detail else ""
-    return (
-        f'<li class="{"planned" if entry.planned else "done"}">{mark}'
-        f"<time>{format_when(entry.at, zone)}</time>"
-        f"<span>{planned}{escape(entry.words)}{below}</span></li>"
-    )
+def render_timeline(entries: list[Entry], zone: ZoneInfo) -> Markup:
+    told = [(entry, format_when(entry.at, zone)) for entry in entries]
+    return fill("views/payments/timeline.html", entries=told, marks=MARKS)
 
 
 def show_actions(settings: DashboardSettings, story: Story) -> None:
@@ -123,7 +110,7 @@ def show_actions(settings: DashboardSettings, story: Story) -> None:
         preview = st.toggle("Preview mail", key="preview")
     reasons = {f"{LABELS[kind][0]}: {refusal}." for kind, refusal in refusals.items() if refusal}
     if reasons:
-        st.html(f'<p class="note">{escape(" ".join(sorted(reasons)))}</p>')
+        show_note(" ".join(sorted(reasons)))
     payment_id, considered = st.session_state.get(CONFIRMING, (None, None))
     if payment_id == story.payment.payment_id and not refusals[considered]:
         confirm(settings, story.payment, considered)
@@ -135,7 +122,8 @@ def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) ->
     amount = format_money(payment.amount, payment.currency)
     card = describe_card(payment) or "the card on file"
     with st.container(border=True):
-        st.html(f'<p role="alert">{escape(QUESTIONS[kind].format(amount=amount, card=card))}</p>')
+        question = QUESTIONS[kind].format(amount=amount, card=card)
+        show_html(Markup('<p role="alert">{}</p>').format(question))
         with st.container(horizontal=True, gap="small"):
             st.button(
                 LABELS[kind][1],
@@ -164,12 +152,13 @@ def forget() -> None:
 def show_preview(story: Story) -> None:
     step = choose_step(story)
     if step is None:
-        st.html('<p class="note">Members are not written to about a failure of this kind.</p>')
+        show_note("Members are not written to about a failure of this kind.")
         return
     written = write_preview(story, step)
-    st.html(
-        f'<p class="note">What the member would get, as things stand. Subject: '
-        f"<b>{escape(written.subject)}</b>. {escape(describe_link(written))}</p>"
+    show_html(
+        Markup(
+            '<p class="note">What the member would get, as things stand. Subject: <b>{}</b>. {}</p>'
+        ).format(written.subject, describe_link(written))
     )
     # As an address of its own the mail is a stranger to this page, whatever stands in it.
     coded = b64encode(written.html.encode()).decode()

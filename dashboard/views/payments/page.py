@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from html import escape
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboard.data.database import Trouble, for_company
 from dashboard.data.overview import PaymentRow
@@ -14,7 +14,8 @@ from dashboard.data.payments import Listing, Query, export, list_payments
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count
 from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import render_deeds
+from dashboard.ui.audit_list import show_deeds
+from dashboard.ui.html import show_html, show_note
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import render_table
 from dashboard.views.payments.detail import show_story
@@ -49,14 +50,14 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
             else "No payment has failed yet. The overview says how to see one now."
         )
     st.header("What was done here", anchor=False)
-    st.html(render_deeds(listing.deeds, ZoneInfo(listing.time_zone)))
+    show_deeds(listing.deeds, ZoneInfo(listing.time_zone))
 
 
 def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> None:
     more = listing.total > MOST_COUNTED
     number = f"{MOST_COUNTED:,}+ payments" if more else count(listing.total, "payment")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.html(f'<p class="total"><b>{number}</b>, {PAGE} on a page.</p>')
+        show_html(Markup('<p class="total"><b>{}</b>, {} on a page.</p>').format(number, PAGE))
         st.download_button(
             "Download as CSV",
             partial(export, settings, listing.company_id, query),
@@ -67,9 +68,9 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
             disabled=not listing.rows,
         )
     if listing.total > MOST_COUNTED:
-        st.html(
-            f'<p class="note">A download holds the first {MOST_EXPORTED:,} of them, in this '
-            "order. Filter for the rest.</p>"
+        show_note(
+            f"A download holds the first {MOST_EXPORTED:,} of them, in this order. Filter for the "
+            "rest."
         )
 
 
@@ -80,15 +81,15 @@ def show_page(listing: Listing) -> None:
         return address("payments", kept | {"payment": row.payment_id})
 
     zone = ZoneInfo(listing.time_zone)
-    st.html(render_table(listing.rows, listing.as_of, zone, "Failed payments", link))
+    show_html(render_table(listing.rows, listing.as_of, zone, "Failed payments", link))
     pages = (
         ("← Previous page", {"before": listing.before}, listing.before),
         ("Next page →", {"after": listing.after}, listing.after),
     )
-    links = "".join(
-        render_link(escape(words), address("payments", kept | mark))
+    links = Markup("").join(
+        render_link(words, address("payments", kept | mark))
         for words, mark, there in pages
         if there
     )
     if links:
-        st.html(f'<nav class="pages" aria-label="Pages">{links}</nav>')
+        show_html(Markup('<nav class="pages" aria-label="Pages">{}</nav>').format(links))

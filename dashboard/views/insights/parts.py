@@ -1,0 +1,151 @@
+"""The page's parts: which charts each shows, and what stands under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import streamlit as st
+from markupsafe import Markup
+
+from dashboard.charts.bars import NOT_BACK, STILL_OPEN, Bar
+from dashboard.charts.columns import draw_columns
+from dashboard.charts.curve import draw_curve
+from dashboard.charts.lift import draw_lift
+from dashboard.charts.steps import draw_steps
+from dashboard.charts.tables import (
+    list_curve_rows,
+    list_step_rows,
+    list_try_rows,
+    list_worth_rows,
+)
+from dashboard.data import insights as figures
+from dashboard.data.insights import View
+from dashboard.settings import DashboardSettings
+from dashboard.text.insights import describe_curve, describe_steps, describe_tries
+from dashboard.text.payments import describe_baseline, describe_lift
+from dashboard.ui.html import show_html
+from dashboard.ui.palette import Palette
+from dashboard.views.insights.groups import show_groups
+from dashboard.views.insights.panels import PARTS, Panel, render_key, show_panel
+from db.reporting.cohorts import Dimension
+from db.reporting.insights import Try
+from recovery.lift import Lift
+
+
+class Part(StrEnum):
+    """Only the one that is looked at is computed. The value stands in the page's address."""
+
+    WHY = "Reasons and tries"
+    WHEN = "Time"
+    WHAT = "Products and cards"
+    MESSAGES = "Messages"
+    WORTH = "What we add"
+
+
+def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    show_html(render_key())
+    note = "Payments that failed since the set-up: of older ones Whop no longer says why."
+    show_groups(settings, view, colours, Dimension.CLASS, "reasons", "By decline reason", note=note)
+    show_tries(settings, view, colours)
+
+
+def show_tries(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    tries = figures.read_tries(settings, view)
+    bars = [make_try_bar(one) for one in tries]
+    chosen = dict(view.only).get(Dimension.TRY)
+    show_panel(
+        Panel(
+            "tries",
+            "By try",
+            draw_columns(bars, colours, PARTS, chosen) if bars else None,
+            describe_tries(tries),
+            list_try_rows(tries),
+            Dimension.TRY,
+            "Try 1 is the failed charge itself. “Without us” are later charges of Whop's and "
+            "payments by the member. Since the set-up.",
+        )
+    )
+
+
+def make_try_bar(one: Try) -> Bar:
+    return Bar(
+        str(one.number), f"Try {one.number}", one.made, one.paid_by_us, 0, one.paid_otherwise
+    )
+
+
+def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    show_html(render_key([("failed", NOT_BACK), ("open", STILL_OPEN)]))
+    curve = figures.read_curve(settings, view)
+    show_panel(
+        Panel(
+            "time-to-recover",
+            "Time to recover",
+            draw_curve(curve, colours, PARTS) if curve.hours else None,
+            describe_curve(curve),
+            list_curve_rows(curve),
+            note="Share of payments paid so many days after their failure. Since the set-up.",
+        )
+    )
+    columns = (
+        (Dimension.MONTH, "months", "By month of failure"),
+        (Dimension.WEEKDAY, "weekdays", "By weekday of failure"),
+        (Dimension.HOUR, "hours", "By hour of failure"),
+    )
+    for dimension, name, title in columns:
+        note = f"In your time zone, {view.time_zone.replace('_', ' ')}."
+        show_groups(settings, view, colours, dimension, name, title, note)
+
+
+def show_what(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    show_html(render_key())
+    show_groups(settings, view, colours, Dimension.PRODUCT, "products", "By product")
+    show_groups(settings, view, colours, Dimension.BRAND, "cards", "By card brand")
+
+
+def show_messages(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    steps = figures.read_steps(settings, view)
+    chosen = dict(view.only).get(Dimension.STEP)
+    show_panel(
+        Panel(
+            "messages",
+            "How far messages come",
+            draw_steps(steps, colours, chosen) if steps else None,
+            describe_steps(steps),
+            list_step_rows(steps),
+            Dimension.STEP,
+            "“Paid after” counts payments made after the message was sent, whoever made them. "
+            "Some mail programs hide that a mail was opened, others open it by themselves.",
+        )
+    )
+
+
+def show_worth(settings: DashboardSettings, view: View, colours: Palette) -> None:
+    lift = figures.read_lift(settings, view.company_id)
+    baseline = figures.read_baseline(settings, view.company_id)
+    known = lift if isinstance(lift, Lift) else None
+    none = "No member is left to Whop alone: without that, nobody can tell what our work adds."
+    show_panel(
+        Panel(
+            "what-we-add",
+            "Over Whop alone",
+            draw_lift(known, colours) if known else None,
+            describe_lift(lift) if lift is not None else none,
+            list_worth_rows(known, baseline),
+            note="All time, each member once; the lines are 95% intervals. No choice narrows it.",
+        )
+    )
+    st.header("Before the set-up", anchor=False)
+    said = (
+        describe_baseline(baseline) if baseline else "No history from before the set-up is known."
+    )
+    show_html(Markup('<p class="sentence">{}</p>').format(said))
+
+
+SHOWN: dict[Part, Callable[[DashboardSettings, View, Palette], None]] = {
+    Part.WHY: show_why,
+    Part.WHEN: show_when,
+    Part.WHAT: show_what,
+    Part.MESSAGES: show_messages,
+    Part.WORTH: show_worth,
+}
