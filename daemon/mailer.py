@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
+from db.company_settings.addresses import is_address, parse_address, parse_sender
 from db.session import now as utc_now
 from mail.letters import Written
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
@@ -36,7 +37,6 @@ from recovery.text import make_plain
 
 TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
 CATEGORY = "failed-payment"
-ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@]{1,64}@[^\s<>()\[\]\\,;:\"@]{1,255}")
 LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
 LONGEST_NAME, LONGEST_SUBJECT = 100, 250
 QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
@@ -62,8 +62,8 @@ def make_courier(key: str, url: str) -> Courier:
 
 
 class Mailer:
-    """`sender` is an address, or "Name <address>". In `sandbox_mode` SendGrid checks each mail
-    and sends none."""
+    """`sender` is an address, or "Name <address>"; what is neither raises AddressError. In
+    `sandbox_mode` SendGrid checks each mail and sends none."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Mailer:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.courier, self.sandbox_mode, self.clock = courier, sandbox_mode, clock
-        self.name, self.address = parseaddr(sender)
+        self.name, self.address = parse_sender(sender)
 
     def send(
         self,
@@ -94,7 +94,7 @@ class Mailer:
         mail = self.compose(address, written, arguments, sender_name)
         mail.category = [Category(word) for word in (category, step) if word]
         if reply_to is not None:
-            mail.reply_to = ReplyTo(reply_to)
+            mail.reply_to = ReplyTo(parse_address(reply_to))
         if unsubscribe_url is not None:
             add_one_click(mail, unsubscribe_url)
         return self.hand_over(mail)
@@ -114,7 +114,7 @@ class Mailer:
         """The creator's name is the sender's name; the address stays ours, which is verified."""
         name = write_name(sender_name or "") or write_name(self.name)
         subject = make_plain(written.subject, LONGEST_SUBJECT)
-        mail = Mail(From(self.address, name or None), To(address), Subject(subject))
+        mail = Mail(From(self.address, name or None), To(parse_address(address)), Subject(subject))
         mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
         for argument, value in arguments.items():
             mail.add_custom_arg(CustomArg(argument, str(value)))
@@ -132,7 +132,7 @@ class Mailer:
 def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) -> str | None:
     """Why it must not leave as it is; None: it may."""
     # One bare address each. The package would read a name and brackets out of more than that.
-    if not all(ADDRESS.fullmatch(each) for each in (address, reply_to) if each is not None):
+    if not all(is_address(each) for each in (address, reply_to) if each is not None):
         return "the address is not one"
     if unsubscribe_url is not None and not LINK.fullmatch(unsubscribe_url):
         return "the link to unsubscribe is not one"

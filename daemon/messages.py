@@ -117,7 +117,7 @@ class Messenger:
             write(letter, destination, manners, taken.template, stop),
             describe(letter),
             sender_name=manners.sender_name or destination.seller,
-            reply_to=manners.reply_to,
+            reply_to=manners.sendable_reply_to,
             unsubscribe_url=stop,
             step=letter.step,
         )

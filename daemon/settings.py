@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
+from db.company_settings.addresses import AddressError, parse_sender
 from db.settings import MailSettings
 
 
@@ -26,8 +27,17 @@ class DaemonSettings(MailSettings):
 
     def missing_for_mail(self) -> list[str]:
         missing = [] if self.sendgrid_api_key else ["SENDGRID_API_KEY"]
-        missing += [] if self.email_from else ["EMAIL_FROM"]
+        missing += self.missing_sender()
         missing += super().missing_for_mail()
         if not (self.in_development or self.base_url.startswith("https://")):
             missing.append("a BASE_URL that begins with https://")
         return missing
+
+    def missing_sender(self) -> list[str]:
+        if not self.email_from:
+            return ["EMAIL_FROM"]
+        try:
+            parse_sender(self.email_from)
+        except AddressError:
+            return ["an EMAIL_FROM that is an address, or Name <address>"]
+        return []

@@ -21,8 +21,8 @@ from dashboard.views.settings.fields import CHOICES
 from db.company_settings.changes import PRIVATE, list_changes
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
-from db.company_settings.recovery import NO_TERMS, Terms, find_terms, save_terms
-from db.models import Deed
+from db.company_settings.recovery import NO_TERMS, Terms, add_companies, find_terms, save_terms
+from db.models import Company, Deed
 from recovery.status import Action, Channel
 from tests.factories import COMPANY, NOW
 from tests.test_pages import ANOTHER, HOSTILE, press, read_words
@@ -257,6 +257,18 @@ def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
     assert read_deeds(session) == []
     assert find_manners(session, COMPANY) == NO_MANNERS
     assert find_alerts(session, COMPANY) == NO_ALERTS
+
+
+def test_it_says_which_address_that_was_kept_once_is_none_by_now(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    add_companies(session, {COMPANY})
+    kept = {"manners": {"reply_to": "a..b@example.com"}, "alerts": {"digest_to": "a@b..c"}}
+    session.get_one(Company, COMPANY).settings = kept
+    session.commit()
+    words = read_words(open_page())
+    assert "The reply-to is one address alone, such as help@example.com." in words
+    assert "The digest goes to one address, such as jo@example.com." in words
 
 
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(

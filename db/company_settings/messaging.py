@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import is_address
 from db.company_settings.changes import Changes, record_changes
 from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
@@ -20,8 +21,8 @@ KEY = "manners"
 LONGEST_NAME = 80
 LONGEST_NOTE = 500
 LARGEST_CAP = 100_000
+LONGEST_ADDRESS = 254
 COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
-ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,17 @@ class Manners:
     channel: Channel = Channel.EMAIL
     enabled: bool = True
 
+    @property
+    def sendable_reply_to(self) -> str | None:
+        """None too where what was kept once is no address by now: the message leaves without."""
+        return self.reply_to if self.reply_to and is_address(self.reply_to) else None
+
     def check(self) -> None:
         """Raises ChoiceError."""
         check_line("the sender's name", self.sender_name, LONGEST_NAME)
         if self.reply_to is not None:
-            check_line("the reply-to", self.reply_to, 254)
-            if ADDRESS.fullmatch(self.reply_to) is None:
+            check_line("the reply-to", self.reply_to, LONGEST_ADDRESS)
+            if not is_address(self.reply_to):
                 raise ChoiceError("the reply-to is one address alone, such as help@example.com")
         check_line("the note", self.note, LONGEST_NOTE, allowed="\n")
         if COLOUR.fullmatch(self.accent) is None:

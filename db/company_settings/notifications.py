@@ -12,13 +12,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import is_address
 from db.company_settings.changes import Changes, record_changes
 from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
 
 KEPT_UNDER = "alerts"
-ADDRESS = re.compile(r"[^\s@<>,;:\"()\\]{1,64}@[^\s@<>,;:\"()\\]+\.[^\s@<>,;:\"()\\.]+", re.ASCII)
-LONGEST_ADDRESS = 254
 
 
 class Platform(StrEnum):
@@ -63,9 +62,7 @@ class Alerts:
 
     def check(self, in_development: bool = False) -> None:
         """Raises ChoiceError. `in_development`: the sandbox's own address will do."""
-        if self.digest_to is not None and not (
-            len(self.digest_to) <= LONGEST_ADDRESS and ADDRESS.fullmatch(self.digest_to)
-        ):
+        if self.digest_to is not None and not is_address(self.digest_to):
             raise ChoiceError("the digest goes to one address, such as jo@example.com")
         if self.post_url is not None:
             find_platform(self.post_url, in_development)

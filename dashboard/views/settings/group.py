@@ -41,6 +41,8 @@ def show_group(settings: DashboardSettings, chosen: Chosen, group: Group) -> Non
     kept = chosen.kept[group]
     fill_fields(group, kept)
     good, told, faults = st.session_state.pop(f"told-{group}", (True, "", {}))
+    # What was kept once may be none that is taken by now.
+    faults = faults or find_faults(kept, DEFAULTS[group], settings.in_development)
     st.header(title, anchor=False)
     show_note(since)
     if told:
