@@ -24,9 +24,9 @@ from dashboard.charts.money import Period, draw_money, group_days, narrow, rende
 from dashboard.data import overview
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.settings import DashboardSettings
+from dashboard.text.lift import describe_lift
 from dashboard.text.payments import (
     Tone,
-    describe_lift,
     describe_next,
     describe_state,
     format_money,

@@ -25,8 +25,9 @@ from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Trouble
 from dashboard.data.health import find_standing
 from dashboard.data.insights import Curve, Whose, find_whose
+from dashboard.text.groups import CLASSES, STEPS, name_group
 from dashboard.text.health import Level
-from dashboard.text.insights import CLASSES, STEPS, describe_best, name_group, say_share
+from dashboard.text.insights import describe_best, say_share
 from dashboard.ui.palette import DARK, LIGHT
 from dashboard.views.health.page import render_level
 from dashboard.views.insights import page as insights_view

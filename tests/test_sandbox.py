@@ -18,7 +18,7 @@ import pytest
 
 from sandbox.demo.live import Ticker, settings_from
 from sandbox.model import bank
-from sandbox.model.assumptions import MIDDLE
+from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY, LIVE
 from sandbox.model.population import CODES
 from sandbox.model.records import PAID, Story

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from sendgrid.helpers.eventwebhook import EventWebhook
 
 from db.session import SessionFactory
-from sandbox.model.assumptions import LEVELS, MIDDLE
+from sandbox.model.levels import LEVELS, MIDDLE
 from sandbox.model.mail_readers import Reader, published_rates
 from sandbox.model.switches import Switches
 from sandbox.servers.mail_page import mails_page

@@ -21,14 +21,8 @@ from recovery.declines import DeclineClass
 from recovery.retry_policy import POLICIES, NoRetry, Retry, WhyNot, decide
 from recovery.status import OUR_TRIGGERS
 from sandbox.model import bank
-from sandbox.model.assumptions import (
-    LEVELS,
-    MIDDLE,
-    PAY_FREQUENCIES,
-    SOURCES,
-    Assumptions,
-    Odds,
-)
+from sandbox.model.assumptions import PAY_FREQUENCIES, SOURCES, Assumptions, Odds
+from sandbox.model.levels import LEVELS, MIDDLE
 from sandbox.model.pace import HISTORY
 from sandbox.model.people import draw_card
 from sandbox.model.population import CODES

@@ -127,13 +127,11 @@ def draw_money(
         stacked = {"width": 0.5 * step, "base": [float(amount) for amount in below]}
         traces.append(place | describe_bars(name, colour, amounts) | stacked)
         below = [one + other for one, other in zip(below, amounts, strict=True)]
-    amounts_axis = {**AMOUNTS, "gridcolor": colours.line}
-    if not any((*below, *(bar.failed for bar in bars))):
-        amounts_axis["range"] = [0, 100]
+    is_empty = not any((*below, *(bar.failed for bar in bars)))
     layout = describe_layout(colours) | {
         "dragmode": "select" if zoom else False,
         "xaxis": describe_dates(period, len(bars), colours),
-        "yaxis": amounts_axis,
+        "yaxis": AMOUNTS | {"gridcolor": colours.line} | ({"range": [0, 100]} if is_empty else {}),
     }
     # Described whole and checked by Plotly once: each of its update_ calls costs as much again.
     return go.Figure(traces, layout)

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from dashboard.charts.bars import FADED
 from dashboard.charts.frame import start
-from dashboard.text.insights import FEW, name_step
+from dashboard.text.groups import name_step
+from dashboard.text.insights import FEW
 from dashboard.ui.palette import Palette
 from db.reporting.insights import StepCount
 from recovery.status import Channel

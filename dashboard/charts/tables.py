@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from dashboard.data.insights import Curve
-from dashboard.text.insights import name_group
+from dashboard.text.groups import name_group
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group, StepCount, Try
 from db.reporting.lift import Baseline
@@ -15,21 +15,22 @@ from recovery.lift import Lift
 Rows = list[tuple[object, ...]]
 
 
+GROUP_COLUMNS = (
+    "five days over",
+    "recovered",
+    "by our retries",
+    "by members, after our message",
+    "without us",
+    "may still be paid",
+    "failed USD",
+    "recovered USD, less refunds",
+    "without a dollar value",
+)
+
+
 def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
-    head = (
-        dimension.value,
-        "five days over",
-        "recovered",
-        "by our retries",
-        "by members, after our message",
-        "without us",
-        "may still be paid",
-        "failed USD",
-        "recovered USD, less refunds",
-        "without a dollar value",
-    )
     return [
-        head,
+        (dimension.value, *GROUP_COLUMNS),
         *(
             (
                 name_group(dimension, group.key),

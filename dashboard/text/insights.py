@@ -1,76 +1,18 @@
-"""What the insights say: names of groups, and under each chart its figures in words. Pure."""
+"""What the insights say: under each chart its figures in words. Pure."""
 
 from __future__ import annotations
 
-import re
-from calendar import day_name
 from collections.abc import Sequence
-from datetime import datetime
 
 from dashboard.data.insights import Curve
+from dashboard.text.groups import introduce, name_step
 from dashboard.text.payments import count, format_share, format_usd
-from db.reporting.cohorts import UNKNOWN, Dimension
+from db.reporting.cohorts import Dimension
 from db.reporting.insights import WINDOW_HOURS, Group, StepCount, Try
-from recovery.declines import DeclineClass
-from recovery.status import Channel, Step
+from recovery.status import Channel
 
 FEW = 10
 """Below it a share is said as `3 of 7`: a percentage would promise what chance may undo."""
-
-CLASSES: dict[DeclineClass, str] = {
-    DeclineClass.FUNDS: "Not enough funds",
-    DeclineClass.ISSUER: "Declined by the bank",
-    DeclineClass.TECHNICAL: "Technical error",
-    DeclineClass.AUTHENTICATION: "Bank confirmation needed",
-    DeclineClass.CARD: "Card no longer valid",
-    DeclineClass.FRAUD: "Lost, stolen or suspicious",
-    DeclineClass.CONSENT: "Stopped by the member",
-    DeclineClass.DUPLICATE: "Taken for a duplicate",
-    DeclineClass.AMOUNT: "Wrong amount",
-    DeclineClass.BANK_DEBIT: "Bank debit failed",
-    DeclineClass.TEST: "Test card",
-    DeclineClass.UNKNOWN: "No known reason",
-}
-STEPS: dict[Step, str] = {
-    Step.PAYMENT_FAILED: "First message",
-    Step.REMINDER: "Reminder",
-    Step.LAST_DAY: "Last day",
-    Step.NOTICE: "Notice",
-}
-CHANNELS: dict[Channel, str] = {Channel.EMAIL: "e-mail", Channel.WHOP: "Whop chat"}
-BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", UNKNOWN: "Not told"}
-NAMES: dict[Dimension, str] = {
-    Dimension.CLASS: "Reason",
-    Dimension.TRY: "Tried at least",
-    Dimension.HOUR: "Failed at",
-    Dimension.WEEKDAY: "Failed on",
-    Dimension.MONTH: "Failed in",
-    Dimension.PRODUCT: "Product",
-    Dimension.BRAND: "Card",
-    Dimension.STEP: "Sent",
-}
-
-
-def name_group(dimension: Dimension, key: str) -> str:
-    """In words, whatever the key: it may have been typed into an address."""
-    match dimension:
-        case Dimension.CLASS if key in set(DeclineClass):
-            return CLASSES[DeclineClass(key)]
-        case Dimension.STEP if key in set(Step):
-            return STEPS[Step(key)]
-        case Dimension.WEEKDAY if key in set("1234567"):
-            return day_name[int(key) - 1]
-        case Dimension.HOUR if re.fullmatch(r"1?\d|2[0-3]", key):
-            return f"{int(key):02}:00"
-        case Dimension.MONTH if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", key):
-            return f"{datetime.strptime(key, '%Y-%m'):%b %Y}"  # noqa: DTZ007
-        case Dimension.TRY if re.fullmatch(r"\d{1,3}", key):
-            return count(int(key), "time")
-        case Dimension.BRAND:
-            return BRANDS.get(key, key.title())
-        case Dimension.PRODUCT if key == UNKNOWN:
-            return "Not told"
-    return key
 
 
 def say_share(part: int, whole: int) -> str:
@@ -126,18 +68,6 @@ def describe_best(groups: Sequence[Group], dimension: Dimension) -> str:
         f"{capitalize(introduce(dimension, most.key))} came back most often: {say(most)}; "
         f"{introduce(dimension, least.key)} least: {say(least)}."
     )
-
-
-def introduce(dimension: Dimension, key: str) -> str:
-    name = name_group(dimension, key)
-    match dimension:
-        case Dimension.HOUR:
-            return f"what failed from {name} to {int(key) + 1:02}:00"
-        case Dimension.WEEKDAY:
-            return f"what failed on a {name}"
-        case Dimension.MONTH:
-            return f"what failed in {name}"
-    return f"“{name}”"
 
 
 def capitalize(words: str) -> str:
@@ -205,7 +135,3 @@ def describe_steps(steps: Sequence[StepCount]) -> str:
         f"{name_step(first)} went out most: {say_share(first.paid, first.sent)} of its payments "
         f"were paid after it.{opened}"
     )
-
-
-def name_step(one: StepCount) -> str:
-    return f"{STEPS[Step(one.step)]} by {CHANNELS[Channel(one.channel)]}"

@@ -1,7 +1,7 @@
 """What comes back, and of which payments: by reason, try, time, product, card and message.
 
 docs/dashboard.md defines each figure. All are aggregates over the closed windows of one company's
-payments (`db.scopes`), found by index; no row leaves the database.
+payments (`db.reporting.cohorts`), found by index; no row leaves the database.
 """
 
 from __future__ import annotations
@@ -101,18 +101,10 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
 
 
 def make_group(key: str, *row: Any) -> Group:
-    closed_ones, retry, member, without_us, still_open, failed, recovered, unconverted = row
-    return Group(
-        key,
-        closed_ones,
-        retry,
-        member,
-        without_us,
-        still_open,
-        to_cents(failed),
-        to_cents(recovered),
-        unconverted,
-    )
+    """`row`: in the order of `describe_group`, which is that of Group's own fields."""
+    *counts, failed, recovered, unconverted = row
+    fields = (key, *counts, to_cents(failed), to_cents(recovered), unconverted)
+    return Group(*fields)
 
 
 def sum_scope(session: Session, scope: Scope) -> Group:

@@ -22,7 +22,8 @@ from mail.events import verify_signature as verify_mail_signature
 from recovery.retry_policy import Settings as Rules
 from recovery.status import UNPAID, UNSETTLED, MessageState
 from sandbox.demo.live import Settings
-from sandbox.model.assumptions import MIDDLE, Assumptions
+from sandbox.model.assumptions import Assumptions
+from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY
 from sandbox.model.records import Company
 from sandbox.servers.sendgrid import PATH as MAIL_PATH

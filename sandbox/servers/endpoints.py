@@ -1,12 +1,12 @@
 """What each endpoint of the API answers, without the rules that all of them share."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sandbox.model.rules import Refusal
+from sandbox.servers.asked import read_card, read_expiry, read_filters, read_flag, read_texts
 from sandbox.servers.support import Support
 from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
 from sandbox.wire.exchange import ApiError, Request, bad_request
@@ -59,7 +59,7 @@ class Endpoints:
             raise bad_request(
                 "parameter_invalid", f"Must be one of {', '.join(STATUSES)}", "status"
             )
-        where = _where(query, PAYMENT_FILTERS)
+        where = read_filters(query, PAYMENT_FILTERS)
         if where.get("billing_reason") == ["subscription_cycle"]:
             where["billing_reason"] = ["subscription_cycle", "subscription_update"]
         if not self._granted("payment:basic:read"):
@@ -85,7 +85,9 @@ class Endpoints:
         return self._world.shapes.payment(payment, call.shape)
 
     def list_memberships(self, call: Call) -> Any:
-        return self._listed("memberships", _where(call.request.query, MEMBERSHIP_FILTERS), call)
+        return self._listed(
+            "memberships", read_filters(call.request.query, MEMBERSHIP_FILTERS), call
+        )
 
     def retrieve_membership(self, call: Call) -> Any:
         membership = self._world.store.membership(call.subject)
@@ -94,7 +96,7 @@ class Endpoints:
     def update_membership(self, call: Call) -> Any:
         """Gives it another of the member's saved cards: all that the sandbox can change of it."""
         self._require("member:payment_methods:manage")
-        method_id = _wanted_card(call.request.body)
+        method_id = read_card(call.request.body)
         membership = self._world.store.membership(call.subject)
         card = self._world.cards.find(method_id)
         if card is None or card.member_id != membership.member_id:
@@ -106,7 +108,7 @@ class Endpoints:
         return self._world.shapes.membership(membership, call.shape)
 
     def list_refunds(self, call: Call) -> Any:
-        return self._listed("refunds", _where(call.request.query, REFUND_FILTERS), call)
+        return self._listed("refunds", read_filters(call.request.query, REFUND_FILTERS), call)
 
     def list_cards(self, call: Call) -> Any:
         """A member's saved cards. Without one Whop lists the caller's own, and a key has none."""
@@ -114,14 +116,14 @@ class Endpoints:
         if "member_id" in query and "account_id" in query:
             message = "Provide either member_id or account_id, not both"
             raise bad_request("parameter_invalid", message, "account_id")
-        where = _where(query, CARD_FILTERS)
+        where = read_filters(query, CARD_FILTERS)
         kinds = query.get("payment_method_types", "card").split(",")
         granted = self._granted("member:payment_methods:read")
-        if not (granted and where and "card" in kinds) or _flag(query, "broken"):
+        if not (granted and where and "card" in kinds) or read_flag(query, "broken"):
             where["id"] = []
         if "card_brands" in query:
             where["brand"] = query["card_brands"].split(",")
-        return self._listed("cards", where, call, _expiry(query, call.now))
+        return self._listed("cards", where, call, read_expiry(query, call.now))
 
     def list_permissions(self, call: Call) -> Any:
         query = call.request.query
@@ -132,12 +134,12 @@ class Endpoints:
 
     def open_support_channel(self, call: Call) -> Any:
         self._require("support_chat:create")
-        account_id, user_id = _texts(call.request.body, "account_id", "user_id")
+        account_id, user_id = read_texts(call.request.body, "account_id", "user_id")
         return self._support.open(account_id, user_id, call.now)
 
     def write_message(self, call: Call) -> Any:
         self._require("support_chat:message:create")
-        channel_id, content = _texts(call.request.body, "channel_id", "content")
+        channel_id, content = read_texts(call.request.body, "channel_id", "content")
         return self._support.write(channel_id, content, call.now)
 
     def _granted(self, permission: str) -> bool:
@@ -170,47 +172,3 @@ class Endpoints:
                 return described(SAVED_CARD.validate_json(document), call.now)
             case _:
                 return shapes.refund(REFUND.validate_json(document), shape)
-
-
-def _wanted_card(body: bytes) -> str:
-    try:
-        match json.loads(body):
-            case {"payment_method_id": str(method_id), **rest} if not rest:
-                return method_id
-    except ValueError:
-        raise bad_request("invalid_json", "The body is not JSON") from None
-    message = "The sandbox changes nothing of a membership but its payment_method_id"
-    raise bad_request("parameter_invalid", message, "payment_method_id")
-
-
-def _texts(body: bytes, *names: str) -> list[str]:
-    try:
-        wanted = json.loads(body)
-    except ValueError:
-        raise bad_request("invalid_json", "The body is not JSON") from None
-    if not isinstance(wanted, dict):
-        raise bad_request("invalid_json", "The body is not an object")
-    return [_text(wanted.get(name), name) for name in names]
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise bad_request("parameter_missing", f"{name} is required", name)
-    return value
-
-
-def _where(query: Mapping[str, str], filters: Mapping[str, str]) -> dict[str, list[str]]:
-    return {filters[name]: [value] for name, value in query.items() if name in filters}
-
-
-def _expiry(query: Mapping[str, str], now: datetime) -> list[tuple[str, str]]:
-    if "expired" not in query:
-        return []
-    return [(f"expires {'<' if _flag(query, 'expired') else '>='} ?", f"{now:%Y-%m}")]
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false")
-    if value not in ("true", "false"):
-        raise bad_request("parameter_invalid", "Must be true or false", name)
-    return value == "true"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from db.embedded import EmbeddedPostgresError
-from sandbox.model.assumptions import LEVELS
+from sandbox.model.levels import LEVELS
 from sandbox.simulate.laboratory import run_quick_trials, run_trials
 from sandbox.simulate.report import OURS_IS
 from sandbox.simulate.schedules import POLICY_NAMES, enter_schedules

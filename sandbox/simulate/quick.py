@@ -17,7 +17,7 @@ from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
 from recovery.transitions import WINDOW, find_spread
 from sandbox.demo.history import HOUR, plan_failures
 from sandbox.model import bank
-from sandbox.model.assumptions import LEVELS
+from sandbox.model.levels import LEVELS
 from sandbox.model.pace import HISTORY
 from sandbox.model.records import PAID, By, Charge, Company, Membership, Payment
 from sandbox.model.renewals import (

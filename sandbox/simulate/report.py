@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from sandbox.model.assumptions import LEVELS, SOURCES, Assumptions, Odds
+from sandbox.model.assumptions import SOURCES, Assumptions, Odds
+from sandbox.model.levels import LEVELS
 from sandbox.simulate.bands import BANDS
 from sandbox.simulate.breaches import count_breaches
 from sandbox.simulate.figures import (

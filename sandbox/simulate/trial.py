@@ -23,7 +23,7 @@ from recovery.transitions import WINDOW
 from sandbox.demo.history import HOUR, plan_failures
 from sandbox.demo.in_process import Past
 from sandbox.demo.live import Settings
-from sandbox.model.assumptions import LEVELS
+from sandbox.model.levels import LEVELS
 from sandbox.model.records import PAID, Card, Charge
 from sandbox.simulate.schedules import SCHEDULES, rules_for
 

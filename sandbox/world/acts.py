@@ -8,20 +8,15 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import assert_never
 
-from sandbox.model import bank
 from sandbox.model.assumptions import Assumptions
 from sandbox.model.pace import Pace
-from sandbox.model.people import draw_card
-from sandbox.model.population import MONEY, cause_of
 from sandbox.model.records import PAID, Due, Membership, Payment
 from sandbox.model.renewals import (
     Overrides,
     Renewal,
-    draw_delay,
     draw_leaving,
     draw_member_pays,
     draw_renewal,
-    draw_tiring,
     first_decline,
     renewing_member,
 )
@@ -34,6 +29,7 @@ from sandbox.world.backup import Backup
 from sandbox.world.charging import Charging
 from sandbox.world.disputes import Disputes
 from sandbox.world.endings import Endings
+from sandbox.world.members import Members
 from sandbox.world.refunds import Refunds
 
 
@@ -56,6 +52,7 @@ class Deeds:
         self._seed = seed
         self._assumed = assumed
         self._mail_events = mail_events
+        self.members = Members(store, charging, switches, pace, assumed)
         self.backup = Backup(store, charging, announcer, switches)
         self.endings = Endings(store, charging, announcer, switches)
         self.refunds = Refunds(store, announcer, pace, seed)
@@ -76,7 +73,7 @@ class Deeds:
             case "period_ends":
                 self.endings.period_ends(due.subject, due.at)
             case "member_pays":
-                self.member_pays(due.subject, due.at)
+                self.members.pay(due.subject, due.at)
             case "refund":
                 self.refunds.give(due.subject, due.at)
             case "refund_settles":
@@ -100,7 +97,7 @@ class Deeds:
         if due := draw_member_pays(random, payment, wanted, at, code, speed, self._assumed):
             self._store.schedule(due)
         if due := draw_leaving(payment, at, speed, self._assumed):
-            self._leave(due)
+            self.members.leave(due)
         return payment
 
     def renew(self, account_id: str, wanted: Renewal, at: datetime) -> Payment:
@@ -133,89 +130,28 @@ class Deeds:
         if refused := refusal(payment, membership, self._switches):
             return refused
         if self._switches.retry_answers == "sync":
-            return self._tire(self._charging.charge(payment, "retry", at, key=key), at)
+            return self.members.tire(self._charging.charge(payment, "retry", at, key=key), at)
         charges_at = at + timedelta(seconds=self._switches.async_seconds)
         self._store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
         # The answer shows the payment as it was: nothing has happened to it yet.
         self._store.save_payment(replace(payment, in_flight=True))
         return payment
 
-    def member_pays(self, payment_id: str, at: datetime) -> bool:
-        """The member pays, with a new card unless the trouble was money; False if not open."""
-        payment = self._store.payment(payment_id)
-        if payment.status != "open" or payment.in_flight:
-            return False
-        if cause_of(payment.decline_code or "") != MONEY:
-            payment = self._with_new_card(payment, at)
-        self._charging.charge(payment, "member", at, outcome=PAID)
-        return True
-
-    def change_card(self, payment_id: str, at: datetime) -> None:
-        """The member saves a new card, which charges the open payment or waits for a retry."""
-        payment = self._store.payment(payment_id)
-        if self._switches.card_change_charges and self.member_pays(payment_id, at):
-            return
-        changed = self._with_new_card(payment, at)
-        if payment.status != "open":
-            return
-        if self._switches.retry_uses_new_card:
-            payment = changed
-        if self._switches.retry_rearmed_by_card_change:
-            payment = replace(payment, retries=0)
-        self._store.save_payment(replace(payment, updated_at=at))
-
-    def mail_arrives(self, payment_id: str, at: datetime) -> datetime | None:
-        """A message about a payment moves some members to pay; answers when this one does."""
-        payment = self._store.payment(payment_id)
-        number = self._store.next_number(f"mail/{payment_id}")
-        random = Random(f"{payment.story.luck}/mail/{number}")
-        assumed = self._assumed
-        helps = assumed.odds_of(payment.decline_code or "").member_pays * assumed.mail_helps
-        helps *= assumed.mail_fades ** (number - 1)
-        if payment.script or payment.status != "open" or random.random() >= helps:
-            return None
-        hours = draw_delay(random, assumed.mail_hours) / self._pace.member_speed
-        pays_at = at + timedelta(hours=hours)
-        planned = self._store.planned("member_pays", payment_id)
-        if planned is None or pays_at < planned:
-            self._store.schedule(Due("member_pays", payment_id, pays_at))
-        return pays_at
-
     def _whop_attempts(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
         if payment.status != "open" or payment.in_flight:
             return
         if self._store.membership(payment.membership_id).status in COLLECTING:
-            self._tire(self._charging.charge(payment, "whop", due.at), due.at)
+            self.members.tire(self._charging.charge(payment, "whop", due.at), due.at)
         else:
             self._charging.pass_over(payment, due.at)
 
     def _charge_in_flight(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
         payment = self._charging.charge(payment, "retry", due.at, key=due.detail or None)
-        self._tire(payment, due.at)
-
-    def _tire(self, payment: Payment, at: datetime) -> Payment:
-        speed, failures = self._pace.member_speed, payment.payments_failed
-        due = draw_tiring(payment, failures, at, speed, self._assumed)
-        if due is not None and payment.status == "open":
-            self._leave(due)
-        return payment
-
-    def _leave(self, due: Due) -> None:
-        planned = self._store.planned(due.kind, due.subject)
-        if planned is None or due.at < planned:
-            self._store.schedule(due)
+        self.members.tire(payment, due.at)
 
     def _settle(self, due: Due) -> None:
         payment = self._store.payment(due.subject)
         self._charging.ledger.settle(payment.id, due.detail)
         self._charging.conclude(payment, due.detail, "whop", due.at)
-
-    def _with_new_card(self, payment: Payment, at: datetime) -> Payment:
-        membership = self._store.membership(payment.membership_id)
-        key = f"{payment.id}/{at.isoformat()}"
-        card = draw_card(Random(key), key, at)
-        self._store.save_membership(replace(membership, card=card, updated_at=at))
-        self._charging.cards.keep(membership, card, at)
-        return replace(payment, card=card, story=bank.new_card(payment.story, at))

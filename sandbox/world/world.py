@@ -9,7 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Unpack
 
-from sandbox.model.assumptions import MIDDLE, Assumptions
+from sandbox.model.assumptions import Assumptions
+from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY, Pace
 from sandbox.model.records import Company, Membership, Payment, SavedCard
 from sandbox.model.renewals import Overrides, Renewal
@@ -106,12 +107,12 @@ class World:
 
     def member_pays(self, payment_id: str, now: datetime) -> bool:
         with self.store.transaction():
-            paid = self._deeds.member_pays(payment_id, utc(now))
+            paid = self._deeds.members.pay(payment_id, utc(now))
         self.deliver_due(now)
         return paid
 
     def change_card(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.change_card, payment_id, now)
+        self._do(self._deeds.members.change_card, payment_id, now)
 
     def cancel_membership(self, payment_id: str, now: datetime) -> None:
         self._do(self._deeds.endings.cancel_membership, payment_id, now)
@@ -141,7 +142,7 @@ class World:
 
     def mail_arrives(self, payment_id: str, now: datetime) -> datetime | None:
         with self.store.transaction():
-            return self._deeds.mail_arrives(payment_id, utc(now))
+            return self._deeds.members.mail_arrives(payment_id, utc(now))
 
     def advance(self, now: datetime) -> None:
         """Performs all that is due up to `now`, webhooks included, each at its own time."""

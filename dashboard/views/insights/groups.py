@@ -13,7 +13,8 @@ from dashboard.charts.tables import list_group_rows
 from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
-from dashboard.text.insights import describe_best, name_group
+from dashboard.text.groups import name_group
+from dashboard.text.insights import describe_best
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.panels import PARTS, Panel, show_panel
 from db.reporting.cohorts import Dimension

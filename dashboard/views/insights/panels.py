@@ -18,7 +18,7 @@ from dashboard.charts.bars import NOT_BACK
 from dashboard.charts.money import BY_MEMBER, BY_RETRY, WITHOUT_US
 from dashboard.charts.tables import Rows
 from dashboard.data.csv_export import to_csv
-from dashboard.text.insights import NAMES, name_group
+from dashboard.text.groups import NAMES, name_group
 from dashboard.ui.html import show_html, show_note
 from db.reporting.cohorts import Dimension
 

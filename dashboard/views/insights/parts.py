@@ -23,7 +23,7 @@ from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_curve, describe_steps, describe_tries
-from dashboard.text.payments import describe_baseline, describe_lift
+from dashboard.text.lift import describe_baseline, describe_lift
 from dashboard.ui.html import show_html
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.groups import show_groups

@@ -150,37 +150,29 @@ def describe_words(studio: Studio, step: Step, zone: ZoneInfo) -> str:
     return f"{STEPS[step]}: your own words are sent, saved {when} by {studio.own_by}."
 
 
+RESULTS = {
+    "Sent": "Messages that the mail service or Whop's chat took.",
+    "Delivered": "Of those sent as mail: the member's mail server took it.",
+    "Opened": "Of those sent as mail: the mail service was told that it was opened.",
+    "Clicked": "Of those sent as mail: a link in it was followed.",
+    "Trouble": "Of those sent as mail: bounced, dropped, called spam or answered with no more.",
+    "Paid after": "Of those sent: the member paid later, and neither our charge nor Whop's "
+    "explains it.",
+}
+
+
 def render_results(results: Results) -> Markup:
-    rows = (
-        ("Sent", f"{results.sent:,}", "Messages that the mail service or Whop's chat took."),
-        (
-            "Delivered",
-            say_share(results.delivered, results.mails),
-            "Of those sent as mail: the member's mail server took it.",
-        ),
-        (
-            "Opened",
-            say_share(results.opened, results.mails),
-            "Of those sent as mail: the mail service was told that it was opened.",
-        ),
-        (
-            "Clicked",
-            say_share(results.clicked, results.mails),
-            "Of those sent as mail: a link in it was followed.",
-        ),
-        (
-            "Trouble",
-            say_share(results.troubled, results.mails),
-            "Of those sent as mail: bounced, dropped, called spam or answered with no more.",
-        ),
-        (
-            "Paid after",
-            say_share(results.paid_after, results.sent),
-            "Of those sent: the member paid later, and neither our charge nor Whop's explains it.",
-        ),
+    numbers = (
+        f"{results.sent:,}",
+        say_share(results.delivered, results.mails),
+        say_share(results.opened, results.mails),
+        say_share(results.clicked, results.mails),
+        say_share(results.troubled, results.mails),
+        say_share(results.paid_after, results.sent),
     )
     fact = Markup('<b>{}</b><span class="note">{}</span>')
-    return render_facts((name, fact.format(number, words)) for name, number, words in rows)
+    told = zip(RESULTS.items(), numbers, strict=True)
+    return render_facts((name, fact.format(number, words)) for (name, words), number in told)
 
 
 def say_share(part: int, whole: int) -> str:

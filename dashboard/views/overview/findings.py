@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from dashboard.data.overview import Findings
-from dashboard.text.payments import describe_baseline, describe_lift
+from dashboard.text.lift import describe_baseline, describe_lift
 from dashboard.ui.html import show_html
 
 

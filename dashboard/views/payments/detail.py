@@ -14,7 +14,8 @@ from dashboard.data.overview import copy_payment
 from dashboard.data.payments import ask, read_story
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import MARKS, State, describe_state, format_when
-from dashboard.text.timeline import Entry, describe_standing, list_entries
+from dashboard.text.standing import describe_standing
+from dashboard.text.timeline import Entry, list_entries
 from dashboard.ui import banners as notices
 from dashboard.ui.audit_list import show_deeds
 from dashboard.ui.html import fill, show_html, show_note

@@ -1,0 +1,79 @@
+"""How a payment stands, what happens next, and why, in words. Pure: `now` is passed in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from dashboard.text.payments import CLOSED, RECOVERED, format_span, format_when
+from db.reporting.payment_detail import Story
+from recovery.action_required import NEEDS
+from recovery.declines import explain_to_creator
+from recovery.money import format_money
+from recovery.status import Means, PaymentStatus, RecoveredBy, Trigger
+
+
+def describe_standing(story: Story, now: datetime) -> str:
+    """How it stands, what happens next, and why."""
+    payment, zone = story.payment, ZoneInfo(story.time_zone)
+    match payment.status:
+        case PaymentStatus.RECOVERED:
+            return describe_paid(story, zone)
+        case PaymentStatus.PERMANENT_FAIL:
+            why = CLOSED[payment.closed_reason] if payment.closed_reason else "no try is left"
+            return f"Given up: {why}. Nothing is charged again; a late payment would still count."
+        case PaymentStatus.PENDING_RETRY:
+            return f"{describe_charge(story, now, zone)} {explain(story)}"
+        case PaymentStatus.FAILED:
+            return f"{describe_wait(story, now, zone)} {explain(story)}"
+        case _:
+            assert_never(payment.status)
+
+
+def explain(story: Story) -> str:
+    return explain_to_creator(story.payment.reason, story.payment.decline_class)
+
+
+def describe_paid(story: Story, zone: ZoneInfo) -> str:
+    payment = story.payment
+    who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
+    when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
+    back = ""
+    if payment.refunded_amount:
+        back = f" Given back since: {format_money(payment.refunded_amount, payment.currency)}."
+    return f"Paid{when}, {who}. Nothing more happens.{back}"
+
+
+def describe_charge(story: Story, now: datetime, zone: ZoneInfo) -> str:
+    payment = story.payment
+    if payment.claimed_until is not None and payment.claimed_until > now:
+        return "We are charging it at this moment."
+    card = "another saved card" if payment.next_means is Means.BACKUP_CARD else "the card"
+    if payment.next_retry_at is None or payment.next_retry_at <= now:
+        soon = "minute" if payment.next_trigger is Trigger.OPERATOR else "hour"
+        return f"We charge {card} within the next {soon}."
+    when = (
+        f"{format_when(payment.next_retry_at, zone)}, in {format_span(payment.next_retry_at - now)}"
+    )
+    return f"We charge {card} again on {when}."
+
+
+def describe_wait(story: Story, now: datetime, zone: ZoneInfo) -> str:
+    payment = story.payment
+    if story.need is not None:
+        advice = NEEDS[story.need]
+        remedy = advice.remedy
+        return f"It waits for you. {advice.problem}: {remedy[0].lower()}{remedy[1:]}."
+    why = f" No retry of ours is planned: {story.why_not}." if story.why_not else ""
+    if payment.window_ends_at <= now:
+        return f"Its time to pay is over; it is given up within the hour.{why}"
+    whop = ""
+    if payment.whop_next_attempt_at is not None and payment.whop_next_attempt_at > now:
+        whop = f" Whop tries again on {format_when(payment.whop_next_attempt_at, zone)}."
+    ends = describe_then(payment.window_ends_at, now, zone)
+    return f"It waits for the member, until {ends}.{why}{whop}"
+
+
+def describe_then(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
+    return f"{format_when(moment, zone)}, in {format_span(moment - now)}"
