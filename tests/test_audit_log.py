@@ -25,12 +25,12 @@ from daemon.settings import DaemonSettings
 from dashboard.data import choices, health, messages, payments
 from dashboard.settings import DashboardSettings
 from db import __main__ as db_commands
-from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.messaging import Manners, find_manners, save_manners
 from db.company_settings.notifications import Alerts, save_alerts
 from db.company_settings.recovery import Terms, add_companies, save_name, save_terms
 from db.company_settings.templates import OwnTemplate, keep_template, restore_template
 from db.ledger import replays, requests
-from db.models import Deed, Payment, WebhookEvent
+from db.models import Company, Deed, Payment, WebhookEvent
 from db.session import SessionFactory
 from recovery.status import Action, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW, fail_now
@@ -181,19 +181,22 @@ def test_what_is_kept_or_asked_for_already_leaves_none(
     assert read_entries(session, "again") == []
 
 
-def test_what_another_session_chose_meanwhile_is_what_it_was_before(
+def test_what_somebody_else_chose_meanwhile_is_kept_and_is_what_it_was_before(
     sessions: SessionFactory, session: Session
 ) -> None:
-    """The lock is taken before the old choice is read, even where it was read earlier."""
+    """The choice is read under its lock, even where this session has read it earlier."""
     add_companies(session, {COMPANY})
     session.commit()
-    with sessions.begin() as one, sessions.begin() as other:
-        save_terms(one, COMPANY, Terms("UTC", 5), "one", NOW)
-        one.commit()
-        other.execute(select(1))
-        save_terms(other, COMPANY, Terms("UTC", 10), "other", NOW)
-    (entry,) = read_entries(session, "other")
+    with sessions.begin() as ours:
+        known = ours.get_one(Company, COMPANY)
+        with sessions.begin() as theirs:
+            save_terms(theirs, COMPANY, Terms("UTC", 5), "they", NOW)
+            save_manners(theirs, COMPANY, Manners("Maya"), "they", NOW)
+        save_terms(ours, COMPANY, Terms("UTC", 10), "we", NOW)
+    assert find_manners(session, COMPANY) == Manners("Maya")
+    (entry,) = read_entries(session, "we")
     assert entry.details == {"holdout_percent": {"from": 5, "to": 10}}
+    assert known.settings["holdout_percent"] == 10
 
 
 def test_no_private_choice_and_no_words_are_in_it(session: Session) -> None:
