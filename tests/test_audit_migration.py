@@ -151,6 +151,20 @@ def test_up_and_down_leaves_every_entry_as_it_was(old: Engine) -> None:
     assert find_jobs(old) == [(COMPANY, "dashboard", ASKED_AT)]
 
 
+def test_of_two_replays_of_one_moment_only_the_open_one_is_a_job_again(
+    empty_engine: Engine,
+) -> None:
+    migrate.upgrade(empty_engine, BEFORE)
+    with Session(empty_engine) as session, session.begin():
+        session.execute(text(f"insert into companies (id, time_zone) values ('{COMPANY}', 'UTC')"))
+        add_entry(session, "replay", details=TAKEN)
+        add_entry(session, "replay")
+    before = read_entries(empty_engine)
+    migrate.upgrade(empty_engine)
+    migrate.downgrade(empty_engine, BEFORE)
+    assert read_entries(empty_engine) == before
+
+
 def test_an_open_replay_is_found_by_an_old_daemon_and_a_done_one_is_not(full: Engine) -> None:
     """Theirs is open; ours is asked for and done."""
     sessions = session_factory(full)

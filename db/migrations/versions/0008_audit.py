@@ -41,14 +41,18 @@ set what = 'replay', details = jsonb_build_object('taken_at', coalesce(
     deeds.done_at)) || details
 where what = 'replay_events'
 """
+# Its own entry, the newest: who asked before at the same moment was served.
 MAKE_JOBS = f"""
 with open as (select * from requests where {OPEN_REPLAY}),
 found as (
-    update deeds set details = deeds.details - 'taken_at'
-    from open
-    where deeds.what = 'replay' and deeds.company_id = open.company_id
-        and deeds.done_at = open.asked_at
-    returning deeds.company_id
+    update deeds set details = details - 'taken_at'
+    where id in (
+        select max(entry.id) from deeds as entry
+        join open on entry.company_id = open.company_id and entry.done_at = open.asked_at
+        where entry.what = 'replay'
+        group by entry.company_id
+    )
+    returning company_id
 )
 insert into deeds (company_id, done_at, done_by, what)
 select company_id, asked_at, asked_by, 'replay' from open
