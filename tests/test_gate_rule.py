@@ -75,6 +75,30 @@ def test_where_nobody_can_tell_who_asks_nobody_is_let_in() -> None:
     assert start_["status"] == 401
 
 
+def test_two_hosts_are_none() -> None:
+    named = (HEADER.lower().encode(), PERSON.encode())
+    for hosts in ((b"own.example", b"own.example"), (b"own.example", b"evil.example"), ()):
+        headers = [named, *[(b"host", host) for host in hosts]]
+        (began, _) = pass_gate(Peer("127.0.0.1").receive, {"headers": headers})
+        assert began["status"] == 400
+
+
+def test_nothing_a_stranger_says_reaches_what_answers_about_health() -> None:
+    seen: list[Scope] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    async def never(*_: Message) -> Message:
+        raise AssertionError
+
+    settings = ServerSettings(_env_file=None, trusted_user_header=HEADER)  # type: ignore[call-arg]
+    headers = [(b"origin", b"https://evil.example"), (b"cookie", b"a=b")]
+    asked = {"type": "http", "method": "GET", "path": HEALTH, "headers": headers}
+    asyncio.run(Gate(look, settings)(asked | {"query_string": b"a=b"}, never, never))
+    assert [(scope["headers"], scope["query_string"]) for scope in seen] == [([], b"")]
+
+
 @given(
     st.text(max_size=30) | st.sampled_from(TRICKS) | st.just(HEALTH),
     st.sampled_from(METHODS) | st.text(max_size=9),
