@@ -98,10 +98,7 @@ class Reconciler:
                 ask_for_name(self.sessions, self.whop, company_id, self.stopping)
         except WhopError as error:
             failure = SyncFailure(name_sync_error(error), str(error))
-        if failure is not None:
-            log.error("company %s could not be read back: %s", company_id, failure.detail)
-        elif missing:
-            log.error("company %s: permissions are missing: %s", company_id, ", ".join(missing))
+        log_faults(company_id, failure, missing)
         with self.sessions.begin() as session:
             syncs.release_sync(
                 session,
@@ -185,3 +182,10 @@ class Reconciler:
         return syncs.take_in(
             session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
         )
+
+
+def log_faults(company_id: str, failure: SyncFailure | None, missing: frozenset[str]) -> None:
+    if failure is not None:
+        log.error("company %s could not be read back: %s", company_id, failure.detail)
+    elif missing:
+        log.error("company %s: permissions are missing: %s", company_id, ", ".join(missing))

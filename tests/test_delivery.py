@@ -69,7 +69,7 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
 def write_to_members(rig: Rig, carrier: Carrier, channel: Channel) -> Callable[[], object]:
     with rig.sessions.begin() as session:
         manners = Manners(quiet_from=0, quiet_until=0, channel=channel)
-        save_manners(session, COMPANY, manners)
+        save_manners(session, COMPANY, manners, "somebody", rig.clock.now)
     rig.fail("expired_card", "paid")
     return Messenger(rig.sessions, rig.messenger.whop, carrier, rig.clock, carrier).send_due
 
@@ -85,7 +85,7 @@ def chat(rig: Rig, carrier: Carrier) -> Callable[[], object]:
 def post(rig: Rig, carrier: Carrier) -> Callable[[], object]:
     with rig.sessions.begin() as session:
         alerts = Alerts(post_url=DISCORD, on_recovery=True)
-        save_alerts(session, COMPANY, alerts, rig.clock.now, in_development=True)
+        save_alerts(session, COMPANY, alerts, "somebody", rig.clock.now, in_development=True)
     rig.fail("insufficient_funds", "paid")
     rig.run(1)
     return Herald(rig.sessions, None, carrier, rig.clock).tell_due
@@ -93,7 +93,9 @@ def post(rig: Rig, carrier: Carrier) -> Callable[[], object]:
 
 def digest(rig: Rig, carrier: Carrier) -> Callable[[], object]:
     with rig.sessions.begin() as session:
-        save_alerts(session, COMPANY, Alerts(digest=True, digest_to="me@example.com"), NOW)
+        save_alerts(
+            session, COMPANY, Alerts(digest=True, digest_to="me@example.com"), "somebody", NOW
+        )
     rig.fail("expired_card")
     rig.clock.now = MONDAY
     return Herald(rig.sessions, carrier, Carrier(), rig.clock).tell_due

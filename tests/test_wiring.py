@@ -22,8 +22,8 @@ from tests.rig import Rig
 from tests.rough_rig import RoughRig
 
 ROOT = Path(__file__).parent.parent
-WIRED = {"Cycle", "Herald", "Messenger", "Reconciler", "Retrier", "SupportChat"}
-JOBS = {"Cycle", "Herald", "Messenger", "Reconciler"}
+WIRED = {"Cycle", "Herald", "Messenger", "Reconciler", "Replayer", "Retrier", "SupportChat"}
+JOBS = {"Cycle", "Herald", "Messenger", "Reconciler", "Replayer"}
 OUTSIDE = {"courier", "transport"}
 ROOTS = (
     *(ROOT / "daemon").glob("*.py"),

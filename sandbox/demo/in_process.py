@@ -102,17 +102,7 @@ class Past:
     ) -> None:
         self.sessions, self.settings = sessions, settings
         self.clock = Clock(start)
-        self.world = World(
-            Store(settings.file),
-            company=Company(settings.company_id),
-            pace=HISTORY,
-            assumed=assumed,
-            seed=SEED if settings.seed is None else settings.seed,
-            webhook_secret=settings.webhook_secret,
-            deliver=self.receive,
-            deliver_mail_events=self.receive_mail_events,
-            mail_signer=Signer(settings.sendgrid_key),
-        )
+        self.world = self.make_world(assumed)
         self.mail_key = load_key(self.world.mail_signer.public_key)
         self.rules = rules or Rules()
         self.transport = InProcess(
@@ -125,6 +115,20 @@ class Past:
         self.inbox = Inbox(sessions, self.rules, jobs.read, self.clock)
         self.cycle, self.reconciler = jobs.cycle, jobs.reconciler
         self.messenger, self.herald = jobs.messenger, jobs.herald
+
+    def make_world(self, assumed: Assumptions) -> World:
+        settings = self.settings
+        return World(
+            Store(settings.file),
+            company=Company(settings.company_id),
+            pace=HISTORY,
+            assumed=assumed,
+            seed=SEED if settings.seed is None else settings.seed,
+            webhook_secret=settings.webhook_secret,
+            deliver=self.receive,
+            deliver_mail_events=self.receive_mail_events,
+            mail_signer=Signer(settings.sendgrid_key),
+        )
 
     def start_daemon(self) -> Jobs:
         key = self.settings.api_key
