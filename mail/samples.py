@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from db.member_messages.letters import Letter, Owed
 from mail.words import Destination
-from recovery.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.decline_codes import CODES
+from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)

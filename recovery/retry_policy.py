@@ -6,13 +6,13 @@ A policy is a function from a situation to a moment; what no policy may do is ch
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from recovery.charging_hours import BEFORE_WHOP, avoid_whop, wait_for_day, wait_for_payday
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 
 
@@ -135,11 +135,6 @@ PLANS_BY_CODE: dict[str, tuple[float, ...]] = {
     "pin_required": (50,),
     "pin_required_as": (50,),
 }
-DAY_STARTS, DAY_ENDS = time(8), time(21)
-PAYDAY_STARTS = time(9)
-SPREAD = timedelta(hours=2)
-WAIT_FOR_PAYDAY = timedelta(hours=24)
-BEFORE_WHOP, AFTER_WHOP = timedelta(hours=6), timedelta(hours=1)
 # Money lasts a day more often than not, so a charge of Whop's own within the day finds what ours
 # would. Whop may allow us only one: it is worth most once Whop has stopped trying.
 LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
@@ -181,61 +176,11 @@ def fit_window(
     return deadline if in_time and clear else situation.window_ends_at
 
 
-def wait_for_payday(at: datetime, zone: ZoneInfo) -> datetime:
-    """On to the morning of a payday, where one begins within a day."""
-    local = at.astimezone(zone)
-    for days in (0, 1):
-        day = local.date() + timedelta(days=days)
-        morning = datetime.combine(day, PAYDAY_STARTS, zone)
-        if is_payday(day.year, day.month, day.day) and at <= morning <= at + WAIT_FOR_PAYDAY:
-            return morning.astimezone(at.tzinfo)
-    return at
-
-
-def is_payday(year: int, month: int, day: int) -> bool:
-    """Fridays, the 1st, the 15th and the last of a month: when wages usually arrive."""
-    last = calendar.monthrange(year, month)[1]
-    return day in {1, 15, last} or calendar.weekday(year, month, day) == calendar.FRIDAY
-
-
-def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
-    """Out of the night, when declines are most frequent, and not all in the first minute."""
-    local = at.astimezone(zone)
-    if DAY_STARTS <= local.time() < DAY_ENDS:
-        return at
-    day = local.date() + timedelta(days=local.time() >= DAY_ENDS)
-    morning = datetime.combine(day, DAY_STARTS, zone) + SPREAD * spread
-    return morning.astimezone(at.tzinfo)
-
-
-def avoid_whop(at: datetime, whops: datetime | None, before: timedelta = BEFORE_WHOP) -> datetime:
-    """Whop is about to charge by itself: a charge just before would only spend an attempt."""
-    if whops is not None and whops - before < at <= whops + AFTER_WHOP:
-        return whops + AFTER_WHOP
-    return at
-
-
 def wait_for_whop(settings: Settings, now: datetime, whops: datetime | None) -> datetime | None:
     """When to look again instead of charging now, with Whop's plan as it has just told it. Only
     `smart` minds Whop's plan."""
     clear = avoid_whop(now, whops)
     return clear if settings.policy == "smart" and clear > now else None
-
-
-# Where another card of the member's may help: not where the member or a network has said no.
-BACKUP_HELPS = frozenset(
-    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.CARD, DeclineClass.UNKNOWN}
-)
-
-
-def decide_backup(situation: Situation, now: datetime) -> datetime | None:
-    """When to try the member's other saved card. By day: it may surprise its owner."""
-    if situation.held_out or situation.decline_class not in BACKUP_HELPS:
-        return None
-    zone = ZoneInfo(situation.time_zone)
-    at = avoid_whop(max(now, situation.last_charge_at + AFTER_WHOP), situation.whop_next_attempt_at)
-    at = wait_for_day(at, zone, situation.spread)
-    return at if at <= situation.window_ends_at - MARGIN else None
 
 
 POLICIES: dict[str, Callable[[Situation, datetime], datetime | None]] = {

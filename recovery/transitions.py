@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
+from recovery.charging_hours import AFTER_WHOP, avoid_whop, wait_for_day
 from recovery.declines import DeclineClass
 from recovery.reports import PaymentReport
-from recovery.retry_policy import NoRetry, Retry, Settings, Situation, WhyNot, decide, decide_backup
+from recovery.retry_policy import MARGIN, NoRetry, Retry, Settings, Situation, WhyNot, decide
 from recovery.status import ClosedReason, Means, PaymentStatus, Trigger
 
 # Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
@@ -56,6 +58,22 @@ def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
             return closed(ClosedReason.RETRIES_USED)
         case NoRetry():
             return WAITING
+
+
+# Where another card of the member's may help: not where the member or a network has said no.
+BACKUP_HELPS = frozenset(
+    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.CARD, DeclineClass.UNKNOWN}
+)
+
+
+def decide_backup(situation: Situation, now: datetime) -> datetime | None:
+    """When to try the member's other saved card. By day: it may surprise its owner."""
+    if situation.held_out or situation.decline_class not in BACKUP_HELPS:
+        return None
+    zone = ZoneInfo(situation.time_zone)
+    at = avoid_whop(max(now, situation.last_charge_at + AFTER_WHOP), situation.whop_next_attempt_at)
+    at = wait_for_day(at, zone, situation.spread)
+    return at if at <= situation.window_ends_at - MARGIN else None
 
 
 def plan_backup(place: Place, situation: Situation, now: datetime) -> Place | None:

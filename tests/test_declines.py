@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 
+from recovery.decline_codes import CLASS_OF, CODES, classify
 from recovery.declines import (
     ADVICE,
-    CLASS_OF,
-    CODES,
     FOR_MEMBER,
     FOR_MEMBER_BY_CODE,
     MEANINGS,
     NEVER_CHARGED_AGAIN,
     DeclineClass,
-    classify,
     explain_to_creator,
     explain_to_member,
 )

@@ -15,7 +15,8 @@ from mail.colours import choose_edge, choose_ink, contrast
 from mail.letters import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from mail.words import MOST_OTHERS, Destination, describe_card, format_time
-from recovery.declines import CODES, DeclineClass
+from recovery.decline_codes import CODES
+from recovery.declines import DeclineClass
 from recovery.money import format_money
 from recovery.status import Step
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import ast
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.declines import CODES, NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.charging_hours import BEFORE_WHOP, is_payday
+from recovery.decline_codes import CODES
+from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.retry_policy import (
-    BEFORE_WHOP,
     CARD_LIMITS,
     MARGIN,
     PLANS,
@@ -23,7 +24,6 @@ from recovery.retry_policy import (
     Situation,
     WhyNot,
     decide,
-    is_payday,
 )
 
 HOUR = timedelta(hours=1)
@@ -184,7 +184,7 @@ def test_lack_of_funds_waits_for_the_payday():
     ],
 )
 def test_paydays_are_fridays_and_the_ends_and_middles_of_months(year, month, day, expected):
-    assert is_payday(year, month, day) == expected
+    assert is_payday(date(year, month, day)) == expected
 
 
 def test_the_last_try_for_funds_is_just_before_the_end_not_after_it():

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import NO_TERMS, Terms, add_companies
 from db.ledger.bulk_insert import insert_payments
-from recovery.declines import Decline, classify
+from recovery.decline_codes import Decline, classify
 from recovery.message_schedule import may_write, plan_first
 from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings, Situation

@@ -21,10 +21,10 @@ from db.member_messages import planner as planning
 from db.member_messages import queue as outbox
 from db.models import Attempt, Message, Payment, Refund
 from recovery.attribution import Circumstances, attribute, may_be_whops
-from recovery.declines import classify
+from recovery.decline_codes import classify
 from recovery.message_schedule import may_write
 from recovery.reports import PaymentReport, RefundReport
-from recovery.retry_policy import Settings, Situation, decide_backup, find_obstacle
+from recovery.retry_policy import Settings, Situation, find_obstacle
 from recovery.status import (
     UNPAID,
     AttemptOutcome,
@@ -41,6 +41,7 @@ from recovery.transitions import (
     Place,
     choose_place,
     closed,
+    decide_backup,
     find_spread,
     find_stop,
     plan_backup,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from recovery.declines import DeclineClass, classify
+from recovery.decline_codes import classify
+from recovery.declines import DeclineClass
 from sandbox.model.records import PAID
 from sandbox.simulate.trial import Case
 

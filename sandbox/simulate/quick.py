@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from random import Random
 
-from recovery.declines import classify
+from recovery.decline_codes import classify
 from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
 from recovery.transitions import WINDOW, find_spread
 from sandbox.demo.history import HOUR, plan_failures
