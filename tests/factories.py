@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from db.ledger import new_payments as newcomers
 from db.ledger import payments
 from db.models import Payment
+from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings
 from whop import payloads
 
@@ -113,7 +114,7 @@ def encode(content: Any) -> bytes:
     return json.dumps(content).encode()
 
 
-def report(kind: str = "payment.failed", **overrides: Any) -> payloads.Payment:
+def report(kind: str = "payment.failed", **overrides: Any) -> PaymentReport:
     """What the ledger hears of a payment event with this data."""
     data = (paid_data if kind == "payment.succeeded" else payment_data)(**overrides)
     reading = payloads.read_event(event(kind, data), NOW + timedelta(days=30))

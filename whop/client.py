@@ -15,7 +15,7 @@ from whop import values
 from whop.circuit import Circuit
 from whop.errors import NoAnswerError
 from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
-from whop.payloads import read_payment, read_refund
+from whop.objects import read_payment, read_refund
 from whop.values import Json, PayloadError, link, part, text
 from whop.wire import Query, Wire, escape, write_time
 

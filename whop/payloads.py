@@ -1,9 +1,5 @@
-"""Whop's JSON, in either shape, read into what the ledger wants to hear.
-
-Current (dated) payloads have Money objects and `*_at` times; legacy ones floats, nested objects
-and `company_id` (whop-api.md sections 2.1 and 4). The flat shape is ours, for trying things out.
-Unknown fields and values are ignored; what we need and cannot read is named in the error.
-"""
+"""Whop's events, read into what the ledger wants to hear; and our own flat shape, for trying
+things out."""
 
 from __future__ import annotations
 
@@ -11,48 +7,39 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from recovery.reports import DisputeReport, MembershipEnd, PaymentReport, Reading, RefundReport
+from recovery.reports import PaymentReport, Reading
+from whop.objects import (
+    CANCELED,
+    FAILED,
+    MEMBERSHIP_ENDED,
+    PENDING,
+    SUCCEEDED,
+    find_company,
+    read_dispute,
+    read_membership_end,
+    read_payment,
+    read_refund,
+)
 from whop.values import (
     Json,
     PayloadError,
-    count,
-    expiry,
-    flag,
     ident,
-    link,
-    money_currency,
     need_amount,
     need_ident,
     need_text,
-    part,
-    read_amount,
     text,
     time,
 )
 
-FAILED = "payment.failed"
-SUCCEEDED = "payment.succeeded"
-PENDING = "payment.pending"
-CANCELED = "payment.canceled"
 PAYMENT_EVENTS = {FAILED, SUCCEEDED, PENDING, CANCELED, "payment.requires_action"}
 REFUND_EVENTS = {"refund.created", "refund.updated"}
-MEMBERSHIP_ENDED = "membership.deactivated"
 MEMBERSHIP_EVENTS = {
     MEMBERSHIP_ENDED,
     "membership.updated",
     "membership.cancel_at_period_end_changed",
 }
-ENDED_MEMBERSHIPS = {"canceled", "expired"}
 DISPUTE_EVENTS = {"dispute.created", "dispute_alert.created"}
 UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
-
-# ISO 4217's code for "no currency": not telling is not dollars.
-NO_CURRENCY = "xxx"
-# A first purchase that fails is a visitor who did not buy, not a member who is about to leave.
-FIRST_PURCHASE = {"subscription_create", "one_time"}
-
-
-# --- events ------------------------------------------------------------------------------------
 
 
 def read_event(body: Any, received_at: datetime, default_company: str | None = None) -> Reading:
@@ -111,124 +98,3 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
         product=text(body, "product"),
     )
     return Reading(FAILED, company, payment.payment_id, payment=payment)
-
-
-# --- objects -----------------------------------------------------------------------------------
-
-
-def read_payment(
-    data: Json, as_of: datetime, company: str | None, where: str = "", kind: str = ""
-) -> PaymentReport:
-    """A payment object, from an event of this kind or from the API. Raises PayloadError.
-
-    The event's kind says what happened even where the status is missing or lags behind.
-    """
-    owner = company or find_company(data)
-    if owner is None:
-        raise PayloadError(f"{where}account_id", "is missing")
-    said = money_currency(data.get("total")) or text(data, "currency")
-    currency = (said or NO_CURRENCY).lower()
-    amount = need_amount(data, "total" if data.get("total") is not None else "subtotal", where)
-    status, substatus = text(data, "status"), text(data, "substatus")
-    user, card = part(data, "user"), part(part(data, "payment_instrument"), "card")
-    usd = amount if currency == "usd" else read_amount(data.get("usd_total"))
-    renewal = text(data, "billing_reason") not in FIRST_PURCHASE
-    paid, failures = kind == SUCCEEDED or status == "paid", count(data, "payments_failed")
-    return PaymentReport(
-        payment_id=need_ident(data, "id", where),
-        company_id=owner,
-        as_of=as_of,
-        amount=amount,
-        currency=currency,
-        amount_usd=usd,
-        refunded_amount=read_amount(data.get("refunded_amount")),
-        starts_dunning=kind == FAILED and renewal,
-        paid=paid,
-        pending=kind == PENDING or status in {"pending", "authorized"},
-        ended=kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
-        disputed=bool(substatus and "dispute" in substatus) or bool(data.get("dispute_alerted_at")),
-        retryable=flag(data, "retryable"),
-        decline_code=text(data, "decline_code"),
-        failure_message=text(data, "failure_message"),
-        failures=failures,
-        created_at=time(data, "created_at"),
-        last_attempt_at=time(data, "last_payment_attempt_at") or time(data, "last_payment_attempt"),
-        next_attempt_at=time(data, "next_payment_attempt_at") or time(data, "next_payment_attempt"),
-        paid_at=time(data, "paid_at"),
-        membership_id=ident(data, "membership_id") or ident(part(data, "membership"), "id"),
-        member_id=text(data, "member_id") or text(part(data, "member"), "id") or text(user, "id"),
-        member_name=text(user, "name") or text(user, "username"),
-        member_email=text(data, "customer_email") or text(user, "email"),
-        product=text(part(data, "product"), "title"),
-        billing_reason=text(data, "billing_reason"),
-        card_brand=text(card, "brand") or text(data, "card_brand"),
-        card_last4=(text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
-        recovery_url=link(data, "recovery_url"),
-        renewal=renewal,
-        failed=not paid and (substatus in {"failed", "past_due"} or bool(failures)),
-        user_id=ident(user, "id"),
-        payment_method_id=ident(data, "payment_method_id")
-        or ident(part(data, "payment_method"), "id"),
-        card_expiry=read_expiry(data),
-    )
-
-
-def read_expiry(data: Json) -> str | None:
-    """The card's last month, such as "2027-04"."""
-    card = part(part(data, "payment_instrument"), "card")
-    saved = part(part(data, "payment_method"), "card")
-    for month, year in (expiry(card), expiry(data, "card_"), expiry(saved)):
-        if month and year:
-            return f"{year:04}-{month:02}"
-    return None
-
-
-def read_refund(data: Json, as_of: datetime, company: str) -> RefundReport:
-    """The settled amount, in the payment's currency, where Whop knows the rate."""
-    payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
-    if payment_id is None:
-        raise PayloadError("data.payment_id", "is missing")
-    field = "amount" if data.get("amount") is not None else "original_amount"
-    return RefundReport(
-        refund_id=need_ident(data, "id", "data."),
-        payment_id=payment_id,
-        company_id=company,
-        amount=need_amount(data, field, "data."),
-        status=text(data, "status") or "pending",
-        as_of=as_of,
-    )
-
-
-def read_dispute(data: Json, company: str) -> DisputeReport:
-    """Of a dispute or an alert, in either shape: payment and buyer are objects, or there is only
-    the payment's id."""
-    payment, buyer = part(data, "payment"), part(data, "buyer")
-    payment_id = ident(data, "payment_id") or ident(payment, "id")
-    if payment_id is None:
-        raise PayloadError("data.payment_id", "is missing")
-    return DisputeReport(
-        payment_id=payment_id,
-        company_id=company,
-        member_id=ident(buyer, "member_id") or ident(part(payment, "member"), "id"),
-        user_id=ident(buyer, "user_id") or ident(part(payment, "user"), "id"),
-        membership_id=ident(part(payment, "membership"), "id"),
-    )
-
-
-def read_membership_end(kind: str, data: Json, company: str) -> MembershipEnd | None:
-    """None: it goes on, and is to be renewed."""
-    membership_id = need_ident(data, "id", "data.")
-    if kind == MEMBERSHIP_ENDED or text(data, "status") in ENDED_MEMBERSHIPS:
-        return MembershipEnd(membership_id, company)
-    if flag(data, "cancel_at_period_end"):
-        return MembershipEnd(membership_id, company, by_member=True)
-    return None
-
-
-def find_company(data: Json) -> str | None:
-    return (
-        ident(data, "account_id")
-        or ident(data, "company_id")
-        or ident(part(data, "company"), "id")
-        or ident(part(data, "account"), "id")
-    )

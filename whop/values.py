@@ -27,7 +27,7 @@ class PayloadError(ValueError):
 
 def part(data: Json, name: str) -> Json:
     value = data.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def text(data: Json, name: str) -> str | None:
@@ -90,7 +90,7 @@ def need_amount(data: Json, name: str, where: str = "") -> Decimal:
 
 def read_amount(value: Any) -> Decimal | None:
     """A Money object, a decimal string, or a number, in major units."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("amount")
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         return None
@@ -104,7 +104,7 @@ def read_amount(value: Any) -> Decimal | None:
 
 
 def money_currency(value: Any) -> str | None:
-    return text(value, "currency") if isinstance(value, Mapping) else None
+    return text(value, "currency") if isinstance(value, dict) else None
 
 
 def time(data: Json, name: str) -> datetime | None:

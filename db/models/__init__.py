@@ -1,6 +1,8 @@
 """Columns and constraints, no behaviour. Money is exact Numeric; every time carries its zone."""
 
+from db.models.attempts import Attempt
 from db.models.base import Base, JsonText, write_json
+from db.models.companies import Company
 from db.models.correspondence import (
     Deed,
     MailEvent,
@@ -10,7 +12,8 @@ from db.models.correspondence import (
     Suppression,
     Template,
 )
-from db.models.recovery import Attempt, Company, Dispute, Payment, Refund
+from db.models.payments import Payment
+from db.models.reversals import Dispute, Refund
 from db.models.upkeep import (
     DailyFigures,
     Heartbeat,

@@ -1,10 +1,9 @@
-"""Companies, their failed payments, and every try to collect one."""
+"""Failed payments."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -16,18 +15,14 @@ from sqlalchemy import (
     Numeric,
     String,
     Text,
-    UniqueConstraint,
-    func,
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
 from recovery.declines import DeclineClass
 from recovery.status import (
-    AttemptOutcome,
     ClosedReason,
     Means,
     PaymentStatus,
@@ -45,18 +40,6 @@ def index_beginnings(name: str, column: str) -> Index:
     """For `like 'abc%'` in any locale."""
     lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
     return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
-
-
-class Company(Base):
-    """A creator's Whop account."""
-
-    __tablename__ = "companies"
-
-    id: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str | None] = mapped_column(Text)
-    time_zone: Mapped[str] = mapped_column(Text, server_default="UTC")
-    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
-    created_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())
 
 
 class Payment(Base):
@@ -204,82 +187,3 @@ class Payment(Base):
         Time, comment="when we last asked Whop how it stands"
     )
     created_at: Mapped[datetime] = mapped_column(Time)
-
-
-class Attempt(Base):
-    """One try to collect a payment. Ours are committed `open` before anything is sent."""
-
-    __tablename__ = "attempts"
-    __table_args__ = (
-        one_of("outcome", AttemptOutcome),
-        one_of("trigger", Trigger),
-        one_of("means", Means),
-        UniqueConstraint("payment_id", "number"),
-        # Two charges of one payment cannot be in hand at once, whatever the code does.
-        Index(
-            "uq_attempts_unsettled",
-            "payment_id",
-            unique=True,
-            postgresql_where=text("outcome in ('open', 'pending', 'unknown')"),
-        ),
-        # Whop does not protect a change of card against being done twice: the ledger does.
-        Index(
-            "uq_attempts_backup_card",
-            "payment_id",
-            unique=True,
-            postgresql_where=text("means = 'backup_card' and sent_at is not null"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"))
-    company_id: Mapped[str] = mapped_column(Text)
-    number: Mapped[int]
-    trigger: Mapped[Trigger] = mapped_column(Word(Trigger))
-    means: Mapped[Means] = mapped_column(
-        Word(Means), server_default=Means.RETRY, default=Means.RETRY
-    )
-    payment_method_id: Mapped[str | None] = mapped_column(Text)
-    outcome: Mapped[AttemptOutcome] = mapped_column(Word(AttemptOutcome))
-    idempotency_key: Mapped[str] = mapped_column(Text, unique=True)
-    started_at: Mapped[datetime] = mapped_column(Time)
-    sent_at: Mapped[datetime | None] = mapped_column(
-        Time, comment="committed just before the charge; null means nothing was ever sent"
-    )
-    sent_with: Mapped[str | None] = mapped_column(
-        Text, comment="which of our keys at Whop the charge carried"
-    )
-    failures_before: Mapped[int | None] = mapped_column(
-        comment="Whop's payments_failed just before the charge"
-    )
-    finished_at: Mapped[datetime | None] = mapped_column(Time)
-    decline_code: Mapped[str | None] = mapped_column(Text)
-    detail: Mapped[str | None] = mapped_column(Text)
-
-
-class Refund(Base):
-    """Money given back after a recovery; the newest word per refund."""
-
-    __tablename__ = "refunds"
-
-    refund_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
-    company_id: Mapped[str] = mapped_column(Text)
-    amount: Mapped[Decimal] = mapped_column(Numeric)
-    status: Mapped[str] = mapped_column(Text)
-    as_of: Mapped[datetime] = mapped_column(Time)
-
-
-class Dispute(Base):
-    """Whose bank takes a payment back: nothing of theirs is charged any more."""
-
-    __tablename__ = "disputes"
-
-    company_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    payment_id: Mapped[str] = mapped_column(
-        Text, primary_key=True, comment="the one disputed: a paid one"
-    )
-    member_id: Mapped[str | None] = mapped_column(Text)
-    user_id: Mapped[str | None] = mapped_column(Text)
-    membership_id: Mapped[str | None] = mapped_column(Text)
-    heard_at: Mapped[datetime] = mapped_column(Time)

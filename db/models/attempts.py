@@ -1,0 +1,62 @@
+"""Every try to collect a payment, known to us."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import Base, Time, Word, one_of
+from recovery.status import AttemptOutcome, Means, Trigger
+
+
+class Attempt(Base):
+    """One try to collect a payment. Ours are committed `open` before anything is sent."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        one_of("outcome", AttemptOutcome),
+        one_of("trigger", Trigger),
+        one_of("means", Means),
+        UniqueConstraint("payment_id", "number"),
+        # Two charges of one payment cannot be in hand at once, whatever the code does.
+        Index(
+            "uq_attempts_unsettled",
+            "payment_id",
+            unique=True,
+            postgresql_where=text("outcome in ('open', 'pending', 'unknown')"),
+        ),
+        # Whop does not protect a change of card against being done twice: the ledger does.
+        Index(
+            "uq_attempts_backup_card",
+            "payment_id",
+            unique=True,
+            postgresql_where=text("means = 'backup_card' and sent_at is not null"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"))
+    company_id: Mapped[str] = mapped_column(Text)
+    number: Mapped[int]
+    trigger: Mapped[Trigger] = mapped_column(Word(Trigger))
+    means: Mapped[Means] = mapped_column(
+        Word(Means), server_default=Means.RETRY, default=Means.RETRY
+    )
+    payment_method_id: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[AttemptOutcome] = mapped_column(Word(AttemptOutcome))
+    idempotency_key: Mapped[str] = mapped_column(Text, unique=True)
+    started_at: Mapped[datetime] = mapped_column(Time)
+    sent_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="committed just before the charge; null means nothing was ever sent"
+    )
+    sent_with: Mapped[str | None] = mapped_column(
+        Text, comment="which of our keys at Whop the charge carried"
+    )
+    failures_before: Mapped[int | None] = mapped_column(
+        comment="Whop's payments_failed just before the charge"
+    )
+    finished_at: Mapped[datetime | None] = mapped_column(Time)
+    decline_code: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str | None] = mapped_column(Text)
