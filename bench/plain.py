@@ -75,4 +75,4 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
 
 def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
     add_companies(session, {report.company_id})
-    session.add(Payment(**describe_new(report, NO_TERMS, now, RULES)))
+    session.add(Payment(**vars(describe_new(report, NO_TERMS, now, RULES))))

@@ -10,14 +10,29 @@ from datetime import datetime
 from decimal import Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentReport:
-    """A payment as Whop describes it at `as_of`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What each newer report corrects: what it leaves out stays as it was.
 
-    `starts_dunning`: a failed renewal, the one report that makes a payment known. `failed`: unpaid,
-    and a charge has failed; unlike `starts_dunning` it needs no event. `renewal`: not a first
-    purchase. `ended`: void or uncollectible. `card_expiry`: its last month, `2027-04`.
+    `card_expiry`: its last month, `2027-04`.
     """
+
+    membership_id: str | None = None
+    member_id: str | None = None
+    user_id: str | None = None
+    member_name: str | None = None
+    member_email: str | None = None
+    product: str | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+    card_expiry: str | None = None
+    payment_method_id: str | None = None
+    recovery_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told(Details):
+    """What is kept of the first report under its own name."""
 
     payment_id: str
     company_id: str
@@ -25,13 +40,27 @@ class PaymentReport:
     amount: Decimal
     currency: str
     amount_usd: Decimal | None = None
-    refunded_amount: Decimal | None = None
+    billing_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentReport(Told):
+    """A payment as Whop describes it at `as_of`.
+
+    `starts_dunning`: a failed renewal, the one report that makes a payment known. `failed`: unpaid,
+    and a charge has failed; unlike `starts_dunning` it needs no event. `renewal`: not a first
+    purchase. `ended`: void or uncollectible.
+    """
+
     starts_dunning: bool = False
     paid: bool = False
     pending: bool = False
     ended: bool = False
     disputed: bool = False
+    failed: bool = False
+    renewal: bool = True
     retryable: bool | None = None
+    refunded_amount: Decimal | None = None
     decline_code: str | None = None
     failure_message: str | None = None
     failures: int | None = None
@@ -39,20 +68,6 @@ class PaymentReport:
     last_attempt_at: datetime | None = None
     next_attempt_at: datetime | None = None
     paid_at: datetime | None = None
-    membership_id: str | None = None
-    member_id: str | None = None
-    member_name: str | None = None
-    member_email: str | None = None
-    product: str | None = None
-    billing_reason: str | None = None
-    card_brand: str | None = None
-    card_last4: str | None = None
-    recovery_url: str | None = None
-    failed: bool = False
-    renewal: bool = True
-    user_id: str | None = None
-    payment_method_id: str | None = None
-    card_expiry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,12 @@ def plan_smart(situation: Situation, earliest: datetime) -> datetime | None:
     if situation.decline_class is DeclineClass.FUNDS:
         at = wait_for_payday(at, zone)
     for _ in range(2):  # waiting for the day may lead to Whop's hour, and waiting for Whop to night
-        at = avoid_whop(at, situation.whop_next_attempt_at, before)
+        clear = avoid_whop(at, situation.whop_next_attempt_at, before)
         if situation.decline_class is not DeclineClass.TECHNICAL:
-            at = wait_for_day(at, zone, situation.spread)
+            clear = wait_for_day(clear, zone, situation.spread)
+        if clear == at:
+            break
+        at = clear
     return fit_window(at, planned, earliest, situation)
 
 

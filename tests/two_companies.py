@@ -57,7 +57,7 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     session.flush()
     rollup.keep_up(session, company_id, at)
     # A day that is kept has changed since.
-    bulk_insert.note_late(session, [{"company_id": company_id, "failed_at": at - 30 * DAY}], at)
+    bulk_insert.note_late(session, [(company_id, at - 30 * DAY)], at)
     session.commit()
     return made
 

@@ -53,7 +53,14 @@ def read_payment(
         **read_money(data, where),
         payment_id=need_ident(data, "id", where),
         **read_state(data, kind),
-        **read_tries(data),
+        retryable=flag(data, "retryable"),
+        decline_code=text(data, "decline_code"),
+        failure_message=text(data, "failure_message"),
+        created_at=time(data, "created_at"),
+        last_attempt_at=time(data, "last_payment_attempt_at") or time(data, "last_payment_attempt"),
+        next_attempt_at=time(data, "next_payment_attempt_at") or time(data, "next_payment_attempt"),
+        paid_at=time(data, "paid_at"),
+        recovery_url=link(data, "recovery_url"),
         **read_buyer(data),
         **read_card(data),
     )
@@ -91,22 +98,6 @@ def read_state(data: Json, kind: str) -> dict[str, Any]:
     }
 
 
-def read_tries(data: Json) -> dict[str, Any]:
-    """The charges that were made, and what Whop says of the next one."""
-    return {
-        "retryable": flag(data, "retryable"),
-        "decline_code": text(data, "decline_code"),
-        "failure_message": text(data, "failure_message"),
-        "created_at": time(data, "created_at"),
-        "last_attempt_at": time(data, "last_payment_attempt_at")
-        or time(data, "last_payment_attempt"),
-        "next_attempt_at": time(data, "next_payment_attempt_at")
-        or time(data, "next_payment_attempt"),
-        "paid_at": time(data, "paid_at"),
-        "recovery_url": link(data, "recovery_url"),
-    }
-
-
 def read_buyer(data: Json) -> dict[str, Any]:
     user = part(data, "user")
     return {
@@ -122,24 +113,21 @@ def read_buyer(data: Json) -> dict[str, Any]:
 
 
 def read_card(data: Json) -> dict[str, Any]:
-    card = part(part(data, "payment_instrument"), "card")
+    card, method = part(part(data, "payment_instrument"), "card"), part(data, "payment_method")
     return {
         "card_brand": text(card, "brand") or text(data, "card_brand"),
         "card_last4": (text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
-        "card_expiry": read_expiry(data),
-        "payment_method_id": ident(data, "payment_method_id")
-        or ident(part(data, "payment_method"), "id"),
+        "card_expiry": read_expiry(card)
+        or read_expiry(data, "card_")
+        or read_expiry(part(method, "card")),
+        "payment_method_id": ident(data, "payment_method_id") or ident(method, "id"),
     }
 
 
-def read_expiry(data: Json) -> str | None:
+def read_expiry(card: Json, prefix: str = "") -> str | None:
     """The card's last month, such as "2027-04"."""
-    card = part(part(data, "payment_instrument"), "card")
-    saved = part(part(data, "payment_method"), "card")
-    for month, year in (expiry(card), expiry(data, "card_"), expiry(saved)):
-        if month and year:
-            return f"{year:04}-{month:02}"
-    return None
+    month, year = expiry(card, prefix)
+    return f"{year:04}-{month:02}" if month and year else None
 
 
 def read_refund(data: Json, as_of: datetime, company: str) -> RefundReport:

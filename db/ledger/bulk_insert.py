@@ -6,26 +6,21 @@ expressions costs more of the receiver's time than Postgres needs to run it (doc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import orjson
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from db.ledger.rows import EVENT_COLUMNS, PAYMENT_COLUMNS, NewEvent, NewPayment
 from db.models import LateChange
 
-COLUMNS = (
-    "payment_id, company_id, membership_id, member_id, member_name, member_email, product,"
-    " billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,"
-    " decline_class, card_brand, card_last4, card_expiry, payment_method_id, user_id, recovery_url,"
-    " status, next_retry_at, closed_reason, retryable, whop_failures, failed_at, window_ends_at,"
-    " last_attempt_at, whop_next_attempt_at, whop_said_at, next_means, next_trigger, next_step,"
-    " next_message_at, imported, held_out, as_of, created_at"
-)
-INSERT = f"""insert into payments ({COLUMNS})
-    select {COLUMNS} from json_populate_recordset(cast(null as payments), $ROWS)
+PAYMENT = ", ".join(PAYMENT_COLUMNS)
+INSERT = f"""insert into payments ({PAYMENT})
+    select {PAYMENT} from json_populate_recordset(cast(null as payments), $ROWS)
     on conflict do nothing
     returning payment_id"""
 # Something about this payment came before it and has not been applied.
@@ -41,7 +36,7 @@ select payment_id, {WAITS} as waits from created
 # Prepared once for each connection: reading and planning it took a seventh of the database's time.
 PREPARE = f"""
 prepare store_deliveries (
-    text[], text[], text[], text[], text[], boolean[], text[], timestamptz, json
+    text[], text[], text[], text[], text[], text[], boolean[], timestamptz, json
 ) as
 with stored as (
     insert into webhook_events
@@ -49,7 +44,7 @@ with stored as (
     select event_id, type, company_id, payment_id, cast(payload as jsonb), $8,
         case when applied then $8 end, error
     from unnest($1, $2, $3, $4, $5, $6, $7)
-        as given (event_id, type, company_id, payment_id, payload, applied, error)
+        as given ({", ".join(EVENT_COLUMNS)})
     on conflict do nothing
     returning event_id
 ), created as ({INSERT.replace("$ROWS", "$9")})
@@ -62,23 +57,23 @@ PREPARED = "store_deliveries is prepared"
 # wait for each other, and as a statement of their own, so that what follows sees what the one who
 # held them before has committed. While Postgres inserts, the receiver's other thread has the
 # interpreter to itself; each further round trip would mean waiting for it once more.
-STORE = """
+STORE = f"""
 select count(pg_advisory_xact_lock(hashtextextended(id, 0)))
 from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
 
 execute store_deliveries (
-    %(event_ids)s, %(types)s, %(company_ids)s, %(payment_ids)s, %(payloads)s, %(applied)s,
-    %(errors)s, %(now)s, %(rows)s
+    {", ".join(f"%({name})s" for name in EVENT_COLUMNS)}, %(now)s, %(rows)s
 )
 """
 
+READ_EVENT = attrgetter(*EVENT_COLUMNS)
 
 LATE = timedelta(days=1)
 
 
-def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime) -> None:
-    """For the daily sums: what failed lately is on a day that nobody keeps yet."""
-    late = {(row["company_id"], row["failed_at"]) for row in rows if row["failed_at"] < now - LATE}
+def note_late(session: Session, moments: Iterable[tuple[str, datetime]], now: datetime) -> None:
+    """For the daily sums: what failed lately, in a company, is on a day that nobody keeps yet."""
+    late = {(company_id, at) for company_id, at in moments if at < now - LATE}
     if late:
         session.execute(
             insert(LateChange),
@@ -86,10 +81,14 @@ def note_late(session: Session, rows: Iterable[Mapping[str, Any]], now: datetime
         )
 
 
+def list_failures(payments: Iterable[NewPayment]) -> Iterator[tuple[str, datetime]]:
+    return ((payment.company_id, payment.failed_at) for payment in payments)
+
+
 def store(
     session: Session,
-    events: Sequence[dict[str, Any]],
-    payments: Sequence[dict[str, Any]],
+    events: Sequence[NewEvent],
+    payments: Sequence[NewPayment],
     now: datetime,
 ) -> tuple[set[str], dict[str, bool]]:
     """The ids of the events that were new; each new payment's id, and whether reports about it
@@ -98,17 +97,14 @@ def store(
     From here to the end of the transaction everybody else's events about the same payments wait:
     one payment's events are applied one after the other.
     """
-    values: dict[str, Any] = {
-        f"{name}s": [row[name] for row in events]
-        for name in ("event_id", "type", "company_id", "payment_id", "payload", "error")
-    }
+    columns = zip(*map(READ_EVENT, events), strict=True)
+    values: dict[str, Any] = dict(zip(EVENT_COLUMNS, map(list, columns), strict=True))
     values |= {
-        "applied": [row["applied"] for row in events],
-        "locked": sorted({row["payment_id"] for row in events if row["payment_id"]}),
+        "locked": sorted({event.payment_id for event in events if event.payment_id}),
         "rows": write_rows(payments),
         "now": now,
     }
-    note_late(session, payments, now)
+    note_late(session, list_failures(payments), now)
     connection = session.connection()
     if PREPARED not in connection.info:
         connection.exec_driver_sql(PREPARE)
@@ -128,13 +124,14 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 
 def insert_payments(
-    session: Session, rows: Sequence[dict[str, Any]], now: datetime
+    session: Session, payments: Sequence[NewPayment], now: datetime
 ) -> dict[str, bool]:
     """Each new payment's id, and whether reports about it are waiting in the inbox."""
-    note_late(session, rows, now)
-    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": write_rows(rows)})
+    note_late(session, list_failures(payments), now)
+    rows = write_rows(payments)
+    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": rows})
     return {row.payment_id: row.waits for row in found}
 
 
-def write_rows(rows: Sequence[dict[str, Any]]) -> str:
-    return orjson.dumps(rows, default=str).decode()
+def write_rows(payments: Sequence[NewPayment]) -> str:
+    return orjson.dumps(payments, default=str).decode()

@@ -19,6 +19,7 @@ from db.company_settings.recovery import Terms, learn_terms
 from db.ledger import bulk_insert as intake
 from db.ledger import new_payments as newcomers
 from db.ledger import payments, stops
+from db.ledger.rows import NewEvent
 from db.models import JsonText, Payment, WebhookEvent, write_json
 from recovery.reports import DisputeReport, PaymentReport, Reading
 from recovery.retry_policy import Settings
@@ -98,18 +99,17 @@ def record(
     mark_applied(session, applied | (done & revived), now)
 
 
-def describe(event: Event) -> dict[str, Any]:
-    """The row's columns. What starts a payment counts as applied at once: that spares the hot path
-    an update."""
-    return {
-        "event_id": event.event_id,
-        "type": event.type,
-        "company_id": event.company_id,
-        "payment_id": event.payment_id,
-        "payload": event.payload,
-        "error": event.error,
-        "applied": event.starter is not None or not (event.has_news or event.error),
-    }
+def describe(event: Event) -> NewEvent:
+    """What starts a payment counts as applied at once: that spares the hot path an update."""
+    return NewEvent(
+        event_id=event.event_id,
+        type=event.type,
+        company_id=event.company_id,
+        payment_id=event.payment_id,
+        payload=event.payload,
+        error=event.error,
+        applied=event.starter is not None or not (event.has_news or event.error),
+    )
 
 
 def apply_waiting(

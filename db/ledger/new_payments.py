@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
+from decimal import Decimal
 from operator import attrgetter
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import NO_TERMS, Terms, add_companies
 from db.ledger.bulk_insert import insert_payments
-from recovery.decline_codes import Decline, classify
+from db.ledger.payments import put
+from db.ledger.retry_context import choose_place_or_backup, describe_situation
+from db.ledger.rows import NewPayment
+from recovery.decline_codes import classify
 from recovery.message_schedule import may_write, plan_first
-from recovery.reports import PaymentReport
+from recovery.reports import PaymentReport, Told
 from recovery.retry_policy import Settings, Situation
 from recovery.status import UNPAID
-from recovery.transitions import (
-    WAITING,
-    WINDOW,
-    Place,
-    choose_place,
-    find_spread,
-    find_stop,
-    plan_backup,
-)
+from recovery.transitions import WAITING, WINDOW, Place, find_stop
 
-AS_TOLD = (
-    "payment_id",
-    "company_id",
-    "membership_id",
-    "member_id",
-    "user_id",
-    "member_name",
-    "member_email",
-    "product",
-    "billing_reason",
-    "amount",
-    "currency",
-    "amount_usd",
-    "card_brand",
-    "card_last4",
-    "card_expiry",
-    "payment_method_id",
-    "recovery_url",
-    "as_of",
-)
-"""Columns that hold just what the report says, under its own name."""
+AS_TOLD = tuple(field.name for field in fields(Told))
 TELL = attrgetter(*AS_TOLD)
+NOTHING = Decimal(0)
 
 
 def create_payments(
@@ -77,72 +54,55 @@ def create_payments(
 
 def describe_new(
     report: PaymentReport, terms: Terms, now: datetime, rules: Settings, *, imported: bool = False
-) -> dict[str, Any]:
-    """The row's columns."""
-    decline = classify(report.decline_code, report.failure_message)
-    held_out = terms.holds_out(report.company_id, report.member_id)
-    situation = foresee(report, decline, terms, bool(held_out), now)
-    place = choose_first_place(report, situation, terms, rules, now)
+) -> NewPayment:
+    payment = introduce(report, terms, now, imported)
+    situation = describe_situation(payment, report.failures or 1, terms)
+    put(payment, choose_first_place(report, payment, situation, terms, rules, now))
     # Nobody is written to about history, nor those who are left to Whop alone.
-    message = None
-    if may_write(place.status, place.closed_reason) and not (imported or held_out):
-        message = plan_first(decline.decline_class, situation.window_ends_at, now)
-    return dict(zip(AS_TOLD, TELL(report), strict=True)) | {
-        "refunded_amount": report.refunded_amount or 0,
-        "reason": decline.words,
-        "decline_code": decline.code,
-        "decline_class": decline.decline_class,
-        "status": place.status,
-        "next_retry_at": place.next_retry_at,
-        "next_means": place.means,
-        "next_trigger": place.trigger,
-        "closed_reason": place.closed_reason,
-        "retryable": situation.retryable,
-        "whop_failures": report.failures,
-        "failed_at": situation.failed_at,
-        "window_ends_at": situation.window_ends_at,
-        "last_attempt_at": situation.last_charge_at,
-        "whop_next_attempt_at": report.next_attempt_at,
-        "whop_said_at": None if report.paid else report.as_of,
-        "next_step": message and message.step,
-        "next_message_at": message and message.at,
-        "imported": imported,
-        "held_out": held_out,
-        "created_at": now,
-    }
+    if may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out):
+        message = plan_first(payment.decline_class, payment.window_ends_at, now)
+        if message is not None:
+            payment.next_step, payment.next_message_at = message.step, message.at
+    return payment
 
 
-def foresee(
-    report: PaymentReport, decline: Decline, terms: Terms, held_out: bool, now: datetime
-) -> Situation:
+def introduce(
+    report: PaymentReport, terms: Terms, now: datetime, imported: bool = False
+) -> NewPayment:
     """As long as nothing but the failure itself is known."""
+    decline = classify(report.decline_code, report.failure_message)
     failed_at = find_first_failure(report, now)
-    return Situation(
-        decline_class=decline.decline_class,
+    return NewPayment(
+        **dict(zip(AS_TOLD, TELL(report), strict=True)),
+        refunded_amount=report.refunded_amount or NOTHING,
+        reason=decline.words,
         decline_code=decline.code,
-        declined_retries=0,
+        decline_class=decline.decline_class,
         retryable=report.retryable is not False,
+        whop_failures=report.failures,
         failed_at=failed_at,
-        last_charge_at=min(report.last_attempt_at or failed_at, now),
         window_ends_at=failed_at + WINDOW,
-        card_brand=report.card_brand,
-        charges=report.failures or 1,
+        last_attempt_at=min(report.last_attempt_at or failed_at, now),
         whop_next_attempt_at=report.next_attempt_at,
-        time_zone=terms.time_zone,
-        spread=find_spread(report.payment_id),
-        held_out=held_out,
+        whop_said_at=None if report.paid else report.as_of,
+        imported=imported,
+        held_out=terms.holds_out(report.company_id, report.member_id),
+        created_at=now,
     )
 
 
 def choose_first_place(
-    report: PaymentReport, situation: Situation, terms: Terms, rules: Settings, now: datetime
+    report: PaymentReport,
+    payment: NewPayment,
+    situation: Situation,
+    terms: Terms,
+    rules: Settings,
+    now: datetime,
 ) -> Place:
     if (stop := find_stop(report)) is not None:
         return stop
-    place = choose_place(situation, rules, now)
-    if terms.backup_card and report.membership_id and report.member_id:
-        place = plan_backup(place, situation, now) or place
-    return WAITING if report.pending and place.status in UNPAID else place
+    chosen = choose_place_or_backup(payment, situation, terms, rules, now)
+    return WAITING if report.pending and chosen.status in UNPAID else chosen
 
 
 def find_first_failure(report: PaymentReport, now: datetime) -> datetime:

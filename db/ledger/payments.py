@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from db.company_settings.recovery import Terms, find_terms
 from db.ledger import attempts
 from db.ledger import card_velocity as cards
+from db.ledger.rows import NewPayment
 from db.member_messages import planner as planning
 from db.member_messages import queue as outbox
 from db.models import Attempt, Message, Payment, Refund
@@ -225,12 +226,16 @@ def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -
 def move(session: Session, payment: Payment, place: Place) -> None:
     if not may_move(payment.status, place.status):
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {place.status}")
+    put(payment, place)
+    if not may_write(place.status, place.closed_reason):
+        outbox.silence(session, payment, f"the payment is {place.closed_reason or place.status}")
+
+
+def put(payment: Payment | NewPayment, place: Place) -> None:
     payment.status = place.status
     payment.next_retry_at = place.next_retry_at
     payment.next_means, payment.next_trigger = place.means, place.trigger
     payment.closed_reason = place.closed_reason
-    if not may_write(place.status, place.closed_reason):
-        outbox.silence(session, payment, f"the payment is {place.closed_reason or place.status}")
 
 
 def postpone(session: Session, payment: Payment, until: datetime) -> None:

@@ -1,0 +1,78 @@
+"""The rows that make something known. A column that is misspelt or left out is a TypeError: the
+database would pass over it in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+
+from db.models import JsonText
+from recovery.declines import DeclineClass
+from recovery.status import ClosedReason, Means, PaymentStatus, Step, Trigger
+
+
+@dataclass(kw_only=True)
+class NewPayment:
+    """A failed payment that has just been heard of. Its decisions are filled in as they are made;
+    neither frozen nor with slots, since the hot path makes one for each event (docs/speed.md)."""
+
+    payment_id: str
+    company_id: str
+    membership_id: str | None
+    member_id: str | None
+    user_id: str | None
+    member_name: str | None
+    member_email: str | None
+    product: str | None
+    billing_reason: str | None
+    amount: Decimal
+    currency: str
+    amount_usd: Decimal | None
+    card_brand: str | None
+    card_last4: str | None
+    card_expiry: str | None
+    payment_method_id: str | None
+    recovery_url: str | None
+    as_of: datetime
+
+    refunded_amount: Decimal
+    reason: str
+    decline_code: str | None
+    decline_class: DeclineClass
+    retryable: bool
+    whop_failures: int | None
+    failed_at: datetime
+    window_ends_at: datetime
+    last_attempt_at: datetime
+    whop_next_attempt_at: datetime | None
+    whop_said_at: datetime | None
+    imported: bool
+    held_out: bool | None
+    created_at: datetime
+
+    retry_count: int = 0
+    status: PaymentStatus = PaymentStatus.FAILED
+    next_retry_at: datetime | None = None
+    next_means: Means = Means.RETRY
+    next_trigger: Trigger = Trigger.SCHEDULE
+    closed_reason: ClosedReason | None = None
+    next_step: Step | None = None
+    next_message_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """`applied`: nothing is left to do for it once it is stored."""
+
+    event_id: str
+    type: str
+    company_id: str | None
+    payment_id: str | None
+    payload: JsonText
+    error: str | None
+    applied: bool
+
+
+PAYMENT_COLUMNS = tuple(field.name for field in fields(NewPayment))
+EVENT_COLUMNS = tuple(field.name for field in fields(NewEvent))
