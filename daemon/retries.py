@@ -20,14 +20,15 @@ from datetime import datetime
 from functools import partial
 
 from daemon.verdicts import SOON, compare, judge, read_charge, read_unasked
-from db.ledger import claims
-from db.ledger.claims import Claim, Conclusion, Sending
+from db.ledger import claims, conclusions
+from db.ledger.claims import Claim, Sending
+from db.ledger.conclusions import Conclusion
 from db.session import SessionFactory
 from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings
 from recovery.status import AttemptOutcome, Means
 from whop.client import WhopClient
-from whop.errors import NoAnswerError, WhopError
+from whop.errors import AccessError, NoAnswerError, WhopError
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Retrier:
             return False
         conclusion = self.pursue(claim)
         with self.sessions.begin() as session:
-            claims.conclude(session, claim, conclusion, self.clock(), self.rules)
+            conclusions.conclude(session, claim, conclusion, self.clock(), self.rules)
         log.info(
             "payment %s attempt %d: %s%s",
             claim.payment_id,
@@ -85,6 +86,7 @@ class Retrier:
                 return known
             other = self.find_other_card(claim) if claim.means is Means.BACKUP_CARD else None
         except WhopError as error:
+            tell_operator(error)
             return read_unasked(claim, error, self.clock())
         if claim.means is Means.BACKUP_CARD and other is None:
             return Conclusion(AttemptOutcome.REFUSED, before, "the member has no other card")
@@ -106,6 +108,7 @@ class Retrier:
                 claim.payment_id, claim.company_id, claim.idempotency_key
             )
         except WhopError as error:
+            tell_operator(error)
             return read_charge(claim, error, self.clock())
         return compare(before, after)
 
@@ -135,3 +138,9 @@ class Retrier:
         except WhopError as error:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
         return compare(before, after)
+
+
+def tell_operator(error: WhopError) -> None:
+    """Of what no retry mends."""
+    if isinstance(error, AccessError):
+        log.error("Whop does not accept our key or its permissions: %s", error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from db.ledger import inbox as events
 from db.ledger import sync as syncs
+from db.ledger import waiting_disputes
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
@@ -41,7 +41,7 @@ def read_disputes(
 ) -> None:
     """An alert names the payment only; Whop tells whose it is."""
     with sessions() as session:
-        waiting = events.list_waiting_disputes(session, company_id, read)
+        waiting = waiting_disputes.list_waiting(session, company_id, read)
     for dispute in waiting:
         try:
             payment = whop.get_payment(dispute.payment_id, company_id)
@@ -55,4 +55,4 @@ def read_disputes(
             payment.membership_id,
         )
         with sessions.begin() as session:
-            events.settle_waiting_dispute(session, named, clock())
+            waiting_disputes.settle(session, named, clock())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 
-from db.ledger.attempts import shows_decline
-from db.ledger.claims import Claim, Conclusion
+from db.ledger.claims import Claim
+from db.ledger.conclusions import Conclusion
+from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
 from recovery.retry_policy import Settings, wait_for_whop
 from recovery.status import AttemptOutcome, Means, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
-
-log = logging.getLogger(__name__)
 
 KEY_IS_GOOD_FOR = timedelta(hours=23)
 """Whop keeps an idempotency key for 24 hours; an hour is kept back for clocks that differ."""
@@ -100,7 +98,6 @@ def read_refusal(error: WhopError, now: datetime) -> Conclusion:
         case BusyError(wait=wait):
             again = now + max(wait, SOON)
         case AccessError():
-            log.error("Whop does not accept our key or its permissions: %s", error)
             again = now + LATER
         case _:
             again = None

@@ -1,4 +1,4 @@
-"""Who recovered a payment. Conservative: what Whop's own retry explains is never claimed.
+"""Whose a charge was. Conservative: what Whop's own retry explains is never claimed.
 
 Nobody tells us who made a payment; the circumstances do. docs/attribution.md gives the rules in a
 creator's words. Pure, so that the order in which we heard of the circumstances plays no part.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recovery.reports import PaymentReport
 from recovery.status import RecoveredBy
 
 # How far Whop's own charge may be from the time it announced. Our assumption: not published.
@@ -55,3 +56,24 @@ def may_be_whops(seen: Circumstances) -> bool:
     """
     whops = seen.whops_attempt_at
     return whops is not None and whops <= seen.paid_at + WHOPS_DELAY
+
+
+def counts_failure(report: PaymentReport, failures_before: int | None) -> bool:
+    """Whether Whop counts a failure more than when our charge was sent."""
+    counted = report.failures
+    return counted is not None and failures_before is not None and counted > failures_before
+
+
+def shows_decline(
+    report: PaymentReport, sent_at: datetime | None, failures_before: int | None
+) -> bool:
+    """Whether this report of an unpaid payment shows that our charge ran and was declined.
+
+    Whop counts failures per payment; without the count (older shapes) its time of the last try
+    must be at or after ours.
+    """
+    if sent_at is None:
+        return False
+    if report.failures is not None and failures_before is not None:
+        return counts_failure(report, failures_before)
+    return report.last_attempt_at is not None and report.last_attempt_at >= sent_at

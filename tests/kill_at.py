@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from daemon import __main__ as daemon
 from daemon.mailer import Mailer
 from daemon.retries import Retrier
-from db.ledger import claims
+from db.ledger import conclusions
 from whop.client import WhopClient
 
 arrived = threading.Semaphore(0)
@@ -52,24 +52,24 @@ def after(owner: Any, name: str) -> None:
 
 def within_conclude() -> None:
     """All is written and nothing committed."""
-    real = claims.conclude
+    real = conclusions.conclude
 
     def killed(session: Session, *arguments: Any) -> None:
         real(session, *arguments)
         session.flush()
         die()
 
-    claims.conclude = killed
+    conclusions.conclude = killed
 
 
 def after_concluding() -> None:
-    real = claims.conclude
+    real = conclusions.conclude
 
     def killed(session: Session, *arguments: Any) -> None:
         event.listen(session, "after_commit", lambda session: die())
         real(session, *arguments)
 
-    claims.conclude = killed
+    conclusions.conclude = killed
 
 
 STEPS: dict[str, Callable[[], None]] = {

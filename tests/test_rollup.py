@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from db.commands import figures as rollup_command
 from db.company_settings.recovery import NO_TERMS, Terms, add_companies, save_terms
+from db.ledger import hearing, payments, refunds
 from db.ledger import new_payments as newcomers
-from db.ledger import payments
 from db.ledger.bulk_insert import LATE
 from db.models import DailyFigures, LateChange, Message, Payment, Refund
 from db.reporting import rollup
@@ -74,7 +74,7 @@ class Creator:
         if payment := self.find(session, number):
             at = max(self.now - ago, payment.failed_at)
             paid = report("payment.succeeded", id=payment.payment_id, at=at)
-            payments.hear(session, payment, paid, self.now, HOURLY)
+            hearing.hear(session, payment, paid, self.now, HOURLY)
 
     def refund(self, session: Session, number: int, part: str) -> None:
         if payment := self.find(session, number):
@@ -87,7 +87,7 @@ class Creator:
                 status="succeeded",
                 as_of=self.now,
             )
-            payments.record_refund(session, payment, given)
+            refunds.record_refund(session, payment, given)
 
     def credit(self, session: Session, number: int, who: RecoveredBy) -> None:
         payment = self.find(session, number)

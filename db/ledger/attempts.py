@@ -140,30 +140,21 @@ def note_foreign(
 # --- settling ours -----------------------------------------------------------------------------
 
 
+def leave_open(attempt: Attempt, outcome: AttemptOutcome, detail: str | None) -> None:
+    """Nothing is concluded: Whop is asked again later."""
+    attempt.outcome, attempt.detail = outcome, detail
+
+
 def finish(
-    attempt: Attempt, outcome: AttemptOutcome, now: datetime, detail: str | None = None
+    payment: Payment,
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    now: datetime,
+    detail: str | None = None,
 ) -> None:
+    """The one place that counts a retry: by how the outcome changes, so never twice."""
+    declined = AttemptOutcome.DECLINED
+    payment.retry_count += (outcome is declined) - (attempt.outcome is declined)
     attempt.outcome = outcome
     attempt.finished_at = now
     attempt.detail = detail
-
-
-def failed_since(report: PaymentReport, attempt: Attempt) -> bool:
-    """Whether Whop counts a failure more than when this charge was sent."""
-    before = attempt.failures_before
-    return report.failures is not None and before is not None and report.failures > before
-
-
-def shows_decline(
-    report: PaymentReport, sent_at: datetime | None, failures_before: int | None
-) -> bool:
-    """Whether this report of an unpaid payment shows that our charge ran and was declined.
-
-    Whop counts failures per payment; without the count (older shapes) its time of the last try
-    must be at or after ours.
-    """
-    if sent_at is None:
-        return False
-    if report.failures is not None and failures_before is not None:
-        return report.failures > failures_before
-    return report.last_attempt_at is not None and report.last_attempt_at >= sent_at

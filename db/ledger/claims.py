@@ -1,5 +1,5 @@
-"""Retries, step by step: claim, mark as sent, conclude. Each function is one short transaction's
-work; the network lies between them, never inside.
+"""Retries, step by step: claim, mark as sent, and conclude (conclusions.py). Each is one short
+transaction's work; the network lies between them, never inside.
 
 A claim is a lease. While it runs, nobody else touches the attempt; when it has lapsed, any daemon
 may take the attempt over and find out what became of it.
@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
 from db import members as disputes
-from db.ledger import attempts, payments
+from db.ledger import attempts, hearing, payments
 from db.ledger import card_velocity as cards
 from db.models import Attempt, Payment
 from recovery.reports import PaymentReport
@@ -22,11 +22,9 @@ from recovery.retry_policy import MOST_IN_A_DAY, Settings, is_worn_out
 from recovery.status import (
     UNPAID,
     UNSETTLED,
-    AttemptOutcome,
     ClosedReason,
     Means,
     PaymentStatus,
-    RecoveredBy,
     Trigger,
 )
 from recovery.transitions import WAITING, closed
@@ -90,19 +88,6 @@ class Sending:
     payment_method_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """What an attempt came to, and the payment as Whop last described it, if it did.
-
-    `try_again_at` set with REFUSED: nothing is wrong with the payment, only with the moment.
-    """
-
-    outcome: AttemptOutcome
-    report: PaymentReport | None = None
-    detail: str | None = None
-    try_again_at: datetime | None = None
-
-
 def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Claim | None:
     """Takes one payment whose retry is due and opens its attempt. None: nothing is due.
 
@@ -159,7 +144,7 @@ def mark_sent(
 ) -> bool:
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
     payment, attempt = hold(session, claim)
-    payments.hear(session, payment, sending.before, now, rules)
+    hearing.hear(session, payment, sending.before, now, rules)
     if payment.status in UNPAID and disputes.is_disputing(session, payment):
         payments.move(session, payment, closed(ClosedReason.DISPUTED))
     if (
@@ -177,60 +162,6 @@ def mark_sent(
         attempt.failures_before = sending.before.failures
         attempt.payment_method_id = sending.payment_method_id
     return True
-
-
-def conclude(
-    session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: Settings
-) -> None:
-    """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
-    payment, attempt = hold(session, claim)
-    if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
-        # Whop's answer to our own key: stronger than what a webhook let us infer.
-        if attempt.outcome is AttemptOutcome.DECLINED:
-            payment.retry_count -= 1
-        attempts.finish(attempt, AttemptOutcome.PAID, now)
-        hear_if_given(session, payment, conclusion, now, rules)
-        payment.recovered_by = RecoveredBy.RETRY
-        attempts.forget_foreign_payment(session, payment)
-        return
-    if attempt.outcome not in UNSETTLED:
-        hear_if_given(session, payment, conclusion, now, rules)
-        return
-    match conclusion.outcome:
-        case AttemptOutcome.DECLINED:
-            payments.note_declined(payment, attempt, conclusion.report, now)
-        case AttemptOutcome.REFUSED:
-            attempts.finish(attempt, AttemptOutcome.REFUSED, now, conclusion.detail)
-        case _:  # unknown or pending: nothing is concluded, Whop is asked again later
-            attempt.outcome, attempt.detail = conclusion.outcome, conclusion.detail
-    hear_if_given(session, payment, conclusion, now, rules)
-    if attempt.outcome not in UNSETTLED:
-        reschedule(session, payment, conclusion, now, rules)
-
-
-def reschedule(
-    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
-) -> None:
-    payment.claimed_until = None
-    refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
-    if refused and payment.next_means is Means.RETRY:
-        payment.retryable = False  # Whop's refusal outweighs what it said just before
-    if payment.status is not PaymentStatus.PENDING_RETRY:
-        return
-    if conclusion.try_again_at is not None and not payments.is_forbidden(
-        session, payment, now, rules
-    ):
-        payments.postpone(session, payment, conclusion.try_again_at)
-    else:
-        payments.schedule(session, payment, now, rules)
-
-
-def hear_if_given(
-    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
-) -> None:
-    if conclusion.report is not None:
-        session.flush()
-        payments.hear(session, payment, conclusion.report, now, rules)
 
 
 def hold(session: Session, claim: Claim) -> tuple[Payment, Attempt]:

@@ -12,24 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import Terms, learn_terms
 from db.ledger import bulk_insert as intake
+from db.ledger import hearing, payments, stops
 from db.ledger import new_payments as newcomers
-from db.ledger import payments, stops
+from db.ledger.refunds import record_refund
 from db.ledger.rows import NewEvent
+from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
 from db.models import JsonText, Payment, WebhookEvent, write_json
-from recovery.reports import DisputeReport, PaymentReport, Reading
+from recovery.reports import PaymentReport, Reading
 from recovery.retry_policy import Settings
 
 # Reads a stored payload again; the second argument is when it was received.
 Reader = Callable[[Any, datetime], Reading]
-
-MARK_APPLIED = text(
-    "update webhook_events set applied_at = :now, error = null where event_id = any(:ids)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +72,37 @@ def record(
     unique: dict[str, Event] = {}
     for event in events:
         unique.setdefault(event.event_id, event)
-    starters: dict[str, Event] = {}
-    for event in unique.values():
-        if event.starter is not None:
-            starters.setdefault(event.starter.payment_id, event)
-    reports = [event.starter for event in starters.values() if event.starter is not None]
-    if terms is None:
-        terms = learn_terms(session, {report.company_id for report in reports})
-    rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
-    new, created = intake.store(session, [describe(e) for e in unique.values()], rows, now)
+    new, created, done = store(session, list(unique.values()), now, rules, terms)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
-    done = {starters[payment_id].event_id for payment_id in created}
-    rest = [
-        event
-        for event in unique.values()
-        if event.has_news and event.event_id in (new | revived) - done
-    ]
+    to_apply = (new | revived) - done
+    rest = [event for event in unique.values() if event.has_news and event.event_id in to_apply]
     waited_for = {payment_id for payment_id, waits in created.items() if waits}
     if waited_for:
         rest = load_waiting(session, waited_for, read) + rest
     applied = apply(session, rest, now, rules) if rest else set()
     mark_applied(session, applied | (done & revived), now)
+
+
+def store(
+    session: Session,
+    events: Sequence[Event],
+    now: datetime,
+    rules: Settings,
+    terms: Mapping[str, Terms] | None,
+) -> tuple[set[str], dict[str, bool], set[str]]:
+    """What was new of the events; each new payment and whether reports wait for it; and the events
+    that made those known."""
+    starters: dict[str, tuple[str, PaymentReport]] = {}
+    for event in events:
+        if (report := event.starter) is not None:
+            starters.setdefault(report.payment_id, (event.event_id, report))
+    reports = [report for _, report in starters.values()]
+    if terms is None:
+        terms = learn_terms(session, {report.company_id for report in reports})
+    rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
+    new, created = intake.store(session, [describe(event) for event in events], rows, now)
+    return new, created, {starters[payment_id][0] for payment_id in created}
 
 
 def describe(event: Event) -> NewEvent:
@@ -121,59 +127,9 @@ def apply_waiting(
         mark_applied(session, apply(session, waiting, now, rules), now)
 
 
-def find_poison(session: Session, event_ids: set[str]) -> set[str]:
-    return set(
-        session.scalars(
-            select(WebhookEvent.event_id).where(
-                WebhookEvent.event_id.in_(event_ids), WebhookEvent.error.is_not(None)
-            )
-        )
-    )
-
-
 def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[Event]:
     """Reports about these payments that came before the failure itself."""
-    stored = session.scalars(
-        select(WebhookEvent)
-        .where(
-            WebhookEvent.payment_id.in_(payment_ids),
-            WebhookEvent.applied_at.is_(None),
-            WebhookEvent.error.is_(None),
-        )
-        .order_by(WebhookEvent.id)
-    )
-    return [reread(event, read) for event in stored]
-
-
-def list_waiting_disputes(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:
-    """Those that do not tell whose payment they are about: Whop has to be asked."""
-    stored = session.scalars(
-        select(WebhookEvent)
-        .where(
-            WebhookEvent.company_id == company_id,
-            WebhookEvent.type.like("dispute%"),
-            WebhookEvent.applied_at.is_(None),
-            WebhookEvent.error.is_(None),
-        )
-        .order_by(WebhookEvent.id)
-    )
-    found = [read(event.payload, event.received_at).dispute for event in stored]
-    return [dispute for dispute in found if dispute is not None]
-
-
-def settle_waiting_dispute(session: Session, dispute: DisputeReport, now: datetime) -> None:
-    """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
-    stops.note_dispute(session, dispute, now)
-    session.execute(
-        update(WebhookEvent)
-        .where(
-            WebhookEvent.payment_id == dispute.payment_id,
-            WebhookEvent.company_id == dispute.company_id,
-            WebhookEvent.type.like("dispute%"),
-            WebhookEvent.applied_at.is_(None),
-        )
-        .values(applied_at=now)
-    )
+    return [reread(stored, read) for stored in list_waiting(session, payment_ids)]
 
 
 def reread(stored: WebhookEvent, read: Reader) -> Event:
@@ -194,11 +150,6 @@ def apply(session: Session, events: Sequence[Event], now: datetime, rules: Setti
     return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
 
 
-def mark_applied(session: Session, event_ids: set[str], now: datetime) -> None:
-    if event_ids:
-        session.execute(MARK_APPLIED, {"ids": sorted(event_ids), "now": now})
-
-
 def apply_one(
     session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: Settings
 ) -> bool:
@@ -214,8 +165,8 @@ def apply_one(
     if payment is None:
         return False
     if reading.payment is not None:
-        payments.hear(session, payment, reading.payment, now, rules)
+        hearing.hear(session, payment, reading.payment, now, rules)
     if reading.refund is not None:
-        payments.record_refund(session, payment, reading.refund)
+        record_refund(session, payment, reading.refund)
     session.flush()
     return True

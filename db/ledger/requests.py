@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import audit_log
-from db.company_settings.recovery import find_terms
 from db.ledger import attempts, payments
 from db.member_messages import queue as outbox
 from db.models import Payment, Request
@@ -100,8 +99,7 @@ def refuse_hasty(session: Session, payment: Payment, now: datetime, rules: Setti
         return f"nothing to charge: it is {payment.status}"
     if attempts.find_unsettled(session, payment) is not None:
         return IN_HAND
-    terms = find_terms(session, payment.company_id)
-    situation = payments.describe_situation(session, payment, terms, now)
+    situation = payments.find_situation(session, payment, now)
     if (obstacle := find_obstacle(situation, rules)) is not None:
         return f"not charged: {obstacle}"
     return None

@@ -15,11 +15,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import add_companies, find_terms
+from db.ledger import hearing, payments
 from db.ledger import inbox as events
 from db.ledger import new_payments as newcomers
-from db.ledger import payments
 from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
+from db.ledger.refunds import record_refund
 from db.models import Company, Payment, Sync
 from recovery.health import SyncFailure
 from recovery.reports import PaymentReport, RefundReport
@@ -122,7 +123,7 @@ def take_in(
     for report in reports:
         payment = known.get(report.payment_id)
         if payment is not None and payment.company_id == company_id:
-            payments.hear(session, payment, report, now, rules)
+            hearing.hear(session, payment, report, now, rules)
             payment.read_at = now
     return len(created)
 
@@ -138,7 +139,7 @@ def take_in_refunds(session: Session, company_id: str, refunds: Sequence[RefundR
     for refund in refunds:
         payment = known.get(refund.payment_id)
         if payment is not None and payment.company_id == company_id:
-            payments.record_refund(session, payment, refund)
+            record_refund(session, payment, refund)
 
 
 def list_quiet(

@@ -105,6 +105,5 @@ def find_why_not(
 ) -> WhyNot | None:
     if payment.status is not PaymentStatus.FAILED:
         return None
-    terms = find_terms(session, payment.company_id)
-    decision = decide(payments.describe_situation(session, payment, terms, now), rules, now)
+    decision = decide(payments.find_situation(session, payment, now), rules, now)
     return decision.why if isinstance(decision, NoRetry) else None

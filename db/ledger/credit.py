@@ -1,0 +1,66 @@
+"""A payment that is paid: recovered, and who made it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from db.ledger import attempts
+from db.ledger.payments import move
+from db.models import Attempt, Message, Payment
+from recovery.attribution import Circumstances, attribute, may_be_whops
+from recovery.reports import PaymentReport
+from recovery.status import AttemptOutcome, MessageState, PaymentStatus, RecoveredBy, Trigger
+from recovery.transitions import Place
+
+PAID_WITHOUT_US = "paid without us"
+
+
+def note_paid(
+    session: Session,
+    payment: Payment,
+    attempt: Attempt | None,
+    report: PaymentReport,
+    now: datetime,
+) -> None:
+    """Recovered, whoever did it."""
+    if payment.status is PaymentStatus.RECOVERED:
+        return
+    payment.recovered_at = min(report.paid_at or report.as_of, now)
+    if report.last_attempt_at is not None:  # the charge that paid it, whatever we heard before
+        payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
+    payment.claimed_until = None
+    move(session, payment, Place(PaymentStatus.RECOVERED))
+    credit(session, payment, attempt)
+    if attempt is not None:
+        ours = payment.recovered_by is RecoveredBy.RETRY
+        outcome = AttemptOutcome.PAID if ours else AttemptOutcome.REFUSED
+        attempts.finish(payment, attempt, outcome, now, None if ours else PAID_WITHOUT_US)
+
+
+def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
+    """Says who made it, by the circumstances, and keeps the try that did."""
+    assert payment.recovered_at is not None
+    # A message about another payment may have spoken for this one too.
+    lead = aliased(Message)
+    mailed = (
+        select(func.min(func.coalesce(lead.sent_at, Message.sent_at)))
+        .select_from(Message)
+        .outerjoin(lead, lead.id == Message.joined_to)
+        .where(
+            Message.payment_id == payment.payment_id,
+            func.coalesce(lead.state, Message.state) == MessageState.SENT,
+        )
+    )
+    seen = Circumstances(
+        paid_at=min(payment.recovered_at, payment.last_attempt_at),
+        charge_sent_at=attempt.sent_at if attempt is not None else None,
+        whops_attempt_at=payment.whop_next_attempt_at,
+        message_sent_at=session.scalar(mailed),
+    )
+    payment.recovered_by = attribute(seen)
+    if payment.recovered_by is not RecoveredBy.RETRY:
+        trigger = Trigger.WHOP if may_be_whops(seen) else Trigger.MEMBER
+        attempts.note_foreign_payment(session, payment, trigger, payment.recovered_at)

@@ -1,0 +1,116 @@
+"""Every word about a known payment, from wherever, passes `hear`.
+
+The caller holds the row's lock and owns the transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from db.ledger import attempts
+from db.ledger.credit import credit, note_paid
+from db.ledger.payments import WrongCompanyError, move, schedule
+from db.member_messages import planner as planning
+from db.member_messages import queue as outbox
+from db.models import Attempt, Payment
+from recovery.attribution import counts_failure, shows_decline
+from recovery.decline_codes import classify
+from recovery.reports import Details, PaymentReport
+from recovery.retry_policy import Settings
+from recovery.status import UNPAID, AttemptOutcome, RecoveredBy
+from recovery.transitions import WAITING, find_stop
+
+CORRECTED = (*(field.name for field in fields(Details)), "retryable", "refunded_amount")
+
+
+def hear(
+    session: Session, payment: Payment, report: PaymentReport, now: datetime, rules: Settings
+) -> None:
+    """Takes in one report, in whatever order reports arrive; the same one twice changes nothing."""
+    if report.company_id != payment.company_id:
+        raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
+    attempt = attempts.find_unsettled(session, payment)
+    newer, known_class = report.as_of > payment.as_of, payment.decline_class
+    if newer:
+        note_facts(payment, report)
+    declined = attempt is not None and tells_of_decline(report, attempt)
+    if attempt is not None and declined:
+        note_declined(payment, attempt, report, now)
+        attempt = None
+    if report.paid:
+        note_paid(session, payment, attempt, report, now)
+        return
+    note_whops_plan(session, payment, report)
+    attempts.note_foreign_failure(session, payment, report)
+    stop = find_stop(report)
+    if payment.status not in UNPAID:
+        if stop is not None:
+            outbox.silence(session, payment, "nobody is to collect it any more")
+    elif stop is not None or newer or declined:
+        choose_again(session, payment, report, attempt, now, rules)
+        if payment.decline_class is not known_class:
+            planning.plan_again(session, payment, now)
+
+
+def choose_again(
+    session: Session,
+    payment: Payment,
+    report: PaymentReport,
+    attempt: Attempt | None,
+    now: datetime,
+    rules: Settings,
+) -> None:
+    """Whop's own stop is for good, so an old word of it is as good as a new one."""
+    if (stop := find_stop(report)) is not None:
+        move(session, payment, stop)
+    elif report.pending:
+        move(session, payment, WAITING)  # being settled: the next word decides
+    elif attempt is None:
+        schedule(session, payment, now, rules)
+
+
+def tells_of_decline(report: PaymentReport, attempt: Attempt) -> bool:
+    if report.paid:
+        # Whop counts a failure after ours was sent. Whose, it does not say: not claimed.
+        return counts_failure(report, attempt.failures_before)
+    return shows_decline(report, attempt.sent_at, attempt.failures_before)
+
+
+def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
+    """When Whop itself tries next, by its newest word on it. Heard after the payment, that word
+    can still change who made it."""
+    told_before = payment.whop_said_at is not None and report.as_of <= payment.whop_said_at
+    if told_before or report.pending:  # while a bank is settling it, Whop plans nothing
+        return
+    payment.whop_said_at = report.as_of
+    payment.whop_next_attempt_at = report.next_attempt_at
+    if payment.recovered_by in {RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US}:
+        credit(session, payment)
+
+
+def note_facts(payment: Payment, report: PaymentReport) -> None:
+    """What a newer report says outright. What it leaves out stays as it was."""
+    payment.as_of = report.as_of
+    for column in CORRECTED:
+        if (value := getattr(report, column)) is not None:
+            setattr(payment, column, value)
+    if report.failures is not None:
+        payment.whop_failures = report.failures
+    if report.last_attempt_at is not None:
+        payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
+    if not report.paid and (report.decline_code or report.failure_message):
+        decline = classify(report.decline_code, report.failure_message)
+        payment.reason, payment.decline_code = decline.words, decline.code
+        payment.decline_class = decline.decline_class
+
+
+def note_declined(
+    payment: Payment, attempt: Attempt, report: PaymentReport | None, now: datetime
+) -> None:
+    attempts.finish(payment, attempt, AttemptOutcome.DECLINED, now)
+    if report is not None:
+        attempt.decline_code, attempt.detail = report.decline_code, report.failure_message
+    payment.claimed_until = None

@@ -1,0 +1,46 @@
+"""What of a payment has been given back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.ledger.payments import WrongCompanyError, move
+from db.member_messages import queue as outbox
+from db.models import Payment, Refund
+from recovery.reports import RefundReport
+from recovery.status import UNPAID, ClosedReason
+from recovery.transitions import closed
+
+NOT_FINAL = ("pending", "requires_action")
+GIVEN_BACK = (*NOT_FINAL, "succeeded")
+
+
+def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:
+    """Keeps the newest word on each refund; pending ones count as given back already."""
+    if report.company_id != payment.company_id:
+        raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
+    values = asdict(report)
+    statement = insert(Refund).values(values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Refund.refund_id],
+            set_=values,
+            where=(Refund.as_of < report.as_of)
+            | ((Refund.as_of == report.as_of) & Refund.status.in_(NOT_FINAL)),
+        )
+    )
+    given_back = select(func.sum(Refund.amount)).where(
+        Refund.payment_id == payment.payment_id, Refund.status.in_(GIVEN_BACK)
+    )
+    payment.refunded_amount = session.scalar(given_back) or Decimal(0)
+    if not payment.refunded_amount:
+        return
+    if payment.status in UNPAID:
+        move(session, payment, closed(ClosedReason.REFUNDED))
+    else:
+        outbox.silence(session, payment, "it is refunded")

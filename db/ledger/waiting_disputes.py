@@ -1,0 +1,43 @@
+"""Disputes in the inbox that do not tell whose payment they are about: Whop has to be asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from db.ledger import stops
+from db.ledger.inbox import Reader
+from db.models import WebhookEvent
+from recovery.reports import DisputeReport
+
+
+def list_waiting(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:
+    stored = session.scalars(
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.company_id == company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+            WebhookEvent.error.is_(None),
+        )
+        .order_by(WebhookEvent.id)
+    )
+    found = [read(event.payload, event.received_at).dispute for event in stored]
+    return [dispute for dispute in found if dispute is not None]
+
+
+def settle(session: Session, dispute: DisputeReport, now: datetime) -> None:
+    """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
+    stops.note_dispute(session, dispute, now)
+    session.execute(
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.payment_id == dispute.payment_id,
+            WebhookEvent.company_id == dispute.company_id,
+            WebhookEvent.type.like("dispute%"),
+            WebhookEvent.applied_at.is_(None),
+        )
+        .values(applied_at=now)
+    )
