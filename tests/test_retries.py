@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from daemon.retries import Retrier
-from db.ledger import claims
+from db.ledger import claims, conclusions
 from db.ledger.claims import LEASE
 from db.session import SessionFactory
 from recovery.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
@@ -413,7 +413,8 @@ def test_a_crash_at_any_step_charges_once_at_most_and_is_made_good(
 ):
     payment_id = rig.fail("insufficient_funds", end)
     rig.pass_time(1)
-    owner = claims if step in {"mark_sent", "conclude"} else rig.cycle.retrier.whop
+    ours = {"mark_sent": claims, "conclude": conclusions}
+    owner = ours.get(step, rig.cycle.retrier.whop)
     with monkeypatch.context() as patch:
         crash_in(patch, owner, step, after)
         with pytest.raises(Killed):

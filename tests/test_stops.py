@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from db.ledger import payments
+from db.member_messages import planner as planning
 from db.models import WebhookEvent
-from recovery.status import ClosedReason, PaymentStatus
+from recovery.status import ClosedReason, MessageState, PaymentStatus
 from tests.rig import Rig
 
 
@@ -110,3 +112,39 @@ def test_a_stopped_payment_that_is_paid_after_all_is_still_money(rig: Rig):
     rig.world.cancel_at_period_end(payment_id, rig.clock.now)
     rig.world.member_pays(payment_id, rig.at(1))
     assert rig.payment(payment_id).status is PaymentStatus.RECOVERED
+
+
+def test_a_window_that_closes_takes_back_what_is_queued_and_no_other_payments_word(
+    rig: Rig, session
+):
+    ending = rig.fail("expired_card")
+    planning.queue_due(session, rig.at(0.1))
+    session.commit()
+    rig.pass_time(24)
+    going_on = rig.fail("expired_card", "paid")
+    planning.queue_due(session, rig.at(24.1))
+    session.commit()
+    rig.clock.now = rig.payment(ending).window_ends_at
+    assert rig.cycle.close_windows() == 1
+    assert rig.payment(ending).closed_reason is ClosedReason.WINDOW_CLOSED
+    taken_back = [(m.state, m.detail) for m in rig.messages(ending)]
+    assert taken_back == [(MessageState.SKIPPED, "the payment is window_closed")]
+    assert [m.state for m in rig.messages(going_on)] == [MessageState.QUEUED]
+
+
+def test_windows_close_in_batches_until_none_is_left(rig: Rig, monkeypatch):
+    monkeypatch.setattr(payments, "MOST_AT_ONCE", 2)
+    ended = [rig.fail("insufficient_funds") for _ in range(5)]
+    rig.clock.now = rig.at(6 * 24)
+    assert rig.cycle.close_windows() == 5
+    assert {rig.payment(p).closed_reason for p in ended} == {ClosedReason.WINDOW_CLOSED}
+
+
+def test_a_window_does_not_close_over_a_payment_that_somebody_holds(rig: Rig, sessions):
+    held, free = rig.fail("insufficient_funds"), rig.fail("insufficient_funds")
+    rig.clock.now = rig.at(6 * 24)
+    with sessions.begin() as session:
+        payments.lock_payments(session, [held])
+        assert rig.cycle.close_windows() == 1
+    assert rig.payment(free).status is PaymentStatus.PERMANENT_FAIL
+    assert rig.cycle.close_windows() == 1

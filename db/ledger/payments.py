@@ -41,7 +41,7 @@ SELECT_ENDED = (
         Payment.payment_id.not_in(attempts.unsettled_payment_ids()),
     )
     .order_by(Payment.id)
-    .limit(MOST_AT_ONCE)
+    .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
 
@@ -118,7 +118,7 @@ def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Setti
 def close_windows(session: Session, now: datetime) -> int:
     """Gives up payments whose window has ended and whose attempts are all settled, and what is
     queued about them. Returns how many; fewer than MOST_AT_ONCE: there are no more."""
-    ended = session.scalars(SELECT_ENDED, {"now": now}).all()
+    ended = session.scalars(SELECT_ENDED, {"now": now, "limit": MOST_AT_ONCE}).all()
     for payment in ended:
         move(session, payment, closed(ClosedReason.WINDOW_CLOSED))
     return len(ended)
