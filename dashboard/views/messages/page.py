@@ -56,8 +56,7 @@ def show(settings: DashboardSettings) -> None:
     show_choices(chosen)
 
     def look() -> Studio | Trouble:
-        asked = (chosen.step, chosen.decline_class, chosen.days)
-        return for_company(settings, read_studio, *asked)
+        return for_company(settings, read_studio, chosen.step, chosen.decline_class, chosen.days)
 
     studio = look()
     if isinstance(studio, Trouble):
