@@ -29,6 +29,7 @@ check: setup
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 	@$(BIN)/vulture
 	@$(BIN)/vulture $(ROOMS) tests
+	@$(BIN)/python -m tests.structure
 
 format: setup
 	@$(BIN)/ruff check --fix .

@@ -7,7 +7,7 @@ from whop.values import IDENT, LONGEST, MOST
 
 ID = {"type": "string", "pattern": f"^{IDENT.pattern}$"}
 AMOUNT = {"type": "number", "minimum": 0, "maximum": float(MOST), "multipleOf": 0.01}
-TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"\S"}
+TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"[^\s\x1c-\x1f]"}
 
 FLAT = {
     "type": "object",
