@@ -18,9 +18,15 @@ SOON = object()
 
 
 class Loop:
-    """Each job at once, then by its own interval in minutes, one after the other."""
+    """Each job at once, then by its own interval in minutes, one after the other.
 
-    def __init__(self, *jobs: tuple[int, Callable[[], object]]) -> None:
+    `check` comes before each and raises DatabaseUnavailable when none may run.
+    """
+
+    def __init__(
+        self, *jobs: tuple[int, Callable[[], object]], check: Callable[[], None] = lambda: None
+    ) -> None:
+        self.check = check
         self.scheduler = schedule.Scheduler()
         for minutes, job in jobs:
             self.scheduler.every(minutes).minutes.do(self.guard, job)
@@ -39,6 +45,7 @@ class Loop:
         """A job that raised would never be scheduled again, and would block those behind it."""
         try:
             with translate_errors():
+                self.check()
                 again = job() is SOON
         except DatabaseUnavailable as error:
             log.warning("%s: %s; again in a minute", job.__name__, error)

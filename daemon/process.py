@@ -16,6 +16,7 @@ from daemon.wiring import Plan, build
 from db.rate_limit import SharedPace, fingerprint
 from db.session import (
     SessionFactory,
+    check_schema,
     connect,
     database_url,
     now,
@@ -68,11 +69,16 @@ class Daemon:
             (1, self.replay_if_asked),
             (1, self.beat),
             (1, self.tell_creators),
+            check=self.check_schema,
         )
         beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
         beside.start()
-        Loop((minutes, self.run_cycle)).run(self.is_stopping)
+        Loop((minutes, self.run_cycle), check=self.check_schema).run(self.is_stopping)
         beside.join()
+
+    def check_schema(self) -> None:
+        """A migration may have come since the start: what this code would write could be wrong."""
+        check_schema(self.engine)
 
     def run_once(self) -> None:
         self.wait_until_ready()

@@ -39,6 +39,7 @@ class Outage(StrEnum):
 
     AWAY = "the database does not answer"
     UNMIGRATED = "the database is not migrated; run: python -m db migrate"
+    OUTDATED = "the database is newer than this process; start it anew with the newer version"
 
 
 class DatabaseUnavailable(Exception):
@@ -133,7 +134,16 @@ def unready_reason(engine: Engine) -> Outage | None:
             current = connection.scalar(text("select version_num from alembic_version"))
     except DatabaseUnavailable as error:
         return error.outage
-    return None if current == head_revision() else Outage.UNMIGRATED
+    known = head_revision()
+    if current == known:
+        return None
+    return Outage.OUTDATED if current is not None and current > known else Outage.UNMIGRATED
+
+
+def check_schema(engine: Engine) -> None:
+    """Raises DatabaseUnavailable where the schema is not this code's, as after a migration."""
+    if reason := unready_reason(engine):
+        raise DatabaseUnavailable(reason)
 
 
 def wait_until_ready(engine: Engine, stopped: Callable[[], bool] = lambda: False) -> bool:

@@ -37,7 +37,11 @@ class Trouble(StrEnum):
     SEVERAL_COMPANIES = "several_companies"
 
 
-TROUBLES = {Outage.AWAY: Trouble.AWAY, Outage.UNMIGRATED: Trouble.UNMIGRATED}
+TROUBLES = {
+    Outage.AWAY: Trouble.AWAY,
+    Outage.UNMIGRATED: Trouble.UNMIGRATED,
+    Outage.OUTDATED: Trouble.UNMIGRATED,
+}
 
 
 @st.cache_resource(show_spinner=False, hash_funcs=BY_DATABASE)
