@@ -17,13 +17,13 @@ import pytest
 from sqlalchemy import event, insert, select
 from sqlalchemy.orm import Session
 
-from daemon.notices import write_words
+from daemon.notices import write_post
 from dashboard.data import overview
 from dashboard.data import payments as listing
 from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import Terms, save_terms
 from db.creator_notices.digest import measure_week
-from db.creator_notices.queue import Errand, NoticeChannel, NoticeKind
+from db.creator_notices.queue import Errand
 from db.creator_notices.weeks import Week
 from db.models import Message, Payment
 from db.reporting import attention
@@ -31,7 +31,16 @@ from db.reporting.search import Filters, Which, find_page
 from mail.digest import write_digest
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
-from recovery.status import Channel, MailTrouble, MessageState, PaymentStatus, RecoveredBy, Step
+from recovery.status import (
+    Channel,
+    MailTrouble,
+    MessageState,
+    NoticeChannel,
+    NoticeKind,
+    PaymentStatus,
+    RecoveredBy,
+    Step,
+)
 from tests.factories import COMPANY, HOUR, NOW
 from tests.mail_service import MailReceiver
 from tests.needs import find_needs
@@ -284,7 +293,7 @@ def ask_digest(session: Session, receiver: MailReceiver) -> Answer:
 
 def ask_posts(session: Session, receiver: MailReceiver) -> Answer:
     errand = Errand((1,), COMPANY, NoticeKind.RECOVERY, (), NoticeChannel.POST)
-    text = write_words(session, errand, NOW)
+    text = write_post(session, errand, NOW) or ""
     waiting = re.search(r"([\d,]+) payments? needs? you, \$([\d,.]+)\.( .*)", text)
     if waiting is None:
         return Answer({}, 0, Decimal(0))
