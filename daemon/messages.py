@@ -56,6 +56,7 @@ class Messenger:
         while self.queue_some() and not stopping():
             pass
         with self.sessions.begin() as session:
+            # invariant 7: an interrupted mail is given up
             settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
             # Most minutes have nothing to send: no thread and no connection is opened for that.
             due = outbox.count_due(session, self.clock(), self.workers)

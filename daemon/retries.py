@@ -63,6 +63,7 @@ class Retrier:
         if self.whop.circuit.is_resting():
             return False  # it stays due: claiming it would only write down that nothing was sent
         with self.sessions.begin() as session:
+            # invariant 5: Whop is called outside the transaction
             claim = take(session, self.clock())
         if claim is None:
             return False

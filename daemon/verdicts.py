@@ -26,7 +26,7 @@ def judge(
     `credential` names the key at Whop that we have now.
     """
     sent = claim.sent_at is not None
-    if payment.paid:
+    if payment.paid:  # invariant 3: a paid payment is not charged
         # Whether a sent attempt collected it, the ledger tells by the circumstances.
         outcome = AttemptOutcome.UNKNOWN if sent else AttemptOutcome.REFUSED
         return Conclusion(outcome, payment, "already paid")
@@ -35,7 +35,7 @@ def judge(
         return Conclusion(outcome, payment, "a payment is being settled", now + SOON)
     if claim.sent_at is not None:
         return judge_sent(claim, claim.sent_at, payment, credential, now)
-    if is_stopped(payment):
+    if is_stopped(payment):  # invariant 3: what is not retryable is not charged
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop says it is not retryable")
     again = wait_for_whop(rules, now, payment.next_attempt_at)
     if again is not None and claim.trigger is Trigger.SCHEDULE:
@@ -53,6 +53,7 @@ def judge_sent(
         again = None if payment.retryable is False else now + SOON
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop never ran it", again)
     # Whop knows an idempotency key only together with the API key that it came with.
+    # invariant 3: an attempt is repeated only under the key to Whop that it was sent with
     repeatable = claim.means is Means.RETRY and claim.sent_with == credential
     if is_stopped(payment) or not repeatable:
         return Conclusion(AttemptOutcome.UNKNOWN, payment, "no trace of the charge yet")
@@ -86,6 +87,7 @@ def read_unasked(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
 def read_charge(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
     """A charge failed. Where it had been sent before, no refusal tells what that came to."""
     if isinstance(error, NoAnswerError) or claim.sent_at is not None:
+        # invariant 4: no answer concludes nothing
         return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
     return read_refusal(error, now)
 

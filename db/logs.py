@@ -20,7 +20,7 @@ MASKS = (
 
 def mask(text: str) -> str:
     for pattern, replacement in MASKS:
-        text = pattern.sub(replacement, text)
+        text = pattern.sub(replacement, text)  # invariant 8: log lines are masked
     return text
 
 

@@ -106,7 +106,7 @@ def connect(url: URL, process: str, more: str = "", **options: Any) -> Engine:
     """
     return create_engine(
         url,
-        hide_parameters=True,
+        hide_parameters=True,  # invariant 8: database errors do not quote rows
         json_serializer=write_json,
         connect_args={
             "application_name": process,

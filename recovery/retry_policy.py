@@ -85,6 +85,7 @@ def find_obstacle(situation: Situation, settings: Settings) -> WhyNot | None:
         return WhyNot.HELD_OUT
     if situation.declined_retries >= settings.max_retries:
         return WhyNot.RETRIES_USED
+    # invariant 3: forbidden declines are not charged
     if situation.decline_class in NEVER_CHARGED_AGAIN:
         return WhyNot.FORBIDDEN
     if not situation.retryable:
@@ -104,6 +105,7 @@ def decide(situation: Situation, settings: Settings, now: datetime) -> Decision:
     obstacle = find_obstacle(situation, settings)
     if obstacle is not None:
         return NoRetry(obstacle)
+    # invariant 9: rules are told the time
     earliest = max(situation.last_charge_at + settings.interval, now)
     at = POLICIES[settings.policy](situation, earliest)
     if at is None:

@@ -1,7 +1,7 @@
 """The invariants of docs/invariants.md, each held by a line, each line guarded by a test.
 
-The line is taken out of a copy of the code, and the test that guards it must then fail. A test that
-cannot fail would be worth nothing.
+The line carries a mark (tests/marks.py). It is taken out of a copy of the code, and the test that
+guards it must then fail. A test that cannot fail would be worth nothing.
 """
 
 from __future__ import annotations
@@ -16,259 +16,160 @@ from pathlib import Path
 import pytest
 
 from db.embedded import Server
+from tests.marks import find_marks, take_out
 
 ROOT = Path(__file__).parent.parent
-CODE = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard", "sandbox", "tests")
+PRODUCT = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard")
+CODE = (*PRODUCT, "sandbox", "tests")
 
 
 @dataclass(frozen=True)
 class Guard:
-    invariant: int
-    what: str
-    file: str
-    line: str
-    instead: str
+    mark: str
+    """`invariant` number and words, as in the code."""
     test: str
-    second: bool = False
-    """A second line keeps it as well: what was just read is heard before the charge."""
+    instead: str | None = None
+    """Of what is marked; None: it is taken out."""
+    also: str | None = None
+    """A second mark that keeps it as well, taken out with it."""
+
+    @property
+    def invariant(self) -> int:
+        return int(self.mark.split(":")[0])
 
 
-SECOND = (
-    "db/ledger/claims.py",
-    "    payments.hear(session, payment, sending.before, now, rules)\n",
-)
+HEARD = "3: what was just read is heard before the charge"
 GUARDS = [
     Guard(
-        1,
-        "200 only after the commit",
-        "webhook/inbox.py",
-        "            await waiting.answered\n",
-        "            pass\n",
+        "1: 200 only after the commit",
         "test_receiver.py::test_a_payment_is_visible_to_the_read_that_follows_its_200",
     ),
     Guard(
-        2,
-        "an older report is not the newest word",
-        "db/ledger/payments.py",
-        "newer, known_class = report.as_of > payment.as_of,",
-        "newer, known_class = True,",
+        "2: an older report is not the newest word",
         "test_ledger.py::test_an_older_report_does_not_overwrite_a_newer_one",
+        "newer = True",
     ),
     Guard(
-        2,
-        "what came before its payment waits for it",
-        "db/ledger/inbox.py",
-        "        rest = load_waiting(session, waited_for, read) + rest\n",
-        "        pass\n",
+        "2: what came before its payment waits for it",
         "test_receiver.py::test_a_success_that_overtakes_its_failure_is_not_forgotten",
     ),
     Guard(
-        2,
-        "one payment's events are applied one after the other",
-        "db/ledger/bulk_insert.py",
-        "select count(pg_advisory_xact_lock(hashtextextended(id, 0)))",
-        "select count(id)",
+        "2: one payment's events are applied one after the other",
         "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
+        'LOCK = "id"',
     ),
     Guard(
-        2,
-        "a recovered payment does not fail again",
-        "db/ledger/payments.py",
-        "    if payment.status not in UNPAID:\n        if find_stop",
-        "    if False:\n        if find_stop",
+        "2: a recovered payment does not fail again",
         "test_ledger.py::test_a_recovered_payment_does_not_fail_again",
     ),
     Guard(
-        3,
-        "a claim is exclusive",
-        "db/ledger/claims.py",
-        "    .limit(1)\n    .with_for_update(skip_locked=True)\n",
-        "    .limit(1)\n",
+        "3: a claim is exclusive",
         "test_retries.py::test_one_of_two_connections_claims_a_payment_and_the_other_finds_nothing",
     ),
     Guard(
-        3,
-        "the last look before the charge",
-        "db/ledger/claims.py",
-        "        or payment.status is not PaymentStatus.PENDING_RETRY\n",
-        "",
+        "3: the last look before the charge",
         "test_retries.py::test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged",
     ),
     Guard(
-        3,
-        "a lapsed lease does not charge",
-        "db/ledger/claims.py",
-        "        or claim.until <= now\n",
-        "",
+        "3: a lapsed lease does not charge",
         "test_retries.py::test_a_daemon_that_slept_past_its_lease_does_not_charge",
     ),
     Guard(
-        3,
-        "a charge carries its attempt's key",
-        "whop/client.py",
-        '{"Idempotency-Key": key}',
-        "{}",
+        "3: a charge carries its attempt's key",
         "test_retries.py::test_an_outcome_that_stays_unknown_is_never_charged_under_a_new_key",
+        "headers={},",
     ),
     Guard(
-        3,
-        "a paid payment is not charged",
-        "daemon/verdicts.py",
-        "    sent = claim.sent_at is not None\n    if payment.paid:\n",
-        "    sent = claim.sent_at is not None\n    if False:\n",
-        "test_retries.py::test_a_paid_payment_is_not_charged_whatever_else_whop_says",
-        second=True,
-    ),
-    Guard(
-        3,
-        "what is not retryable is not charged",
-        "daemon/verdicts.py",
-        "    if is_stopped(payment):\n",
-        "    if False:\n",
-        "test_retries.py::test_a_stopped_payment_is_not_even_asked_to_be_charged",
-        second=True,
-    ),
-    Guard(
-        3,
-        "forbidden declines are not charged",
-        "recovery/retry_policy.py",
-        "    if situation.decline_class in NEVER_CHARGED_AGAIN:\n",
-        "    if False:\n",
-        "test_retries.py::test_it_never_charges_again_where_that_is_forbidden",
-    ),
-    Guard(
-        3,
-        "what has become forbidden is not charged",
-        "db/ledger/claims.py",
-        "        or payments.is_forbidden(session, payment, now, rules)\n",
-        "",
+        HEARD,
         "test_retries.py::test_a_decline_that_forbids_charging_is_seen_just_before_the_charge",
     ),
     Guard(
-        3,
-        "a disputing member is not charged",
-        "db/ledger/claims.py",
-        "    if payment.status in UNPAID and disputes.is_disputing(session, payment):\n",
-        "    if False:\n",
+        "3: a paid payment is not charged",
+        "test_retries.py::test_a_paid_payment_is_not_charged_whatever_else_whop_says",
+        also=HEARD,
+    ),
+    Guard(
+        "3: what is not retryable is not charged",
+        "test_retries.py::test_a_stopped_payment_is_not_even_asked_to_be_charged",
+        also=HEARD,
+    ),
+    Guard(
+        "3: forbidden declines are not charged",
+        "test_retries.py::test_it_never_charges_again_where_that_is_forbidden",
+    ),
+    Guard(
+        "3: what has become forbidden is not charged",
+        "test_retries.py::test_a_decline_that_forbids_charging_is_seen_just_before_the_charge",
+    ),
+    Guard(
+        "3: a disputing member is not charged",
         "test_stops.py::test_a_later_failure_of_a_disputing_member_is_not_charged",
     ),
     Guard(
-        3,
-        "an attempt is repeated only under the key to Whop that it was sent with",
-        "daemon/verdicts.py",
-        " and claim.sent_with == credential",
-        "",
+        "3: an attempt is repeated only under the key to Whop that it was sent with",
         "test_faults.py::test_an_unknown_charge_is_not_repeated_under_another_key_of_ours",
+        "repeatable = claim.means is Means.RETRY",
     ),
     Guard(
-        4,
-        "no answer concludes nothing",
-        "daemon/verdicts.py",
-        "    if isinstance(error, NoAnswerError) or claim.sent_at is not None:\n"
-        "        return Conclusion(AttemptOutcome.UNKNOWN",
-        "    if isinstance(error, NoAnswerError) or claim.sent_at is not None:\n"
-        "        return Conclusion(AttemptOutcome.DECLINED",
+        "4: no answer concludes nothing",
         "test_retries.py::test_an_unknown_outcome_is_settled_by_asking_and_charged_once",
+        "return Conclusion(AttemptOutcome.DECLINED, detail=str(error))",
     ),
     Guard(
-        5,
-        "Whop is called outside the transaction",
-        "daemon/retries.py",
-        "            claim = take(session, self.clock())\n",
-        "            claim = take(session, self.clock())\n"
-        "            claim is None or self.whop.get_payment(claim.payment_id, claim.company_id)\n",
+        "5: Whop is called outside the transaction",
         "test_retries.py::test_no_call_to_whop_is_made_inside_a_transaction",
+        "claim = take(session, self.clock())\n"
+        "claim is None or self.whop.get_payment(claim.payment_id, claim.company_id)",
     ),
     Guard(
-        6,
-        "figures are one company's",
-        "db/reporting/rollup.py",
-        "        on company_id = :company_id and failed_at >= since",
-        "        on failed_at >= since",
+        "6: figures are one company's",
         "test_receiver.py::test_one_company_never_sees_anothers_rows",
+        "on failed_at >= since and failed_at < until",
     ),
     Guard(
-        6,
-        "the list is one company's",
-        "db/reporting/search.py",
-        "query.where(Payment.company_id == company_id, *choose_status(filters.which))",
-        "query.where(*choose_status(filters.which))",
+        "6: the list is one company's",
         "test_receiver.py::test_one_company_never_sees_anothers_rows",
+        "query = query.where(*choose_status(filters.which))",
     ),
     Guard(
-        6,
-        "an event cannot reach another company's payment",
-        "db/ledger/payments.py",
-        "    if report.company_id != payment.company_id:\n"
-        '        raise WrongCompanyError(f"{payment.payment_id} belongs to another company")\n'
-        "    attempt =",
-        "    attempt =",
+        "6: an event cannot reach another company's payment",
         "test_receiver.py::test_one_poison_event_does_not_spoil_those_beside_it",
     ),
     Guard(
-        6,
-        "what is read back changes only its own company's payments",
-        "db/ledger/sync.py",
-        "        if payment is not None and payment.company_id == company_id:\n"
-        "            payments.hear",
-        "        if payment is not None:\n            payments.hear",
+        "6: what is read back changes only its own company's payments",
         "test_reconcile.py::test_a_payment_that_another_company_owns_is_left_alone",
+        "payment is not None",
     ),
     Guard(
-        7,
-        "a mail is on disk as sending before it leaves",
-        "db/member_messages/queue.py",
-        "            message.state, message.sending_at = MessageState.SENDING, now\n",
-        "",
+        "7: a mail is on disk as sending before it leaves",
         "test_messages.py::test_the_mail_is_on_disk_as_sending_before_it_leaves",
     ),
     Guard(
-        7,
-        "an interrupted mail is given up",
-        "daemon/messages.py",
-        "settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))\n",
-        "pass\n",
+        "7: an interrupted mail is given up",
         "test_messages.py::test_a_mail_interrupted_while_sending_is_never_sent_again",
     ),
     Guard(
-        8,
-        "log lines are masked",
-        "db/logs.py",
-        "        text = pattern.sub(replacement, text)\n",
-        "        pass\n",
+        "8: log lines are masked",
         "test_logs.py::test_no_formatter_lets_it_through",
     ),
     Guard(
-        8,
-        "database errors do not quote rows",
-        "db/session.py",
-        "        hide_parameters=True,\n",
-        "",
+        "8: database errors do not quote rows",
         "test_logs.py::test_a_database_error_does_not_quote_its_parameters",
     ),
     Guard(
-        9,
-        "rules are told the time",
-        "recovery/retry_policy.py",
-        "    earliest = max(situation.last_charge_at + settings.interval, now)\n",
-        "    earliest = max(situation.last_charge_at, datetime.now(now.tzinfo))\n",
+        "9: rules are told the time",
         "test_policy.py::test_no_rule_reads_the_clock",
+        "earliest = max(situation.last_charge_at, datetime.now(now.tzinfo))",
     ),
     Guard(
-        10,
-        "a signed event that cannot be read is kept",
-        "webhook/routes.py",
-        "        if event.error is None or proven:\n",
-        "        if event.error is None:\n",
+        "10: a signed event that cannot be read is kept",
         "test_receiver.py::test_a_signed_event_that_makes_no_sense_is_kept_with_its_error",
+        "event.error is None",
     ),
     Guard(
-        10,
-        "one bad event does not spoil its batch",
-        "webhook/inbox.py",
-        "        return [outcome for event in batch for outcome in self.record_all([event])]\n",
-        "        return [error] * len(batch)\n",
+        "10: one bad event does not spoil its batch",
         "test_receiver.py::test_one_poison_event_does_not_spoil_those_beside_it",
+        "return [error] * len(batch)",
     ),
 ]
 
@@ -282,15 +183,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("guard", GUARDS, ids=[f"{g.invariant}: {g.what}" for g in GUARDS])
+@pytest.mark.parametrize("guard", GUARDS, ids=[guard.mark for guard in GUARDS])
 def test_the_test_fails_when_the_line_is_gone(copy: Path, guard: Guard, postgres: Server):
-    taken_out = [(copy / guard.file, guard.line, guard.instead)]
-    if guard.second:
-        taken_out.append((copy / SECOND[0], SECOND[1], ""))
-    wholes = {path: path.read_text() for path, _, _ in taken_out}
-    for path, line, instead in taken_out:
-        assert wholes[path].count(line) == 1, f"{path.name} no longer has this line"
-        path.write_text(wholes[path].replace(line, instead))
+    files = dict(find_marks([copy / name for name in PRODUCT]))
+    wholes = {files[text]: files[text].read_text() for text in (guard.mark, guard.also) if text}
+    take_out_of(files[guard.mark], guard.mark, guard.instead)
+    if guard.also is not None:
+        take_out_of(files[guard.also], guard.also)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", f"tests/{guard.test}"],
@@ -306,8 +205,71 @@ def test_the_test_fails_when_the_line_is_gone(copy: Path, guard: Guard, postgres
     assert "failed" in done.stdout.splitlines()[-1]
 
 
+def take_out_of(path: Path, mark: str, instead: str | None = None) -> None:
+    path.write_text(take_out(path.read_text(), mark, instead))
+
+
+def test_each_mark_has_one_guard_and_each_guard_one_mark():
+    marks = [text for text, _ in find_marks([ROOT / name for name in PRODUCT])]
+    assert sorted(marks) == sorted(guard.mark for guard in GUARDS)
+    assert {guard.also for guard in GUARDS if guard.also} <= set(marks)
+
+
 def test_every_invariant_is_guarded_and_documented():
     page = (ROOT / "docs/invariants.md").read_text()
     assert {guard.invariant for guard in GUARDS} == set(range(1, 11))
     for guard in GUARDS:
         assert guard.test.split("::")[1] in page, guard.test
+        assert guard.mark.split(": ", 1)[1] in page, guard.mark
+
+
+CODE_WITH_MARKS = '''
+def one(a):
+    if (
+        # invariant 1: half of a condition
+        a
+        or c
+    ):  # a remark after it
+        pass
+    if a:  # invariant 1: a condition
+        # a remark before the body
+        return 1
+    # invariant 2: a statement
+    b = [
+        1,
+    ]
+    c = (
+        1
+        + 2  # invariant 3: a line
+        + 4
+    )
+    return f"""
+        where x  -- invariant 4: a line of SQL
+        -- invariant 5: the line below
+        and y
+    """
+'''
+
+
+@pytest.mark.parametrize(
+    ("mark", "instead", "gone", "come"),
+    [
+        ("1: a condition", None, "    if a:  # invariant 1: a condition\n", "    if False:\n"),
+        ("1: a condition", "not a", "    if a:  # invariant 1: a condition\n", "    if not a:\n"),
+        ("1: half of a condition", "b", "        a\n", "        b\n"),
+        ("2: a statement", None, "    b = [\n        1,\n    ]\n", "    pass\n"),
+        (
+            "2: a statement",
+            "b = 2\nd = 3",
+            "    b = [\n        1,\n    ]\n",
+            "    b = 2\n    d = 3\n",
+        ),
+        ("3: a line", None, "        + 2  # invariant 3: a line\n", ""),
+        ("3: a line", "+ 3", "        + 2  # invariant 3: a line\n", "        + 3\n"),
+        ("4: a line of SQL", None, "        where x  -- invariant 4: a line of SQL\n", ""),
+        ("5: the line below", "or y", "        and y\n", "        or y\n"),
+    ],
+)
+def test_a_mark_means_the_statement_that_begins_there_or_the_line(mark, instead, gone, come):
+    assert CODE_WITH_MARKS.count(gone) == 1
+    assert take_out(CODE_WITH_MARKS, mark, instead) == CODE_WITH_MARKS.replace(gone, come)

@@ -98,7 +98,7 @@ class Inbox:
         self.gathered.append(waiting)
         self.unanswered += 1
         try:
-            await waiting.answered
+            await waiting.answered  # invariant 1: 200 only after the commit
         finally:
             self.unanswered -= 1
 
@@ -138,6 +138,7 @@ class Inbox:
             return [error] * len(batch)
         if len(batch) == 1:
             return [self.keep_poison(batch[0], error)]
+        # invariant 10: one bad event does not spoil its batch
         return [outcome for event in batch for outcome in self.record_all([event])]
 
     def record(self, batch: list[Event]) -> Refused | None:

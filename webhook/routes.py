@@ -59,6 +59,7 @@ class Desk:
         event_id = authenticate(headers, body, self.settings, now)
         event = read_delivery(event_id, body, now, self.default_company)
         proven = not event_id.startswith("unsigned:")
+        # invariant 10: a signed event that cannot be read is kept
         if event.error is None or proven:
             await self.inbox.put(event)
         if event.error is not None:

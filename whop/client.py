@@ -69,7 +69,7 @@ class WhopClient:
             "payments.retry",
             "POST",
             f"/payments/{escape(payment_id)}/retry",
-            headers={"Idempotency-Key": key},
+            headers={"Idempotency-Key": key},  # invariant 3: a charge carries its attempt's key
         )
         return self.read_answer(answer, company_id)
 

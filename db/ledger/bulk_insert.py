@@ -57,8 +57,10 @@ PREPARED = "store_deliveries is prepared"
 # wait for each other, and as a statement of their own, so that what follows sees what the one who
 # held them before has committed. While Postgres inserts, the receiver's other thread has the
 # interpreter to itself; each further round trip would mean waiting for it once more.
+# invariant 2: one payment's events are applied one after the other
+LOCK = "pg_advisory_xact_lock(hashtextextended(id, 0))"
 STORE = f"""
-select count(pg_advisory_xact_lock(hashtextextended(id, 0)))
+select count({LOCK})
 from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
 
 execute store_deliveries (

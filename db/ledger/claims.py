@@ -45,7 +45,7 @@ SELECT_DUE = (
     )
     .order_by(Payment.next_retry_at)
     .limit(1)
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True)  # invariant 3: a claim is exclusive
 )
 SELECT_ABANDONED = (
     select(Attempt, Payment)
@@ -144,15 +144,19 @@ def mark_sent(
 ) -> bool:
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
     payment, attempt = hold(session, claim)
+    # invariant 3: what was just read is heard before the charge
     hearing.hear(session, payment, sending.before, now, rules)
+    # invariant 3: a disputing member is not charged
     if payment.status in UNPAID and disputes.is_disputing(session, payment):
         payments.move(session, payment, closed(ClosedReason.DISPUTED))
     if (
         attempt.outcome not in UNSETTLED
+        # invariant 3: the last look before the charge
         or payment.status is not PaymentStatus.PENDING_RETRY
         or payment.claimed_until != claim.until
-        or claim.until <= now
+        or claim.until <= now  # invariant 3: a lapsed lease does not charge
         or payment.window_ends_at <= now
+        # invariant 3: what has become forbidden is not charged
         or payments.is_forbidden(session, payment, now, rules)
     ):
         return False

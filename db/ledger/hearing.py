@@ -30,10 +30,12 @@ def hear(
     session: Session, payment: Payment, report: PaymentReport, now: datetime, rules: Settings
 ) -> None:
     """Takes in one report, in whatever order reports arrive; the same one twice changes nothing."""
+    # invariant 6: an event cannot reach another company's payment
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     attempt = attempts.find_unsettled(session, payment)
-    newer, known_class = report.as_of > payment.as_of, payment.decline_class
+    known_class = payment.decline_class
+    newer = report.as_of > payment.as_of  # invariant 2: an older report is not the newest word
     if newer:
         note_facts(payment, report)
     declined = attempt is not None and tells_of_decline(report, attempt)
@@ -46,7 +48,7 @@ def hear(
     note_whops_plan(session, payment, report)
     attempts.note_foreign_failure(session, payment, report)
     stop = find_stop(report)
-    if payment.status not in UNPAID:
+    if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
             outbox.silence(session, payment, "nobody is to collect it any more")
     elif stop is not None or newer or declined:

@@ -79,6 +79,7 @@ def record(
     rest = [event for event in unique.values() if event.has_news and event.event_id in to_apply]
     waited_for = {payment_id for payment_id, waits in created.items() if waits}
     if waited_for:
+        # invariant 2: what came before its payment waits for it
         rest = load_waiting(session, waited_for, read) + rest
     applied = apply(session, rest, now, rules) if rest else set()
     mark_applied(session, applied | (done & revived), now)

@@ -122,6 +122,7 @@ def take_in(
     known |= payments.lock_payments(session, created)
     for report in reports:
         payment = known.get(report.payment_id)
+        # invariant 6: what is read back changes only its own company's payments
         if payment is not None and payment.company_id == company_id:
             hearing.hear(session, payment, report, now, rules)
             payment.read_at = now

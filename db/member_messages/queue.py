@@ -67,6 +67,7 @@ def take_letter(
         way = choose_way(session, message, payment, company, manners, channels, now)
         if isinstance(way, Channel):
             message.channel = way
+            # invariant 7: a mail is on disk as sending before it leaves
             message.state, message.sending_at = MessageState.SENDING, now
             letter = write_letter(session, message, payment, company)
             return Taken(letter, manners, find_template(session, company.id, letter.step))

@@ -65,6 +65,7 @@ with state as (
     select date(timezone(:zone, failed_at)), failed_at, 1, amount_usd,
         case when amount_usd is null then 1 else 0 end, 0, 0, 0, 0, 0, 0
     from bounds join payments
+        -- invariant 6: figures are one company's
         on company_id = :company_id and failed_at >= since and failed_at < until
     where date(timezone(:zone, failed_at)) between first_day and last_day
     union all

@@ -103,6 +103,7 @@ def list_products(session: Session, company_id: str) -> list[str]:
 
 
 def match(query: Select[Any], company_id: str, filters: Filters) -> Select[Any]:
+    # invariant 6: the list is one company's
     query = query.where(Payment.company_id == company_id, *choose_status(filters.which))
     if filters.decline_class is not None:
         query = query.where(Payment.decline_class == filters.decline_class)
