@@ -378,11 +378,15 @@ class Chat:
         return sent(f"chat_{len(self.written)}")
 
 
-def open_chat(rig: Rig) -> Chat:
-    chat = Chat()
+def use_chat(rig: Rig, chat: Chat | None) -> None:
     rig.messenger = Messenger(
         rig.sessions, rig.messenger.whop, rig.messenger.mailer, rig.clock, chat
     )
+
+
+def open_chat(rig: Rig) -> Chat:
+    chat = Chat()
+    use_chat(rig, chat)
     return chat
 
 
@@ -423,6 +427,7 @@ def test_a_member_without_an_address_is_written_to_in_the_chat(rig: Rig):
 
 
 def test_without_a_chat_a_dead_address_means_silence(rig: Rig):
+    use_chat(rig, None)
     payment_id = fail(rig, "expired_card")
     walk(rig, deeds={1: lambda: suppress(rig, payment_id, MailTrouble.BOUNCED)})
     assert heard(rig, payment_id) == [(0, FIRST, EMAIL)]
