@@ -167,7 +167,7 @@ def make_messages(
 def fill(session: Session, combinations: Iterable[tuple[Any, ...]] = A_FEW) -> None:
     """Beside another company, whose rows must be in no answer."""
     for company_id, drawn in ((COMPANY, combinations), (ANOTHER, A_FEW)):
-        save_terms(session, company_id, Terms())
+        save_terms(session, company_id, Terms(), "tests", NOW)
         session.flush()
         leads = fill_leads(session, company_id)
         made = [
