@@ -34,7 +34,7 @@ HOSTILE = (
 TYPED = {
     Payment: ("member_name", "member_email", "product", "reason", "card_brand"),
     Message: ("detail",),
-    Deed: ("done_by", "what"),
+    Deed: ("done_by",),
     WebhookEvent: ("type", "error"),
 }
 """What others may type, by the table that keeps it."""

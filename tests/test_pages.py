@@ -299,7 +299,7 @@ def test_it_previews_the_mail_away_from_the_page_s_own_address(
     page.toggle(key="preview").set_value(True).run()
     words = read_words(page)
     assert "Your payment failed" in words
-    assert "What is sent leads to the member&#x27;s own" in words
+    assert "What is sent leads to the member&#39;s own" in words
     assert page.get("iframe")[0].proto.src.startswith("data:text/html")
 
 
