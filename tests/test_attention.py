@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from daemon.notices import write_post
 from dashboard.data import overview
 from dashboard.data import payments as listing
-from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import Terms, save_terms
 from db.creator_notices.digest import measure_week
 from db.creator_notices.queue import Errand
@@ -233,12 +232,11 @@ def ask_search(session: Session, receiver: MailReceiver) -> Answer:
 
 
 def read_rows(session: Session, which: Which) -> tuple[int, dict[str, str]]:
-    settings = DashboardSettings(_env_file=None, whop_company_id=COMPANY)
     rows: dict[str, str] = {}
     after = None
     while after != "":
         query = listing.Query(Filters(which), after=after or "")
-        page = listing.read_listing(session, settings, query, NOW)
+        page = listing.read_listing(session, COMPANY, query, NOW)
         assert isinstance(page, listing.Listing)
         rows |= {row.payment_id: row.needs_you for row in page.rows}
         after = page.after
