@@ -19,6 +19,7 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,  # otherwise each filling asks the disk whether its template has changed
 )
 
 

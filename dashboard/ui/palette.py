@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from markupsafe import Markup
 
@@ -81,6 +82,7 @@ def choose(theme: str | None) -> Palette:
     return DARK if theme == "dark" else LIGHT
 
 
+@cache
 def render_style() -> Markup:
     """Streamlit sets `color-scheme` with its theme; `light-dark()` follows that, at once."""
     dark = asdict(DARK)
@@ -88,6 +90,7 @@ def render_style() -> Markup:
     return fill("ui/style.html", tones=tones)
 
 
+@cache
 def render_insight_style() -> Markup:
     """What the insights and the health page look like, beside it."""
     return fill("ui/insights.html")

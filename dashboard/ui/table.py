@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from dashboard.data.overview import PaymentRow
-from dashboard.text.payments import MARKS, State, describe_next, describe_state, format_when
+from dashboard.text.payments import describe_next, describe_state, format_when
 from dashboard.ui.html import fill
 from dashboard.ui.links import address
+from dashboard.ui.state import render_state
 from recovery.money import format_money
 
 COLUMNS = ("Member", "Amount", "Reason", "Status", "Retries", "Next step")
@@ -31,7 +32,7 @@ class Line:
     amount: str
     reason: str
     failed: str
-    state: State
+    state: Markup
     retries: int
     next: str
 
@@ -49,7 +50,7 @@ def render_table(
 ) -> Markup:
     """`link`: where a row leads to."""
     told = [describe_row(row, now, zone, link(row)) for row in rows]
-    return fill("ui/table.html", columns=COLUMNS, rows=told, label=label, marks=MARKS)
+    return fill("ui/table.html", columns=COLUMNS, rows=told, label=label)
 
 
 def describe_row(row: PaymentRow, now: datetime, zone: ZoneInfo, link: str) -> Line:
@@ -60,7 +61,7 @@ def describe_row(row: PaymentRow, now: datetime, zone: ZoneInfo, link: str) -> L
         format_money(row.amount, row.currency),
         row.reason,
         format_when(row.failed_at, zone),
-        describe_state(row, now),
+        render_state(describe_state(row, now)),
         row.retries,
         describe_next(row, now, zone),
     )

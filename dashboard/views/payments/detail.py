@@ -20,6 +20,7 @@ from dashboard.ui import banners as notices
 from dashboard.ui.audit_list import show_deeds
 from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
+from dashboard.ui.state import render_state
 from dashboard.views.payments.mail_preview import choose_step, describe_link, write_preview
 from db.models import Payment
 from db.reporting.payment_detail import Story
@@ -79,8 +80,7 @@ def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
         "views/payments/head.html",
         member=payment.member_name or payment.member_email or payment.member_id or "Unknown",
         amount=format_money(payment.amount, payment.currency),
-        state=state,
-        marks=MARKS,
+        state=render_state(state),
         facts={name: value for name, value in facts.items() if value},
     )
 

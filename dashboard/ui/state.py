@@ -1,0 +1,19 @@
+"""A payment's state, never told by its colour alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from markupsafe import Markup
+
+from dashboard.text.payments import MARKS, State
+
+STATE = Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>')
+BELOW = Markup('<span class="below">{}</span>')
+
+
+@lru_cache(maxsize=1024)
+def render_state(state: State) -> Markup:
+    """Kept: few differ, and every row of every refresh has one."""
+    below = BELOW.format(state.detail) if state.detail else ""
+    return STATE.format(state.tone, MARKS[state.tone], state.words) + below
