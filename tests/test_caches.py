@@ -28,6 +28,9 @@ KNOW_NO_COMPANY = {
     "dashboard.data.database.find_only_company": "which company there is",
     "dashboard.data.health.find_version": "the project's version, from its files",
     "dashboard.serving.compress": "Streamlit's own files",
+    "dashboard.ui.palette.render_insight_style": "colours",
+    "dashboard.ui.palette.render_style": "colours",
+    "dashboard.ui.state.render_state": "HTML of the very words that are its key, and nothing else",
     "dashboard.views.settings.fields.list_zones": "the world's time zones",
 }
 RUN_BY_STREAMLIT = {"dashboard.app", "dashboard.navigation"}
