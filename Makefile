@@ -26,7 +26,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 8
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/vulture
 	@$(BIN)/vulture $(ROOMS) tests
 	@$(BIN)/python -m tests.structure
