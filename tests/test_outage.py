@@ -168,6 +168,17 @@ def test_the_receiver_says_that_an_event_can_never_be_stored(
     assert receiver.deliver(event()).status_code == 422
 
 
+def test_a_bug_in_the_receiver_ends_neither_its_writer_nor_what_comes_after(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = receiver.app.state.inbox
+    whole, inbox.sessions = inbox.sessions, Broken(TypeError("a bug"))
+    assert receiver.deliver(event()).status_code == 503  # Whop delivers it again
+    assert "1 event(s) not recorded" in caplog.text
+    inbox.sessions = whole
+    assert receiver.deliver(event()).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/stats/summary", "/payments/list"])
 @for_each_outage
 def test_the_api_asks_to_come_again(

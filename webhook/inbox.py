@@ -10,7 +10,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -126,7 +126,13 @@ class Inbox:
         return batch, True
 
     def answer(self, batch: list[Waiting]) -> None:
-        outcomes = self.record_all([waiting.event for waiting in batch])
+        outcomes: Sequence[Refused | None]
+        try:
+            outcomes = self.record_all([waiting.event for waiting in batch])
+        except Exception:
+            # A bug of ours must not end this thread: after it nobody would be answered.
+            log.exception("%d event(s) not recorded", len(batch))
+            outcomes = [DatabaseUnavailable(words="it could not be stored")] * len(batch)
         # One wake-up of the loop for the whole batch.
         batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
 
@@ -181,7 +187,7 @@ def explain(error: Exception) -> str:
     return f"it cannot be stored ({type(error).__name__})"
 
 
-def settle(batch: list[Waiting], outcomes: list[Refused | None]) -> None:
+def settle(batch: list[Waiting], outcomes: Sequence[Refused | None]) -> None:
     for waiting, error in zip(batch, outcomes, strict=True):
         if waiting.answered.done():  # the sender has hung up
             continue
