@@ -17,7 +17,7 @@ import httpx
 from daemon.mailer import Mailer
 from daemon.posts import Poster
 from daemon.wiring import Plan, build
-from db.ledger import claims
+from db.ledger import claims, conclusions
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
 from recovery.retry_policy import Settings as Rules
@@ -109,7 +109,7 @@ class Crew:
     @contextmanager
     def interrupted(self, step: str, after: bool, deed: Callable[[], None]) -> Iterator[None]:
         """`deed` is done once, before or after the daemon's next step of this name."""
-        owner = next(o for o in (self.whop, self.mailer, claims) if hasattr(o, step))
+        owner = next(o for o in (self.whop, self.mailer, claims, conclusions) if hasattr(o, step))
         real, waiting = getattr(owner, step), [deed]
 
         def take_step(*arguments: Any, **named: Any) -> Any:

@@ -145,11 +145,12 @@ def read_page(session: Session) -> dict[str, Level]:
 def read_warnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that the overview warns of."""
     said: list[str] = []
-    collect = SimpleNamespace(html=said.append, warning=said.append)
+    collect = SimpleNamespace(warning=said.append)
     facts = {"pulse": find_pulse(session), "sync": find_sync(session, COMPANY)}
     snapshot: Any = SimpleNamespace(**facts, as_of=NOW, time_zone="UTC", company_id=COMPANY)
     with monkeypatch.context() as patch:
         patch.setattr(banners, "st", collect)
+        patch.setattr(banners, "show_html", said.append)
         banners.show_freshness(snapshot)
         banners.show_amiss(snapshot)
     return "\n".join(said)
