@@ -14,7 +14,7 @@ from daemon.notices import Herald
 from db.company_settings.messaging import Manners, save_manners
 from db.company_settings.notifications import Alerts, save_alerts
 from db.models import Message, Notice
-from db.outbox import INTERRUPTED, name_state
+from db.outboxes import INTERRUPTED, name_state
 from db.session import SessionFactory
 from recovery.delivery import Delivery, DeliveryState, put_off, refused, sent, skipped, unknown
 from recovery.status import Channel

@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db import outbox
+from db import outboxes
 from db.models import Notice
 from recovery.delivery import Delivery
 from recovery.status import MessageState, NoticeChannel, NoticeKind
@@ -123,11 +123,11 @@ def finish_errand(
 ) -> MessageState:
     """Returns where that leaves it. What is put off keeps its `due_at`, so that there is an end to
     trying again."""
-    return outbox.finish(session, Notice, errand.notice_ids, delivery, now)
+    return outboxes.finish(session, Notice, errand.notice_ids, delivery, now)
 
 
 def give_up_interrupted(session: Session, now: datetime) -> None:
-    outbox.give_up_interrupted(session, Notice, now)
+    outboxes.give_up_interrupted(session, Notice, now)
 
 
 def find_last(session: Session, company_id: str, kinds: Collection[NoticeKind]) -> Notice | None:

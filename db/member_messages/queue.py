@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from db import outbox
+from db import outboxes
 from db.company_settings.messaging import Manners, read_manners
 from db.company_settings.templates import OwnTemplate, find_template
 from db.member_messages.eligibility import Obstacle, choose_way, find_obstacle
@@ -112,7 +112,7 @@ def finish_letter(
         message = session.get_one(Message, message_id, with_for_update=True)
         skip(session, message, delivery.detail or "")
         return message.state
-    state = outbox.finish(
+    state = outboxes.finish(
         session, Message, [message_id], delivery, now, provider_id=delivery.provider_id
     )
     session.execute(
@@ -141,9 +141,9 @@ def put_back(session: Session, message_id: int, delivery: Delivery, now: datetim
 def give_up_interrupted(session: Session, now: datetime) -> list[int]:
     """A daemon was killed. What it had not begun to send is sent by another one. Returns those of
     which nobody knows."""
-    unknown = outbox.give_up_interrupted(session, Message, now, Message.posted_at.is_not(None))
+    unknown = outboxes.give_up_interrupted(session, Message, now, Message.posted_at.is_not(None))
     session.execute(
-        outbox.find_interrupted(Message, now)
+        outboxes.find_interrupted(Message, now)
         .where(Message.posted_at.is_(None))
         .values(state=MessageState.QUEUED, sending_at=None)
     )

@@ -184,8 +184,8 @@ def link_figure(figure: str, query: dict[str, str]) -> Markup:
 
 
 def show_lines(*lines: Markup) -> None:
-    listed = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
-    show_html(Markup('<div class="lines">{}</div>').format(listed))
+    listed = Markup("</p><p>").join(lines)
+    show_html(Markup('<div class="lines"><p>{}</p></div>').format(listed))
 
 
 def show_spark(values: Sequence[Decimal], tone: str) -> None:
