@@ -16,6 +16,8 @@ from recovery.status import Action
 SHOWN = 20
 COMMAND = "command"
 """Who acts by a command: its user on the server is nobody whom the company knows."""
+DASHBOARD = "dashboard"
+"""Who acts by a page: nobody signs in yet."""
 
 
 def record(

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 from sqlalchemy.orm import Session
 
 from dashboard.data.database import Trouble, read, write
-from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
 from db import audit_log
+from db.audit_log import DASHBOARD
 from db.company_settings.changes import Changes
 from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
 from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
@@ -12,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.data.caching import BY_DATABASE, FRESH, keep
 from dashboard.settings import DashboardSettings
+from db.company_settings.recovery import list_company_ids
 from db.logs import configure_logging
-from db.reporting import summary as stats
 from db.session import (
     DatabaseUnavailable,
     Outage,
@@ -106,7 +107,7 @@ def find_company(settings: DashboardSettings) -> str | Trouble | None:
 
 @keep(FRESH)
 def find_only_company(settings: DashboardSettings) -> str | Trouble | None:
-    known = read(settings, stats.list_company_ids)
+    known = read(settings, partial(list_company_ids, limit=2))
     if isinstance(known, Trouble):
         return known
     if len(known) > 1:

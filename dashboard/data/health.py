@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from dashboard.data.caching import FRESH, keep
 from dashboard.data.database import Trouble, read, write
 from dashboard.settings import DashboardSettings
+from db.audit_log import DASHBOARD
 from db.ledger import replays
 from db.reporting import summary as stats
 from db.reporting.health import HealthFacts, gather_facts
 from db.session import now
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
-BY = "dashboard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def find_standing(settings: DashboardSettings, company_id: str | None) -> Standi
 
 def ask_for_replay(settings: DashboardSettings, company_id: str) -> bool:
     """False: the database could not be reached. To ask twice is to ask once."""
-    done = write(settings, lambda session: replays.ask(session, company_id, BY, now()))
+    done = write(settings, lambda session: replays.ask(session, company_id, DASHBOARD, now()))
     if isinstance(done, Trouble):
         return False
     find_standing.clear(settings, company_id)

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from dashboard.data.database import Trouble, read, write
-from dashboard.data.payments import DASHBOARD
 from dashboard.settings import DashboardSettings
 from db import audit_log
+from db.audit_log import DASHBOARD
 from db.company_settings.messaging import Manners, find_manners
 from db.company_settings.recovery import find_terms
 from db.company_settings.templates import OwnTemplate, restore_template

@@ -15,6 +15,7 @@ from dashboard.data.overview import PaymentRow, copy_payment
 from dashboard.data.payment_csv import list_rows
 from dashboard.settings import DashboardSettings
 from db import audit_log
+from db.audit_log import DASHBOARD
 from db.ledger import requests
 from db.models import Deed, Payment
 from db.reporting import payment_detail as story
@@ -25,9 +26,6 @@ from db.reporting.pagination import Order, read_mark
 from db.reporting.search import Filters
 from db.session import now
 from recovery.status import RequestKind
-
-DASHBOARD = "dashboard"
-"""Who acts: nobody signs in yet."""
 
 
 class Within(StrEnum):

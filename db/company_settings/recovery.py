@@ -133,5 +133,11 @@ def learn_name(session: Session, company_id: str, name: str) -> None:
     session.execute(unnamed.values(name=make_plain(name, LONGEST_NAME) or None))
 
 
-def list_company_ids(session: Session) -> list[str]:
-    return list(session.scalars(select(Company.id).order_by(Company.id)))
+def list_company_ids(session: Session, limit: int | None = None) -> list[str]:
+    """With a limit of two: enough to tell whether there is exactly one."""
+    return list(session.scalars(select(Company.id).order_by(Company.id).limit(limit)))
+
+
+def is_only_company(session: Session) -> bool:
+    """Whether there is no second one: what is nobody's can then be shown to whoever asks."""
+    return len(list_company_ids(session, limit=2)) < 2

@@ -9,10 +9,10 @@ from datetime import datetime
 from sqlalchemy import and_, func, select, text, union_all
 from sqlalchemy.orm import Session
 
+from db.company_settings.recovery import is_only_company
 from db.heartbeats import read_outage, read_report
 from db.ledger import replays
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
-from db.reporting import summary as stats
 from db.reporting.mail_health import Sending, measure_deliverability, measure_sending
 from db.reporting.webhook_health import Poison, count_events, find_webhooks, list_poison
 from recovery.health import Deliverability, Pulse, SyncFailure, SyncState, Webhooks
@@ -47,9 +47,9 @@ class HealthFacts:
 
 
 def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFacts:
-    alone = len(stats.list_company_ids(session)) < 2
+    alone = is_only_company(session)
     pulse = find_pulse(session)
-    poison = and_(WebhookEvent.error.is_not(None), replays.belongs_to(session, company_id))
+    poison = and_(WebhookEvent.error.is_not(None), replays.belongs_to(company_id, alone))
     waiting = and_(
         WebhookEvent.applied_at.is_(None),
         WebhookEvent.error.is_(None),

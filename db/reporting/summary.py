@@ -6,7 +6,6 @@ was charged; a payment without a dollar value is counted, but is in no sum (`unc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -156,8 +155,3 @@ def list_days(session: Session, company_id: str, days: int, now: datetime) -> li
         for row in rows
     }
     return [found.get(date, Day(date, *NOTHING)) for date in dates]
-
-
-def list_company_ids(session: Session, limit: int = 2) -> Sequence[str]:
-    """Enough to tell whether there is exactly one."""
-    return session.scalars(select(Company.id).order_by(Company.id).limit(limit)).all()
