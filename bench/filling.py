@@ -30,7 +30,7 @@ insert into payments (
     billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,
     decline_class, card_brand, card_last4, status, retry_count, failed_at, window_ends_at,
     last_attempt_at, next_retry_at, recovered_at, recovered_by, closed_reason, imported, held_out,
-    as_of, created_at
+    observed_at, created_at
 )
 select
     'pay_' || lpad(to_hex(n * 2654435761 % 4294967296), 14, '0'),
@@ -80,7 +80,7 @@ from (
 """
 
 # What was tried and said, of the two companies that are asked about: one of each a payment.
-TRY_AND_TELL = """
+TRY_AND_WRITE = """
 with known as (
     select payment_id, company_id, failed_at, status, id from payments
     where company_id = any(:measured) and not imported
@@ -95,7 +95,8 @@ with known as (
     from known, lateral (select failed_at + interval '6 hours' as at) as later
 )
 insert into messages (
-    payment_id, company_id, step, channel, state, due_at, posted_at, sent_at, delivered_at, trouble
+    payment_id, company_id, step, channel, state, due_at, dispatched_at, sent_at,
+    delivered_at, delivery_failure
 )
 select payment_id, company_id, 'payment_failed', 'email', 'sent', failed_at, failed_at, failed_at,
     case when id % 50 > 0 then failed_at end, case when id % 50 = 0 then 'bounced' end
@@ -122,7 +123,7 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
             values["imported_at"] = now - IMPORTED_UNTIL
             connection.execute(text(FILL), values | shares)
             say(f"{last:,} payments")
-        connection.execute(text(TRY_AND_TELL), {"measured": list(SIZES)})
+        connection.execute(text(TRY_AND_WRITE), {"measured": list(SIZES)})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("set statement_timeout = 0"))
         connection.execute(text("vacuum (analyze) payments, attempts, messages"))
@@ -160,4 +161,4 @@ def keep_all(engine: Engine, now: datetime) -> None:
         behind = rollup.list_behind(session, now)
     for company_id in behind:
         with sessions.begin() as session:
-            rollup.keep_up(session, company_id, now)
+            rollup.catch_up(session, company_id, now)

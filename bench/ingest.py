@@ -13,9 +13,9 @@ from statistics import median
 from sqlalchemy import Engine
 
 from bench import scratch
-from bench.deliveries import render
 from bench.figures import Target, lay_out, ratio
 from bench.load import Load
+from bench.payloads import render
 from bench.scratch import SECRET, BenchError
 from db.embedded import ROOT, Server
 from db.session import now
@@ -69,10 +69,10 @@ def run(seconds: float) -> list[Target]:
                 around = median(commits[-2:])
                 cases[name].shares.append(ratio(cases[name].busy[-1].rate, around))
     report(cases, commits, others)
-    return judge(cases)
+    return assess(cases)
 
 
-def judge(cases: dict[str, Case]) -> list[Target]:
+def assess(cases: dict[str, Case]) -> list[Target]:
     ours, plain = cases[OURS], cases[PLAIN]
     faster = median(ratio(a.rate, b.rate) for a, b in zip(ours.busy, plain.busy, strict=True))
     return [

@@ -18,8 +18,8 @@ from typing import cast
 
 import uvloop
 
-from bench.deliveries import render
 from bench.figures import percentile
+from bench.payloads import render
 
 WARM_UP = 1.0
 """Seconds that are answered and counted, but not timed."""

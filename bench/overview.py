@@ -71,7 +71,7 @@ def run(seconds: float) -> list[Target]:
         filling.fill(engine, at)
         times = measure(engine, at)
         report(times, PAYMENTS, others)
-        return judge(times) + refresh.run(home, server, LARGE, seconds)
+        return assess(times) + refresh.run(home, server, LARGE, seconds)
 
 
 def measure(engine: Engine, at: datetime) -> dict[str, Times]:
@@ -91,7 +91,7 @@ def measure(engine: Engine, at: datetime) -> dict[str, Times]:
     return times
 
 
-def judge(times: dict[str, Times]) -> list[Target]:
+def assess(times: dict[str, Times]) -> list[Target]:
     """Each query of the overview; of the many that the list may ask the slowest."""
     targets = []
     for company_id, limit in LIMITS.items():

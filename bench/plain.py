@@ -19,19 +19,19 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.company_settings.recovery import NO_TERMS, add_companies
+from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, add_companies
 from db.ledger.new_payments import describe_new
 from db.models import Payment, WebhookEvent
 from db.session import now as utc_now
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
 
 THREADS = 40
 """FastAPI's own: as many `def` endpoints run at once."""
-RULES = Settings()
+RULES = RetryRules()
 SECRET = os.environ["WHOP_WEBHOOK_SECRET"]
 sessions = sessionmaker(create_engine(os.environ["DATABASE_URL"], pool_size=THREADS))
 app = FastAPI()
@@ -75,4 +75,4 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
 
 def add_payment(session: Session, report: PaymentReport, now: datetime) -> None:
     add_companies(session, {report.company_id})
-    session.add(Payment(**vars(describe_new(report, NO_TERMS, now, RULES))))
+    session.add(Payment(**vars(describe_new(report, DEFAULT_RECOVERY_SETTINGS, now, RULES))))

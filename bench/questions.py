@@ -10,14 +10,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.reporting import attention as troubles
-from db.reporting import health as vitals
-from db.reporting import insights, search, trends
-from db.reporting import lift as worth
-from db.reporting import summary as stats
-from db.reporting.cohorts import Dimension, Scope
+from db.reporting import attention, health, insights, search, trends
+from db.reporting.cohorts import Cohort, Dimension
+from db.reporting.lift import measure_baseline, measure_lift
 from db.reporting.pagination import Order
 from db.reporting.search import Filters, Which
+from db.reporting.summary import find_time_zone, list_days, summarize
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
 
@@ -25,28 +23,26 @@ Question = Callable[[Session, str, datetime], object]
 
 # As in dashboard/data/overview.py: to import it here would have Streamlit complain in each bench.
 HISTORY_DAYS = 26 * 7
-ROWS, NEEDY_ROWS = 25, 5
+ROWS, ATTENTION_ROWS = 25, 5
 
 
 def list_newest(session: Session, whose: str, at: datetime) -> object:
     newest = search.find_page(session, whose, Filters(), limit=ROWS).payments
-    return troubles.find_needs_of(session, [payment.id for payment in newest])
+    return attention.find_needs_of(session, [payment.id for payment in newest])
 
 
 def find_state(session: Session, whose: str, at: datetime) -> object:
-    return vitals.find_sync(session, whose), vitals.find_pulse(session)
+    return health.find_sync(session, whose), health.find_heartbeat(session)
 
 
 OVERVIEW: dict[str, Question] = {
-    "summary": stats.summarize,
-    "days of half a year": lambda session, whose, at: stats.list_days(
-        session, whose, HISTORY_DAYS, at
-    ),
+    "summary": summarize,
+    "days of half a year": lambda session, whose, at: list_days(session, whose, HISTORY_DAYS, at),
     "trend": trends.find_trend,
     "at risk": trends.find_at_risk,
-    "what needs the creator": lambda session, whose, at: troubles.count_needed(session, whose),
-    "the largest of it": lambda session, whose, at: troubles.list_needed(
-        session, whose, NEEDY_ROWS
+    "what needs the creator": lambda session, whose, at: attention.count_needed(session, whose),
+    "the largest of it": lambda session, whose, at: attention.list_needed(
+        session, whose, ATTENTION_ROWS
     ),
     "newest payments": list_newest,
     "state of reading and retrying": find_state,
@@ -67,7 +63,7 @@ class Look:
         page = search.find_page(session, whose, filters, self.order)
         if self.deep and page.after is not None:
             page = search.find_page(session, whose, filters, self.order, after=page.after)
-        return page, troubles.find_needs_of(session, [payment.id for payment in page.payments])
+        return page, attention.find_needs_of(session, [payment.id for payment in page.payments])
 
     def count(self, session: Session, whose: str, at: datetime) -> object:
         return search.count_matches(session, whose, self.narrow(at))
@@ -124,23 +120,23 @@ COUNTS: dict[str, Question] = {
 """Whatever the order, the count is the same."""
 
 
-def ask_insights(what: Callable[[Session, Scope], object], days: int | None) -> Question:
+def ask_insights(what: Callable[[Session, Cohort], object], days: int | None) -> Question:
     def ask(session: Session, whose: str, at: datetime) -> object:
         since = None if days is None else at - timedelta(days=days)
-        return what(session, Scope(whose, stats.find_time_zone(session, whose), since, at))
+        return what(session, Cohort(whose, find_time_zone(session, whose), since, at))
 
     return ask
 
 
-def list_groups(by: Dimension) -> Callable[[Session, Scope], object]:
-    return lambda session, scope: insights.list_groups(session, scope, by)
+def list_groups(by: Dimension) -> Callable[[Session, Cohort], object]:
+    return lambda session, cohort: insights.list_groups(session, cohort, by)
 
 
 SELDOM: dict[str, Question] = {
-    "lift": worth.measure_lift,
-    "before set-up": lambda session, whose, at: worth.measure_baseline(session, whose),
-    "insights, the whole": ask_insights(insights.sum_scope, None),
-    "insights, the whole of 90 days": ask_insights(insights.sum_scope, 90),
+    "lift": measure_lift,
+    "before set-up": lambda session, whose, at: measure_baseline(session, whose),
+    "insights, the whole": ask_insights(insights.sum_cohort, None),
+    "insights, the whole of 90 days": ask_insights(insights.sum_cohort, 90),
     "insights by reason": ask_insights(list_groups(Dimension.CLASS), None),
     "insights by hour": ask_insights(list_groups(Dimension.HOUR), None),
     "insights by month": ask_insights(list_groups(Dimension.MONTH), None),
@@ -151,5 +147,5 @@ SELDOM: dict[str, Question] = {
     "insights, what is watched": ask_insights(insights.count_watched, None),
     "insights by message": ask_insights(insights.list_steps, None),
     "products to choose from": lambda session, whose, at: search.list_products(session, whose),
-    "health": vitals.gather_facts,
+    "health": health.gather_facts,
 }

@@ -50,7 +50,7 @@ def run(home: Path, server: Server, company_id: str, seconds: float) -> list[Tar
         calm = asyncio.run(look_on(port, pid, max(seconds, 2 * EVERY)))
     rate = len(busy.refreshes) / BUSY_SECONDS
     report(busy, calm, rate)
-    return judge(rate, calm)
+    return assess(rate, calm)
 
 
 async def look_on(port: int, pid: int, seconds: float) -> Calm:
@@ -67,7 +67,7 @@ async def look_on(port: int, pid: int, seconds: float) -> Calm:
     return Calm(seen.refreshes, megabytes)
 
 
-def judge(rate: float, calm: Calm) -> list[Target]:
+def assess(rate: float, calm: Calm) -> list[Target]:
     return [
         Target("dashboard, refreshes a second", ">=", 60, rate),
         Target(f"dashboard, refreshes of {VIEWERS} viewers on time", ">=", 0.99, calm.punctual),

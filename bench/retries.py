@@ -20,13 +20,13 @@ from bench.figures import Target, lay_out, ratio
 from bench.scratch import SECRET, BenchError
 from db.embedded import Server
 from db.session import now, session_factory
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from sandbox.model.records import Charge, Company
 from sandbox.state.ledger import Ledger
 from sandbox.state.store import Store
 from sandbox.world.world import World
-from webhook.deliveries import read_delivery
-from webhook.inbox import Inbox
+from webhook.group_commit import GroupCommit
+from webhook.verification import read_delivery
 from whop.payloads import read_event
 
 DUE = 10_000
@@ -72,10 +72,10 @@ def run(seconds: float) -> list[Target]:
         check(charges, engine)
     found = sum_up(charges, seconds, refused, megabytes)
     report(found, others)
-    return judge(found)
+    return assess(found)
 
 
-def judge(found: Run) -> list[Target]:
+def assess(found: Run) -> list[Target]:
     return [
         Target("retries, of Whop's permitted rate", ">=", 0.95, found.rate / PERMITTED),
         Target("retries, 429 provoked", "<=", 0, found.refused),
@@ -101,8 +101,8 @@ def prepare(engine: Engine, file: Path, count: int) -> None:
     for number in range(count):
         world.fail_renewal(failed_at, script=SCRIPTS[number % len(SCRIPTS)])
     store.close()
-    rules = Rules(policy="hourly")
-    inbox = Inbox(session_factory(engine), rules, read_event, lambda: failed_at)
+    rules = RetryRules(policy="hourly")
+    inbox = GroupCommit(session_factory(engine), rules, read_event, lambda: failed_at)
     for first in range(0, len(letters), BATCH):
         batch = letters[first : first + BATCH]
         events = [read_delivery(name, body, failed_at, COMPANY) for name, body in batch]

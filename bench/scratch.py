@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from bench import deliveries
+from bench import payloads
 from db import embedded, migrate
 from db.models import Base
 from db.session import connect, now
@@ -83,7 +83,7 @@ def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -
     """Commits per second, each of one row with the same kind of payload."""
     script = home / "insert.sql"
     if not script.exists():
-        request = deliveries.render(1, SECRET, "pgbench", now())[0]
+        request = payloads.render(1, SECRET, "pgbench", now())[0]
         payload = request.split(b"\r\n\r\n", 1)[1].decode().replace("'", "''")
         script.write_text(f"insert into {ROWS} (payload) values ('{payload}');\n")
     command = [str(embedded.find_binaries() / "pgbench"), "--no-vacuum"]

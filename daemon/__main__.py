@@ -1,5 +1,5 @@
 """`python -m daemon` runs until it is stopped; `once` one cycle; `replay` the poison events; `stop`
-and `hasten` ask for something about one payment; `preview` writes the messages to files."""
+and `retry-now` ask for something about one payment; `preview` writes the messages to files."""
 
 from __future__ import annotations
 

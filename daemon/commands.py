@@ -21,7 +21,10 @@ from recovery.status import RequestKind
 
 log = logging.getLogger(__name__)
 
-ABOUT_A_PAYMENT = {RequestKind.STOP: "no more tries of", RequestKind.HASTEN: "charge now"}
+ABOUT_A_PAYMENT = {
+    "stop": (RequestKind.STOP, "no more tries of one payment"),
+    "retry-now": (RequestKind.RETRY_NOW, "charge one payment now"),
+}
 GRACE_SECONDS = 4.0
 """How long a stop waits for the attempt in hand. After that it stays open for the next start."""
 
@@ -34,9 +37,8 @@ def parse_arguments(description: str | None) -> argparse.Namespace:
     commands.add_parser("replay", help="try again the events that could not be applied")
     preview = commands.add_parser("preview", help="every message, for every decline, as files")
     preview.add_argument("folder", nargs="?", type=Path, default=Path("preview"))
-    for kind, what in ABOUT_A_PAYMENT.items():
-        asked = commands.add_parser(kind, help=f"{what} one payment")
-        asked.add_argument("payment_id")
+    for name, (_, effect) in ABOUT_A_PAYMENT.items():
+        commands.add_parser(name, help=effect).add_argument("payment_id")
     return parser.parse_args()
 
 
@@ -54,8 +56,8 @@ def choose_job(arguments: argparse.Namespace, daemon: Daemon) -> Callable[[], No
             return daemon.run_once
         case "replay":
             return partial(replay, daemon)
-        case RequestKind.STOP | RequestKind.HASTEN as kind:
-            return partial(ask, daemon, RequestKind(kind), arguments.payment_id)
+        case "stop" | "retry-now" as name:
+            return partial(ask, daemon, ABOUT_A_PAYMENT[name][0], arguments.payment_id)
         case _:
             return daemon.run
 

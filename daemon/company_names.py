@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from db.company_settings.recovery import learn_name
-from db.ledger import sync as syncs
+from db.ledger import sync
 from db.session import SessionFactory
 from whop.client import WhopClient
 from whop.errors import WhopError
@@ -19,7 +19,7 @@ def ask_for_name(
 ) -> None:
     """Until it is known."""
     with sessions() as session:
-        membership_id = syncs.find_unnamed(session, company_id)
+        membership_id = sync.find_unnamed(session, company_id)
     if membership_id is None or stopping():
         return
     try:

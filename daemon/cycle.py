@@ -52,7 +52,7 @@ class Cycle:
         )
         with self.sessions.begin() as session:
             self.beat(session, self.clock(), report)
-        self.keep_figures()
+        self.update_rollup()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
         return report
 
@@ -66,7 +66,7 @@ class Cycle:
             if batch < payments.MOST_AT_ONCE or self.stopping():
                 return closed
 
-    def keep_figures(self) -> None:
+    def update_rollup(self) -> None:
         """A transaction a company. What is not kept yet is as exact, and slower to read."""
         with self.sessions() as session:
             behind = rollup.list_behind(session, self.clock())
@@ -74,7 +74,7 @@ class Cycle:
             if self.stopping():
                 return
             with self.sessions.begin() as session:
-                rollup.keep_up(session, company_id, self.clock())
+                rollup.catch_up(session, company_id, self.clock())
 
     def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
         """A sign of life, and since when Whop has not answered (None: it does). `report`: of the
@@ -92,7 +92,7 @@ class Cycle:
                     break
                 log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)
                 honoured += 1
-        self.drain(self.retrier.retry_hastened)
+        self.drain(self.retrier.retry_requested)
         return honoured
 
     def drain(self, unit: Callable[[], bool]) -> Tally:

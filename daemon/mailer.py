@@ -31,7 +31,7 @@ from sendgrid.helpers.mail import (
 
 from db.company_settings.addresses import is_address, parse_address, parse_sender
 from db.session import now as utc_now
-from mail.letters import Written
+from mail.messages import RenderedMessage
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.text import make_plain
 
@@ -48,17 +48,17 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
-class Courier(Protocol):
+class SendGridClient(Protocol):
     """Carries a mail to the mail service; SendGrid's own client is one."""
 
     def send(self, message: Mail) -> Answer: ...
 
 
-def make_courier(key: str, url: str) -> Courier:
+def make_sendgrid_client(key: str, url: str) -> SendGridClient:
     client = SendGridAPIClient(key, host=url)
     client.client.timeout = TIMEOUT_SECONDS
-    courier: Courier = client
-    return courier
+    sendgrid_client: SendGridClient = client
+    return sendgrid_client
 
 
 class Mailer:
@@ -67,19 +67,19 @@ class Mailer:
 
     def __init__(
         self,
-        courier: Courier,
+        sendgrid_client: SendGridClient,
         sender: str,
         *,
         sandbox_mode: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.courier, self.sandbox_mode, self.clock = courier, sandbox_mode, clock
+        self.sendgrid_client, self.sandbox_mode, self.clock = sendgrid_client, sandbox_mode, clock
         self.name, self.address = parse_sender(sender)
 
     def send(
         self,
         address: str,
-        written: Written,
+        written: RenderedMessage,
         arguments: dict[str, str],
         *,
         sender_name: str | None = None,
@@ -101,7 +101,7 @@ class Mailer:
 
     def hand_over(self, mail: Mail) -> Delivery:
         try:
-            answer = self.courier.send(mail)
+            answer = self.sendgrid_client.send(mail)
         except HTTPError as error:
             return read_refusal(error, self.clock())
         except (OSError, HTTPException) as error:
@@ -109,7 +109,11 @@ class Mailer:
         return sent(answer.headers.get("X-Message-Id") or None)
 
     def compose(
-        self, address: str, written: Written, arguments: dict[str, str], sender_name: str | None
+        self,
+        address: str,
+        written: RenderedMessage,
+        arguments: dict[str, str],
+        sender_name: str | None,
     ) -> Mail:
         """The creator's name is the sender's name; the address stays ours, which is verified."""
         name = write_name(sender_name or "") or write_name(self.name)

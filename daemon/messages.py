@@ -8,15 +8,15 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from daemon.carriers import ChatCarrier, MailCarrier
+from daemon.clients import ChatClient, EmailClient
 from daemon.workers import never, run_until_empty
-from db.member_messages import planner as planning
+from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.member_messages.delivery_events import settle_unknown
-from db.member_messages.letters import Letter
+from db.member_messages.message_context import MessageContext
 from db.member_messages.queue import Taken
 from db.session import SessionFactory
-from mail.letters import Destination, write, write_chat
+from mail.messages import Destination, write, write_chat
 from recovery.delivery import Delivery
 from recovery.message_schedule import REMINDERS
 from recovery.status import Channel, MessageState
@@ -29,7 +29,7 @@ SENDERS = 4
 """Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link."""
 
 
-class Messenger:
+class MessageSender:
     """Without a mailer (EMAIL_ENABLED off) what is due as mail is skipped, never caught up on.
 
     `link_to_stop`: the address by which a message's reader asks for no more.
@@ -39,9 +39,9 @@ class Messenger:
         self,
         sessions: SessionFactory,
         whop: WhopClient,
-        mailer: MailCarrier | None,
+        mailer: EmailClient | None,
         clock: Callable[[], datetime],
-        chat: ChatCarrier | None = None,
+        chat: ChatClient | None = None,
         workers: int = 1,
         link_to_stop: Callable[[int], str] | None = None,
     ) -> None:
@@ -68,77 +68,77 @@ class Messenger:
     def queue_some(self) -> bool:
         """Whether there may be more."""
         with self.sessions.begin() as session:
-            return planning.queue_due(session, self.clock()) == planning.MOST_AT_ONCE
+            return planner.queue_due(session, self.clock()) == planner.MOST_AT_ONCE
 
     def send_one(self) -> bool:
         """One message that is due. False: there was none."""
         with self.sessions.begin() as session:
-            taken = outbox.take_letter(session, self.clock(), self.channels)
+            taken = outbox.take_message(session, self.clock(), self.channels)
         if taken is None:
             return False
         post = self.prepare(taken)
         # Committed before it leaves: from here on it is never sent again.
         with self.sessions.begin() as session:
-            if not outbox.mark_posted(session, taken.letter, self.clock()):
+            if not outbox.mark_dispatched(session, taken.context, self.clock()):
                 return True
-        self.record(taken.letter, post())
+        self.record(taken.context, post())
         return True
 
-    def record(self, letter: Letter, delivery: Delivery) -> None:
+    def record(self, context: MessageContext, delivery: Delivery) -> None:
         with self.sessions.begin() as session:
-            state = outbox.finish_letter(session, letter.message_id, delivery, self.clock())
+            state = outbox.finish_message(session, context.message_id, delivery, self.clock())
             if state is MessageState.UNKNOWN:
-                settle_unknown(session, [letter.message_id])
+                settle_unknown(session, [context.message_id])
         why = f" ({delivery.detail})" if delivery.detail else ""
-        log.info("payment %s message %s: %s%s", letter.payment_id, letter.step, state, why)
+        log.info("payment %s message %s: %s%s", context.payment_id, context.step, state, why)
 
     def prepare(self, taken: Taken) -> Callable[[], Delivery]:
         """All that can go wrong before anything leaves."""
-        destination = self.find_destination(taken.letter)
-        if taken.letter.channel is Channel.WHOP:
+        destination = self.find_destination(taken.context)
+        if taken.context.channel is Channel.WHOP:
             return self.prepare_chat(taken, destination)
         return self.prepare_mail(taken, destination)
 
     def prepare_chat(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
-        letter = taken.letter
+        context = taken.context
         assert self.chat is not None
-        assert letter.user_id is not None
-        content = write_chat(letter, destination, taken.manners, taken.template)
-        return partial(self.chat.send, letter.company_id, letter.user_id, content)
+        assert context.user_id is not None
+        content = write_chat(context, destination, taken.messaging, taken.template)
+        return partial(self.chat.send, context.company_id, context.user_id, content)
 
     def prepare_mail(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
-        letter, manners = taken.letter, taken.manners
+        context, messaging = taken.context, taken.messaging
         assert self.mailer is not None
         stop = None
-        if self.link_to_stop is not None and letter.step in REMINDERS:
-            stop = self.link_to_stop(letter.message_id)
+        if self.link_to_stop is not None and context.step in REMINDERS:
+            stop = self.link_to_stop(context.message_id)
         return partial(
             self.mailer.send,
-            letter.address,
-            write(letter, destination, manners, taken.template, stop),
-            describe(letter),
-            sender_name=manners.sender_name or destination.seller,
-            reply_to=manners.sendable_reply_to,
+            context.address,
+            write(context, destination, messaging, taken.template, stop),
+            describe(context),
+            sender_name=messaging.sender_name or destination.seller,
+            reply_to=messaging.sendable_reply_to,
             unsubscribe_url=stop,
-            step=letter.step,
+            step=context.step,
         )
 
-    def find_destination(self, letter: Letter) -> Destination:
+    def find_destination(self, context: MessageContext) -> Destination:
         """The member's own link; Whop's general page when it cannot be had."""
-        if letter.membership_id is not None:
+        if context.membership_id is not None:
             try:
-                found = self.whop.get_membership(letter.membership_id)
+                found = self.whop.get_membership(context.membership_id)
                 return Destination(found.manage_url, found.seller, found.product)
             except WhopError as error:
-                log.warning("payment %s: no link of its own: %s", letter.payment_id, error)
+                log.warning("payment %s: no link of its own: %s", context.payment_id, error)
         return Destination(MEMBERSHIPS_PAGE)
 
 
-def describe(letter: Letter) -> dict[str, str]:
+def describe(context: MessageContext) -> dict[str, str]:
     """Comes back with SendGrid's events, so that a delivery finds its message."""
     return {
-        "company_id": letter.company_id,
-        "payment_id": letter.payment_id,
-        "step": letter.step,
-        "message_id": str(letter.message_id),
+        "company_id": context.company_id,
+        "payment_id": context.payment_id,
+        "step": context.step,
+        "message_id": str(context.message_id),
     }

@@ -10,36 +10,40 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from daemon.carriers import MailCarrier, PostCarrier
+from daemon.clients import EmailClient, PostClient
 from daemon.workers import never, run_until_empty
-from db.company_settings.notifications import Alerts, find_alerts, list_listening
+from db.company_settings.notifications import (
+    NotificationSettings,
+    find_notification_settings,
+    list_listening,
+)
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import Digest, find_name, measure_recoveries, measure_week
-from db.creator_notices.queue import Errand
+from db.creator_notices.queue import NoticeBatch
 from db.creator_notices.triggers import plan_notices
 from db.creator_notices.weeks import read_week
 from db.reporting.attention import count_needed
-from db.reporting.mail_health import find_digest_trouble, measure_deliverability
+from db.reporting.mail_health import find_digest_failure, measure_deliverability
 from db.reporting.summary import find_time_zone
 from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail import posts
 from mail.digest import write_digest
 from recovery.delivery import Delivery, DeliveryState, skipped
-from recovery.health import WebhookState, judge_webhooks
+from recovery.health import WebhookState, assess_webhooks
 from recovery.status import NoticeKind
 
 log = logging.getLogger(__name__)
 
 
-class Herald:
+class CreatorNotifier:
     """`pause`: from one post about recoveries to the next. Without a mailer no digest leaves."""
 
     def __init__(
         self,
         sessions: SessionFactory,
-        mailer: MailCarrier | None,
-        poster: PostCarrier,
+        mailer: EmailClient | None,
+        poster: PostClient,
         clock: Callable[[], datetime],
         pause: timedelta = timedelta(hours=1),
         dashboard_url: str = "http://localhost:3000",
@@ -47,7 +51,7 @@ class Herald:
         self.sessions, self.mailer, self.poster = sessions, mailer, poster
         self.clock, self.pause, self.dashboard_url = clock, pause, dashboard_url
 
-    def tell_due(self, stopping: Callable[[], bool] = never) -> int:
+    def notify_due(self, stopping: Callable[[], bool] = never) -> int:
         """Returns how many errands were run, whatever came of them."""
         with self.sessions.begin() as session:
             notices.give_up_interrupted(session, self.clock())
@@ -57,78 +61,84 @@ class Herald:
                 plan_notices(session, company_id, self.clock(), self.pause)
         # What a failing one leaves in hand is not told any more.
         return run_until_empty(
-            self.tell_one, stopping=stopping, failure="a notice could not be sent"
+            self.send_one_notice, stopping=stopping, failure="a notice could not be sent"
         ).done
 
-    def tell_one(self) -> bool:
+    def send_one_notice(self) -> bool:
         """False: there is nothing to tell, or somebody asks us to come later."""
         with self.sessions.begin() as session:
-            errand = notices.take_errand(session, self.clock())
-        if errand is None:
+            batch = notices.take_batch(session, self.clock())
+        if batch is None:
             return False
-        delivery = self.run_errand(errand)
+        delivery = self.send_batch(batch)
         with self.sessions.begin() as session:
-            state = notices.finish_errand(session, errand, delivery, self.clock())
+            state = notices.finish_batch(session, batch, delivery, self.clock())
         why = f" ({delivery.detail})" if delivery.detail else ""
-        log.info("company %s notice %s: %s%s", errand.company_id, errand.kind, state, why)
+        log.info("company %s notice %s: %s%s", batch.company_id, batch.kind, state, why)
         return delivery.state is not DeliveryState.PUT_OFF
 
-    def run_errand(self, errand: Errand) -> Delivery:
+    def send_batch(self, batch: NoticeBatch) -> Delivery:
         """The choices are those of this moment."""
         with self.sessions() as session:
-            alerts = find_alerts(session, errand.company_id)
-            if errand.kind is NoticeKind.DIGEST:
-                tell = self.prepare_digest(session, errand, alerts)
+            notifications = find_notification_settings(session, batch.company_id)
+            if batch.kind is NoticeKind.DIGEST:
+                tell = self.prepare_digest(session, batch, notifications)
             else:
-                tell = self.prepare_post(session, errand, alerts)
+                tell = self.prepare_post(session, batch, notifications)
         return tell()
 
     def prepare_digest(
-        self, session: Session, errand: Errand, alerts: Alerts
+        self, session: Session, batch: NoticeBatch, notifications: NotificationSettings
     ) -> Callable[[], Delivery]:
-        if not alerts.digest or alerts.digest_to is None:
+        if not notifications.digest or notifications.digest_to is None:
             return partial(skipped, "the digest is switched off")
-        dead = find_digest_trouble(session, errand.company_id)
+        dead = find_digest_failure(session, batch.company_id)
         if dead is not None:
             return partial(skipped, f"no mail goes to the digest's address any more: {dead}")
-        digest = self.measure_digest(session, errand)
+        digest = self.measure_digest(session, batch)
         if digest.is_empty:
             return partial(skipped, "nothing happened in that week")
         if self.mailer is None:
             return partial(skipped, "e-mail is switched off")
         written = write_digest(digest, self.dashboard_url)
-        arguments = {"company_id": errand.company_id, "notice_id": str(errand.notice_ids[0])}
-        return partial(self.mailer.send, alerts.digest_to, written, arguments, category=errand.kind)
+        arguments = {"company_id": batch.company_id, "notice_id": str(batch.notice_ids[0])}
+        return partial(
+            self.mailer.send, notifications.digest_to, written, arguments, category=batch.kind
+        )
 
-    def measure_digest(self, session: Session, errand: Errand) -> Digest:
-        (occasion,) = errand.occasions
-        week = read_week(occasion, find_time_zone(session, errand.company_id))
-        return measure_week(session, errand.company_id, week)
+    def measure_digest(self, session: Session, batch: NoticeBatch) -> Digest:
+        (trigger_key,) = batch.trigger_keys
+        week = read_week(trigger_key, find_time_zone(session, batch.company_id))
+        return measure_week(session, batch.company_id, week)
 
     def prepare_post(
-        self, session: Session, errand: Errand, alerts: Alerts
+        self, session: Session, batch: NoticeBatch, notifications: NotificationSettings
     ) -> Callable[[], Delivery]:
-        wanted = alerts.on_recovery if errand.kind is NoticeKind.RECOVERY else alerts.on_trouble
-        if not wanted or alerts.post_url is None:
+        wanted = (
+            notifications.on_recovery
+            if batch.kind is NoticeKind.RECOVERY
+            else notifications.on_problem
+        )
+        if not wanted or notifications.post_url is None:
             return partial(skipped, "such posts are switched off")
-        text = write_post(session, errand, self.clock())
+        text = write_post(session, batch, self.clock())
         if text is None:
             return partial(skipped, "webhooks arrive again")
-        return partial(self.poster.send, alerts.post_url, text)
+        return partial(self.poster.send, notifications.post_url, text)
 
 
-def write_post(session: Session, errand: Errand, now: datetime) -> str | None:
+def write_post(session: Session, batch: NoticeBatch, now: datetime) -> str | None:
     """None: what was to be told is over."""
-    company_id = errand.company_id
+    company_id = batch.company_id
     company = find_name(session, company_id)
-    match errand.kind:
+    match batch.kind:
         case NoticeKind.RECOVERY:
-            sums = measure_recoveries(session, company_id, errand.occasions)
+            sums = measure_recoveries(session, company_id, batch.trigger_keys)
             return posts.write_recoveries(company, *sums, count_needed(session, company_id))
         case NoticeKind.WEBHOOK_SILENT:
             webhooks = find_webhooks(session, company_id, now)
             since = webhooks.silent_since
-            if since is None or judge_webhooks(webhooks, now) is not WebhookState.SILENT:
+            if since is None or assess_webhooks(webhooks, now) is not WebhookState.SILENT:
                 return None
             return posts.write_silence(company, since, find_time_zone(session, company_id))
         case NoticeKind.MAILS_BOUNCING:

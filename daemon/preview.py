@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from mail.letters import write, write_chat
+from mail.messages import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from recovery.declines import MEANINGS, DeclineClass
 from recovery.message_schedule import REMINDERS, SEQUENCES
@@ -53,10 +53,10 @@ def write_preview(folder: Path) -> int:
 
 
 def write_message(folder: Path, step: Step, decline_class: DeclineClass) -> None:
-    letter = make_sample(step, decline_class)
+    context = make_sample(step, decline_class)
     unsubscribe_url = UNSUBSCRIBE_URL if step in REMINDERS else None
-    mail = write(letter, DESTINATION, unsubscribe_url=unsubscribe_url)
-    chat = write_chat(letter, DESTINATION)
+    mail = write(context, DESTINATION, unsubscribe_url=unsubscribe_url)
+    chat = write_chat(context, DESTINATION)
     for ending, words in (
         ("html", mail.html),
         ("txt", f"Subject: {mail.subject}\n\n{mail.text}"),

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from daemon.carriers import MailCarrier
+from daemon.clients import EmailClient
 from daemon.cycle import WORKERS
 from daemon.loop import SOON, Loop
 from daemon.posts import Poster
 from daemon.settings import DaemonSettings
 from daemon.wiring import Plan, build
-from db.rate_limit import SharedPace, fingerprint
+from db.rate_limit import SharedRateLimit, fingerprint
 from db.session import (
     SessionFactory,
     check_schema,
@@ -68,7 +68,7 @@ class Daemon:
             (1, self.honour_requests),
             (1, self.replay_if_asked),
             (1, self.beat),
-            (1, self.tell_creators),
+            (1, self.notify_creators),
             check=self.check_schema,
         )
         beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
@@ -86,7 +86,7 @@ class Daemon:
         self.replay_if_asked()
         self.run_cycle()
         self.send_messages()
-        self.tell_creators()
+        self.notify_creators()
 
     def run_cycle(self) -> object:
         """A Whop that is down ends a cycle early; what is left need not wait for an hour."""
@@ -94,10 +94,10 @@ class Daemon:
         return SOON if self.whop.circuit.is_resting() else None
 
     def send_messages(self) -> None:
-        self.jobs.messenger.send_due(self.is_stopping)
+        self.jobs.message_sender.send_due(self.is_stopping)
 
-    def tell_creators(self) -> None:
-        self.jobs.herald.tell_due(self.is_stopping)
+    def notify_creators(self) -> None:
+        self.jobs.notifier.notify_due(self.is_stopping)
 
     def honour_requests(self) -> None:
         self.jobs.cycle.honour_requests()
@@ -125,8 +125,8 @@ def make_plan(settings: DaemonSettings) -> Plan:
 
 def make_whop(settings: DaemonSettings, sessions: SessionFactory) -> WhopClient:
     key = settings.whop_api_key.get_secret_value()
-    pace = SharedPace(sessions, settings.whop_rate_per_minute, fingerprint(key))
-    return WhopClient(settings.whop_api_url, key, settings.whop_api_version, pace, now)
+    rate_limit = SharedRateLimit(sessions, settings.whop_rate_per_minute, fingerprint(key))
+    return WhopClient(settings.whop_api_url, key, settings.whop_api_version, rate_limit, now)
 
 
 def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
@@ -134,15 +134,15 @@ def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
     return partial(make_unsubscribe_url, settings.base_url, secret) if secret else None
 
 
-def make_mailer(settings: DaemonSettings) -> MailCarrier | None:
+def make_mailer(settings: DaemonSettings) -> EmailClient | None:
     if not settings.email_enabled:
         return None
     # Here, since SendGrid's package weighs a tenth of this process: only who sends mail carries it.
-    from daemon.mailer import Mailer, make_courier
+    from daemon.mailer import Mailer, make_sendgrid_client
 
     key = settings.sendgrid_api_key.get_secret_value()
     return Mailer(
-        make_courier(key, settings.sendgrid_api_url),
+        make_sendgrid_client(key, settings.sendgrid_api_url),
         settings.email_from,
         sandbox_mode=settings.sendgrid_sandbox_mode,
     )

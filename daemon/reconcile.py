@@ -1,4 +1,4 @@
-"""Reading back from Whop what the webhooks may have missed, company by company.
+"""ParsedEvent back from Whop what the webhooks may have missed, company by company.
 
 1. Ask which permissions our key has: without them Whop answers an empty list, not an error.
 2. The first time: import 90 days, page by page, resumable, writing to nobody.
@@ -22,13 +22,13 @@ from daemon.company_names import ask_for_name
 from daemon.reversals import read_disputes, read_refunds
 from daemon.workers import never
 from db.company_settings.recovery import list_company_ids
-from db.ledger import sync as syncs
+from db.ledger import sync
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
 from recovery.health import SyncFailure
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from recovery.status import SyncError
 from whop.client import WhopClient
 from whop.errors import NotFoundError, WhopError, name_sync_error
@@ -64,7 +64,7 @@ class Reconciler:
         self,
         sessions: SessionFactory,
         whop: WhopClient,
-        rules: Settings,
+        rules: RetryRules,
         clock: Callable[[], datetime],
         read: Reader,
         company_id: str | None = None,
@@ -82,7 +82,7 @@ class Reconciler:
     def read_company(self, company_id: str) -> int:
         started_at = self.clock()
         with self.sessions.begin() as session:
-            progress = syncs.claim_sync(session, company_id, started_at)
+            progress = sync.claim_sync(session, company_id, started_at)
         if progress is None or self.stopping():
             return 0
         found, missing, failure, complete = 0, frozenset[str](), None, False
@@ -100,7 +100,7 @@ class Reconciler:
             failure = SyncFailure(name_sync_error(error), str(error))
         log_faults(company_id, failure, missing)
         with self.sessions.begin() as session:
-            syncs.release_sync(
+            sync.release_sync(
                 session,
                 company_id,
                 missing=missing,
@@ -139,7 +139,7 @@ class Reconciler:
             cursor = page.next_cursor
             with self.sessions.begin() as session:
                 found += self.take_in(session, progress.company_id, page.items, imported=True)
-                syncs.note_page(session, progress.company_id, cursor, self.clock())
+                sync.record_page(session, progress.company_id, cursor, self.clock())
             if cursor is None:
                 log.info("company %s: history imported", progress.company_id)
                 break
@@ -152,14 +152,14 @@ class Reconciler:
             cursor = page.next_cursor
             with self.sessions.begin() as session:
                 found += self.take_in(session, company_id, page.items)
-                syncs.renew_claim(session, company_id, self.clock())
+                sync.renew_claim(session, company_id, self.clock())
             if cursor is None:
                 break
         return found
 
     def ask_for_quiet(self, company_id: str, started_at: datetime) -> None:
         with self.sessions() as session:
-            quiet = syncs.list_quiet(session, company_id, started_at, self.clock(), MOST_ASKED)
+            quiet = sync.list_quiet(session, company_id, started_at, self.clock(), MOST_ASKED)
         for payment_id in quiet:
             if self.stopping():
                 return
@@ -169,8 +169,8 @@ class Reconciler:
                 heard = []
             with self.sessions.begin() as session:
                 self.take_in(session, company_id, heard)
-                syncs.note_read(session, payment_id, self.clock())
-                syncs.renew_claim(session, company_id, self.clock())
+                sync.record_read(session, payment_id, self.clock())
+                sync.renew_claim(session, company_id, self.clock())
 
     def take_in(
         self,
@@ -179,7 +179,7 @@ class Reconciler:
         heard: Sequence[PaymentReport],
         imported: bool = False,
     ) -> int:
-        return syncs.take_in(
+        return sync.take_in(
             session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
         )
 

@@ -12,7 +12,7 @@ from daemon.workers import never
 from db.ledger import replays
 from db.ledger.inbox import Reader
 from db.session import SessionFactory
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Replayer:
     def __init__(
         self,
         sessions: SessionFactory,
-        rules: Settings,
+        rules: RetryRules,
         clock: Callable[[], datetime],
         read: Reader,
         stopping: Callable[[], bool] = never,

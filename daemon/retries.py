@@ -19,14 +19,14 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from daemon.verdicts import SOON, compare, judge, read_charge, read_unasked
+from daemon.outcomes import SOON, compare, interpret, read_charge, read_unasked
 from db.ledger import claims, conclusions
 from db.ledger.claims import Claim, Sending
 from db.ledger.conclusions import Conclusion
 from db.session import SessionFactory
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings
-from recovery.status import AttemptOutcome, Means
+from recovery.retry_policy import RetryRules
+from recovery.status import AttemptOutcome, ChargeMethod
 from whop.client import WhopClient
 from whop.errors import AccessError, NoAnswerError, WhopError
 
@@ -40,7 +40,7 @@ class Retrier:
         self,
         sessions: SessionFactory,
         whop: WhopClient,
-        rules: Settings,
+        rules: RetryRules,
         clock: Callable[[], datetime],
         credential: str,
     ) -> None:
@@ -51,9 +51,9 @@ class Retrier:
         """One payment that is due. False: there was none."""
         return self.work_on(claims.claim_due)
 
-    def retry_hastened(self) -> bool:
+    def retry_requested(self) -> bool:
         """One that a creator asked to be charged now. False: there was none."""
-        return self.work_on(partial(claims.claim_due, hastened=True))
+        return self.work_on(partial(claims.claim_due, retry_now=True))
 
     def settle_one(self) -> bool:
         """One attempt that nobody knows the end of. False: there was none."""
@@ -82,14 +82,18 @@ class Retrier:
     def pursue(self, claim: Claim) -> Conclusion:
         try:
             before = self.whop.get_payment(claim.payment_id, claim.company_id)
-            known = judge(claim, before, self.rules, self.credential, self.clock())
+            known = interpret(claim, before, self.rules, self.credential, self.clock())
             if known is not None:
                 return known
-            other = self.find_other_card(claim) if claim.means is Means.BACKUP_CARD else None
+            other = (
+                self.find_other_card(claim)
+                if claim.charge_method is ChargeMethod.BACKUP_CARD
+                else None
+            )
         except WhopError as error:
-            tell_operator(error)
+            warn_operator(error)
             return read_unasked(claim, error, self.clock())
-        if claim.means is Means.BACKUP_CARD and other is None:
+        if claim.charge_method is ChargeMethod.BACKUP_CARD and other is None:
             return Conclusion(AttemptOutcome.REFUSED, before, "the member has no other card")
         sending = Sending(before, self.credential, other)
         with self.sessions.begin() as session:
@@ -109,7 +113,7 @@ class Retrier:
                 claim.payment_id, claim.company_id, claim.idempotency_key
             )
         except WhopError as error:
-            tell_operator(error)
+            warn_operator(error)
             return read_charge(claim, error, self.clock())
         return compare(before, after)
 
@@ -141,7 +145,7 @@ class Retrier:
         return compare(before, after)
 
 
-def tell_operator(error: WhopError) -> None:
+def warn_operator(error: WhopError) -> None:
     """Of what no retry mends."""
     if isinstance(error, AccessError):
         log.error("Whop does not accept our key or its permissions: %s", error)

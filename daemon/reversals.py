@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from db.ledger import sync as syncs
-from db.ledger import waiting_disputes
+from db.ledger import sync, waiting_disputes
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
@@ -27,7 +26,7 @@ def read_refunds(
         page = whop.list_refunds(progress.company_id, created_after=since, after=cursor)
         cursor = page.next_cursor
         with sessions.begin() as session:
-            syncs.take_in_refunds(session, progress.company_id, page.items)
+            sync.take_in_refunds(session, progress.company_id, page.items)
         if cursor is None:
             break
 

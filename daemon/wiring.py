@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from daemon.carriers import MailCarrier, PostCarrier
 from daemon.chat import SupportChat
+from daemon.clients import EmailClient, PostClient
 from daemon.cycle import WORKERS, Cycle
-from daemon.messages import SENDERS, Messenger
-from daemon.notices import Herald
+from daemon.messages import SENDERS, MessageSender
+from daemon.notices import CreatorNotifier
 from daemon.reconcile import Reconciler
 from daemon.replays import Replayer
 from daemon.retries import Retrier
 from daemon.workers import never
 from db.ledger.inbox import Reader
 from db.session import SessionFactory
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from whop.client import WhopClient
 from whop.payloads import read_event
 
@@ -33,7 +33,7 @@ class Plan:
     asks Whop for what the webhooks may have missed.
     """
 
-    rules: Rules
+    rules: RetryRules
     credential: str
     company_id: str | None
     dashboard_url: str = "http://localhost:3000"
@@ -51,16 +51,16 @@ class Jobs:
     reconciler: Reconciler
     replayer: Replayer
     cycle: Cycle
-    messenger: Messenger
-    herald: Herald
+    message_sender: MessageSender
+    notifier: CreatorNotifier
 
 
 def build(
     plan: Plan,
     sessions: SessionFactory,
     whop: WhopClient,
-    mailer: MailCarrier | None,
-    poster: PostCarrier,
+    mailer: EmailClient | None,
+    poster: PostClient,
     clock: Callable[[], datetime],
     stopping: Callable[[], bool] = never,
 ) -> Jobs:
@@ -74,6 +74,6 @@ def build(
         reconciler,
         Replayer(sessions, plan.rules, clock, read, stopping),
         Cycle(sessions, retrier, clock, reading, plan.workers, stopping),
-        Messenger(sessions, whop, mailer, clock, chat, plan.senders, plan.link_to_stop),
-        Herald(sessions, mailer, poster, clock, plan.rules.interval, plan.dashboard_url),
+        MessageSender(sessions, whop, mailer, clock, chat, plan.senders, plan.link_to_stop),
+        CreatorNotifier(sessions, mailer, poster, clock, plan.rules.interval, plan.dashboard_url),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.data.database import Trouble, find_company
+from dashboard.data.database import Unavailable, find_company
 from dashboard.settings import DashboardSettings
 from dashboard.ui import links
 from dashboard.ui.html import show_html
@@ -46,7 +46,7 @@ def main() -> None:
         st.title(overview.TITLE, anchor=False)
         st.error("The dashboard cannot start. Its log names the settings to correct.")
         return
-    keep_apart(find_company(settings))
+    isolate_browser(find_company(settings))
     pages = {
         path: st.Page(partial(show, settings), title=title, url_path=path, default=number == 0)
         for number, (title, path, show) in enumerate(PAGES)
@@ -57,9 +57,9 @@ def main() -> None:
     page.run()
 
 
-def keep_apart(company_id: str | Trouble | None) -> None:
+def isolate_browser(company_id: str | Unavailable | None) -> None:
     """What was typed and chosen on one company's pages is not for another's."""
-    if company_id is None or isinstance(company_id, Trouble):
+    if company_id is None or isinstance(company_id, Unavailable):
         return
     state = st.session_state
     if state.get(WHOSE, company_id) != company_id:

@@ -1,5 +1,5 @@
-"""`python -m db`: migrate [REVISION], serve [COMMAND …], rollup rebuild; company, writing and
-alerts BIZ [choices]."""
+"""`python -m db`: migrate [REVISION], serve [COMMAND …], rollup rebuild; company, messaging and
+notifications BIZ [choices]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from db import embedded
-from db.commands import company, figures, messaging, notifications
+from db.commands import company, messaging, notifications, rollup
 from db.company_settings.recovery import ChoiceError
 from db.logs import configure_logging
 from db.session import connect, database_url, wait_until_reachable
@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
         "serve", help="run the embedded Postgres; given a command, for as long as it runs"
     )
     serve.add_argument("program", nargs=argparse.REMAINDER, metavar="COMMAND")
-    for command in (company, messaging, notifications, figures):
+    for command in (company, messaging, notifications, rollup):
         command.add_parser(commands)
     return parser.parse_args()
 

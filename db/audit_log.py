@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Deed
+from db.models import AuditEntry
 from recovery.status import Action
 
 SHOWN = 20
@@ -32,22 +32,22 @@ def record(
 ) -> None:
     """In the transaction of the act itself: neither is there without the other."""
     session.add(
-        Deed(
+        AuditEntry(
             company_id=company_id,
             done_at=now,
-            done_by=actor,
-            what=action,
+            actor=actor,
+            action=action,
             payment_id=payment_id,
             details=dict(details or {}),
         )
     )
 
 
-def list_deeds(
+def list_entries(
     session: Session, company_id: str, payment_id: str | None = None, limit: int = SHOWN
-) -> Sequence[Deed]:
+) -> Sequence[AuditEntry]:
     """The newest first; of one payment, or of all."""
-    query = select(Deed).where(Deed.company_id == company_id)
+    query = select(AuditEntry).where(AuditEntry.company_id == company_id)
     if payment_id is not None:
-        query = query.where(Deed.payment_id == payment_id)
-    return session.scalars(query.order_by(Deed.id.desc()).limit(limit)).all()
+        query = query.where(AuditEntry.payment_id == payment_id)
+    return session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit)).all()

@@ -18,22 +18,22 @@ from recovery.pacing import LONGEST_WAIT, QUEUE
 
 # `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
 TAKE = text("""
-insert into paces (credential, operation, free_at)
+insert into rate_limits (credential, operation, free_at)
 values (:credential, :operation, clock_timestamp() + :gap)
 on conflict (credential, operation) do update
-set free_at = greatest(paces.free_at, clock_timestamp()) + :gap
-where paces.free_at <= clock_timestamp() + :longest
+set free_at = greatest(rate_limits.free_at, clock_timestamp()) + :gap
+where rate_limits.free_at <= clock_timestamp() + :longest
 returning free_at - :gap - clock_timestamp()
 """)
 LOOK = text("""
-select free_at - clock_timestamp() from paces
+select free_at - clock_timestamp() from rate_limits
 where credential = :credential and operation = :operation
 """)
 HOLD = text("""
-insert into paces (credential, operation, free_at)
+insert into rate_limits (credential, operation, free_at)
 values (:credential, :operation, clock_timestamp() + :wait)
 on conflict (credential, operation) do update
-set free_at = greatest(paces.free_at, excluded.free_at)
+set free_at = greatest(rate_limits.free_at, excluded.free_at)
 """)
 
 
@@ -42,8 +42,8 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-class SharedPace:
-    """A recovery.pacing.Pacer. A database that is away raises: no call goes unpaced."""
+class SharedRateLimit:
+    """A recovery.pacing.RateLimiter. A database that is away raises: no call goes unpaced."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from recovery.retry_policy import Settings as PolicyRules
+from recovery.retry_policy import RetryRules
 
 SHORTEST_SECRET = 32
 
@@ -65,8 +65,8 @@ class PolicySettings(CommonSettings):
     max_retries: int = Field(3, ge=0, le=15)
 
     @property
-    def rules(self) -> PolicyRules:
-        return PolicyRules(
+    def rules(self) -> RetryRules:
+        return RetryRules(
             self.retry_policy, timedelta(minutes=self.retry_interval_minutes), self.max_retries
         )
 

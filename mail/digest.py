@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from db.creator_notices.digest import Digest, Figures, NeedyPayment, Sum
+from db.creator_notices.digest import Digest, Figures, PaymentNeedingAction, Sum
 from db.creator_notices.weeks import Week
-from mail.letters import Written, format_money
+from mail.messages import RenderedMessage, format_money
 from recovery.action_required import NEEDS
 from recovery.text import LONGEST_NAME, make_plain
 
@@ -22,7 +22,7 @@ templates = Environment(
 )
 
 
-def write_digest(digest: Digest, dashboard_url: str) -> Written:
+def write_digest(digest: Digest, dashboard_url: str) -> RenderedMessage:
     subject = write_subject(digest)
     words = {
         "company": make_plain(digest.company, LONGEST_NAME),
@@ -30,15 +30,15 @@ def write_digest(digest: Digest, dashboard_url: str) -> Written:
         "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
         "at_risk": describe_sum(digest.at_risk),
         "needed": describe_sum(digest.needed_in_all) if digest.needed else "",
-        "needy": [describe_needy(payment) for payment in digest.needy],
-        "more": digest.needed_in_all.payments - len(digest.needy),
+        "needy": [describe_needing_action(payment) for payment in digest.needing_action],
+        "more": digest.needed_in_all.payments - len(digest.needing_action),
         "missing": digest.sync.missing_permissions if digest.sync else (),
-        "trouble": digest.sync is not None and digest.sync.failure is not None,
+        "whop_unread": digest.sync is not None and digest.sync.failure is not None,
         "subject": subject,
         "link": dashboard_url,
         "zone": digest.week.zone.key.replace("_", " "),
     }
-    return Written(
+    return RenderedMessage(
         subject=subject,
         text=templates.get_template("digest.txt").render(words),
         html=templates.get_template("digest.html").render(words),
@@ -86,7 +86,7 @@ def describe_week(week: Week) -> str:
     return f"{first:%B} {first.day} to {end}, {last.year}"
 
 
-def describe_needy(payment: NeedyPayment) -> dict[str, str]:
+def describe_needing_action(payment: PaymentNeedingAction) -> dict[str, str]:
     advice = NEEDS[payment.need]
     return {
         "member": make_plain(payment.member_name or "", LONGEST_NAME) or "A member",

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from db.member_messages.delivery_events import MailReport
-from recovery.status import MailEventKind, MailTrouble
+from recovery.status import DeliveryFailure, MailEventKind
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -44,15 +44,15 @@ KINDS = {
     "group_unsubscribe": MailEventKind.UNSUBSCRIBED,
 }
 ENDS = {
-    MailEventKind.BOUNCED: MailTrouble.BOUNCED,
-    MailEventKind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
-    MailEventKind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+    MailEventKind.BOUNCED: DeliveryFailure.BOUNCED,
+    MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
+    MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
 DROP_REASONS = {
-    "bounced address": MailTrouble.BOUNCED,
-    "spam reporting address": MailTrouble.SPAM_REPORT,
-    "unsubscribed address": MailTrouble.UNSUBSCRIBED,
-    "invalid": MailTrouble.DROPPED,
+    "bounced address": DeliveryFailure.BOUNCED,
+    "spam reporting address": DeliveryFailure.SPAM_REPORT,
+    "unsubscribed address": DeliveryFailure.UNSUBSCRIBED,
+    "invalid": DeliveryFailure.DROPPED,
 }
 """SendGrid's words about the address. Its others ("Invalid SMTPAPI header", "Spam Content") are
 about the mail, and say nothing against its reader."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mail.words import Words
+from mail.context import Words
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@])")
 # A chat also makes links of bare addresses and calls whoever follows an @.

@@ -70,7 +70,7 @@ def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
 def write_bouncing(company: str, mails: Deliverability) -> str:
     return sign(
         company,
-        f"{mails.troubled} of the last day's {mails.sent} mails to members did not arrive "
+        f"{mails.undelivered} of the last day's {mails.sent} mails to members did not arrive "
         "(bounced, dropped, or reported as spam). Check the sender's domain at SendGrid.",
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from db.member_messages.letters import Letter, Owed
-from mail.words import Destination
+from db.member_messages.message_context import MessageContext, OpenAmount
+from mail.context import Destination
 from recovery.decline_codes import CODES
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.status import Step
@@ -21,12 +21,12 @@ DESTINATION = Destination(
 UNSUBSCRIBE_URL = "https://example.com/unsubscribe/sample"
 
 
-def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Letter:
+def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> MessageContext:
     code = next(iter(CODES.get(decline_class, {})), None)
     waits = decline_class in WAITS_FOR_MEMBER or step not in NEXT_TRY_AFTER
     confirms = decline_class is DeclineClass.AUTHENTICATION
     by_debit = decline_class is DeclineClass.BANK_DEBIT
-    return Letter(
+    return MessageContext(
         message_id=0,
         payment_id="pay_Sample",
         company_id="biz_Sample",
@@ -46,5 +46,5 @@ def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Let
         window_ends_at=FAILED_AT + timedelta(days=5),
         recovery_url="https://whop.com/payments/pay_Sample/confirm/" if confirms else None,
         time_zone="Europe/Berlin",
-        others=(Owed("Recipe Vault", Decimal("9.00"), "eur"),) * others,
+        others=(OpenAmount("Recipe Vault", Decimal("9.00"), "eur"),) * others,
     )

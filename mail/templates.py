@@ -8,13 +8,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import NO_MANNERS
-from db.company_settings.templates import OwnTemplate, keep_template
-from db.member_messages.letters import Letter
-from mail.filling import BrokenTemplateError, Form, compile_source, fill
-from mail.markup import check_markup
+from db.company_settings.messaging import DEFAULT_MESSAGING_SETTINGS
+from db.company_settings.templates import OwnTemplate, store_template
+from db.member_messages.message_context import MessageContext
+from mail.context import MOST_OTHERS, Destination, choose_words
+from mail.html_allowlist import check_markup
+from mail.rendering import BrokenTemplateError, Form, compile_source, fill
 from mail.samples import DESTINATION, make_sample
-from mail.words import MOST_OTHERS, Destination, choose_words
 from recovery.declines import DeclineClass
 from recovery.status import Step
 
@@ -34,7 +34,7 @@ def save_template(
     """Raises BrokenTemplateError, and keeps nothing then. False: these words are kept already."""
     template = OwnTemplate(subject, text, html)
     check_template(step, template)
-    return keep_template(session, company_id, step, template, actor, now)
+    return store_template(session, company_id, step, template, actor, now)
 
 
 def check_template(step: Step, template: OwnTemplate) -> None:
@@ -63,13 +63,13 @@ def check_part(part: str, source: str, step: Step) -> None:
     compile_source(source, form)
     if form == "html":
         check_markup(source)
-    for letter, destination in list_samples(step):
-        result = fill(source, form, choose_words(letter, destination, NO_MANNERS))
+    for context, destination in list_samples(step):
+        result = fill(source, form, choose_words(context, destination, DEFAULT_MESSAGING_SETTINGS))
         if form == "html":
             check_markup(result)
 
 
-def list_samples(step: Step) -> Iterator[tuple[Letter, Destination]]:
+def list_samples(step: Step) -> Iterator[tuple[MessageContext, Destination]]:
     """Every decline class, with all that a letter can have and with the least."""
     for decline_class in DeclineClass:
         full = make_sample(step, decline_class, others=MOST_OTHERS)

@@ -13,7 +13,7 @@ BEAT_LATE, BEAT_LOST = timedelta(minutes=3), timedelta(minutes=15)
 CYCLE_LATE, CYCLE_LOST = timedelta(hours=2), timedelta(hours=6)
 READING_LATE = timedelta(hours=3)
 QUIET = timedelta(days=1)
-FEWEST_TROUBLED, MOST_TROUBLED = 5, 0.05
+FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
 
 
 class Level(StrEnum):
@@ -51,7 +51,7 @@ class CycleReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class DaemonHeartbeat:
     """What the daemon that was alive last says; `last_cycle_at` is the newest of all daemons'.
 
     `report` is about all companies.
@@ -75,19 +75,19 @@ OVERDUE = frozenset({CycleState.LATE, CycleState.LOST, CycleState.NEVER})
 """Nothing is charged until a cycle runs."""
 
 
-def judge_daemon(pulse: Pulse | None, now: datetime) -> Level:
-    return Level.RED if pulse is None else grade(now - pulse.beat_at, BEAT_LATE, BEAT_LOST)
+def assess_daemon(heartbeat: DaemonHeartbeat | None, now: datetime) -> Level:
+    return Level.RED if heartbeat is None else grade(now - heartbeat.beat_at, BEAT_LATE, BEAT_LOST)
 
 
-def judge_cycle(pulse: Pulse | None, now: datetime) -> CycleState:
-    if pulse is None or pulse.last_cycle_at is None:
+def assess_cycle(heartbeat: DaemonHeartbeat | None, now: datetime) -> CycleState:
+    if heartbeat is None or heartbeat.last_cycle_at is None:
         return CycleState.NEVER
-    match grade(now - pulse.last_cycle_at, CYCLE_LATE, CYCLE_LOST):
+    match grade(now - heartbeat.last_cycle_at, CYCLE_LATE, CYCLE_LOST):
         case Level.RED:
             return CycleState.LOST
         case Level.AMBER:
             return CycleState.LATE
-    return CycleState.ERRORS if pulse.report and pulse.report.errors else CycleState.FINE
+    return CycleState.ERRORS if heartbeat.report and heartbeat.report.errors else CycleState.FINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class SyncState:
     missing_permissions: tuple[str, ...] = ()
 
     @property
-    def is_troubled(self) -> bool:
+    def has_error(self) -> bool:
         return self.failure is not None or bool(self.missing_permissions)
 
 
@@ -130,9 +130,11 @@ FAILED = {
 UNCERTAIN = frozenset({WhopState.DOWN, WhopState.UNREADABLE, WhopState.NOT_PERMITTED})
 
 
-def judge_whop(pulse: Pulse | None, sync: SyncState | None, now: datetime) -> WhopState:
+def assess_whop(
+    heartbeat: DaemonHeartbeat | None, sync: SyncState | None, now: datetime
+) -> WhopState:
     """While Whop is down, what could not be read is but a consequence."""
-    if pulse is not None and pulse.whop_down_since is not None:
+    if heartbeat is not None and heartbeat.whop_down_since is not None:
         return WhopState.DOWN
     if sync is not None and sync.failure is not None:
         return FAILED[sync.failure.error]
@@ -168,7 +170,7 @@ class WebhookState(State):
     """There was something to tell."""
 
 
-def judge_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
+def assess_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
     if webhooks.silent_since is not None and now - webhooks.silent_since >= QUIET:
         return WebhookState.SILENT
     if webhooks.heard_at is None:
@@ -181,7 +183,7 @@ class Deliverability:
     """The last day's mails that SendGrid took, and how many of them count against the sender."""
 
     sent: int = 0
-    troubled: int = 0
+    undelivered: int = 0
 
 
 class DeliverabilityState(State):
@@ -190,9 +192,9 @@ class DeliverabilityState(State):
     BOUNCING = "bouncing", Level.RED
 
 
-def judge_deliverability(mails: Deliverability) -> DeliverabilityState:
+def assess_deliverability(mails: Deliverability) -> DeliverabilityState:
     if not mails.sent:
         return DeliverabilityState.NO_MAIL
-    many = mails.troubled > mails.sent * MOST_TROUBLED
-    bouncing = many and mails.troubled >= FEWEST_TROUBLED
+    many = mails.undelivered > mails.sent * MOST_UNDELIVERED
+    bouncing = many and mails.undelivered >= FEWEST_UNDELIVERED
     return DeliverabilityState.BOUNCING if bouncing else DeliverabilityState.FINE

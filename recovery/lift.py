@@ -1,6 +1,6 @@
 """What our work adds: members we treat against members left to Whop alone. Pure; shares are 0 to 1.
 
-Who is left alone is drawn by member (`db.companies.Terms.holds_out`), so the member is the unit:
+Who is left alone is drawn by member (`RecoverySettings.holds_out`), so the member is the unit:
 several payments of one member have the same card and the same wallet behind them, and counting
 each would make the interval too narrow. Of each member the first payment counts, and it alone.
 """

@@ -50,7 +50,7 @@ OPEN_TO_MEMBER = frozenset({ClosedReason.RETRIES_USED, ClosedReason.CONSENT_WITH
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
+class SendingHours:
     """When members are left in peace, by the company's clock. Equal: never."""
 
     time_zone: str = "UTC"
@@ -59,22 +59,23 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """All that the rules look at. `written`: the steps already used up, sent or not. `told_at`: the
-    last message to this member, whatever it was about. `next_try_at`: the next charge, whoever
-    makes it; `tried_again`: there was one after the failure."""
+class ScheduleContext:
+    """All that the rules look at. `written`: the steps already used up, sent or not.
+    `last_message_at`: of the last message to this member, whatever it was about. `next_try_at`:
+    the next charge, whoever makes it; `tried_again`: there was one after the failure.
+    """
 
     decline_class: DeclineClass
     window_ends_at: datetime
     written: frozenset[Step] = frozenset()
-    told_at: datetime | None = None
+    last_message_at: datetime | None = None
     tried_again: bool = False
     next_try_at: datetime | None = None
-    hours: Hours = Hours()
+    hours: SendingHours = SendingHours()
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedMessage:
     step: Step
     at: datetime
 
@@ -85,27 +86,27 @@ def may_write(status: PaymentStatus, closed_reason: ClosedReason | None) -> bool
 
 def plan_first(
     decline_class: DeclineClass, window_ends_at: datetime, now: datetime
-) -> Planned | None:
+) -> PlannedMessage | None:
     """For a payment that has just become known. It is planned once more when this comes due."""
-    return plan_next(Story(decline_class, window_ends_at), now)
+    return plan_next(ScheduleContext(decline_class, window_ends_at), now)
 
 
-def plan_next(story: Story, now: datetime) -> Planned | None:
+def plan_next(context: ScheduleContext, now: datetime) -> PlannedMessage | None:
     """What is said next, not before `now`; None: nothing more."""
-    for step in SEQUENCES[story.decline_class]:
-        if step in story.written or (step is Step.NOTICE and story.written):
+    for step in SEQUENCES[context.decline_class]:
+        if step in context.written or (step is Step.NOTICE and context.written):
             continue
-        at = find_moment(step, story, now)
+        at = find_moment(step, context, now)
         if at is not None:
-            return Planned(step, at)
+            return PlannedMessage(step, at)
     return None
 
 
-def find_moment(step: Step, story: Story, now: datetime) -> datetime | None:
+def find_moment(step: Step, context: ScheduleContext, now: datetime) -> datetime | None:
     """None: its time is over, or so near the next step's that it gives way to it."""
-    earliest = now if story.told_at is None else max(now, story.told_at + GAP)
-    at = keep_quiet(max(earliest, find_wish(step, story, now)), earliest, story)
-    last_day = story.window_ends_at - BEFORE_END[Step.LAST_DAY]
+    earliest = now if context.last_message_at is None else max(now, context.last_message_at + GAP)
+    at = apply_quiet_hours(max(earliest, find_wish(step, context, now)), earliest, context)
+    last_day = context.window_ends_at - BEFORE_END[Step.LAST_DAY]
     if at is None:
         return None
     if step is Step.PAYMENT_FAILED and at >= last_day:
@@ -115,22 +116,24 @@ def find_moment(step: Step, story: Story, now: datetime) -> datetime | None:
     return at
 
 
-def find_wish(step: Step, story: Story, now: datetime) -> datetime:
+def find_wish(step: Step, context: ScheduleContext, now: datetime) -> datetime:
     """The step's own moment, whatever was said before."""
     if step in BEFORE_END:
-        return story.window_ends_at - BEFORE_END[step]
-    if story.decline_class not in SOFT:
+        return context.window_ends_at - BEFORE_END[step]
+    if context.decline_class not in SOFT:
         return now
-    first = story.window_ends_at - SOFT_FIRST
-    if story.tried_again or story.next_try_at is None:
+    first = context.window_ends_at - SOFT_FIRST
+    if context.tried_again or context.next_try_at is None:
         return first
-    latest = story.window_ends_at - SOFT_FIRST_LATEST
-    return max(first, min(story.next_try_at + SETTLING, latest))
+    latest = context.window_ends_at - SOFT_FIRST_LATEST
+    return max(first, min(context.next_try_at + SETTLING, latest))
 
 
-def keep_quiet(at: datetime, earliest: datetime, story: Story) -> datetime | None:
+def apply_quiet_hours(
+    at: datetime, earliest: datetime, context: ScheduleContext
+) -> datetime | None:
     """Out of the quiet hours: in the morning, or, where that is too late, in the evening before."""
-    hours, deadline = story.hours, story.window_ends_at - LAST_CALL
+    hours, deadline = context.hours, context.window_ends_at - LAST_CALL
     zone = ZoneInfo(hours.time_zone)
     morning = postpone_quiet(at, zone, hours.quiet_from, hours.quiet_until)
     if morning <= deadline:

@@ -11,7 +11,7 @@ QUEUE = 25
 """Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
 
 
-class Pacer(Protocol):
+class RateLimiter(Protocol):
     """Gives each call of an operation its turn."""
 
     def wait(self, operation: str) -> timedelta | None:

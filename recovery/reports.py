@@ -11,7 +11,7 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
+class PaymentDetails:
     """What each newer report corrects: what it leaves out stays as it was.
 
     `card_expiry`: its last month, `2027-04`.
@@ -31,12 +31,12 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told(Details):
+class PaymentFacts(PaymentDetails):
     """What is kept of the first report under its own name."""
 
     payment_id: str
     company_id: str
-    as_of: datetime
+    observed_at: datetime
     amount: Decimal
     currency: str
     amount_usd: Decimal | None = None
@@ -44,7 +44,7 @@ class Told(Details):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentReport(Told):
+class PaymentReport(PaymentFacts):
     """A payment as Whop describes it at `as_of`.
 
     `starts_dunning`: a failed renewal, the one report that makes a payment known. `failed`: unpaid,
@@ -79,7 +79,7 @@ class RefundReport:
     company_id: str
     amount: Decimal
     status: str
-    as_of: datetime
+    observed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class DisputeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedEvent:
     """An event with at most one report. All four None: of a kind that is stored and ignored."""
 
     type: str

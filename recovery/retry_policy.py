@@ -16,7 +16,7 @@ from recovery.charging_hours import BEFORE_WHOP, avoid_whop, wait_for_day, wait_
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 
 
-class WhyNot(StrEnum):
+class NoRetryReason(StrEnum):
     """Why no retry is scheduled. The value is the sentence a creator reads."""
 
     RETRIES_USED = "all retries are used"
@@ -29,7 +29,7 @@ class WhyNot(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RetryRules:
     """`interval`: the least time between two charges of one payment."""
 
     policy: str = "smart"
@@ -38,7 +38,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RetryContext:
     """All a policy may look at. `last_charge_at` is Whop's attempt or ours, whichever was later;
     `charges` are those of both on this card within 30 days, for whatever payment.
 
@@ -67,7 +67,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class NoRetry:
-    why: WhyNot
+    why: NoRetryReason
 
 
 Decision = Retry | NoRetry
@@ -79,19 +79,19 @@ STRICTEST_LIMIT = min(CARD_LIMITS.values())
 MOST_IN_A_DAY = 10
 
 
-def find_obstacle(situation: Situation, settings: Settings) -> WhyNot | None:
+def find_no_retry_reason(context: RetryContext, settings: RetryRules) -> NoRetryReason | None:
     """What forbids a charge at any time, whatever the policy and whoever asks for it."""
-    if situation.held_out:
-        return WhyNot.HELD_OUT
-    if situation.declined_retries >= settings.max_retries:
-        return WhyNot.RETRIES_USED
+    if context.held_out:
+        return NoRetryReason.HELD_OUT
+    if context.declined_retries >= settings.max_retries:
+        return NoRetryReason.RETRIES_USED
     # invariant 3: forbidden declines are not charged
-    if situation.decline_class in NEVER_CHARGED_AGAIN:
-        return WhyNot.FORBIDDEN
-    if not situation.retryable:
-        return WhyNot.NOT_RETRYABLE
-    if is_worn_out(situation.card_brand, situation.charges):
-        return WhyNot.CARD_LIMIT
+    if context.decline_class in NEVER_CHARGED_AGAIN:
+        return NoRetryReason.FORBIDDEN
+    if not context.retryable:
+        return NoRetryReason.NOT_RETRYABLE
+    if is_worn_out(context.card_brand, context.charges):
+        return NoRetryReason.CARD_LIMIT
     return None
 
 
@@ -100,22 +100,22 @@ def is_worn_out(card_brand: str | None, charges: int) -> bool:
     return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
 
 
-def decide(situation: Situation, settings: Settings, now: datetime) -> Decision:
+def decide(context: RetryContext, settings: RetryRules, now: datetime) -> Decision:
     """The policy's moment, within what is allowed."""
-    obstacle = find_obstacle(situation, settings)
-    if obstacle is not None:
-        return NoRetry(obstacle)
+    reason_not_to = find_no_retry_reason(context, settings)
+    if reason_not_to is not None:
+        return NoRetry(reason_not_to)
     # invariant 9: rules are told the time
-    earliest = max(situation.last_charge_at + settings.interval, now)
-    at = POLICIES[settings.policy](situation, earliest)
+    earliest = max(context.last_charge_at + settings.interval, now)
+    at = POLICIES[settings.policy](context, earliest)
     if at is None:
-        return NoRetry(WhyNot.NEEDS_MEMBER)
-    if at >= situation.window_ends_at:
-        return NoRetry(WhyNot.WINDOW_CLOSED)
+        return NoRetry(NoRetryReason.NEEDS_MEMBER)
+    if at >= context.window_ends_at:
+        return NoRetry(NoRetryReason.WINDOW_CLOSED)
     return Retry(at)
 
 
-def plan_hourly(situation: Situation, earliest: datetime) -> datetime:
+def plan_hourly(context: RetryContext, earliest: datetime) -> datetime:
     """The plain alternative: as often as the interval allows."""
     return earliest
 
@@ -146,49 +146,49 @@ MARGIN = timedelta(hours=2)
 """Kept free before the window's end: a charge and its settling need time."""
 
 
-def plan_smart(situation: Situation, earliest: datetime) -> datetime | None:
+def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:
     """By decline class: when it is likely to work, and when a bank says yes more often."""
-    plan = PLANS_BY_CODE.get(situation.decline_code or "", PLANS.get(situation.decline_class, ()))
-    if situation.declined_retries >= len(plan):
+    plan = PLANS_BY_CODE.get(context.decline_code or "", PLANS.get(context.decline_class, ()))
+    if context.declined_retries >= len(plan):
         return None
-    planned = situation.failed_at + timedelta(hours=plan[situation.declined_retries])
-    if situation.declined_retries and situation.decline_class is not DeclineClass.TECHNICAL:
-        earliest = max(earliest, situation.last_charge_at + PAUSE)
+    planned = context.failed_at + timedelta(hours=plan[context.declined_retries])
+    if context.declined_retries and context.decline_class is not DeclineClass.TECHNICAL:
+        earliest = max(earliest, context.last_charge_at + PAUSE)
     at = max(planned, earliest)
-    before = LEAVE_TO_WHOP.get(situation.decline_class, BEFORE_WHOP)
-    zone = ZoneInfo(situation.time_zone)
-    if situation.decline_class is DeclineClass.FUNDS:
+    before = LEAVE_TO_WHOP.get(context.decline_class, BEFORE_WHOP)
+    zone = ZoneInfo(context.time_zone)
+    if context.decline_class is DeclineClass.FUNDS:
         at = wait_for_payday(at, zone)
     for _ in range(2):  # waiting for the day may lead to Whop's hour, and waiting for Whop to night
-        clear = avoid_whop(at, situation.whop_next_attempt_at, before)
-        if situation.decline_class is not DeclineClass.TECHNICAL:
-            clear = wait_for_day(clear, zone, situation.spread)
+        clear = avoid_whop(at, context.whop_next_attempt_at, before)
+        if context.decline_class is not DeclineClass.TECHNICAL:
+            clear = wait_for_day(clear, zone, context.spread)
         if clear == at:
             break
         at = clear
-    return fit_window(at, planned, earliest, situation)
+    return fit_window(at, planned, earliest, context)
 
 
 def fit_window(
-    at: datetime, planned: datetime, earliest: datetime, situation: Situation
+    at: datetime, planned: datetime, earliest: datetime, context: RetryContext
 ) -> datetime:
     """Waiting for a better hour must not cost the last chance: rather a little early than never."""
-    deadline = situation.window_ends_at - MARGIN
+    deadline = context.window_ends_at - MARGIN
     if at <= deadline:
         return at
     in_time = max(planned, earliest) <= deadline
-    clear = avoid_whop(deadline, situation.whop_next_attempt_at) == deadline
-    return deadline if in_time and clear else situation.window_ends_at
+    clear = avoid_whop(deadline, context.whop_next_attempt_at) == deadline
+    return deadline if in_time and clear else context.window_ends_at
 
 
-def wait_for_whop(settings: Settings, now: datetime, whops: datetime | None) -> datetime | None:
+def wait_for_whop(settings: RetryRules, now: datetime, whops: datetime | None) -> datetime | None:
     """When to look again instead of charging now, with Whop's plan as it has just told it. Only
     `smart` minds Whop's plan."""
     clear = avoid_whop(now, whops)
     return clear if settings.policy == "smart" and clear > now else None
 
 
-POLICIES: dict[str, Callable[[Situation, datetime], datetime | None]] = {
+POLICIES: dict[str, Callable[[RetryContext, datetime], datetime | None]] = {
     "smart": plan_smart,
     "hourly": plan_hourly,
 }

@@ -31,13 +31,13 @@ class AttemptOutcome(StrEnum):
 
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
-    OPERATOR = "operator"
+    CREATOR = "creator"
     """A creator asked for it now."""
     WHOP = "whop"
     MEMBER = "member"
 
 
-class Means(StrEnum):
+class ChargeMethod(StrEnum):
     RETRY = "retry"
     """The card on file, charged again."""
     BACKUP_CARD = "backup_card"
@@ -71,7 +71,7 @@ class ClosedReason(StrEnum):
 
 class RequestKind(StrEnum):
     STOP = "stop"
-    HASTEN = "hasten"
+    RETRY_NOW = "retry_now"
     REPLAY = "replay"
     """Of a company's poison events; the others are about one payment."""
 
@@ -105,7 +105,7 @@ class Channel(StrEnum):
     """The creator's support chat with the member, inside Whop."""
 
 
-class MailTrouble(StrEnum):
+class DeliveryFailure(StrEnum):
     """Why a mail did not arrive, or why no more may be sent to its address."""
 
     BOUNCED = "bounced"
@@ -114,9 +114,9 @@ class MailTrouble(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
-NOT_ARRIVED = frozenset({MailTrouble.BOUNCED, MailTrouble.DROPPED})
+NOT_ARRIVED = frozenset({DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED})
 """The member has not read it. A spam report or an opt-out comes from somebody who has."""
-AGAINST_THE_SENDER = NOT_ARRIVED | {MailTrouble.SPAM_REPORT}
+AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
 """What makes mail services distrust our mails, a report by a reader included."""
 
 
@@ -180,7 +180,7 @@ class SyncError(StrEnum):
 
 
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})
-OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.OPERATOR})
+OUR_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.CREATOR})
 UNPAID = frozenset({PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY})
 
 MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {

@@ -10,32 +10,40 @@ from zoneinfo import ZoneInfo
 from recovery.charging_hours import AFTER_WHOP, avoid_whop, wait_for_day
 from recovery.declines import DeclineClass
 from recovery.reports import PaymentReport
-from recovery.retry_policy import MARGIN, NoRetry, Retry, Settings, Situation, WhyNot, decide
-from recovery.status import ClosedReason, Means, PaymentStatus, Trigger
+from recovery.retry_policy import (
+    MARGIN,
+    NoRetry,
+    NoRetryReason,
+    Retry,
+    RetryContext,
+    RetryRules,
+    decide,
+)
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Trigger
 
 # Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
 WINDOW = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Transition:
     """Where a payment stands after a decision, and by what means it is charged next."""
 
     status: PaymentStatus
     next_retry_at: datetime | None = None
     closed_reason: ClosedReason | None = None
-    means: Means = Means.RETRY
+    charge_method: ChargeMethod = ChargeMethod.RETRY
     trigger: Trigger = Trigger.SCHEDULE
 
 
-WAITING = Place(PaymentStatus.FAILED)
+WAITING = Transition(PaymentStatus.FAILED)
 
 
-def closed(reason: ClosedReason) -> Place:
-    return Place(PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
+def closed(reason: ClosedReason) -> Transition:
+    return Transition(PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
 
 
-def find_stop(report: PaymentReport) -> Place | None:
+def find_stop(report: PaymentReport) -> Transition | None:
     """Whop's own word that nobody should try to collect this any more."""
     if report.disputed:
         return closed(ClosedReason.DISPUTED)
@@ -46,15 +54,15 @@ def find_stop(report: PaymentReport) -> Place | None:
     return None
 
 
-def choose_place(situation: Situation, rules: Settings, now: datetime) -> Place:
-    if now >= situation.window_ends_at:
+def choose_transition(context: RetryContext, rules: RetryRules, now: datetime) -> Transition:
+    if now >= context.window_ends_at:
         return closed(ClosedReason.WINDOW_CLOSED)
-    if situation.decline_class is DeclineClass.CONSENT:
+    if context.decline_class is DeclineClass.CONSENT:
         return closed(ClosedReason.CONSENT_WITHDRAWN)
-    match decide(situation, rules, now):
+    match decide(context, rules, now):
         case Retry(at):
-            return Place(PaymentStatus.PENDING_RETRY, at)
-        case NoRetry(WhyNot.RETRIES_USED) if situation.declined_retries:
+            return Transition(PaymentStatus.PENDING_RETRY, at)
+        case NoRetry(NoRetryReason.RETRIES_USED) if context.declined_retries:
             return closed(ClosedReason.RETRIES_USED)
         case NoRetry():
             return WAITING
@@ -66,22 +74,26 @@ BACKUP_HELPS = frozenset(
 )
 
 
-def decide_backup(situation: Situation, now: datetime) -> datetime | None:
+def decide_backup(context: RetryContext, now: datetime) -> datetime | None:
     """When to try the member's other saved card. By day: it may surprise its owner."""
-    if situation.held_out or situation.decline_class not in BACKUP_HELPS:
+    if context.held_out or context.decline_class not in BACKUP_HELPS:
         return None
-    zone = ZoneInfo(situation.time_zone)
-    at = avoid_whop(max(now, situation.last_charge_at + AFTER_WHOP), situation.whop_next_attempt_at)
-    at = wait_for_day(at, zone, situation.spread)
-    return at if at <= situation.window_ends_at - MARGIN else None
+    zone = ZoneInfo(context.time_zone)
+    at = avoid_whop(max(now, context.last_charge_at + AFTER_WHOP), context.whop_next_attempt_at)
+    at = wait_for_day(at, zone, context.spread)
+    return at if at <= context.window_ends_at - MARGIN else None
 
 
-def plan_backup(place: Place, situation: Situation, now: datetime) -> Place | None:
+def plan_backup(transition: Transition, context: RetryContext, now: datetime) -> Transition | None:
     """Where the card on file is of no more use, another saved one; it is tried once."""
-    if place.status is PaymentStatus.PENDING_RETRY:
+    if transition.status is PaymentStatus.PENDING_RETRY:
         return None
-    at = decide_backup(situation, now)
-    return Place(PaymentStatus.PENDING_RETRY, at, means=Means.BACKUP_CARD) if at else None
+    at = decide_backup(context, now)
+    return (
+        Transition(PaymentStatus.PENDING_RETRY, at, charge_method=ChargeMethod.BACKUP_CARD)
+        if at
+        else None
+    )
 
 
 def find_spread(payment_id: str) -> float:

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from dotenv import dotenv_values
 
 from daemon.settings import DaemonSettings
-from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
+from db.company_settings.messaging import (
+    DEFAULT_MESSAGING_SETTINGS,
+    MessagingSettings,
+    find_messaging_settings,
+    save_messaging_settings,
+)
 from db.session import SessionFactory, connect, database_url, now, session_factory
 from db.settings import load_settings
 from sandbox.demo.history import fail_lately, live_through
@@ -49,9 +54,9 @@ def main() -> int:
 def introduce(sessions: SessionFactory, company_id: str) -> None:
     """What the demo's creator has chosen. It is looked at by night as well: no hour is quiet."""
     with sessions.begin() as session:
-        if find_manners(session, company_id) == NO_MANNERS:
-            chosen = Manners(sender_name=CREATOR, quiet_from=0, quiet_until=0)
-            save_manners(session, company_id, chosen, "sandbox", now())
+        if find_messaging_settings(session, company_id) == DEFAULT_MESSAGING_SETTINGS:
+            chosen = MessagingSettings(sender_name=CREATOR, quiet_from=0, quiet_until=0)
+            save_messaging_settings(session, company_id, chosen, "sandbox", now())
 
 
 def is_taken(port: int) -> bool:

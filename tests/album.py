@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import Manners, save_manners
-from db.company_settings.recovery import Terms, save_terms
-from db.ledger import new_payments as newcomers
-from db.ledger import requests
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
+from db.ledger import new_payments, requests
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from recovery.status import (
     AttemptOutcome,
@@ -50,7 +49,7 @@ def fill(session: Session, at: datetime) -> None:
         payment = fail(session, rng, f"pay_open_{number}", at - rng.uniform(0, 60) * HOUR)
         wait(session, rng, payment, at)
     tell(session, fail(session, rng, TOLD, at - 30 * HOUR, "insufficient_funds"), at)
-    keep_up(session, at)
+    catch_up(session, at)
     session.commit()
 
 
@@ -71,7 +70,7 @@ def fail(
             "card": {"brand": rng.choice(BRANDS), "last4": f"{rng.randrange(10_000):04}"}
         },
     }
-    newcomers.create_payments(session, [report(**failing_at(at) | given)], {}, at, RULES)
+    new_payments.create_payments(session, [report(**failing_at(at) | given)], {}, at, RULES)
     return get_payment(session, payment_id)
 
 
@@ -138,15 +137,17 @@ def tell(session: Session, payment: Payment, at: datetime) -> None:
             make_try(payment, at - 6 * HOUR, AttemptOutcome.DECLINED),
         ]
     )
-    asked = requests.ask(session, TOLD, RequestKind.HASTEN, "dashboard", at - 7 * HOUR, COMPANY)
+    asked = requests.ask(session, TOLD, RequestKind.RETRY_NOW, "dashboard", at - 7 * HOUR, COMPANY)
     asked.done_at, asked.answer = at - 7 * HOUR, requests.DONE
 
 
-def keep_up(session: Session, at: datetime) -> None:
+def catch_up(session: Session, at: datetime) -> None:
     """The processes run, the creator has chosen, and one event could not be applied."""
-    manners = Manners("Lantern Running", "help@example.com", "#0f766e")
-    save_manners(session, COMPANY, manners, "dashboard", at - 10 * DAY)
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "dashboard", at - 9 * DAY)
+    messaging = MessagingSettings("Lantern Running", "help@example.com", "#0f766e")
+    save_messaging_settings(session, COMPANY, messaging, "dashboard", at - 10 * DAY)
+    save_recovery_settings(
+        session, COMPANY, RecoverySettings("Europe/Berlin", 10, True), "dashboard", at - 9 * DAY
+    )
     heard = {"type": "payment.failed", "company_id": COMPANY, "payload": {}}
     counts = {"settled": 1, "found": 0, "retried": 4, "closed": 2, "errors": 0}
     beat = {"started_at": at - 3 * DAY, "beat_at": at, "last_cycle_at": at - 12 * HOUR / 60}

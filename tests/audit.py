@@ -17,15 +17,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Dispute, Message, Payment, Request
-from db.reporting import summary as stats
-from recovery import retry_policy as policy
+from db.reporting.summary import CENT, summarize, to_cents
+from recovery import retry_policy
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.status import (
     OUR_TRIGGERS,
     UNPAID,
     UNSETTLED,
     AttemptOutcome,
-    Means,
+    ChargeMethod,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -103,7 +103,9 @@ class Audit:
         elif found := MEMBERSHIP.fullmatch(request.url.path):
             owing = select(Payment.payment_id).where(Payment.membership_id == found[1])
             in_hand = Attempt.outcome.in_(UNSETTLED) & Attempt.sent_at.is_not(None)
-            backup = (Attempt.means == Means.BACKUP_CARD) & Attempt.payment_id.in_(owing)
+            backup = (Attempt.charge_method == ChargeMethod.BACKUP_CARD) & Attempt.payment_id.in_(
+                owing
+            )
             self.look(backup & in_hand, None, request)
 
     def note_answer(self, request: httpx.Request, response: httpx.Response) -> None:
@@ -119,7 +121,7 @@ class Audit:
                 self.wrong.append(f"{request.method} {request.url.path} without an attempt")
                 return
             self.look_at(session, attempts[0])
-            if attempts[0].means is Means.BACKUP_CARD:
+            if attempts[0].charge_method is ChargeMethod.BACKUP_CARD:
                 self.changes_of_card[attempts[0].payment_id] += 1
 
     def look_at(self, session: Session, attempt: Attempt) -> None:
@@ -142,7 +144,7 @@ class Audit:
             f"{payment.decline_class} is not charged again": payment.decline_class in FORBIDDEN,
             "its window is over": payment.window_ends_at <= now,
             "retries are used": payment.retry_count >= self.rig.rules.max_retries
-            and attempt.means is Means.RETRY,
+            and attempt.charge_method is ChargeMethod.RETRY,
             "its card is worn out": self.is_worn_out(session, payment, now),
         }
         self.wrong += [f"charging {payment_id}: {why}" for why, is_so in reasons.items() if is_so]
@@ -151,7 +153,7 @@ class Audit:
         """By the declines on its card that we had been told of: its own, just asked for, and
         others' up to when they were last heard of. A backup card is another one."""
         stored = self.store.payment(payment.payment_id)
-        heard = dict(session.execute(select(Payment.payment_id, Payment.as_of)).all())
+        heard = dict(session.execute(select(Payment.payment_id, Payment.observed_at)).all())
         heard[payment.payment_id] = now
         declines = [
             charge
@@ -161,7 +163,7 @@ class Audit:
             and charge.at > now - MONTH
             and charge.at <= heard.get(charge.payment_id, charge.at - MONTH)
         ]
-        return policy.is_worn_out(stored.card.brand, len(declines))
+        return retry_policy.is_worn_out(stored.card.brand, len(declines))
 
     # --- at any time ---------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class Audit:
         changed = Counter(
             known[attempt.payment_id].membership_id
             for attempt in sent
-            if attempt.means is Means.BACKUP_CARD
+            if attempt.charge_method is ChargeMethod.BACKUP_CARD
         )
         for payment_id, made in charges.items():
             backups = sum(charge.by == "backup" for charge in made)
@@ -221,13 +223,13 @@ class Audit:
 
     def check_mails(self, payments: Any, messages: Any) -> None:
         mails = SendGrid(self.rig.world).mails()
-        letters = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
-        assert all(times == 1 for times in letters.values())
+        messages = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
+        assert all(times == 1 for times in messages.values())
         held_out = {payment.payment_id for payment in payments if payment.held_out}
-        assert not held_out & {payment_id for payment_id, _ in letters}
+        assert not held_out & {payment_id for payment_id, _ in messages}
         assert not [m for m in messages if m.payment_id in held_out]
         sent = {(m.payment_id, m.step) for m in messages if m.state is MessageState.SENT}
-        assert sent <= letters.keys()
+        assert sent <= messages.keys()
 
     # --- at the end ----------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class Audit:
         net = self.rig.world.ledger.net_paid()
         with self.rig.sessions() as session:
             known = {payment.payment_id: payment for payment in session.scalars(select(Payment))}
-            summary = stats.summarize(session, COMPANY, self.rig.clock.now)
+            summary = summarize(session, COMPANY, self.rig.clock.now)
             left = session.scalars(select(Attempt).where(Attempt.outcome.in_(UNSETTLED))).all()
         assert known.keys() == failed.keys(), (known.keys(), failed.keys())
         assert left == []
@@ -259,9 +261,9 @@ class Audit:
                 self.check_credit(payment, paid)
         recovered = [p for p in known.values() if p.status is PaymentStatus.RECOVERED]
         assert (summary.total_failed, summary.total_recovered) == (len(failed), len(recovered))
-        assert summary.recovered_amount == stats.to_cents(total)
+        assert summary.recovered_amount == to_cents(total)
         ours = [net[p].usd_amount for p in failed if p in net and self.is_ours(failed[p])]
-        rounding = len(ours) * stats.CENT
+        rounding = len(ours) * CENT
         assert summary.recovered_by_retry_amount <= sum(ours, rounding)
         owed = [charges[0].usd_amount for p, charges in failed.items() if known[p].status in UNPAID]
         assert summary.at_risk_amount == sum(owed, Decimal(0))

@@ -53,7 +53,7 @@ PAGES = {
     "settings": "/settings",
     "health": "/health",
 }
-DONE_HERE = ".deeds, .note:has-text('Nothing yet. Whatever is asked for')"
+DONE_HERE = ".audit-log, .note:has-text('Nothing yet. Whatever is asked for')"
 READY = {
     "/": "table.payments",
     "/payments": "table.payments",

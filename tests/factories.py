@@ -12,18 +12,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.ledger import new_payments as newcomers
-from db.ledger import payments
+from db.ledger import new_payments, payments
 from db.models import Payment
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from whop import payloads
 
 NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 COMPANY = "biz_AbCdEfGhIjKlMn"
 SECRET = "ws_a_secret_for_tests"
-HOURLY = Settings(policy="hourly")
+HOURLY = RetryRules(policy="hourly")
 numbers = itertools.count(1)
 
 
@@ -123,11 +122,11 @@ def report(kind: str = "payment.failed", **overrides: Any) -> PaymentReport:
 
 
 def add_payment(
-    session: Session, now: datetime = NOW, rules: Settings | None = None, **overrides: Any
+    session: Session, now: datetime = NOW, rules: RetryRules | None = None, **overrides: Any
 ) -> Payment:
     """A payment that has just failed, made known the way webhooks do it, and committed."""
     heard = report(**overrides)
-    newcomers.create_payments(session, [heard], {}, now, rules or HOURLY)
+    new_payments.create_payments(session, [heard], {}, now, rules or HOURLY)
     session.commit()
     return get_payment(session, heard.payment_id)
 

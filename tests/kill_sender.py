@@ -24,13 +24,13 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from daemon.mailer import Mailer, make_courier
-from daemon.messages import Messenger
+from daemon.mailer import Mailer, make_sendgrid_client
+from daemon.messages import MessageSender
 from db.member_messages import queue as outbox
 from db.session import connect, now, session_factory
 from tests.processes import wait_until
 from whop.client import WhopClient
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))
@@ -44,10 +44,10 @@ FALL_DUE = (
     f" and next_message_at > now() order by id limit {PORTION})"
 )
 LAST_TAKEN = (
-    "select id, posted_at from messages where sending_at is not null"
+    "select id, dispatched_at from messages where sending_at is not null"
     " order by sending_at desc limit 1"
 )
-IN_HAND = "select id, posted_at from messages where state = 'sending'"
+IN_HAND = "select id, dispatched_at from messages where state = 'sending'"
 LET_TIME_PASS = (
     "update messages set sending_at = now() - interval '11 minutes' where state = 'sending'"
 )
@@ -59,12 +59,18 @@ Left = tuple[int, bool] | None
 """A message, and whether it was marked as about to leave. None: nothing was in hand."""
 
 
-def make_messenger(engine: Engine, sandbox: str) -> Messenger:
+def make_message_sender(engine: Engine, sandbox: str) -> MessageSender:
     whop = WhopClient(
-        f"{sandbox}/api/v1", "apik_sandbox", "2026-10-15-1", Pace(NO_LIMIT), now, None, time.sleep
+        f"{sandbox}/api/v1",
+        "apik_sandbox",
+        "2026-10-15-1",
+        RateLimit(NO_LIMIT),
+        now,
+        None,
+        time.sleep,
     )
-    mailer = Mailer(make_courier("SG.sandbox", sandbox), "Us <us@example.com>")
-    return Messenger(session_factory(engine), whop, mailer, now)
+    mailer = Mailer(make_sendgrid_client("SG.sandbox", sandbox), "Us <us@example.com>")
+    return MessageSender(session_factory(engine), whop, mailer, now)
 
 
 def die(*ignored: object, **named: object) -> None:
@@ -106,15 +112,15 @@ def die_when_committed(session: Session) -> None:
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    "taking": lambda: with_session("take_letter", die),
-    "taken": lambda: with_session("take_letter", die_when_committed),
-    "prepared": lambda: after(Messenger, "prepare"),
-    "marking": lambda: with_session("mark_posted", die),
-    "posted": lambda: with_session("mark_posted", die_when_committed),
+    "taking": lambda: with_session("take_message", die),
+    "taken": lambda: with_session("take_message", die_when_committed),
+    "prepared": lambda: after(MessageSender, "prepare"),
+    "marking": lambda: with_session("mark_dispatched", die),
+    "posted": lambda: with_session("mark_dispatched", die_when_committed),
     "leaving": lambda: before(Mailer, "send"),
     "sent": lambda: after(Mailer, "send"),
-    "finishing": lambda: with_session("finish_letter", die),
-    "finished": lambda: with_session("finish_letter", die_when_committed),
+    "finishing": lambda: with_session("finish_message", die),
+    "finished": lambda: with_session("finish_message", die_when_committed),
 }
 
 
@@ -159,7 +165,7 @@ class Senders:
         self.database, self.sandbox = make_url(database), sandbox
         self.engine = connect(self.database, "sender", pool_pre_ping=False)
         self.watching = connect(self.database, "watching")
-        self.messenger = make_messenger(self.engine, sandbox)
+        self.message_sender = make_message_sender(self.engine, sandbox)
         """Used by forks only, so that they share no connection."""
 
     def fork(self, prepare: Callable[[], object] | None, seconds: float = 0) -> bool:
@@ -172,7 +178,7 @@ class Senders:
             try:
                 if prepare is not None:
                     prepare()
-                self.messenger.send_due()
+                self.message_sender.send_due()
                 ended = 0
             finally:
                 os._exit(ended)
@@ -196,7 +202,7 @@ class Senders:
             found = connection.execute(text(query)).all()
             connection.execute(text(LET_TIME_PASS))
             connection.execute(text(FALL_DUE))
-        return [(row.id, row.posted_at is not None) for row in found]
+        return [(row.id, row.dispatched_at is not None) for row in found]
 
     def finish(self) -> float:
         """Sends all that is due; returns how long a sender lives for that."""
@@ -214,7 +220,7 @@ class Senders:
         return left
 
     def die_at_random(self, kills: int, random: Random) -> list[Left]:
-        lines = count_lines(make_messenger(self.engine, self.sandbox).send_due)
+        lines = count_lines(make_message_sender(self.engine, self.sandbox).send_due)
         self.look(IN_HAND)
         seconds = self.finish()
         left: list[Left] = []
@@ -232,7 +238,9 @@ class Senders:
 def main(database: str, sandbox: str, kills: int, random: Random) -> None:
     senders = Senders(database, sandbox)
     senders.look(IN_HAND)
-    make_messenger(senders.engine, sandbox).send_due()  # what is compiled then is for all of them
+    make_message_sender(
+        senders.engine, sandbox
+    ).send_due()  # what is compiled then is for all of them
     senders.look(IN_HAND)
     by_step = senders.die_at_each_step()
     at_random = senders.die_at_random(kills, random)

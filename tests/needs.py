@@ -33,12 +33,12 @@ def find_need(payment: Payment, messages: list[Message]) -> str | None:
         return None
     if payment.member_email is None or payment.member_email == "":
         return "no_address"
-    if any(message.trouble in ("bounced", "dropped") for message in messages):
+    if any(message.delivery_failure in ("bounced", "dropped") for message in messages):
         return "unreached"
     return None
 
 
 def is_told(message: Message) -> bool:
-    if message.trouble in ("spam_report", "unsubscribed"):
+    if message.delivery_failure in ("spam_report", "unsubscribed"):
         return True
-    return message.state == "sent" and message.trouble is None
+    return message.state == "sent" and message.delivery_failure is None

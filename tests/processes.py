@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import Engine, text
 
 from db import embedded
-from db.company_settings.messaging import Manners, save_manners
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
 from db.models import Base
 from db.session import now, session_factory
 
@@ -281,7 +281,9 @@ class Stage:
         """These tests run at whatever hour it is. Before anything fails: a daemon that finds a
         message in the quiet hours puts it off until the morning."""
         with session_factory(self.engine).begin() as session:
-            save_manners(session, COMPANY, Manners(quiet_from=0, quiet_until=0), "somebody", now())
+            save_messaging_settings(
+                session, COMPANY, MessagingSettings(quiet_from=0, quiet_until=0), "somebody", now()
+            )
 
     def let_leases_lapse(self) -> None:
         self.execute(

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import Payment
-from db.reporting import summary as stats
+from db.reporting.summary import Day, Summary
 from recovery.status import UNPAID, PaymentStatus, RecoveredBy
 
 
@@ -43,9 +43,7 @@ def read_rows(session: Session, company_id: str) -> Sequence[Payment]:
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
-def check_summary(
-    summary: stats.Summary, rows: Sequence[Payment], zone: ZoneInfo, now: datetime
-) -> None:
+def check_summary(summary: Summary, rows: Sequence[Payment], zone: ZoneInfo, now: datetime) -> None:
     recovered = [p for p in rows if p.status is PaymentStatus.RECOVERED]
     month = local_date(now, zone).replace(day=1)
     lately = [p for p in recovered if p.recovered_at and local_date(p.recovered_at, zone) >= month]
@@ -77,9 +75,7 @@ def check_recovered(
         assert same(figure, add(net(p) for p in recovered if p.recovered_by is who))
 
 
-def check_days(
-    days: Sequence[stats.Day], rows: Sequence[Payment], zone: ZoneInfo, now: datetime
-) -> None:
+def check_days(days: Sequence[Day], rows: Sequence[Payment], zone: ZoneInfo, now: datetime) -> None:
     today = local_date(now, zone)
     expected = [today - timedelta(days=ago) for ago in reversed(range(len(days)))]
     assert [day.day for day in days] == expected

@@ -11,23 +11,23 @@ from sqlalchemy import select
 
 from db.models import Attempt, Message, Payment
 from db.session import SessionFactory
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from recovery.status import OUR_TRIGGERS
-from sandbox.demo.in_process import Past
+from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 from tests.factories import COMPANY, NOW, SECRET
 
 
-class Rig(Past):
+class Rig(InProcessStack):
     """`fail` makes a renewal fail and its webhook arrive; `pass_time` runs the daemon's hours."""
 
     def __init__(
-        self, sessions: SessionFactory, folder: Path, seed: int = 1, rules: Rules | None = None
+        self, sessions: SessionFactory, folder: Path, seed: int = 1, rules: RetryRules | None = None
     ) -> None:
         settings = Settings(
             file=folder / "sandbox.sqlite", company_id=COMPANY, webhook_secret=SECRET, seed=seed
         )
-        super().__init__(sessions, settings, NOW, rules or Rules(policy="hourly"))
+        super().__init__(sessions, settings, NOW, rules or RetryRules(policy="hourly"))
         # No mail bounces or is called spam unless a test wants it: `hear_of_mails`.
         self.world.deliver_mail_events = None
 

@@ -20,13 +20,13 @@ from daemon.wiring import Plan, build
 from db.ledger import claims, conclusions
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from sandbox.demo.in_process import (
     API_VERSION,
     NO_LIMIT,
     SENDER,
     Clock,
-    InProcessCourier,
+    InProcessSendGrid,
     pass_no_time,
 )
 from sandbox.servers.transport import InProcess
@@ -34,7 +34,7 @@ from sandbox.wire.webhooks import signed
 from tests.factories import COMPANY, SECRET
 from tests.rig import Rig
 from whop.client import WhopClient
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 
 A_CALL = timedelta(milliseconds=200)
 
@@ -82,7 +82,7 @@ class Crew:
     def __init__(
         self,
         sessions: SessionFactory,
-        rules: Rules,
+        rules: RetryRules,
         clock: Callable[[], Any],
         line: httpx.BaseTransport,
         key: str,
@@ -91,12 +91,12 @@ class Crew:
             "http://sandbox/api/v1",
             key,
             API_VERSION,
-            Pace(NO_LIMIT, lambda: clock().timestamp(), pass_no_time),
+            RateLimit(NO_LIMIT, lambda: clock().timestamp(), pass_no_time),
             clock,
             line,
             pass_no_time,
         )
-        self.mailer = Mailer(InProcessCourier(line, "SG.sandbox"), SENDER, clock=clock)
+        self.mailer = Mailer(InProcessSendGrid(line, "SG.sandbox"), SENDER, clock=clock)
         poster = Poster(in_development=True, transport=line)
         plan = Plan(rules, fingerprint(key), COMPANY, workers=1, senders=1)
         self.jobs, blind = (
@@ -104,13 +104,13 @@ class Crew:
             for reads in (True, False)
         )
         self.reading, self.blind = self.jobs.cycle, blind.cycle
-        self.messenger = self.jobs.messenger
+        self.message_sender = self.jobs.message_sender
 
     @contextmanager
-    def interrupted(self, step: str, after: bool, deed: Callable[[], None]) -> Iterator[None]:
+    def interrupted(self, step: str, after: bool, entry: Callable[[], None]) -> Iterator[None]:
         """`deed` is done once, before or after the daemon's next step of this name."""
         owner = next(o for o in (self.whop, self.mailer, claims, conclusions) if hasattr(o, step))
-        real, waiting = getattr(owner, step), [deed]
+        real, waiting = getattr(owner, step), [entry]
 
         def take_step(*arguments: Any, **named: Any) -> Any:
             now = waiting.pop() if waiting else (lambda: None)
@@ -133,7 +133,7 @@ class RoughRig(Rig):
         sessions: SessionFactory,
         folder: Path,
         witness: Witness,
-        rules: Rules | None = None,
+        rules: RetryRules | None = None,
         seed: int = 1,
     ) -> None:
         self.delivered: list[Delivery] = []

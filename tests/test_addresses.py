@@ -11,8 +11,12 @@ from sqlalchemy import select
 from daemon.mailer import Mailer
 from daemon.settings import DaemonSettings
 from db.company_settings.addresses import AddressError, is_address, parse_address, parse_sender
-from db.company_settings.messaging import KEY, Manners
-from db.company_settings.notifications import KEPT_UNDER, Alerts, find_alerts
+from db.company_settings.messaging import KEY, MessagingSettings
+from db.company_settings.notifications import (
+    KEPT_UNDER,
+    NotificationSettings,
+    find_notification_settings,
+)
 from db.company_settings.recovery import ChoiceError, add_companies
 from db.models import Company, Message
 from db.session import SessionFactory
@@ -88,7 +92,7 @@ TYPED = some.one_of(
 
 def may_reply_to(address: str) -> bool:
     try:
-        Manners(reply_to=address).check()
+        MessagingSettings(reply_to=address).check()
     except ChoiceError:
         return False
     return True
@@ -96,7 +100,7 @@ def may_reply_to(address: str) -> bool:
 
 def may_get_digest(address: str) -> bool:
     try:
-        Alerts(digest_to=address).check()
+        NotificationSettings(digest_to=address).check()
     except ChoiceError:
         return False
     return True
@@ -138,7 +142,7 @@ def test_what_may_be_kept_may_be_sent_to_and_the_reverse(address: str) -> None:
         may_get_digest(address),
         send(address) is not None,
         send("jo@example.com", reply_to=address) is not None,
-        Manners(reply_to=address).sendable_reply_to == address != "",
+        MessagingSettings(reply_to=address).sendable_reply_to == address != "",
     }
     assert len(answers) == 1
 
@@ -200,7 +204,7 @@ def keep(rig: Rig, **kept: dict[str, object]) -> None:
 def test_a_member_s_address_that_is_none_is_told_of_and_not_written_to(rig: Rig) -> None:
     rig.fail("expired_card", "expired_card", email="a..b@example.com")
     rig.fail("expired_card", "expired_card", email="jo@example.com")
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     with rig.sessions() as session:
         found = {message.state: message.detail for message in session.scalars(select(Message))}
     assert found == {
@@ -212,7 +216,7 @@ def test_a_member_s_address_that_is_none_is_told_of_and_not_written_to(rig: Rig)
 def test_a_kept_address_for_answers_that_is_none_holds_no_message_up(rig: Rig) -> None:
     keep(rig, **{KEY: {"reply_to": "a..b@example.com", "quiet_from": 0, "quiet_until": 0}})
     rig.fail("expired_card", "expired_card")
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     (mail,) = SendGrid(rig.world).mails()
     assert "reply_to" not in mail.sent
 
@@ -220,5 +224,7 @@ def test_a_kept_address_for_answers_that_is_none_holds_no_message_up(rig: Rig) -
 def test_a_kept_address_for_the_digest_that_is_none_can_still_be_read(rig: Rig) -> None:
     keep(rig, **{KEPT_UNDER: {"digest": True, "digest_to": "jo@\uff45xample.com"}})
     with rig.sessions() as session:
-        assert find_alerts(session, COMPANY) == Alerts(True, "jo@\uff45xample.com")
+        assert find_notification_settings(session, COMPANY) == NotificationSettings(
+            True, "jo@\uff45xample.com"
+        )
     assert send("jo@\uff45xample.com") is None

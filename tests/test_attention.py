@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session
 from daemon.notices import write_post
 from dashboard.data import overview
 from dashboard.data import payments as listing
-from db.company_settings.recovery import Terms, save_terms
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.creator_notices.digest import measure_week
-from db.creator_notices.queue import Errand
+from db.creator_notices.queue import NoticeBatch
 from db.creator_notices.weeks import Week
 from db.models import Message, Payment
 from db.reporting import attention
@@ -32,7 +32,7 @@ from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.status import (
     Channel,
-    MailTrouble,
+    DeliveryFailure,
     MessageState,
     NoticeChannel,
     NoticeKind,
@@ -47,10 +47,10 @@ from tests.needs import find_needs
 ANOTHER = "biz_another"
 WEEK = Week(date(2026, 11, 16), ZoneInfo("UTC"))
 SENT, QUEUED = {"state": MessageState.SENT}, {"state": MessageState.QUEUED}
-BOUNCED = SENT | {"trouble": MailTrouble.BOUNCED}
-DROPPED = SENT | {"trouble": MailTrouble.DROPPED}
-UNWANTED = SENT | {"trouble": MailTrouble.SPAM_REPORT}
-OPTED_OUT = SENT | {"trouble": MailTrouble.UNSUBSCRIBED}
+BOUNCED = SENT | {"delivery_failure": DeliveryFailure.BOUNCED}
+DROPPED = SENT | {"delivery_failure": DeliveryFailure.DROPPED}
+UNWANTED = SENT | {"delivery_failure": DeliveryFailure.SPAM_REPORT}
+OPTED_OUT = SENT | {"delivery_failure": DeliveryFailure.UNSUBSCRIBED}
 JOINED = {"state": MessageState.JOINED}
 CHAT = SENT | {"channel": Channel.WHOP}
 UNKNOWN = {"state": MessageState.UNKNOWN}
@@ -70,9 +70,9 @@ TANGLED: dict[str, tuple[dict[str, Any], ...]] = {
     "only skipped": ({"state": MessageState.SKIPPED},),
     "perhaps sent": (UNKNOWN,),
     "arrived in chat": (CHAT,),
-    "dropped, and perhaps sent": (UNKNOWN | {"trouble": MailTrouble.DROPPED},),
+    "dropped, and perhaps sent": (UNKNOWN | {"delivery_failure": DeliveryFailure.DROPPED},),
     "all bounced or dropped": (BOUNCED, DROPPED),
-    "opt-out of one perhaps sent": (UNKNOWN | {"trouble": MailTrouble.UNSUBSCRIBED},),
+    "opt-out of one perhaps sent": (UNKNOWN | {"delivery_failure": DeliveryFailure.UNSUBSCRIBED},),
     "bounced, then arrived": (BOUNCED, SENT),
     "bounced, then a spam report": (BOUNCED, UNWANTED),
     "bounced, the next queued": (BOUNCED, QUEUED),
@@ -139,7 +139,7 @@ def make_payment(number: int, company_id: str, combination: tuple[Any, ...]) -> 
         "recovered_by": RecoveredBy.RETRY if paid else None,
         "imported": imported,
         "held_out": held_out,
-        "as_of": failed_at,
+        "observed_at": failed_at,
         "created_at": failed_at,
     }
 
@@ -155,7 +155,7 @@ def make_messages(
             "step": step,
             "channel": message.get("channel", Channel.EMAIL),
             "state": message["state"],
-            "trouble": message.get("trouble"),
+            "delivery_failure": message.get("delivery_failure"),
             "joined_to": leads[message["lead"]] if "lead" in message else None,
             "due_at": NOW,
         }
@@ -166,7 +166,7 @@ def make_messages(
 def fill(session: Session, combinations: Iterable[tuple[Any, ...]] = A_FEW) -> None:
     """Beside another company, whose rows must be in no answer."""
     for company_id, drawn in ((COMPANY, combinations), (ANOTHER, A_FEW)):
-        save_terms(session, company_id, Terms(), "tests", NOW)
+        save_recovery_settings(session, company_id, RecoverySettings(), "tests", NOW)
         session.flush()
         leads = fill_leads(session, company_id)
         made = [
@@ -213,7 +213,7 @@ def ask_overview(session: Session, receiver: MailReceiver) -> Answer:
     snapshot = overview.read_snapshot(session, COMPANY, NOW)
     assert isinstance(snapshot, overview.Snapshot)
     newest = {row.payment_id: row.needs_you for row in snapshot.payments}
-    named = {row.payment_id: str(row.needs_you) for row in snapshot.needy}
+    named = {row.payment_id: str(row.needs_you) for row in snapshot.needing_action}
     assert all(newest.get(payment_id, need) == need for payment_id, need in named.items())
     return Answer(
         {str(needed.need): needed.payments for needed in snapshot.needed},
@@ -290,8 +290,8 @@ def ask_digest(session: Session, receiver: MailReceiver) -> Answer:
 
 
 def ask_posts(session: Session, receiver: MailReceiver) -> Answer:
-    errand = Errand((1,), COMPANY, NoticeKind.RECOVERY, (), NoticeChannel.POST)
-    text = write_post(session, errand, NOW) or ""
+    batch = NoticeBatch((1,), COMPANY, NoticeKind.RECOVERY, (), NoticeChannel.POST)
+    text = write_post(session, batch, NOW) or ""
     waiting = re.search(r"([\d,]+) payments? needs? you, \$([\d,.]+)\.( .*)", text)
     if waiting is None:
         return Answer({}, 0, Decimal(0))
@@ -315,8 +315,8 @@ def check_agreement(session: Session, receiver: MailReceiver) -> dict[str, str]:
     payments = session.scalars(select(Payment).where(Payment.company_id == COMPANY)).all()
     messages = session.scalars(select(Message).where(Message.company_id == COMPANY)).all()
     needs = find_needs(payments, messages)
-    worth = {p.payment_id: (p.amount_usd or Decimal(-1), p.id) for p in payments}
-    dearest = sorted(needs, key=worth.__getitem__, reverse=True)
+    lift = {p.payment_id: (p.amount_usd or Decimal(-1), p.id) for p in payments}
+    dearest = sorted(needs, key=lift.__getitem__, reverse=True)
     amount = sum((p.amount_usd or 0 for p in payments if p.payment_id in needs), Decimal(0))
     for name, ask in ASKED.items():
         answer = ask(session, receiver)

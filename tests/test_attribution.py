@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from db.ledger import attempts, payments
-from db.member_messages import planner as planning
+from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from db.session import SessionFactory
@@ -60,10 +60,10 @@ def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[st
             record(sessions, [contents[step]], at(59))
             continue
         with sessions.begin() as session:
-            planning.queue_due(session, at(59))
-            taken = outbox.take_letter(session, at(59))
+            planner.queue_due(session, at(59))
+            taken = outbox.take_message(session, at(59))
             if taken is not None:
-                outbox.finish_letter(session, taken.letter.message_id, sent(), at(1))
+                outbox.finish_message(session, taken.context.message_id, sent(), at(1))
                 mailed = True
     return mailed
 

@@ -25,12 +25,21 @@ from daemon.settings import DaemonSettings
 from dashboard.data import choices, health, messages, payments
 from dashboard.settings import DashboardSettings
 from db import __main__ as db_commands
-from db.company_settings.messaging import Manners, find_manners, save_manners
-from db.company_settings.notifications import Alerts, save_alerts
-from db.company_settings.recovery import Terms, add_companies, save_name, save_terms
-from db.company_settings.templates import OwnTemplate, keep_template, restore_template
+from db.company_settings.messaging import (
+    MessagingSettings,
+    find_messaging_settings,
+    save_messaging_settings,
+)
+from db.company_settings.notifications import NotificationSettings, save_notification_settings
+from db.company_settings.recovery import (
+    RecoverySettings,
+    add_companies,
+    save_name,
+    save_recovery_settings,
+)
+from db.company_settings.templates import OwnTemplate, restore_template, store_template
 from db.ledger import replays, requests
-from db.models import Company, Deed, Payment, WebhookEvent
+from db.models import AuditEntry, Company, Payment, WebhookEvent
 from db.session import SessionFactory
 from recovery.status import Action, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW, fail_now
@@ -39,7 +48,7 @@ from tests.pages import fresh as fresh
 ROOT = Path(__file__).parent.parent
 ROOMS = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard")
 WORDS = OwnTemplate("Hello {{ name }}", "Hi {{ name }}", "<p>Hi {{ name }}</p>")
-TOLD = Alerts(digest_to="jo@example.com")
+TOLD = NotificationSettings(digest_to="jo@example.com")
 HOOK = "https://discord.com/api/webhooks/123456789/a-very-secret-token"
 Act = Callable[[Session, str, datetime], object]
 PAYMENT = "pay_asked_about"
@@ -53,30 +62,40 @@ def ask(kind: RequestKind) -> Act:
 
 
 def restore(session: Session, actor: str, now: datetime) -> object:
-    keep_template(session, COMPANY, Step.REMINDER, WORDS, "before", now)
+    store_template(session, COMPANY, Step.REMINDER, WORDS, "before", now)
     return restore_template(session, COMPANY, Step.REMINDER, actor, now)
 
 
 ACTS: dict[str, list[tuple[Action, Act]]] = {
-    "db.company_settings.recovery.save_terms": [
-        (Action.SETTINGS, lambda s, by, at: save_terms(s, COMPANY, Terms("UTC", 10), by, at))
+    "db.company_settings.recovery.save_recovery_settings": [
+        (
+            Action.SETTINGS,
+            lambda s, by, at: save_recovery_settings(
+                s, COMPANY, RecoverySettings("UTC", 10), by, at
+            ),
+        )
     ],
     "db.company_settings.recovery.save_name": [
         (Action.SETTINGS, lambda s, by, at: save_name(s, COMPANY, "Maya's", by, at))
     ],
-    "db.company_settings.messaging.save_manners": [
-        (Action.SETTINGS, lambda s, by, at: save_manners(s, COMPANY, Manners("Maya"), by, at))
+    "db.company_settings.messaging.save_messaging_settings": [
+        (
+            Action.SETTINGS,
+            lambda s, by, at: save_messaging_settings(
+                s, COMPANY, MessagingSettings("Maya"), by, at
+            ),
+        )
     ],
-    "db.company_settings.notifications.save_alerts": [
-        (Action.SETTINGS, lambda s, by, at: save_alerts(s, COMPANY, TOLD, by, at))
+    "db.company_settings.notifications.save_notification_settings": [
+        (Action.SETTINGS, lambda s, by, at: save_notification_settings(s, COMPANY, TOLD, by, at))
     ],
-    "db.company_settings.templates.keep_template": [
-        (Action.TEMPLATE, lambda s, by, at: keep_template(s, COMPANY, Step.NOTICE, WORDS, by, at))
+    "db.company_settings.templates.store_template": [
+        (Action.TEMPLATE, lambda s, by, at: store_template(s, COMPANY, Step.NOTICE, WORDS, by, at))
     ],
     "db.company_settings.templates.restore_template": [(Action.TEMPLATE, restore)],
     "db.ledger.requests.ask": [
         (Action.STOP, ask(RequestKind.STOP)),
-        (Action.RETRY, ask(RequestKind.HASTEN)),
+        (Action.RETRY, ask(RequestKind.RETRY_NOW)),
     ],
     "db.ledger.replays.ask": [
         (Action.REPLAY_EVENTS, lambda s, by, at: replays.ask(s, COMPANY, by, at))
@@ -87,11 +106,11 @@ NOBODYS_CHOICE = {
     "db.company_settings.recovery.learn_name": "Whop's word",
     "db.audit_log.record": "the audit list itself",
 }
-CHOSEN = {"Company", "Template", "Request", "Deed"}
+CHOSEN = {"Company", "Template", "Request", "AuditEntry"}
 """The models of what people choose and ask for."""
 COLUMNS = {"settings", "time_zone", "name"}
 """Of a company: what is set on one."""
-SQL = re.compile(r"(insert into|update|delete from)\s+(companies|templates|requests|deeds)\b")
+SQL = re.compile(r"(insert into|update|delete from)\s+(companies|templates|requests|audit_log)\b")
 CASES = [(name, *act) for name, acts in ACTS.items() for act in acts]
 IDS = [f"{name}-{action}" for name, action, _ in CASES]
 
@@ -140,9 +159,9 @@ def payment(session: Session) -> Payment:
     return fail_now(session, NOW, id=PAYMENT)
 
 
-def read_entries(session: Session, actor: str) -> list[Deed]:
+def read_entries(session: Session, actor: str) -> list[AuditEntry]:
     session.rollback()
-    return list(session.scalars(select(Deed).where(Deed.done_by == actor)))
+    return list(session.scalars(select(AuditEntry).where(AuditEntry.actor == actor)))
 
 
 @pytest.mark.usefixtures("payment")
@@ -154,7 +173,7 @@ def test_each_leaves_one_entry_with_who_what_and_when(
     session.commit()
     (entry,) = read_entries(session, "maya")
     about = PAYMENT if name == "db.ledger.requests.ask" else None
-    assert (entry.what, entry.done_at, entry.company_id) == (action, NOW + HOUR, COMPANY)
+    assert (entry.action, entry.done_at, entry.company_id) == (action, NOW + HOUR, COMPANY)
     assert entry.payment_id == about
 
 
@@ -190,10 +209,10 @@ def test_what_somebody_else_chose_meanwhile_is_kept_and_is_what_it_was_before(
     with sessions.begin() as ours:
         known = ours.get_one(Company, COMPANY)
         with sessions.begin() as theirs:
-            save_terms(theirs, COMPANY, Terms("UTC", 5), "they", NOW)
-            save_manners(theirs, COMPANY, Manners("Maya"), "they", NOW)
-        save_terms(ours, COMPANY, Terms("UTC", 10), "we", NOW)
-    assert find_manners(session, COMPANY) == Manners("Maya")
+            save_recovery_settings(theirs, COMPANY, RecoverySettings("UTC", 5), "they", NOW)
+            save_messaging_settings(theirs, COMPANY, MessagingSettings("Maya"), "they", NOW)
+        save_recovery_settings(ours, COMPANY, RecoverySettings("UTC", 10), "we", NOW)
+    assert find_messaging_settings(session, COMPANY) == MessagingSettings("Maya")
     (entry,) = read_entries(session, "we")
     assert entry.details == {"holdout_percent": {"from": 5, "to": 10}}
     assert known.settings["holdout_percent"] == 10
@@ -202,9 +221,13 @@ def test_what_somebody_else_chose_meanwhile_is_kept_and_is_what_it_was_before(
 def test_no_private_choice_and_no_words_are_in_it(session: Session) -> None:
     secrets = ("Maya Secret", "secret@example.com", "a secret note", "secret-token")
     save_name(session, COMPANY, secrets[0], "maya", NOW)
-    save_manners(session, COMPANY, Manners(secrets[0], secrets[1], note=secrets[2]), "maya", NOW)
-    save_alerts(session, COMPANY, Alerts(False, secrets[1], HOOK), "maya", NOW)
-    keep_template(session, COMPANY, Step.NOTICE, WORDS, "maya", NOW)
+    save_messaging_settings(
+        session, COMPANY, MessagingSettings(secrets[0], secrets[1], note=secrets[2]), "maya", NOW
+    )
+    save_notification_settings(
+        session, COMPANY, NotificationSettings(False, secrets[1], HOOK), "maya", NOW
+    )
+    store_template(session, COMPANY, Step.NOTICE, WORDS, "maya", NOW)
     session.commit()
     entries = read_entries(session, "maya")
     assert len(entries) == 4
@@ -217,12 +240,12 @@ def test_no_private_choice_and_no_words_are_in_it(session: Session) -> None:
 DB_COMMANDS = {
     "company": (("--holdout", "10"), Action.SETTINGS),
     "writing": (("--sender-name", "Maya"), Action.SETTINGS),
-    "alerts": (("--digest-to", "jo@example.com"), Action.SETTINGS),
+    "notifications": (("--digest-to", "jo@example.com"), Action.SETTINGS),
 }
 DAEMON_COMMANDS: dict[str, tuple[Callable[[Daemon], None], Action]] = {
     "stop": (lambda daemon: daemon_commands.ask(daemon, RequestKind.STOP, PAYMENT), Action.STOP),
-    "hasten": (
-        lambda daemon: daemon_commands.ask(daemon, RequestKind.HASTEN, PAYMENT),
+    "retry-now": (
+        lambda daemon: daemon_commands.ask(daemon, RequestKind.RETRY_NOW, PAYMENT),
         Action.RETRY,
     ),
     "replay": (daemon_commands.replay, Action.REPLAY_EVENTS),
@@ -267,7 +290,7 @@ def test_a_choice_by_a_command_is_in_the_list_and_a_look_is_not(
         monkeypatch.setattr(sys, "argv", ["db", name, COMPANY, *given])
         assert db_commands.main() == 0
     (entry,) = read_entries(session, "command")
-    assert (entry.company_id, entry.what) == (COMPANY, action)
+    assert (entry.company_id, entry.action) == (COMPANY, action)
 
 
 @pytest.mark.usefixtures("surroundings", "payment")
@@ -280,7 +303,7 @@ def test_what_is_asked_for_by_a_command_is_in_the_list(session: Session, name: s
     daemon.whop.wire.http.close()
     daemon.engine.dispose()
     (entry,) = read_entries(session, "command")
-    assert (entry.company_id, entry.what) == (COMPANY, action)
+    assert (entry.company_id, entry.action) == (COMPANY, action)
 
 
 def add_poison(session: Session) -> None:
@@ -296,7 +319,7 @@ Press = Callable[[DashboardSettings, Payment], object]
 PAGES: dict[str, tuple[Press, Action]] = {
     "dashboard.data.choices.save_choices": (
         lambda settings, payment: choices.save_choices(
-            settings, COMPANY, choices.Group.TERMS, {"holdout_percent": 10}, NOW
+            settings, COMPANY, choices.Group.RECOVERY, {"holdout_percent": 10}, NOW
         ),
         Action.SETTINGS,
     ),
@@ -342,12 +365,12 @@ def test_every_page_that_writes_is_tried_here() -> None:
 def test_what_is_done_on_a_page_is_in_the_list_once(
     session: Session, payment: Payment, database_url: str, name: str
 ) -> None:
-    keep_template(session, COMPANY, Step.REMINDER, WORDS, "before", NOW)
+    store_template(session, COMPANY, Step.REMINDER, WORDS, "before", NOW)
     session.commit()
     press, action = PAGES[name]
     press(DashboardSettings(database_url=SecretStr(database_url)), payment)
     (entry,) = read_entries(session, "dashboard")
-    assert (entry.company_id, entry.what) == (COMPANY, action)
+    assert (entry.company_id, entry.action) == (COMPANY, action)
 
 
 # --- and nothing waits in it ---------------------------------------------------------------------
@@ -363,7 +386,9 @@ def test_the_list_is_written_in_one_place_and_never_changed() -> None:
     }
     allowed = ("dashboard.", "db.reporting.")
     assert {name for name in knows if not name.startswith(allowed)} == {"db.audit_log"}
-    asks = {name for name, node in list_functions() if "Deed" in ast.dump(node) and locks(node)}
+    asks = {
+        name for name, node in list_functions() if "AuditEntry" in ast.dump(node) and locks(node)
+    }
     assert asks == set()
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from daemon.replays import Replayer
 from db import migrate
 from db.ledger import replays, requests
-from db.models import Deed, Request
+from db.models import AuditEntry, Request
 from db.models.base import Word
 from db.session import session_factory
 from recovery.status import Action, RequestKind
@@ -24,8 +24,9 @@ from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now
 from tests.test_replays import read
 from tests.two_companies import ANOTHER, fill_ours, fill_theirs
 
+REVISION = "0008"
 BEFORE = str(
-    ScriptDirectory.from_config(migrate.config()).get_revision("0008").down_revision  # type: ignore[union-attr]
+    ScriptDirectory.from_config(migrate.config()).get_revision(REVISION).down_revision  # type: ignore[union-attr]
 )
 TAKEN = {"taken_at": "2026-11-01T00:00:00+00:00"}
 OLD_ENTRIES: list[tuple[str, str | None, dict[str, Any]]] = [
@@ -87,13 +88,27 @@ def find_jobs(engine: Engine) -> list[tuple[Any, ...]]:
 
 
 def read_entries(engine: Engine) -> list[Row[Any]]:
+    """In the names of that revision and of the one before."""
     with engine.connect() as connection:
         query = "select done_at, done_by, what, payment_id, details from deeds order by id"
         return list(connection.execute(text(query)).all())
 
 
+def read_todays_entries(engine: Engine) -> list[Row[Any]]:
+    with engine.connect() as connection:
+        query = "select done_at, actor, action, payment_id, details from audit_log order by id"
+        return list(connection.execute(text(query)).all())
+
+
 def count_rows(engine: Engine) -> dict[str, int]:
-    tables = set(inspect(engine).get_table_names()) - {"alembic_version", "requests", "deeds"}
+    tables = set(inspect(engine).get_table_names()) - {
+        "alembic_version",
+        "requests",
+        "deeds",
+        "audit_log",
+        "paces",
+        "rate_limits",
+    }
     with engine.connect() as connection:
         return {
             name: connection.scalar(text(f"select count(*) from {name}")) or 0
@@ -107,8 +122,8 @@ def count_rows(engine: Engine) -> dict[str, int]:
 def test_known_words_become_codes_and_unknown_ones_are_kept(old: Engine) -> None:
     migrate.upgrade(old)
     with Session(old) as session:
-        entries = session.scalars(select(Deed).order_by(Deed.id)).all()
-        assert [(e.what, e.payment_id, e.details) for e in entries] == [
+        entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+        assert [(e.action, e.payment_id, e.details) for e in entries] == [
             (Action.RETRY, "pay_1", {}),
             (Action.STOP, "pay_1", {}),
             (Action.SETTINGS, None, {"accent": "changed"}),
@@ -125,7 +140,7 @@ def test_a_replay_that_nobody_has_taken_up_becomes_a_request_and_is_honoured(old
     with sessions() as session:
         (request,) = session.scalars(select(Request))
         assert (request.kind, request.payment_id) == (RequestKind.REPLAY, None)
-        assert (request.asked_by, request.asked_at) == ("dashboard", ASKED_AT)
+        assert (request.requested_by, request.requested_at) == ("dashboard", ASKED_AT)
         assert replays.find_open(session, COMPANY) == ASKED_AT
     Replayer(sessions, HOURLY, lambda: NOW, read).honour()
     with sessions() as session:
@@ -183,35 +198,35 @@ def test_an_open_replay_is_found_by_an_old_daemon_and_a_done_one_is_not(full: En
 
 def test_an_open_replay_without_an_entry_becomes_one(full: Engine) -> None:
     with Session(full) as session, session.begin():
-        session.execute(text("delete from deeds where what = 'replay_events'"))
+        session.execute(text("delete from audit_log where action = 'replay_events'"))
     migrate.downgrade(full, BEFORE)
     assert find_jobs(full) == [(ANOTHER, "Theirs asker", NOW)]
 
 
 def test_down_and_up_keeps_every_row_of_every_table(full: Engine) -> None:
     """A replay that is done is kept as its entry alone; this one is open."""
-    query = "select kind, company_id, payment_id, asked_by, asked_at, done_at from requests"
+    query = "select kind, company_id, payment_id, requested_by, requested_at, done_at from requests"
     with full.connect() as connection:
         asked = set(connection.execute(text(query)))
-    counts, entries = count_rows(full), read_entries(full)
+    counts, entries = count_rows(full), read_todays_entries(full)
     migrate.downgrade(full, BEFORE)
     there = count_rows(full)
     assert there == {name: counts[name] for name in there}
     migrate.upgrade(full)
     with full.connect() as connection:
         assert set(connection.execute(text(query))) == asked
-    assert read_entries(full) == entries
+    assert read_todays_entries(full) == entries
     assert {name: count_rows(full)[name] for name in there} == there
 
 
-# --- a process of before at today's database ---------------------------------------------------
+# --- a process of before at a newer database ---------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["asked for a retry now", "stopped the work on it", "replay"])
-def test_it_is_refused_what_nobody_would_take_up_or_could_read(session: Session, what: str) -> None:
-    payment = fail_now(session, NOW)
-    with pytest.raises(IntegrityError):
-        add_entry(session, what, payment_id=payment.payment_id)
+def test_it_is_refused_what_nobody_would_take_up_or_could_read(full: Engine, what: str) -> None:
+    migrate.downgrade(full, REVISION)
+    with Session(full) as session, pytest.raises(IntegrityError, match="ck_deeds_what"):
+        add_entry(session, what)
 
 
 def test_it_does_not_take_a_replay_for_a_charge(session: Session) -> None:
@@ -219,7 +234,7 @@ def test_it_does_not_take_a_replay_for_a_charge(session: Session) -> None:
 
     class OldKind(StrEnum):
         STOP = "stop"
-        HASTEN = "hasten"
+        RETRY_NOW = "hasten"
 
     payment = fail_now(session, NOW)
     replays.ask(session, COMPANY, "dashboard", NOW)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.company_settings.recovery import Terms, save_terms
-from recovery.status import Means, PaymentStatus, RecoveredBy
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
+from recovery.status import ChargeMethod, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY
 from tests.rig import Rig
 from tests.test_retries import Killed, crash_in
@@ -16,7 +16,9 @@ def rig(sessions, tmp_path) -> Rig:
     rig = Rig(sessions, tmp_path)
     rig.world.switches.whop_attempts_after_hours = ()
     with sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(backup_card=True), "somebody", rig.clock.now)
+        save_recovery_settings(
+            session, COMPANY, RecoverySettings(backup_card=True), "somebody", rig.clock.now
+        )
     return rig
 
 
@@ -47,12 +49,14 @@ def test_it_pays_where_the_card_on_file_cannot(rig: Rig):
     assert payment.status is PaymentStatus.RECOVERED
     assert payment.recovered_by is RecoveredBy.RETRY
     assert swaps(rig, payment_id) == ["paid"]
-    assert [attempt.means for attempt in rig.attempts(payment_id)] == [Means.BACKUP_CARD]
+    assert [attempt.charge_method for attempt in rig.attempts(payment_id)] == [
+        ChargeMethod.BACKUP_CARD
+    ]
 
 
 def test_without_the_creators_leave_no_other_card_is_touched(rig: Rig, session):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(), "somebody", rig.clock.now)
+        save_recovery_settings(session, COMPANY, RecoverySettings(), "somebody", rig.clock.now)
     payment_id = fail_with_spare(rig)
     rig.run(hours=SMART_HOURS)
     assert swaps(rig, payment_id) == []

@@ -625,7 +625,11 @@ def test_bad_events_about_mails_are_answered_and_move_only_their_own_message(
     assert statuses.keys() >= {200, 400, 401, 415, 422}
     assert told > 100
     session.refresh(untouched)
-    assert (untouched.delivered_at, untouched.opened_at, untouched.trouble) == (None, None, None)
+    assert (untouched.delivered_at, untouched.opened_at, untouched.delivery_failure) == (
+        None,
+        None,
+        None,
+    )
     assert set(session.scalars(select(MailEvent.message_id))) == {message_id}
     assert set(session.scalars(select(Suppression.address))) == {"jo@example.com"}
     assert {p.status for p in session.scalars(select(Payment))} == {"pending_retry"}

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import Engine, select
 
 from bench import filling, overview, refresh, retries
-from bench.deliveries import render
 from bench.figures import Target, lay_out, percentile, ratio
 from bench.filling import LARGE, SMALL
-from bench.ingest import Case, check, judge
+from bench.ingest import Case, assess, check
 from bench.load import Load, is_whole, run
+from bench.payloads import render
 from bench.questions import OVERVIEW
 from bench.scratch import BenchError
 from db.models import Payment
@@ -214,7 +214,7 @@ def test_it_sees_a_payment_charged_twice_at_any_time():
 )
 def test_it_judges_speed_by_what_whop_permits(charges, refused, doubled, megabytes, met):
     found = retries.Run(100, charges, doubled, refused, megabytes)
-    assert [target.met for target in retries.judge(found)] == met
+    assert [target.met for target in retries.assess(found)] == met
 
 
 def test_its_failures_are_due_and_known_through_the_receivers_code(engine: Engine, tmp_path):
@@ -250,7 +250,7 @@ def test_the_simulated_whop_counts_what_its_limit_refuses():
 
 def test_it_compares_the_receiver_with_both_neighbours():
     cases = {"receiver": make_case(1000, 0.3), "plain FastAPI + ORM": make_case(250, 0.05)}
-    share, wait, faster, memory = judge(cases)
+    share, wait, faster, memory = assess(cases)
     assert (share.measured, share.met) == (0.3, True)
     assert (wait.measured, wait.met) == (2, True)
     assert (faster.measured, faster.met) == (4.0, False)
@@ -268,7 +268,7 @@ def make_times(large: float, small: float) -> dict[str, overview.Times]:
 
 
 def test_it_judges_each_query_by_the_size_of_the_company():
-    targets = overview.judge(make_times(0.05, 0.0101))
+    targets = overview.assess(make_times(0.05, 0.0101))
     judged = len(OVERVIEW) + 2
     assert [target.met for target in targets if "300,000" in target.name] == [True] * judged
     assert [target.met for target in targets if "10,000" in target.name] == [False] * judged
@@ -278,7 +278,7 @@ def test_it_judges_the_list_by_its_slowest_page_and_its_slowest_count():
     times = make_times(0.01, 0.001)
     for name in ("words: nobody", "count of: unpaid"):
         times[name].taken[LARGE] = [50.1]
-    missed = [target.name for target in overview.judge(times) if not target.met]
+    missed = [target.name for target in overview.assess(times) if not target.met]
     assert len(missed) == 2
     assert all(
         name in words
@@ -306,9 +306,9 @@ def test_it_asks_every_question_of_what_it_filled_and_says_how_much_that_was(
 def test_it_judges_the_dashboard_by_its_refreshes_and_its_memory():
     settled = [200.0, 210.0, *[244.0] * 7, 249.0]
     good = refresh.Calm([0.1] * 99 + [1.1], settled)
-    assert [target.met for target in refresh.judge(60, good)] == [True] * 4
+    assert [target.met for target in refresh.assess(60, good)] == [True] * 4
     bad = refresh.Calm([0.1] * 98 + [1.1] * 2, [*settled, 250.1])
-    assert [target.met for target in refresh.judge(59.9, bad)] == [False] * 4
+    assert [target.met for target in refresh.assess(59.9, bad)] == [False] * 4
 
 
 def test_no_refresh_at_all_is_not_on_time():

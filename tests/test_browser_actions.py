@@ -29,7 +29,7 @@ def dashboard(database: Database, stage: Stage) -> Iterator[str]:
         yield url
 
 
-def open_story(visit: Visit, payment_id: str) -> Page:
+def open_detail(visit: Visit, payment_id: str) -> Page:
     return visit(f"/payments?payment={payment_id}")
 
 
@@ -42,7 +42,7 @@ def test_retry_now_charges_at_whop_once_the_creator_has_confirmed_it(
     visit: Visit, stage: Stage
 ) -> None:
     payment_id = stage.fail("insufficient_funds", "paid")
-    page = open_story(visit, payment_id)
+    page = open_detail(visit, payment_id)
     page.get_by_role("button", name="Retry now").click()
     question = page.get_by_role("alert").filter(has_text="within the next minute?")
     expect(question).to_contain_text("Charge $")
@@ -55,22 +55,22 @@ def test_retry_now_charges_at_whop_once_the_creator_has_confirmed_it(
     expect(page.locator(".standing")).to_contain_text("Paid on")
     expect(page.locator(".story .state")).to_contain_text("Recovered")
     expect(page.get_by_role("button", name="Retry now")).to_be_disabled()
-    expect(page.locator(".deeds")).to_contain_text("dashboard asked for a retry now")
+    expect(page.locator(".audit-log")).to_contain_text("dashboard asked for a retry now")
     assert [charge["outcome"] for charge in stage.retries(payment_id)] == ["paid"]
-    assert list_requests(stage, payment_id) == ["hasten"]
+    assert list_requests(stage, payment_id) == ["retry_now"]
     page.get_by_role("link", name="← All payments").click()
-    expect(page.locator(".deeds")).to_contain_text(payment_id)
+    expect(page.locator(".audit-log")).to_contain_text(payment_id)
 
 
 def test_stop_ends_all_work_and_no_charge_follows(visit: Visit, stage: Stage) -> None:
     payment_id = stage.fail("insufficient_funds", "paid")
-    page = open_story(visit, payment_id)
+    page = open_detail(visit, payment_id)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("alert").filter(has_text="for good?")).to_be_visible()
     page.get_by_role("button", name="Yes, stop it").click()
     standing = page.locator(".standing")
     expect(standing).to_contain_text("Nothing is charged again")
-    expect(page.locator(".deeds")).to_contain_text("dashboard stopped the work on it")
+    expect(page.locator(".audit-log")).to_contain_text("dashboard stopped the work on it")
     for button in ("Retry now", "Stop"):
         expect(page.get_by_role("button", name=button)).to_be_disabled()
     assert stage.row(payment_id).closed_reason == "stopped"
@@ -80,7 +80,7 @@ def test_stop_ends_all_work_and_no_charge_follows(visit: Visit, stage: Stage) ->
 
 def test_a_preview_shows_the_mail_and_sends_none(visit: Visit, stage: Stage) -> None:
     payment_id = stage.fail("insufficient_funds", "paid")
-    page = open_story(visit, payment_id)
+    page = open_detail(visit, payment_id)
     page.get_by_text("Preview mail").click()
     first_name = stage.row(payment_id).member_name.split()[0]
     expect(page.frame_locator("iframe").get_by_text(f"Hi {first_name}")).to_be_visible()

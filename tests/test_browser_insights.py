@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import add_companies
-from db.models import Deed, WebhookEvent
+from db.models import AuditEntry, WebhookEvent
 from db.session import now, session_factory
 from tests.chromium import (
     Visit,
@@ -108,4 +108,4 @@ def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Sess
     page.get_by_role("button", name="Replay 1 event").click()
     expect(page.get_by_text("Replay asked for at")).to_be_visible()
     records.rollback()
-    assert records.scalars(select(Deed.what)).all() == ["replay_events"]
+    assert records.scalars(select(AuditEntry.action)).all() == ["replay_events"]

@@ -181,8 +181,8 @@ def test_a_refresh_keeps_the_payment_its_question_and_its_preview(
     payment_id = find_id(records, "Maya Okafor")
     page = visit(f"/payments?payment={payment_id}", height=500)
     page.get_by_text("Preview mail").click()
-    letter = page.frame_locator("iframe").get_by_text("Hi Maya")
-    expect(letter).to_be_visible()
+    context = page.frame_locator("iframe").get_by_text("Hi Maya")
+    expect(context).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     question = page.get_by_text("Stop all work on this payment, for good?")
     expect(question).to_be_visible()
@@ -190,9 +190,9 @@ def test_a_refresh_keeps_the_payment_its_question_and_its_preview(
     main.evaluate("e => e.scrollTo(0, 200)")
     audit_log.record(records, COMPANY, "somebody", Action.STOP, now(), payment_id=payment_id)
     records.commit()
-    expect(page.locator(".deeds")).to_contain_text("somebody stopped the work on it")
+    expect(page.locator(".audit-log")).to_contain_text("somebody stopped the work on it")
     expect(question).to_be_visible()
-    expect(letter).to_be_visible()
+    expect(context).to_be_visible()
     assert main.evaluate("e => e.scrollTop") == 200
     assert read_address(page) == {"payment": [payment_id]}
 

@@ -19,7 +19,7 @@ from streamlit.runtime.caching.cache_utils import CachedFunc
 
 import dashboard
 from dashboard.data import database
-from dashboard.data.caching import FRESH, keep
+from dashboard.data.caching import FRESH, cached
 from dashboard.settings import DashboardSettings
 from tests.pages import fresh as fresh
 
@@ -80,15 +80,15 @@ def test_nothing_that_is_given_is_left_out_of_a_key() -> None:
 
 
 def test_it_would_notice_a_cache_that_forgets_the_company() -> None:
-    @keep(FRESH)
+    @cached(FRESH)
     def forgets(settings: DashboardSettings) -> str:
         return "anybody's"
 
-    @keep(FRESH)
+    @cached(FRESH)
     def hides(settings: DashboardSettings, _company_id: str) -> str:
         return "anybody's"
 
-    @keep(FRESH)
+    @cached(FRESH)
     def knows(settings: DashboardSettings, company_id: str) -> str:
         return company_id
 
@@ -96,7 +96,7 @@ def test_it_would_notice_a_cache_that_forgets_the_company() -> None:
 
 
 def test_nothing_else_in_the_dashboard_caches() -> None:
-    """What Streamlit keeps is kept through `keep`; the engine alone is a resource."""
+    """What Streamlit keeps is kept through `cached`; the engine alone is a resource."""
     folder = Path(dashboard.__path__[0])
     caching = {
         path.relative_to(folder).as_posix()
@@ -116,7 +116,7 @@ def test_what_is_kept_belongs_to_the_database_it_was_read_from(
     assert database.open_database(one) is database.open_database(one)
     assert database.open_database(one) is not database.open_database(two)
 
-    @keep(FRESH)
+    @cached(FRESH)
     def tell(settings: DashboardSettings, company_id: str) -> str:
         return str(settings.database_url and settings.database_url.get_secret_value())
 

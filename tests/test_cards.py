@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from db.ledger import card_velocity as cards
-from db.ledger import new_payments as newcomers
+from db.ledger import card_velocity, new_payments
 from db.models import Payment
 from recovery.retry_policy import CARD_LIMITS, MOST_IN_A_DAY
 from recovery.status import PaymentStatus
@@ -26,27 +25,27 @@ def on_card(**changes) -> dict:
 def test_tries_of_all_payments_on_a_card_are_counted_together(session):
     add_payment(session, payments_failed=3, **on_card())
     payment = add_payment(session, payments_failed=2, **on_card())
-    assert cards.count_charges(session, payment, payment.failed_at) == 5
+    assert card_velocity.count_charges(session, payment, payment.failed_at) == 5
 
 
 @pytest.mark.parametrize("change", [{"last4": "1111"}, {"brand": "amex"}, {"exp_year": 2029}])
 def test_another_card_is_another_count(session, change):
     add_payment(session, payments_failed=9, **on_card(**change))
     payment = add_payment(session, **on_card())
-    assert cards.count_charges(session, payment, payment.failed_at) == 1
+    assert card_velocity.count_charges(session, payment, payment.failed_at) == 1
 
 
 def test_another_seller_is_another_count(session):
     theirs = replace(report(payments_failed=9, **on_card()), company_id="biz_other")
-    newcomers.create_payments(session, [theirs], {}, NOW, HOURLY)
+    new_payments.create_payments(session, [theirs], {}, NOW, HOURLY)
     payment = add_payment(session, **on_card())
-    assert cards.count_charges(session, payment, payment.failed_at) == 1
+    assert card_velocity.count_charges(session, payment, payment.failed_at) == 1
 
 
 def test_our_declined_retries_count_where_whop_does_not_tell_its_own(session):
     payment = add_payment(session, payments_failed=None, **on_card())
     payment.retry_count = 2
-    assert cards.count_charges(session, payment, payment.failed_at) == 3
+    assert card_velocity.count_charges(session, payment, payment.failed_at) == 3
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from whop_sdk import Whop, WhopEnvironment
 
 from daemon.chat import SupportChat
-from db.company_settings.messaging import Manners
+from db.company_settings.messaging import MessagingSettings
 from db.models import Sync
 from db.session import SessionFactory
-from mail.letters import write_chat
 from mail.markdown import WORD_JOINER
+from mail.messages import write_chat
 from mail.samples import DESTINATION, make_sample
 from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryState
@@ -187,9 +187,9 @@ class Reader(HTMLParser):
 def test_the_support_page_shows_our_message_as_the_member_reads_it(
     rig: Rig, chat: SupportChat, step: Step
 ):
-    letter = replace(make_sample(step, DeclineClass.CARD, others=1), product=NAMED)
-    manners = Manners(sender_name=NAMED, note=NAMED)
-    chat.send(COMPANY, find_user(rig, rig.fail()), write_chat(letter, DESTINATION, manners))
+    context = replace(make_sample(step, DeclineClass.CARD, others=1), product=NAMED)
+    messaging = MessagingSettings(sender_name=NAMED, note=NAMED)
+    chat.send(COMPANY, find_user(rig, rig.fail()), write_chat(context, DESTINATION, messaging))
     reader = Reader()
     reader.feed(str(support_page(Support(rig.world).chats())))
     read = reader.text.replace(WORD_JOINER, "")

@@ -13,7 +13,7 @@ from tests.factories import COMPANY, NOW, payment_data
 from whop.circuit import FIRST_REST, LONGEST_REST, MOST_UNANSWERED, Circuit
 from whop.client import WhopClient
 from whop.errors import BusyError, DownError, NoAnswerError, NotFoundError, WhopError
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 
 SECOND = timedelta(seconds=1)
 
@@ -30,7 +30,7 @@ class Whop:
             "https://whop.test",
             "k",
             "v",
-            Pace(600_000, lambda: self.now.timestamp(), lambda seconds: None),
+            RateLimit(600_000, lambda: self.now.timestamp(), lambda seconds: None),
             lambda: self.now,
             httpx.MockTransport(self.answer),
             self.slept.append,
@@ -155,10 +155,10 @@ def test_an_open_circuit_sends_nothing():
 def test_an_open_circuit_takes_no_turn():
     whop = Whop(500)
     whop.go_down()
-    turns = dict(whop.client.wire.pace.free_at)
+    turns = dict(whop.client.wire.rate_limit.free_at)
     with pytest.raises(DownError):
         whop.charge()
-    assert whop.client.wire.pace.free_at == turns
+    assert whop.client.wire.rate_limit.free_at == turns
 
 
 def test_after_the_rest_one_call_is_sent_and_the_next_is_not():

@@ -36,15 +36,15 @@ from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
 from dashboard.views.overview.cards import describe_change
 from db.company_settings import recovery as companies
-from db.ledger import new_payments as newcomers
+from db.ledger import new_payments
 from db.models import Company, Heartbeat, Sync
-from db.reporting.health import find_pulse, find_sync
+from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.summary import Day
 from db.session import now as read_clock
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
-from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy, SyncError
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, SyncError
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 
@@ -168,7 +168,10 @@ def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
     """The reading fails for the same reason: that is no second warning."""
     missing = ["member:manage", "payment:manage"]
     note_sync(
-        session, missing_permissions=missing, error=SyncError.PERMISSION_MISSING, trouble="missing"
+        session,
+        missing_permissions=missing,
+        error=SyncError.PERMISSION_MISSING,
+        error_detail="missing",
     )
     (warning,) = read_warnings(open_page())
     assert "Missing: member:manage, payment:manage." in warning
@@ -178,7 +181,7 @@ def test_it_says_what_our_key_lacks_at_whop_and_where_to_grant_it(
 def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    note_sync(session, error=SyncError.ACCESS_DENIED, trouble=HOSTILE)
+    note_sync(session, error=SyncError.ACCESS_DENIED, error_detail=HOSTILE)
     page = open_page()
     (html,) = [b.proto.body for b in page.get("html") if 'class="amiss"' in b.proto.body]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$" in html
@@ -189,7 +192,7 @@ def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
 def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    note_sync(session, error=SyncError.UNAVAILABLE, trouble="the request timed out")
+    note_sync(session, error=SyncError.UNAVAILABLE, error_detail="the request timed out")
     session.get_one(Company, COMPANY).time_zone = "Asia/Kolkata"
     beat(session, timedelta(minutes=2), whop_down_since="2026-11-20T09:15:04+00:00")
     (warning,) = read_warnings(open_page())
@@ -210,9 +213,9 @@ def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Se
             )
         )
     session.flush()
-    pulse = find_pulse(session)
-    assert pulse is not None
-    assert pulse.whop_down_since is None
+    heartbeat = find_heartbeat(session)
+    assert heartbeat is not None
+    assert heartbeat.whop_down_since is None
 
 
 def test_it_warns_of_nothing_while_all_is_well(
@@ -233,7 +236,7 @@ def test_it_says_what_our_work_adds_and_what_came_back_before(
     st.cache_data.clear()
     ended = (read_clock() - timedelta(days=6)).isoformat()
     history = report(created_at=ended, last_payment_attempt_at=ended, updated_at=ended)
-    newcomers.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
+    new_payments.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
     session.commit()
     words = read_all(open_page())
     assert "Before the set-up, 1 payment worth $49.00 failed and came to an end; 0 of" in words
@@ -503,7 +506,7 @@ def row(**overrides: Any) -> PaymentRow:
             "claimed_until": None,
             "failed_at": NOW,
             "window_ends_at": NOW + timedelta(days=5),
-            "means": Means.RETRY,
+            "charge_method": ChargeMethod.RETRY,
             "needs_you": None,
             "recovered_by": None,
             "closed_reason": None,
@@ -548,7 +551,10 @@ def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) 
     ("columns", "words"),
     [
         (PENDING, "We charge again on Fri 20 Nov, 14:57"),
-        (PENDING | {"means": Means.BACKUP_CARD}, "We charge another saved card on Fri 20 Nov,"),
+        (
+            PENDING | {"charge_method": ChargeMethod.BACKUP_CARD},
+            "We charge another saved card on Fri 20 Nov,",
+        ),
         (PENDING | {"next_retry_at": NOW}, "We charge again within the hour"),
         (PENDING | {"claimed_until": NOW + HOUR}, "We are charging it"),
         (PAID, "Nothing: it is paid"),

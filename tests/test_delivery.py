@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from daemon.messages import Messenger
-from daemon.notices import Herald
-from db.company_settings.messaging import Manners, save_manners
-from db.company_settings.notifications import Alerts, save_alerts
+from daemon.messages import MessageSender
+from daemon.notices import CreatorNotifier
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
+from db.company_settings.notifications import NotificationSettings, save_notification_settings
 from db.models import Message, Notice
 from db.outboxes import INTERRUPTED, name_state
 from db.session import SessionFactory
@@ -68,10 +68,12 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
 
 def write_to_members(rig: Rig, carrier: Carrier, channel: Channel) -> Callable[[], object]:
     with rig.sessions.begin() as session:
-        manners = Manners(quiet_from=0, quiet_until=0, channel=channel)
-        save_manners(session, COMPANY, manners, "somebody", rig.clock.now)
+        messaging = MessagingSettings(quiet_from=0, quiet_until=0, channel=channel)
+        save_messaging_settings(session, COMPANY, messaging, "somebody", rig.clock.now)
     rig.fail("expired_card", "paid")
-    return Messenger(rig.sessions, rig.messenger.whop, carrier, rig.clock, carrier).send_due
+    return MessageSender(
+        rig.sessions, rig.message_sender.whop, carrier, rig.clock, carrier
+    ).send_due
 
 
 def mail(rig: Rig, carrier: Carrier) -> Callable[[], object]:
@@ -84,21 +86,27 @@ def chat(rig: Rig, carrier: Carrier) -> Callable[[], object]:
 
 def post(rig: Rig, carrier: Carrier) -> Callable[[], object]:
     with rig.sessions.begin() as session:
-        alerts = Alerts(post_url=DISCORD, on_recovery=True)
-        save_alerts(session, COMPANY, alerts, "somebody", rig.clock.now, in_development=True)
+        notifications = NotificationSettings(post_url=DISCORD, on_recovery=True)
+        save_notification_settings(
+            session, COMPANY, notifications, "somebody", rig.clock.now, in_development=True
+        )
     rig.fail("insufficient_funds", "paid")
     rig.run(1)
-    return Herald(rig.sessions, None, carrier, rig.clock).tell_due
+    return CreatorNotifier(rig.sessions, None, carrier, rig.clock).notify_due
 
 
 def digest(rig: Rig, carrier: Carrier) -> Callable[[], object]:
     with rig.sessions.begin() as session:
-        save_alerts(
-            session, COMPANY, Alerts(digest=True, digest_to="me@example.com"), "somebody", NOW
+        save_notification_settings(
+            session,
+            COMPANY,
+            NotificationSettings(digest=True, digest_to="me@example.com"),
+            "somebody",
+            NOW,
         )
     rig.fail("expired_card")
     rig.clock.now = MONDAY
-    return Herald(rig.sessions, carrier, Carrier(), rig.clock).tell_due
+    return CreatorNotifier(rig.sessions, carrier, Carrier(), rig.clock).notify_due
 
 
 EVERY_WAY = pytest.mark.parametrize(

@@ -14,39 +14,39 @@ from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
 from daemon.mailer import Mailer
-from daemon.notices import Herald
+from daemon.notices import CreatorNotifier
 from daemon.posts import Poster
-from db.company_settings.notifications import Alerts, save_alerts
-from db.company_settings.recovery import Terms, save_terms
+from db.company_settings.notifications import NotificationSettings, save_notification_settings
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import (
     NOTHING,
     Digest,
     Figures,
-    NeedyPayment,
+    PaymentNeedingAction,
     Sum,
     measure_week,
 )
 from db.creator_notices.triggers import plan_notices
-from db.creator_notices.weeks import Week, find_told_week, read_week
+from db.creator_notices.weeks import Week, find_digest_week, read_week
 from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
 from db.reporting.attention import Needed
-from db.reporting.mail_health import find_digest_trouble
+from db.reporting.mail_health import find_digest_failure
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
 from recovery.action_required import Need
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.health import SyncState
-from recovery.retry_policy import Settings as Rules
-from recovery.status import MailTrouble
-from sandbox.demo.in_process import SENDER, InProcessCourier
+from recovery.retry_policy import RetryRules
+from recovery.status import DeliveryFailure
+from sandbox.demo.in_process import SENDER, InProcessSendGrid
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import add_message
 from tests.rig import Rig
 
-SMART = Rules()
+SMART = RetryRules()
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = timedelta(days=1)
 # NOW is a Friday; the Monday after it, eight in the morning in Berlin.
@@ -59,9 +59,13 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
     rig = Rig(sessions, tmp_path)
     rig.world.switches.whop_attempts_after_hours = ()
     with sessions.begin() as session:
-        save_terms(session, COMPANY, Terms("Europe/Berlin"), "somebody", NOW)
-        save_alerts(
-            session, COMPANY, Alerts(digest=True, digest_to="creator@example.com"), "somebody", NOW
+        save_recovery_settings(session, COMPANY, RecoverySettings("Europe/Berlin"), "somebody", NOW)
+        save_notification_settings(
+            session,
+            COMPANY,
+            NotificationSettings(digest=True, digest_to="creator@example.com"),
+            "somebody",
+            NOW,
         )
     return rig
 
@@ -78,14 +82,18 @@ class Mails:
         return self.answers.pop(0) if self.answers else sent("mail_1")
 
 
-def make_herald(rig: Rig, mailer=None) -> Herald:
-    courier = InProcessCourier(rig.transport, rig.settings.sendgrid_key)
-    return Herald(rig.sessions, mailer or Mailer(courier, SENDER), Poster(), rig.clock)
+def make_notifier(rig: Rig, mailer=None) -> CreatorNotifier:
+    sendgrid_client = InProcessSendGrid(rig.transport, rig.settings.sendgrid_key)
+    return CreatorNotifier(
+        rig.sessions, mailer or Mailer(sendgrid_client, SENDER), Poster(), rig.clock
+    )
 
 
 def rows(rig: Rig) -> list[tuple[str, str]]:
     with rig.sessions() as session:
-        return [(n.occasion, n.state) for n in session.scalars(select(Notice).order_by(Notice.id))]
+        return [
+            (n.trigger_key, n.state) for n in session.scalars(select(Notice).order_by(Notice.id))
+        ]
 
 
 # --- when ----------------------------------------------------------------------------------------
@@ -93,10 +101,10 @@ def rows(rig: Rig) -> list[tuple[str, str]]:
 
 def test_it_comes_at_eight_on_monday_in_the_companys_time_zone(rig: Rig):
     rig.fail("expired_card", amount=Decimal("49.00"), currency="usd")
-    herald = make_herald(rig)
+    notifier = make_notifier(rig)
     for at, mails in ((MONDAY - timedelta(minutes=1), 0), (MONDAY, 1), (MONDAY + DAY, 1)):
         rig.clock.now = at
-        herald.tell_due()
+        notifier.notify_due()
         assert len(SendGrid(rig.world).mails()) == mails
     (mail,) = SendGrid(rig.world).mails()
     assert mail.recipients == ["creator@example.com"]
@@ -107,11 +115,11 @@ def test_it_comes_at_eight_on_monday_in_the_companys_time_zone(rig: Rig):
 
 def test_the_next_week_brings_the_next_one(rig: Rig):
     rig.fail("expired_card")
-    herald = make_herald(rig)
+    notifier = make_notifier(rig)
     for weeks in range(2):
         rig.clock.now = MONDAY + 7 * weeks * DAY
-        herald.tell_due()
-    assert [occasion for occasion, _ in rows(rig)] == ["2026-W47", "2026-W48"]
+        notifier.notify_due()
+    assert [trigger_key for trigger_key, _ in rows(rig)] == ["2026-W47", "2026-W48"]
 
 
 @pytest.mark.parametrize(
@@ -129,14 +137,14 @@ def test_a_week_follows_the_clocks_of_its_zone(monday, zone, hours, due_at):
     week = Week(monday, ZoneInfo(zone))
     assert week.end - week.start == timedelta(hours=hours)
     assert week.digest_due_at == due_at
-    assert find_told_week(due_at, week.zone) == week
-    assert find_told_week(due_at - timedelta(seconds=1), week.zone) == week.before
-    assert read_week(week.occasion, week.zone) == week
+    assert find_digest_week(due_at, week.zone) == week
+    assert find_digest_week(due_at - timedelta(seconds=1), week.zone) == week.before
+    assert read_week(week.trigger_key, week.zone) == week
 
 
 def test_weeks_around_new_year_have_their_own_names():
-    week = find_told_week(datetime(2027, 1, 4, 12, tzinfo=UTC), BERLIN)
-    assert (week.occasion, describe_week(week)) == (
+    week = find_digest_week(datetime(2027, 1, 4, 12, tzinfo=UTC), BERLIN)
+    assert (week.trigger_key, describe_week(week)) == (
         "2026-W53",
         "December 28 to January 3, 2027",
     )
@@ -145,13 +153,13 @@ def test_weeks_around_new_year_have_their_own_names():
 def test_two_days_late_it_is_not_sent_any_more(rig: Rig):
     rig.fail("expired_card")
     rig.clock.now = MONDAY + 2 * DAY + HOUR
-    make_herald(rig).tell_due()
+    make_notifier(rig).notify_due()
     assert rows(rig) == []
 
 
 def test_an_empty_week_sends_nothing(rig: Rig):
     rig.clock.now = MONDAY
-    make_herald(rig).tell_due()
+    make_notifier(rig).notify_due()
     assert SendGrid(rig.world).mails() == []
     assert rows(rig) == [("2026-W47", "skipped")]
 
@@ -159,38 +167,38 @@ def test_an_empty_week_sends_nothing(rig: Rig):
 def test_without_a_mailer_nothing_leaves(rig: Rig):
     rig.fail("expired_card")
     rig.clock.now = MONDAY
-    Herald(rig.sessions, None, Poster(), rig.clock).tell_due()
+    CreatorNotifier(rig.sessions, None, Poster(), rig.clock).notify_due()
     assert rows(rig) == [("2026-W47", "skipped")]
 
 
 @pytest.mark.parametrize(
-    ("trouble", "state"),
+    ("failure", "state"),
     [
-        (MailTrouble.BOUNCED, "skipped"),
-        (MailTrouble.DROPPED, "skipped"),
-        (MailTrouble.SPAM_REPORT, "skipped"),
-        (MailTrouble.UNSUBSCRIBED, "sent"),  # from reminders, as a member
+        (DeliveryFailure.BOUNCED, "skipped"),
+        (DeliveryFailure.DROPPED, "skipped"),
+        (DeliveryFailure.SPAM_REPORT, "skipped"),
+        (DeliveryFailure.UNSUBSCRIBED, "sent"),  # from reminders, as a member
     ],
 )
-def test_a_dead_address_gets_no_digest_and_the_notice_says_why(rig: Rig, trouble, state):
+def test_a_dead_address_gets_no_digest_and_the_notice_says_why(rig: Rig, failure, state):
     rig.fail("expired_card")
     with rig.sessions.begin() as session:
-        suppress(session, COMPANY, "Creator@example.com", trouble, NOW)
+        suppress(session, COMPANY, "Creator@example.com", failure, NOW)
     rig.clock.now = MONDAY
     mails = Mails()
-    make_herald(rig, mails).tell_due()
+    make_notifier(rig, mails).notify_due()
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], int(state == "sent"))
     with rig.sessions() as session:
         detail = session.scalars(select(Notice.detail)).one()
-        assert find_digest_trouble(session, COMPANY) == (None if state == "sent" else trouble)
-    assert detail is None if state == "sent" else detail.endswith(f"any more: {trouble}")
+        assert find_digest_failure(session, COMPANY) == (None if state == "sent" else failure)
+    assert detail is None if state == "sent" else detail.endswith(f"any more: {failure}")
 
 
 def test_another_companys_dead_address_is_no_reason(rig: Rig):
     with rig.sessions.begin() as session:
-        save_terms(session, "biz_another", Terms(), "somebody", NOW)
-        suppress(session, "biz_another", "creator@example.com", MailTrouble.BOUNCED, NOW)
-        assert find_digest_trouble(session, COMPANY) is None
+        save_recovery_settings(session, "biz_another", RecoverySettings(), "somebody", NOW)
+        suppress(session, "biz_another", "creator@example.com", DeliveryFailure.BOUNCED, NOW)
+        assert find_digest_failure(session, COMPANY) is None
 
 
 # --- at most once --------------------------------------------------------------------------------
@@ -208,31 +216,31 @@ def test_only_a_digest_that_was_surely_not_taken_is_sent_again(rig: Rig, answer,
     rig.fail("expired_card")
     rig.clock.now = MONDAY
     mails = Mails(answer)
-    herald = make_herald(rig, mails)
-    herald.tell_due()
+    notifier = make_notifier(rig, mails)
+    notifier.notify_due()
     rig.clock.now += timedelta(minutes=6)
-    herald.tell_due()
+    notifier.notify_due()
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", state)], times)
 
 
 def test_a_digest_that_nobody_takes_is_tried_until_it_would_come_late(rig: Rig):
     rig.fail("expired_card")
     mails = Mails(*[put_off("SendGrid answered 429")] * 3)
-    herald = make_herald(rig, mails)
+    notifier = make_notifier(rig, mails)
     for late in (timedelta(), DAY, 2 * DAY):
         rig.clock.now = MONDAY + late
-        herald.tell_due()
+        notifier.notify_due()
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", "queued")], 3)
     rig.clock.now += timedelta(minutes=6)
-    herald.tell_due()
+    notifier.notify_due()
     assert (rows(rig), len(mails.sent)) == ([("2026-W47", "failed")], 3)
 
 
 def test_two_daemons_send_one(rig: Rig):
     rig.fail("expired_card")
     rig.clock.now = MONDAY
-    heralds = [make_herald(rig) for _ in range(2)]
-    threads = [Thread(target=herald.tell_due) for herald in heralds for _ in range(3)]
+    notifiers = [make_notifier(rig) for _ in range(2)]
+    threads = [Thread(target=notifier.notify_due) for notifier in notifiers for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -244,19 +252,19 @@ def test_two_daemons_send_one(rig: Rig):
 def test_wherever_the_daemon_is_killed_there_is_one_digest_at_most(rig: Rig, killed):
     rig.fail("expired_card")
     rig.clock.now = MONDAY
-    herald = make_herald(rig)
+    notifier = make_notifier(rig)
     with rig.sessions.begin() as session:
         plan_notices(session, COMPANY, MONDAY, HOUR)
     if killed != "planned":
         with rig.sessions.begin() as session:
-            errand = notices.take_errand(session, MONDAY)
-        assert errand is not None
+            batch = notices.take_batch(session, MONDAY)
+        assert batch is not None
         if killed == "sent":
-            herald.run_errand(errand)
+            notifier.send_batch(batch)
     # killed here
     for _ in range(3):
         rig.clock.now += HOUR
-        herald.tell_due()
+        notifier.notify_due()
     assert len(SendGrid(rig.world).mails()) == (0 if killed == "taken" else 1)
     assert rows(rig) == [("2026-W47", "sent" if killed == "planned" else "unknown")]
 
@@ -297,7 +305,7 @@ def test_money_is_told_by_who_brought_it_and_beside_the_week_before(session: Ses
 
 def test_another_creators_payments_are_not_in_it(session: Session):
     payment = add_payment(session)
-    save_terms(session, "biz_another", Terms(), "somebody", NOW)
+    save_recovery_settings(session, "biz_another", RecoverySettings(), "somebody", NOW)
     set_payment(session, payment, company_id="biz_another")
     assert measure_week(session, COMPANY, WEEK).is_empty
 
@@ -324,13 +332,13 @@ def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, em
 
 def list_needs(session: Session) -> list[Need]:
     digest = measure_week(session, COMPANY, WEEK)
-    assert digest.needed_in_all.payments == len(digest.needy)
-    return [payment.need for payment in digest.needy]
+    assert digest.needed_in_all.payments == len(digest.needing_action)
+    return [payment.need for payment in digest.needing_action]
 
 
 def test_a_mail_that_did_not_arrive_needs_a_person(session: Session):
     message_id = add_message(session, rules=SMART, decline_code="expired_card")
-    session.get_one(Message, message_id).trouble = MailTrouble.BOUNCED
+    session.get_one(Message, message_id).delivery_failure = DeliveryFailure.BOUNCED
     session.commit()
     assert list_needs(session) == [Need.UNREACHED]
 
@@ -340,7 +348,7 @@ def test_the_dearest_ten_are_named_and_the_rest_counted(session: Session):
         payment = add_payment(session, decline_code="invalid_amount")
         set_payment(session, payment, amount_usd=Decimal(dollars), amount=Decimal(dollars))
     digest = measure_week(session, COMPANY, WEEK)
-    assert [payment.amount for payment in digest.needy] == [*range(11, 1, -1)]
+    assert [payment.amount for payment in digest.needing_action] == [*range(11, 1, -1)]
     assert digest.needed_in_all == Sum(12, Decimal(66))
     text = write_digest(digest, "https://dash.example").text
     assert "- Payments that wait for you: $66.00 (12 payments)\n- $11.00" in text
@@ -397,7 +405,9 @@ def make_digest() -> Digest:
         without_us=Sum(2, Decimal("98.00")),
     )
     before = replace(figures, by_retry=Sum(1, Decimal("49.00")), failed=NOTHING)
-    payment = NeedyPayment("pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Need.AMOUNT)
+    payment = PaymentNeedingAction(
+        "pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Need.AMOUNT
+    )
     return Digest(
         company="Lantern Academy",
         week=WEEK,
@@ -405,7 +415,7 @@ def make_digest() -> Digest:
         before=before,
         at_risk=Sum(3, Decimal("147.00")),
         needed=(Needed(Need.AMOUNT, 3, Decimal(297)), Needed(Need.NO_ADDRESS, 1, Decimal(99))),
-        needy=(payment, replace(payment, payment_id="pay_2", need=Need.NO_ADDRESS)),
+        needing_action=(payment, replace(payment, payment_id="pay_2", need=Need.NO_ADDRESS)),
         sync=SyncState(missing_permissions=("payment:manage",)),
     )
 
@@ -439,8 +449,10 @@ class Tags(HTMLParser):
 
 
 def test_hostile_names_are_text(digest: Digest):
-    payment = replace(digest.needy[0], member_name=HOSTILE, product=HOSTILE * 200)
-    written = write_digest(replace(digest, company=HOSTILE, needy=(payment,)), "https://x.example")
+    payment = replace(digest.needing_action[0], member_name=HOSTILE, product=HOSTILE * 200)
+    written = write_digest(
+        replace(digest, company=HOSTILE, needing_action=(payment,)), "https://x.example"
+    )
     tags = Tags()
     tags.feed(written.html)
     assert "img" not in tags.seen

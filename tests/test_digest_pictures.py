@@ -10,33 +10,33 @@ from playwright.sync_api import Page
 
 from mail.digest import write_digest
 from recovery.text import LONGEST_NAME, make_plain
-from tests import test_letter_pictures as letters
+from tests import test_letter_pictures as messages
 from tests.test_digest import make_digest
 
 pytestmark = pytest.mark.browser
 
 LINK = "https://dashboard.example"
-show = letters.show
+show = messages.show
 
 
-@pytest.mark.parametrize("scheme", letters.SCHEMES)
-@pytest.mark.parametrize("width", letters.WIDTHS)
+@pytest.mark.parametrize("scheme", messages.SCHEMES)
+@pytest.mark.parametrize("width", messages.WIDTHS)
 def test_the_digest_is_readable(show: Callable[..., Page], width, scheme):
     page = show(write_digest(make_digest(), LINK).html, width, scheme)
-    letters.PICTURES.mkdir(parents=True, exist_ok=True)
-    path = letters.PICTURES / f"digest-{width}-{scheme}.png"
+    messages.PICTURES.mkdir(parents=True, exist_ok=True)
+    path = messages.PICTURES / f"digest-{width}-{scheme}.png"
     page.screenshot(path=path, full_page=True)
-    assert letters.stays_within(page)
-    assert letters.find_faint(page) == []
+    assert messages.stays_within(page)
+    assert messages.find_faint(page) == []
     assert page.locator("a.button").bounding_box()["height"] >= 44
 
 
-@pytest.mark.parametrize("words", letters.HOSTILE)
+@pytest.mark.parametrize("words", messages.HOSTILE)
 def test_hostile_words_are_shown_as_words_and_do_nothing(show: Callable[..., Page], words):
     digest = make_digest()
-    payment = replace(digest.needy[0], member_name=words, product=words)
-    page = show(write_digest(replace(digest, company=words, needy=(payment,)), LINK).html)
-    assert letters.stays_within(page)
+    payment = replace(digest.needing_action[0], member_name=words, product=words)
+    page = show(write_digest(replace(digest, company=words, needing_action=(payment,)), LINK).html)
+    assert messages.stays_within(page)
     assert page.locator("a").count() == 1
     shown = make_plain(words, LONGEST_NAME)
     assert shown in page.locator(".from").first.inner_text()

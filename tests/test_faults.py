@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.outcomes import KEY_IS_GOOD_FOR
 from daemon.retries import Retrier
-from daemon.verdicts import KEY_IS_GOOD_FOR
 from db.ledger import claims
 from db.rate_limit import fingerprint
-from db.reporting import summary as stats
+from db.reporting.summary import summarize
 from recovery.status import PaymentStatus
 from tests.factories import COMPANY
 from tests.rig import Rig
@@ -127,7 +127,7 @@ def test_deliveries_under_a_secret_we_do_not_have_yet_are_read_back(rig: Rig):
     rig.cycle.run()
     assert rig.charges(payment_id) == ["paid"]
     with rig.sessions() as session:
-        assert stats.summarize(session, COMPANY, rig.clock.now).total_recovered == 1
+        assert summarize(session, COMPANY, rig.clock.now).total_recovered == 1
 
 
 @pytest.mark.parametrize("fault", ["timeout_before", "timeout_after"])

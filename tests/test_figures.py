@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import Terms, save_terms
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.models import Payment
-from db.reporting import summary as stats
+from db.reporting.summary import find_time_zone, list_days, summarize
 from recovery.declines import DeclineClass
 from recovery.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, NOW
@@ -47,7 +47,7 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
         next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
         recovered_at=recovered_at if paid else None,
         recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
-        as_of=failed_at,
+        observed_at=failed_at,
         created_at=failed_at,
     )
 
@@ -57,18 +57,20 @@ def rows(request: pytest.FixtureRequest, session: Session) -> Sequence[Payment]:
     """The company's payments, beside those of another one, which must be in no figure."""
     rng = random.Random(7)
     for company_id in (COMPANY, OTHER):
-        save_terms(session, company_id, Terms(time_zone=request.param), "somebody", NOW)
+        save_recovery_settings(
+            session, company_id, RecoverySettings(time_zone=request.param), "somebody", NOW
+        )
         session.add_all(draw_payment(rng, number, company_id) for number in range(300))
     session.commit()
     return read_rows(session, COMPANY)
 
 
 def zone_of(session: Session) -> ZoneInfo:
-    return stats.find_time_zone(session, COMPANY)
+    return find_time_zone(session, COMPANY)
 
 
 def test_the_summary_is_what_the_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
-    summary = stats.summarize(session, COMPANY, NOW)
+    summary = summarize(session, COMPANY, NOW)
     check_summary(summary, rows, zone_of(session), NOW)
     assert 0 < summary.recovered_this_month < summary.recovered_amount
     assert 0 < summary.recovered_by_member_this_month < summary.recovered_by_member_amount
@@ -78,11 +80,11 @@ def test_the_summary_is_what_the_rows_add_up_to(session: Session, rows: Sequence
 
 
 def test_each_day_is_what_its_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
-    days = stats.list_days(session, COMPANY, DAYS, NOW)
+    days = list_days(session, COMPANY, DAYS, NOW)
     check_days(days, rows, zone_of(session), NOW)
     assert all(sum(day.recovered_by_member for day in days[n:]) > 0 for n in (0, DAYS - 15))
 
 
 def test_nothing_is_zero_everywhere_and_not_an_error(session: Session) -> None:
-    check_summary(stats.summarize(session, COMPANY, NOW), [], ZoneInfo("UTC"), NOW)
-    check_days(stats.list_days(session, COMPANY, DAYS, NOW), [], ZoneInfo("UTC"), NOW)
+    check_summary(summarize(session, COMPANY, NOW), [], ZoneInfo("UTC"), NOW)
+    check_days(list_days(session, COMPANY, DAYS, NOW), [], ZoneInfo("UTC"), NOW)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from dashboard.text.finding import Finding
-from dashboard.text.health import judge, sum_up
+from dashboard.text.health import assess, sum_up
 from db.company_settings.recovery import add_companies
 from db.heartbeats import write_details
 from db.models import Attempt, Heartbeat, Message, Sync, WebhookEvent
@@ -20,9 +20,9 @@ from db.reporting.webhook_health import Poison
 from db.session import head_revision
 from recovery.health import (
     CycleReport,
+    DaemonHeartbeat,
     Deliverability,
     Level,
-    Pulse,
     SyncFailure,
     SyncState,
     Webhooks,
@@ -38,7 +38,7 @@ REPORT = CycleReport(settled=0, found=1, retried=2, closed=3, errors=0)
 NONE = Due(0, None)
 WELL = HealthFacts(
     webhooks=Webhooks(NOW - HOUR),
-    pulse=Pulse(NOW - MINUTE, NOW - 12 * MINUTE, None, REPORT),
+    heartbeat=DaemonHeartbeat(NOW - MINUTE, NOW - 12 * MINUTE, None, REPORT),
     retries=NONE,
     messages=NONE,
     unknown=NONE,
@@ -54,18 +54,18 @@ POISON = Poison("msg_1", "payment.failed", NOW - HOUR, "no amount")
 
 
 def find(facts: HealthFacts, part: str) -> Finding:
-    (found,) = [one for one in judge(facts, NOW, HEAD) if one.part == part]
+    (found,) = [one for one in assess(facts, NOW, HEAD) if one.part == part]
     return found
 
 
-def pulse(
+def heartbeat(
     beat: timedelta = MINUTE,
     cycle: timedelta | None = MINUTE,
     down: datetime | None = None,
     errors: int = 0,
-) -> Pulse:
+) -> DaemonHeartbeat:
     ended = None if cycle is None else NOW - cycle
-    return Pulse(NOW - beat, ended, down, replace(REPORT, errors=errors))
+    return DaemonHeartbeat(NOW - beat, ended, down, replace(REPORT, errors=errors))
 
 
 def unread(error: SyncError, words: str = "401", missing: tuple[str, ...] = ()) -> SyncState:
@@ -78,7 +78,7 @@ def sending(sent: int, failed: int, sent_ago: timedelta | None) -> Sending:
 
 
 def test_it_is_green_throughout_when_all_is_well_and_asks_for_nothing() -> None:
-    findings = judge(WELL, NOW, HEAD)
+    findings = assess(WELL, NOW, HEAD)
     assert {one.level for one in findings} == {Level.GREEN}
     assert [one.todo for one in findings if one.todo] == []
     assert sum_up(findings) is Level.GREEN
@@ -95,16 +95,16 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("Webhooks", {"webhooks": Webhooks(None, NOW - HOUR)}, Level.NONE),
     ("Webhooks", {"webhooks": Webhooks(None, NOW - DAY)}, Level.RED),
     ("Daemon", {"pulse": None}, Level.RED),
-    ("Daemon", {"pulse": pulse(3 * MINUTE)}, Level.GREEN),
-    ("Daemon", {"pulse": pulse(4 * MINUTE)}, Level.AMBER),
-    ("Daemon", {"pulse": pulse(16 * MINUTE)}, Level.RED),
+    ("Daemon", {"pulse": heartbeat(3 * MINUTE)}, Level.GREEN),
+    ("Daemon", {"pulse": heartbeat(4 * MINUTE)}, Level.AMBER),
+    ("Daemon", {"pulse": heartbeat(16 * MINUTE)}, Level.RED),
     ("Last cycle", {"pulse": None}, Level.RED),
-    ("Last cycle", {"pulse": pulse(cycle=None)}, Level.RED),
-    ("Last cycle", {"pulse": pulse(cycle=2 * HOUR)}, Level.GREEN),
-    ("Last cycle", {"pulse": pulse(cycle=3 * HOUR)}, Level.AMBER),
-    ("Last cycle", {"pulse": pulse(cycle=7 * HOUR)}, Level.RED),
-    ("Last cycle", {"pulse": pulse(errors=1)}, Level.AMBER),
-    ("Whop", {"pulse": pulse(down=DOWN)}, Level.RED),
+    ("Last cycle", {"pulse": heartbeat(cycle=None)}, Level.RED),
+    ("Last cycle", {"pulse": heartbeat(cycle=2 * HOUR)}, Level.GREEN),
+    ("Last cycle", {"pulse": heartbeat(cycle=3 * HOUR)}, Level.AMBER),
+    ("Last cycle", {"pulse": heartbeat(cycle=7 * HOUR)}, Level.RED),
+    ("Last cycle", {"pulse": heartbeat(errors=1)}, Level.AMBER),
+    ("Whop", {"pulse": heartbeat(down=DOWN)}, Level.RED),
     ("Whop", {"sync": None}, Level.NONE),
     ("Whop", {"sync": SyncState()}, Level.NONE),
     ("Whop", {"sync": unread(SyncError.ACCESS_DENIED)}, Level.RED),
@@ -146,7 +146,7 @@ def test_it_judges_each_part_and_says_what_to_do(
 
 
 def test_it_says_since_when_and_what_whop_and_sendgrid_said() -> None:
-    down = find(replace(WELL, pulse=pulse(down=DOWN)), "Whop")
+    down = find(replace(WELL, heartbeat=heartbeat(down=DOWN)), "Whop")
     assert (down.since, down.words) == (NOW - 2 * HOUR, "It has not answered for 2 h.")
     assert (
         "It said: 401 Unauthorized"
@@ -225,7 +225,9 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     session.commit()
     facts = gather_facts(session, COMPANY, NOW)
     assert facts.webhooks == Webhooks(NOW - 2 * HOUR)  # the newest by arrival
-    assert facts.pulse == Pulse(NOW - MINUTE, NOW - MINUTE, None, CycleReport(retried=2))
+    assert facts.heartbeat == DaemonHeartbeat(
+        NOW - MINUTE, NOW - MINUTE, None, CycleReport(retried=2)
+    )
     assert facts.retries == Due(1, payment.next_retry_at)
     assert facts.messages == Due(2, NOW - 2 * HOUR)
     assert facts.unknown == Due(1, NOW - HOUR)

@@ -26,23 +26,23 @@ from db.creator_notices import triggers
 from db.creator_notices.queue import OVER
 from db.heartbeats import read_outage, read_report, write_details
 from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
-from db.reporting.health import find_pulse, find_sync, gather_facts
+from db.reporting.health import find_heartbeat, find_sync, gather_facts
 from db.session import head_revision
 from recovery.health import (
     FAILED,
     CycleReport,
     CycleState,
+    DaemonHeartbeat,
     DeliverabilityState,
     Level,
-    Pulse,
     State,
     SyncFailure,
     SyncState,
     WebhookState,
     WhopState,
-    judge_whop,
+    assess_whop,
 )
-from recovery.status import Channel, MailTrouble, MessageState, NoticeKind, Step, SyncError
+from recovery.status import Channel, DeliveryFailure, MessageState, NoticeKind, Step, SyncError
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
 from whop.errors import (
     AccessError,
@@ -102,15 +102,17 @@ def set_daemon(session: Session, cycle: timedelta | None, down: datetime | None)
 def set_sync(
     session: Session, error: SyncError | None, words: str | None, lacks: list[str]
 ) -> None:
-    state = {"read_until": NOW - HOUR, "error": error, "trouble": words}
+    state = {"read_until": NOW - HOUR, "error": error, "error_detail": words}
     session.add(Sync(company_id=COMPANY, since=NOW, missing_permissions=lacks, **state))
 
 
-def set_mails(session: Session, sent: int, troubled: int) -> None:
-    reasons = (MailTrouble.BOUNCED, MailTrouble.DROPPED, MailTrouble.SPAM_REPORT)
+def set_mails(session: Session, sent: int, undelivered: int) -> None:
+    reasons = (DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED, DeliveryFailure.SPAM_REPORT)
     for number, message in enumerate(session.query(Message).limit(sent)):
         message.sent_at = NOW - HOUR
-        message.trouble = reasons[number % 3] if number < troubled else MailTrouble.UNSUBSCRIBED
+        message.delivery_failure = (
+            reasons[number % 3] if number < undelivered else DeliveryFailure.UNSUBSCRIBED
+        )
 
 
 def set_webhooks(session: Session, heard: timedelta | None, missed: timedelta | None) -> None:
@@ -138,7 +140,7 @@ def filled(session: Session) -> Session:
 
 
 def read_page(session: Session) -> dict[str, Level]:
-    findings = page.judge(gather_facts(session, COMPANY, NOW), NOW, head_revision())
+    findings = page.assess(gather_facts(session, COMPANY, NOW), NOW, head_revision())
     return {finding.part: finding.level for finding in findings}
 
 
@@ -146,7 +148,7 @@ def read_warnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that the overview warns of."""
     said: list[str] = []
     collect = SimpleNamespace(warning=said.append)
-    facts = {"pulse": find_pulse(session), "sync": find_sync(session, COMPANY)}
+    facts = {"pulse": find_heartbeat(session), "sync": find_sync(session, COMPANY)}
     snapshot: Any = SimpleNamespace(**facts, as_of=NOW, time_zone="UTC", company_id=COMPANY)
     with monkeypatch.context() as patch:
         patch.setattr(banners, "st", collect)
@@ -200,15 +202,15 @@ def test_page_warnings_and_posts_agree_in_every_situation(
 @pytest.mark.parametrize(
     ("reader", "judgement", "answer"),
     [
-        (page, "judge_cycle", CycleState.FINE),
-        (banners, "judge_cycle", CycleState.FINE),
-        (links, "judge_whop", WhopState.FINE),
-        (banners, "judge_whop", WhopState.FINE),
-        (triggers, "judge_whop", WhopState.FINE),
-        (links, "judge_webhooks", WebhookState.FINE),
-        (triggers, "judge_webhooks", WebhookState.FINE),
-        (links, "judge_deliverability", DeliverabilityState.FINE),
-        (triggers, "judge_deliverability", DeliverabilityState.FINE),
+        (page, "assess_cycle", CycleState.FINE),
+        (banners, "assess_cycle", CycleState.FINE),
+        (links, "assess_whop", WhopState.FINE),
+        (banners, "assess_whop", WhopState.FINE),
+        (triggers, "assess_whop", WhopState.FINE),
+        (links, "assess_webhooks", WebhookState.FINE),
+        (triggers, "assess_webhooks", WebhookState.FINE),
+        (links, "assess_deliverability", DeliverabilityState.FINE),
+        (triggers, "assess_deliverability", DeliverabilityState.FINE),
     ],
 )
 def test_one_that_judged_by_itself_would_be_noticed(
@@ -228,10 +230,10 @@ def test_one_that_judged_by_itself_would_be_noticed(
 @pytest.mark.parametrize("error", SyncError)
 @given(detail=st.text())
 def test_rephrasing_what_whop_said_changes_no_judgement(error: SyncError, detail: str) -> None:
-    def judge(words: str) -> WhopState:
-        return judge_whop(None, SyncState(NOW, SyncFailure(error, words)), NOW)
+    def assess(words: str) -> WhopState:
+        return assess_whop(None, SyncState(NOW, SyncFailure(error, words)), NOW)
 
-    assert judge(detail) is judge("Whop answered 401: who?") is FAILED[error]
+    assert assess(detail) is assess("Whop answered 401: who?") is FAILED[error]
 
 
 LEAVES = {
@@ -270,13 +272,13 @@ def test_only_401_and_403_speak_of_our_key(status: int, value: SyncError) -> Non
 
 def test_a_daemon_that_knows_no_errors_yet_is_understood(session: Session) -> None:
     add_companies(session, {COMPANY})
-    sync = Sync(company_id=COMPANY, since=NOW, trouble="Whop answered 401: who?")
+    sync = Sync(company_id=COMPANY, since=NOW, error_detail="Whop answered 401: who?")
     session.add(sync)
     session.flush()
     assert find_sync(session, COMPANY) == SyncState(
         None, SyncFailure(SyncError.UNAVAILABLE, "Whop answered 401: who?")
     )
-    sync.error, sync.trouble = SyncError.ACCESS_DENIED, None
+    sync.error, sync.error_detail = SyncError.ACCESS_DENIED, None
     assert find_sync(session, COMPANY) == SyncState()
 
 
@@ -323,7 +325,7 @@ def test_a_sign_of_life_keeps_what_the_last_cycle_did(session: Session) -> None:
     report = CycleReport(1, 2, 3, 4, 5)
     heartbeats.beat(session, "daemon", NOW, NOW, None, report)
     heartbeats.beat(session, "daemon", NOW, NOW + HOUR, NOW)
-    assert find_pulse(session) == Pulse(NOW + HOUR, NOW, NOW, report)
+    assert find_heartbeat(session) == DaemonHeartbeat(NOW + HOUR, NOW, NOW, report)
 
 
 def test_nobody_else_reads_the_keys_of_a_heartbeat() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from db.models import Payment, WebhookEvent
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from sandbox.demo.history import LATE_FAILURES, fail_lately, live_through
 from sandbox.demo.live import Settings
 from sandbox.state.ledger import Ledger
@@ -16,7 +16,7 @@ from sandbox.state.store import Store
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 DAYS = 4
-HOURLY = Rules(policy="hourly")
+HOURLY = RetryRules(policy="hourly")
 
 
 @pytest.fixture

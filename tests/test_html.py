@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from db.embedded import ROOT
-from db.models import Company, Deed, Message, Payment, WebhookEvent
+from db.models import AuditEntry, Company, Message, Payment, WebhookEvent
 from tests.factories import COMPANY, NOW
 from tests.pages import fresh as fresh
 from tests.test_two_companies import ADDRESSES, CLOCKS, SCRIPT
@@ -24,7 +24,7 @@ PRODUCT = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard", "
 HOME = "dashboard/ui/html.py"
 OPENS = re.compile(r"<(?:/?[a-z][a-z0-9]*[\s>/]|!doctype)|[a-z]+=\"$", re.IGNORECASE)
 DRAWN = {"st.html", "components.html", "components.v1.html", "st.components.v1.html"}
-ESCAPED_BEFORE = {HOME: 1, "mail/letters.py": 1}
+ESCAPED_BEFORE = {HOME: 1, "mail/messages.py": 1}
 """Where the result of an autoescaping template is called Markup, and how often."""
 HOSTILE = (
     "<img src=x onerror=alert(1)>"
@@ -34,7 +34,7 @@ HOSTILE = (
 TYPED = {
     Payment: ("member_name", "member_email", "product", "reason", "card_brand"),
     Message: ("detail",),
-    Deed: ("done_by",),
+    AuditEntry: ("actor",),
     WebhookEvent: ("type", "error"),
 }
 """What others may type, by the table that keeps it."""

@@ -15,11 +15,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import Terms, save_terms
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.models import Attempt, Message, Payment
-from db.reporting import attention as troubles
-from db.reporting import insights, trends
-from db.reporting.cohorts import Dimension, Scope
+from db.reporting import attention, insights, trends
+from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.insights import Group
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
@@ -27,7 +26,7 @@ from recovery.status import (
     UNPAID,
     AttemptOutcome,
     Channel,
-    MailTrouble,
+    DeliveryFailure,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -72,7 +71,7 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
         recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
         imported=imported,
         held_out=None if imported else rng.random() < 0.2,
-        as_of=failed_at,
+        observed_at=failed_at,
         created_at=NOW if imported else failed_at,
     )
 
@@ -115,7 +114,15 @@ def draw_messages(rng: random.Random, payment: Payment) -> list[Message]:
                     delivered_at=maybe(sent_at),
                     opened_at=maybe(sent_at),
                     clicked_at=maybe(sent_at),
-                    **rng.choice(({}, {"trouble": MailTrouble.BOUNCED, "trouble_at": sent_at})),
+                    **rng.choice(
+                        (
+                            {},
+                            {
+                                "delivery_failure": DeliveryFailure.BOUNCED,
+                                "delivery_failed_at": sent_at,
+                            },
+                        )
+                    ),
                 )
             )
     return messages
@@ -130,17 +137,17 @@ class World:
     attempts: Sequence[Attempt]
     messages: Sequence[Message]
 
-    def scope(self, span: timedelta | None, *only: tuple[Dimension, str]) -> Scope:
-        return Scope(COMPANY, self.zone, NOW - span if span else None, NOW, only)
+    def cohort(self, span: timedelta | None, *only: tuple[Dimension, str]) -> Cohort:
+        return Cohort(COMPANY, self.zone, NOW - span if span else None, NOW, only)
 
-    def find(self, scope: Scope, about: Dimension | None = None) -> list[Payment]:
+    def find(self, cohort: Cohort, about: Dimension | None = None) -> list[Payment]:
         watched = about in (Dimension.CLASS, Dimension.TRY, Dimension.STEP)
         return [
             p
             for p in self.payments
-            if (scope.since is None or p.failed_at >= scope.since)
+            if (cohort.since is None or p.failed_at >= cohort.since)
             and not (watched and p.imported)
-            and all(value in self.read(p, what) for what, value in scope.only if what != about)
+            and all(value in self.read(p, what) for what, value in cohort.only if what != about)
         ]
 
     def read(self, payment: Payment, dimension: Dimension) -> set[str]:
@@ -169,7 +176,9 @@ def world(request: pytest.FixtureRequest, session: Session) -> World:
     zone: str = getattr(request, "param", ZONES[1])
     rng = random.Random(11)
     for company_id in (COMPANY, OTHER):
-        save_terms(session, company_id, Terms(time_zone=zone), "somebody", NOW)
+        save_recovery_settings(
+            session, company_id, RecoverySettings(time_zone=zone), "somebody", NOW
+        )
         session.flush()
         drawn = [draw_payment(rng, number, company_id) for number in range(320)]
         session.add_all(drawn)
@@ -205,9 +214,9 @@ def check_group(group: Group, rows: Sequence[Payment]) -> None:
 
 def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
     for span in SPANS:
-        scope = world.scope(span)
-        whole = insights.sum_scope(session, scope)
-        check_group(whole, world.find(scope))
+        cohort = world.cohort(span)
+        whole = insights.sum_cohort(session, cohort)
+        check_group(whole, world.find(cohort))
         assert min(whole.by_retry, whole.by_member, whole.without_us, whole.open) > 0
 
 
@@ -233,22 +242,22 @@ def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
 
 def test_what_needs_the_creator_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
     amounts: dict[str, list[Decimal]] = {}
-    worth = {p.payment_id: p.amount_usd or Decimal(0) for p in world.payments}
+    lift = {p.payment_id: p.amount_usd or Decimal(0) for p in world.payments}
     for payment_id, need in find_needs(world.payments, world.messages).items():
-        amounts.setdefault(need, []).append(worth[payment_id])
-    found = troubles.count_needed(session, COMPANY)
+        amounts.setdefault(need, []).append(lift[payment_id])
+    found = attention.count_needed(session, COMPANY)
     assert {one.need: (one.payments, one.amount) for one in found} == {
-        need: (len(worth), sum(worth)) for need, worth in amounts.items()
+        need: (len(lift), sum(lift)) for need, lift in amounts.items()
     }
     assert set(amounts) == set(Need)
 
 
 @pytest.mark.parametrize("world", ZONES, indirect=True)
 def test_each_group_is_what_its_rows_add_up_to(session: Session, world: World) -> None:
-    scope = world.scope(timedelta(days=60))
+    cohort = world.cohort(timedelta(days=60))
     for by in GROUPED:
-        groups = insights.list_groups(session, scope, by)
-        rows = world.find(scope, by)
+        groups = insights.list_groups(session, cohort, by)
+        rows = world.find(cohort, by)
         assert {group.key for group in groups} == {key for p in rows for key in world.read(p, by)}
         for group in groups:
             check_group(group, [p for p in rows if group.key in world.read(p, by)])
@@ -272,13 +281,13 @@ def test_a_choice_narrows_every_other_figure_and_not_its_own(
     session: Session, world: World
 ) -> None:
     for choice in CHOICES:
-        scope = world.scope(None, choice)
-        whole = insights.sum_scope(session, scope)
-        check_group(whole, world.find(scope))
+        cohort = world.cohort(None, choice)
+        whole = insights.sum_cohort(session, cohort)
+        check_group(whole, world.find(cohort))
         assert 0 < whole.closed < len(world.payments)
         for by in GROUPED:
-            rows = world.find(scope, by)
-            groups = insights.list_groups(session, scope, by)
+            rows = world.find(cohort, by)
+            groups = insights.list_groups(session, cohort, by)
             assert sum(group.closed + group.open for group in groups) == len(rows)
             assert sum(group.recovered for group in groups) == sum(
                 is_closed(p) and p.status is PaymentStatus.RECOVERED for p in rows
@@ -287,17 +296,17 @@ def test_a_choice_narrows_every_other_figure_and_not_its_own(
 
 
 def test_two_choices_narrow_together(session: Session, world: World) -> None:
-    scope = world.scope(None, (Dimension.PRODUCT, "Gold"), (Dimension.BRAND, "visa"))
-    check_group(insights.sum_scope(session, scope), world.find(scope))
-    for group in insights.list_groups(session, scope, Dimension.BRAND):
-        rows = world.find(scope, Dimension.BRAND)
+    cohort = world.cohort(None, (Dimension.PRODUCT, "Gold"), (Dimension.BRAND, "visa"))
+    check_group(insights.sum_cohort(session, cohort), world.find(cohort))
+    for group in insights.list_groups(session, cohort, Dimension.BRAND):
+        rows = world.find(cohort, Dimension.BRAND)
         check_group(group, [p for p in rows if group.key in world.read(p, Dimension.BRAND)])
 
 
 def test_nonsense_from_an_address_finds_nothing(session: Session, world: World) -> None:
     for dimension in Dimension:
         for value in ("", "nonsense", "'; drop table payments", "99999999999999"):
-            whole = insights.sum_scope(session, world.scope(None, (dimension, value)))
+            whole = insights.sum_cohort(session, world.cohort(None, (dimension, value)))
             assert (whole.closed, whole.open) == (0, 0)
 
 
@@ -305,16 +314,16 @@ def test_nonsense_from_an_address_finds_nothing(session: Session, world: World) 
 def test_each_try_is_what_its_charges_add_up_to(
     session: Session, world: World, only: tuple[tuple[Dimension, str], ...]
 ) -> None:
-    scope = world.scope(timedelta(days=60), *only)
-    closed = {p.payment_id for p in world.find(scope, Dimension.TRY) if is_closed(p)}
+    cohort = world.cohort(timedelta(days=60), *only)
+    closed = {p.payment_id for p in world.find(cohort, Dimension.TRY) if is_closed(p)}
     mine = [a for a in world.attempts if a.payment_id in closed]
-    tries = insights.list_tries(session, scope)
+    tries = insights.list_tries(session, cohort)
     assert [one.number for one in tries] == [1, 2, 3, 4]
     assert (tries[0].made, tries[0].declined) == (len(closed), len(closed))
     for one in tries[1:]:
         these = [a for a in mine if a.number + 1 == one.number]
         paid = [a for a in these if a.outcome is AttemptOutcome.PAID]
-        ours = [a for a in paid if a.trigger in (Trigger.SCHEDULE, Trigger.OPERATOR)]
+        ours = [a for a in paid if a.trigger in (Trigger.SCHEDULE, Trigger.CREATOR)]
         assert (one.paid_by_us, one.paid_otherwise) == (len(ours), len(paid) - len(ours))
         assert one.declined == sum(a.outcome is AttemptOutcome.DECLINED for a in these)
 
@@ -322,16 +331,16 @@ def test_each_try_is_what_its_charges_add_up_to(
 def test_the_hours_add_up_to_the_recoveries_of_payments_known_from_the_start(
     session: Session, world: World
 ) -> None:
-    scope = world.scope(timedelta(days=60), (Dimension.BRAND, "visa"))
-    watched = [p for p in world.find(scope) if is_closed(p) and not p.imported]
-    assert insights.count_watched(session, scope) == len(watched)
+    cohort = world.cohort(timedelta(days=60), (Dimension.BRAND, "visa"))
+    watched = [p for p in world.find(cohort) if is_closed(p) and not p.imported]
+    assert insights.count_watched(session, cohort) == len(watched)
     expected: Counter[tuple[int, RecoveredBy | None]] = Counter()
     for payment in watched:
         if payment.recovered_at is not None:
             hour = min((payment.recovered_at - payment.failed_at) // HOUR, 120)
             expected[hour, payment.recovered_by] += 1
     found: Counter[tuple[int, RecoveredBy | None]] = Counter()
-    for one in insights.list_hours(session, scope):
+    for one in insights.list_hours(session, cohort):
         found[one.hour, RecoveredBy.RETRY] = one.by_retry
         found[one.hour, RecoveredBy.MEMBER] = one.by_member
         found[one.hour, RecoveredBy.WITHOUT_US] = one.without_us
@@ -340,9 +349,9 @@ def test_the_hours_add_up_to_the_recoveries_of_payments_known_from_the_start(
 
 
 def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World) -> None:
-    scope = world.scope(None, (Dimension.BRAND, "visa"), (Dimension.STEP, "notice"))
-    closed = {p.payment_id: p for p in world.find(scope, Dimension.STEP) if is_closed(p)}
-    found = insights.list_steps(session, scope)
+    cohort = world.cohort(None, (Dimension.BRAND, "visa"), (Dimension.STEP, "notice"))
+    closed = {p.payment_id: p for p in world.find(cohort, Dimension.STEP) if is_closed(p)}
+    found = insights.list_steps(session, cohort)
     assert {(one.step, one.channel) for one in found} == {(s, c) for s in Step for c in Channel}
     for one in found:
         sent = [
@@ -366,8 +375,8 @@ def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World
 
 
 def test_nothing_failed_yet_is_no_group(session: Session) -> None:
-    scope = Scope("biz_nobody", ZoneInfo("UTC"), None, NOW)
-    assert insights.sum_scope(session, scope).closed == 0
-    assert insights.list_groups(session, scope, Dimension.CLASS) == []
-    assert (insights.list_tries(session, scope), insights.list_hours(session, scope)) == ([], [])
-    assert insights.list_steps(session, scope) == []
+    cohort = Cohort("biz_nobody", ZoneInfo("UTC"), None, NOW)
+    assert insights.sum_cohort(session, cohort).closed == 0
+    assert insights.list_groups(session, cohort, Dimension.CLASS) == []
+    assert (insights.list_tries(session, cohort), insights.list_hours(session, cohort)) == ([], [])
+    assert insights.list_steps(session, cohort) == []

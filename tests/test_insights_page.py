@@ -22,7 +22,7 @@ from dashboard.charts.curve import cumulate, draw_curve
 from dashboard.charts.shares import draw_shares
 from dashboard.data import database, insights
 from dashboard.data.csv_export import to_csv
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.data.health import find_standing
 from dashboard.data.insights import Curve, Whose, find_whose
 from dashboard.text.groups import CLASSES, STEPS, name_group
@@ -33,7 +33,7 @@ from dashboard.views.health.page import render_level
 from dashboard.views.insights import page as insights_view
 from dashboard.views.insights.panels import PARTS, escape_markdown
 from db.company_settings.recovery import add_companies
-from db.models import Deed, WebhookEvent
+from db.models import AuditEntry, WebhookEvent
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group, Hour
 from db.reporting.summary import NOTHING
@@ -207,7 +207,7 @@ def test_a_figure_that_could_not_be_read_is_not_kept(
 ) -> None:
     fill(session)
     with monkeypatch.context() as broken:
-        broken.setattr(insights, "read", lambda settings, what: Trouble.AWAY)
+        broken.setattr(insights, "read", lambda settings, what: Unavailable.AWAY)
         whose = Whose(COMPANY, "UTC", now())
         broken.setattr(insights_view, "find_whose", lambda settings, company_id: whose)
         assert "does not answer" in open_page(insights_page).error[0].value
@@ -320,7 +320,7 @@ def test_a_replay_is_asked_for_by_a_click_and_said_to_be(
     button.click().run()
     assert "Replay asked for at" in read_html(page)
     assert not page.button
-    assert [deed.what for deed in session.scalars(select(Deed))] == ["replay_events"]
+    assert [entry.action for entry in session.scalars(select(AuditEntry))] == ["replay_events"]
 
 
 def test_each_state_of_health_has_a_word_and_a_mark_of_its_own() -> None:

@@ -108,7 +108,7 @@ GUARDS = [
     Guard(
         "3: an attempt is repeated only under the key to Whop that it was sent with",
         "test_faults.py::test_an_unknown_charge_is_not_repeated_under_another_key_of_ours",
-        "repeatable = claim.means is Means.RETRY",
+        "repeatable = claim.means is ChargeMethod.RETRY",
     ),
     Guard(
         "4: no answer concludes nothing",

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import Manners, save_manners
-from db.ledger import new_payments as newcomers
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
+from db.ledger import new_payments
 from db.session import now
 from tests.factories import HOURLY, failing_at, report
 from tests.kill_sender import PORTION, STEPS, Left
@@ -60,9 +60,9 @@ def add_members(stage: Stage, number: int) -> None:
         for i in range(number)
     ]
     with Session(stage.engine) as session, session.begin():
-        newcomers.create_payments(session, reports, {}, now(), HOURLY)
-        manners = Manners(quiet_from=0, quiet_until=0, daily_cap=100_000)
-        save_manners(session, reports[0].company_id, manners, "somebody", now())
+        new_payments.create_payments(session, reports, {}, now(), HOURLY)
+        messaging = MessagingSettings(quiet_from=0, quiet_until=0, daily_cap=100_000)
+        save_messaging_settings(session, reports[0].company_id, messaging, "somebody", now())
     stage.execute(EVERYBODY_LATER)
 
 

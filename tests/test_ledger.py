@@ -15,12 +15,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from daemon.replays import Replayer
-from db.company_settings.recovery import NO_TERMS
-from db.ledger import hearing, new_payments, rows
+from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS
 from db.ledger import inbox as events
+from db.ledger import new_payments, payment_reports, rows
 from db.ledger.inbox import Event
 from db.models import Attempt, JsonText, Message, Payment, Refund, WebhookEvent
-from db.reporting import summary as stats
+from db.reporting.summary import summarize
 from db.session import SessionFactory
 from recovery.status import PaymentStatus
 from tests.column_writes import writes
@@ -111,7 +111,7 @@ def wipe(sessions: SessionFactory) -> None:
 
 def totals(sessions: SessionFactory) -> tuple:
     with sessions() as session:
-        summary = stats.summarize(session, COMPANY, LATER)
+        summary = summarize(session, COMPANY, LATER)
     return (
         summary.total_failed,
         summary.total_recovered,
@@ -180,7 +180,7 @@ def test_whops_own_failure_moves_our_retry_an_hour_further(sessions, session: Se
 def test_void_or_disputed_payments_are_stopped(session: Session, change, reason):
     payment = add_payment(session)
     heard = report(id=payment.payment_id, updated_at=at(1), **change)
-    hearing.hear(session, payment, heard, LATER, HOURLY)
+    payment_reports.hear(session, payment, heard, LATER, HOURLY)
     session.commit()
     stopped = get_payment(session, payment.payment_id)
     assert stopped.status is PaymentStatus.PERMANENT_FAIL
@@ -191,7 +191,7 @@ def test_void_or_disputed_payments_are_stopped(session: Session, change, reason)
 def test_a_payment_that_is_being_settled_is_not_charged_meanwhile(session: Session):
     payment = add_payment(session)
     heard = report("payment.pending", id=payment.payment_id, status="pending", updated_at=at(1))
-    hearing.hear(session, payment, heard, LATER, HOURLY)
+    payment_reports.hear(session, payment, heard, LATER, HOURLY)
     assert payment.status is PaymentStatus.FAILED
     assert payment.next_retry_at is None
 
@@ -255,7 +255,7 @@ def test_a_payment_without_a_dollar_value_is_counted_but_in_no_sum(sessions: Ses
     data = payment_data(total=money("10.00", "chf"), currency="chf", usd_total=None)
     record(sessions, [event(data=data), event(data=payment_data())])
     with sessions() as session:
-        summary = stats.summarize(session, COMPANY, LATER)
+        summary = summarize(session, COMPANY, LATER)
     assert (summary.total_failed, summary.unconverted) == (2, 1)
     assert str(summary.at_risk_amount) == "49.00"
 
@@ -280,7 +280,7 @@ def test_only_the_ledger_writes_a_status():
 
 def test_no_report_corrects_a_status():
     """Its columns are set by name."""
-    assert {"status", "retry_count"} & set(hearing.CORRECTED) == set()
+    assert {"status", "retry_count"} & set(payment_reports.CORRECTED) == set()
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_each_way_of_writing_a_status_is_noticed(code):
         'text("select status from payments where status = :status")',
         'text("update payments set amount = 1 where status = :status")',
         'answer({"status": "stored"})',
-        "Place(status=new)",
+        "Transition(status=new)",
     ],
 )
 def test_reading_a_status_is_not_taken_for_writing_it(code):
@@ -346,9 +346,9 @@ def test_a_new_payments_row_has_the_tables_own_columns_and_all_that_it_must():
 
 
 def test_what_is_kept_as_it_was_told_is_named_once():
-    """A new field of `Told` or `Details` is a column, or making a payment known fails."""
-    assert set(new_payments.AS_TOLD) <= set(rows.PAYMENT_COLUMNS)
-    assert set(hearing.CORRECTED) <= set(rows.PAYMENT_COLUMNS)
+    """A new field of `PaymentFacts` or `Details` is a column, or making a payment known fails."""
+    assert set(new_payments.AS_REPORTED) <= set(rows.PAYMENT_COLUMNS)
+    assert set(payment_reports.CORRECTED) <= set(rows.PAYMENT_COLUMNS)
 
 
 @pytest.mark.parametrize("kind", [rows.NewPayment, rows.NewEvent])
@@ -365,7 +365,7 @@ def test_a_column_that_is_misspelt_or_left_out_is_an_error(kind):
 
 def test_all_that_a_new_payment_says_is_in_its_row(session: Session):
     heard = report(payments_failed=2, recovery_url="https://whop.com/pay", card_exp_month=4)
-    described = new_payments.describe_new(heard, NO_TERMS, NOW, HOURLY)
+    described = new_payments.describe_new(heard, DEFAULT_RECOVERY_SETTINGS, NOW, HOURLY)
     new_payments.create_payments(session, [heard], {}, NOW, HOURLY)
     row = session.scalars(select(Payment)).one()
     assert {name: getattr(row, name) for name in rows.PAYMENT_COLUMNS} == vars(described)

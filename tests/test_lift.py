@@ -14,11 +14,14 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from db.company_settings import recovery as companies
-from db.company_settings.recovery import NO_TERMS, Terms, save_terms
-from db.ledger import new_payments as newcomers
-from db.ledger import payments
+from db.company_settings.recovery import (
+    DEFAULT_RECOVERY_SETTINGS,
+    RecoverySettings,
+    save_recovery_settings,
+)
+from db.ledger import new_payments, payments
 from db.models import Payment
-from db.reporting import lift as worth
+from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from recovery import lift
 from recovery.lift import (
     ENOUGH,
@@ -37,7 +40,7 @@ from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
 DRAWS = 2_000
 ENDED = NOW + timedelta(days=6)
 PRICES = (19, 49, 99)
-HALF = Terms(holdout_percent=50)
+HALF = RecoverySettings(holdout_percent=50)
 
 
 # --- the interval by number --------------------------------------------------------------------
@@ -212,7 +215,7 @@ def fail(
     *,
     paid: bool = False,
     days: float = 0,
-    terms: Terms = HALF,
+    recovery_settings: RecoverySettings = HALF,
     imported: bool = False,
     **overrides: Any,
 ) -> Payment:
@@ -222,8 +225,8 @@ def fail(
     companies.add_companies(session, {COMPANY})
     times = dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(at))
     heard = report(**times | {"member_id": member} | overrides)
-    newcomers.create_payments(
-        session, [heard], {COMPANY: terms}, known_at, HOURLY, imported=imported
+    new_payments.create_payments(
+        session, [heard], {COMPANY: recovery_settings}, known_at, HOURLY, imported=imported
     )
     payment = payments.lock_payments(session, [heard.payment_id])[heard.payment_id]
     if paid:
@@ -236,7 +239,7 @@ def fail(
 
 @pytest.fixture
 def company(session: Session) -> str:
-    save_terms(session, COMPANY, HALF, "somebody", NOW)
+    save_recovery_settings(session, COMPANY, HALF, "somebody", NOW)
     return COMPANY
 
 
@@ -248,7 +251,7 @@ def test_it_measures_what_the_rows_say(session: Session, company: str) -> None:
         refund = money(f"{rng.randrange(19)}.00") if paid and rng.random() < 0.2 else None
         values = {"total": price, "usd_total": price, "refunded_amount": refund}
         fail(session, f"mber_{number}", paid=paid, **values)
-    found = worth.measure_lift(session, company, ENDED)
+    found = measure_lift(session, company, ENDED)
     assert isinstance(found, Lift)
     for held_out, group in ((False, found.treated), (True, found.held_out)):
         rows = [p for p in session.scalars(select(Payment)) if p.held_out is held_out]
@@ -273,14 +276,14 @@ def vars_of(sums: Money) -> tuple[float, ...]:
     return (sums.members, sums.x, sums.y, sums.xx, sums.xy, sums.yy)
 
 
-def find_members(terms: Terms, held_out: bool) -> list[str]:
+def find_members(recovery_settings: RecoverySettings, held_out: bool) -> list[str]:
     names = (f"mber_{number}" for number in range(500))
-    return [name for name in names if terms.holds_out(COMPANY, name) is held_out]
+    return [name for name in names if recovery_settings.holds_out(COMPANY, name) is held_out]
 
 
 def count_members(session: Session) -> tuple[int, int]:
     """Those that count, treated and held out."""
-    found = worth.measure_lift(session, COMPANY, ENDED)
+    found = measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, NotEnoughData)
     return ENOUGH - found.treated_missing, ENOUGH - found.held_out_missing
 
@@ -294,18 +297,18 @@ def test_a_member_counts_once_by_their_first_payment(session: Session, company: 
     for number in range(ENOUGH):  # enough of others, so that there is something to read
         fail(session, find_members(HALF, False)[number + 1])
         fail(session, find_members(HALF, True)[number + 1])
-    found = worth.measure_lift(session, COMPANY, ENDED)
+    found = measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, Lift)
     assert (found.treated.members, found.treated.recovered) == (ENOUGH + 1, 0)
     assert (found.held_out.members, found.held_out.recovered) == (ENOUGH + 1, 0)
 
 
 def test_a_member_stays_in_the_group_of_their_first_payment(session: Session, company: str) -> None:
-    small, large = Terms(holdout_percent=1), HALF
+    small, large = RecoverySettings(holdout_percent=1), HALF
     joining = set(find_members(small, False)) & set(find_members(large, True))
     member = min(joining)
-    fail(session, member, days=-30, terms=small)
-    fail(session, member, terms=large)
+    fail(session, member, days=-30, recovery_settings=small)
+    fail(session, member, recovery_settings=large)
     assert count_members(session) == (1, 0)
 
 
@@ -313,7 +316,7 @@ def test_only_what_was_drawn_and_has_ended_counts(session: Session, company: str
     alone = iter(find_members(HALF, True))
     fail(session, next(alone))
     fail(session, next(alone), days=3)  # its window is still open at ENDED
-    fail(session, next(alone), terms=NO_TERMS)
+    fail(session, next(alone), recovery_settings=DEFAULT_RECOVERY_SETTINGS)
     fail(session, next(alone), imported=True)
     fail(session, None, user=None)  # nobody drew for it
     companies.add_companies(session, {"biz_other"})
@@ -323,8 +326,8 @@ def test_only_what_was_drawn_and_has_ended_counts(session: Session, company: str
 
 
 def test_it_is_silent_where_no_holdout_has_ever_run(session: Session) -> None:
-    fail(session, "mber_1", terms=NO_TERMS)
-    assert worth.measure_lift(session, COMPANY, ENDED) is None
+    fail(session, "mber_1", recovery_settings=DEFAULT_RECOVERY_SETTINGS)
+    assert measure_lift(session, COMPANY, ENDED) is None
 
 
 # --- before us ---------------------------------------------------------------------------------
@@ -335,7 +338,7 @@ def test_the_baseline_is_what_had_ended_before_the_import(session: Session) -> N
     fail(session, "mber_2", imported=True)
     fail(session, "mber_3", imported=True, days=3)  # its window was open at the import
     fail(session, "mber_4", paid=True)
-    assert worth.measure_baseline(session, COMPANY) == worth.Baseline(
+    assert measure_baseline(session, COMPANY) == Baseline(
         failed=2,
         recovered=1,
         failed_amount=Decimal("98.00"),
@@ -347,7 +350,7 @@ def test_the_baseline_is_what_had_ended_before_the_import(session: Session) -> N
 
 def test_there_is_no_baseline_without_an_import(session: Session) -> None:
     fail(session, "mber_1")
-    assert worth.measure_baseline(session, COMPANY) is None
+    assert measure_baseline(session, COMPANY) is None
 
 
 def test_each_is_read_in_one_statement(engine: Engine, session: Session, company: str) -> None:
@@ -358,7 +361,7 @@ def test_each_is_read_in_one_statement(engine: Engine, session: Session, company
         statements.append(arguments[2])
 
     event.listen(engine, "before_cursor_execute", note)
-    worth.measure_lift(session, COMPANY, ENDED)
-    worth.measure_baseline(session, COMPANY)
+    measure_lift(session, COMPANY, ENDED)
+    measure_baseline(session, COMPANY)
     event.remove(engine, "before_cursor_execute", note)
     assert len(statements) == 2

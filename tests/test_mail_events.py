@@ -15,14 +15,14 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import add_companies
 from db.ledger import payments
-from db.member_messages import delivery_events as deliveries
+from db.member_messages import delivery_events
 from db.member_messages.delivery_events import settle_unknown
 from db.member_messages.eligibility import is_suppressed
 from db.member_messages.suppressions import suppress
 from db.models import MailEvent, Message, Payment, Suppression
 from db.session import SessionFactory
 from mail.events import SignatureError, load_key, read_events, verify_signature
-from recovery.status import MailTrouble, MessageState, Step
+from recovery.status import DeliveryFailure, MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import (
     PATH,
@@ -159,7 +159,7 @@ def test_what_is_not_sendgrids_is_refused_and_changes_nothing(
     answer = receiver.send(body, spoil(sign_events(body)))
     assert answer.status_code == 401
     assert kept(sessions) == []
-    assert get_message(sessions, message_id).trouble is None
+    assert get_message(sessions, message_id).delivery_failure is None
 
 
 def test_a_replayed_batch_changes_nothing(
@@ -235,7 +235,7 @@ def test_somebody_may_look_whether_it_is_there(receiver: MailReceiver):
 
 def hear(sessions: SessionFactory, *events: dict[str, Any]) -> int:
     with sessions.begin() as session:
-        return deliveries.record(session, read_events(batch(*events), LATER), LATER)
+        return delivery_events.record(session, read_events(batch(*events), LATER), LATER)
 
 
 def test_the_earliest_delivery_opening_and_click_stay_in_whatever_order(
@@ -260,14 +260,14 @@ def test_the_earliest_delivery_opening_and_click_stay_in_whatever_order(
             NOW + 2 * MINUTE,
             NOW + 3 * MINUTE,
         )
-        assert message.trouble is None
+        assert message.delivery_failure is None
 
 
 WORDS = [
-    ("dropped", {"reason": "Spam Content"}, MailTrouble.DROPPED),
-    ("bounce", {"type": "bounce"}, MailTrouble.BOUNCED),
-    ("unsubscribe", {}, MailTrouble.UNSUBSCRIBED),
-    ("spamreport", {}, MailTrouble.SPAM_REPORT),
+    ("dropped", {"reason": "Spam Content"}, DeliveryFailure.DROPPED),
+    ("bounce", {"type": "bounce"}, DeliveryFailure.BOUNCED),
+    ("unsubscribe", {}, DeliveryFailure.UNSUBSCRIBED),
+    ("spamreport", {}, DeliveryFailure.SPAM_REPORT),
 ]
 
 
@@ -277,46 +277,51 @@ def test_the_worst_word_stays_in_whatever_order(session: Session, sessions: Sess
         for minute, (kind, more, _) in enumerate(order):
             hear(sessions, mail_event(kind, message_id, NOW + minute * MINUTE, **more))
         message = get_message(sessions, message_id)
-        assert message.trouble is MailTrouble.SPAM_REPORT
-        assert message.trouble_at == NOW + order.index(WORDS[-1]) * MINUTE
+        assert message.delivery_failure is DeliveryFailure.SPAM_REPORT
+        assert message.delivery_failed_at == NOW + order.index(WORDS[-1]) * MINUTE
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "trouble", "ends"),
+    ("kind", "more", "failure", "ends"),
     [
-        ("bounce", {"type": "bounce"}, MailTrouble.BOUNCED, MailTrouble.BOUNCED),
-        ("bounce", {}, MailTrouble.BOUNCED, MailTrouble.BOUNCED),
-        ("bounce", {"type": "blocked"}, MailTrouble.BOUNCED, None),
-        ("spamreport", {}, MailTrouble.SPAM_REPORT, MailTrouble.SPAM_REPORT),
-        ("unsubscribe", {}, MailTrouble.UNSUBSCRIBED, MailTrouble.UNSUBSCRIBED),
-        ("group_unsubscribe", {}, MailTrouble.UNSUBSCRIBED, MailTrouble.UNSUBSCRIBED),
-        ("dropped", {"reason": "Bounced Address"}, MailTrouble.DROPPED, MailTrouble.BOUNCED),
+        ("bounce", {"type": "bounce"}, DeliveryFailure.BOUNCED, DeliveryFailure.BOUNCED),
+        ("bounce", {}, DeliveryFailure.BOUNCED, DeliveryFailure.BOUNCED),
+        ("bounce", {"type": "blocked"}, DeliveryFailure.BOUNCED, None),
+        ("spamreport", {}, DeliveryFailure.SPAM_REPORT, DeliveryFailure.SPAM_REPORT),
+        ("unsubscribe", {}, DeliveryFailure.UNSUBSCRIBED, DeliveryFailure.UNSUBSCRIBED),
+        ("group_unsubscribe", {}, DeliveryFailure.UNSUBSCRIBED, DeliveryFailure.UNSUBSCRIBED),
+        (
+            "dropped",
+            {"reason": "Bounced Address"},
+            DeliveryFailure.DROPPED,
+            DeliveryFailure.BOUNCED,
+        ),
         (
             "dropped",
             {"reason": "Spam Reporting Address"},
-            MailTrouble.DROPPED,
-            MailTrouble.SPAM_REPORT,
+            DeliveryFailure.DROPPED,
+            DeliveryFailure.SPAM_REPORT,
         ),
         (
             "dropped",
             {"reason": "Unsubscribed Address"},
-            MailTrouble.DROPPED,
-            MailTrouble.UNSUBSCRIBED,
+            DeliveryFailure.DROPPED,
+            DeliveryFailure.UNSUBSCRIBED,
         ),
-        ("dropped", {"reason": "Invalid"}, MailTrouble.DROPPED, MailTrouble.DROPPED),
-        ("dropped", {"reason": "Invalid SMTPAPI header"}, MailTrouble.DROPPED, None),
-        ("dropped", {"reason": "Spam Content"}, MailTrouble.DROPPED, None),
-        ("dropped", {}, MailTrouble.DROPPED, None),
+        ("dropped", {"reason": "Invalid"}, DeliveryFailure.DROPPED, DeliveryFailure.DROPPED),
+        ("dropped", {"reason": "Invalid SMTPAPI header"}, DeliveryFailure.DROPPED, None),
+        ("dropped", {"reason": "Spam Content"}, DeliveryFailure.DROPPED, None),
+        ("dropped", {}, DeliveryFailure.DROPPED, None),
         ("deferred", {}, None, None),
         ("processed", {}, None, None),
     ],
 )
 def test_only_what_is_said_of_the_address_silences_it(
-    session: Session, sessions: SessionFactory, kind, more, trouble, ends
+    session: Session, sessions: SessionFactory, kind, more, failure, ends
 ):
     message_id = add_message(session, customer_email="Jo@Example.com")
     hear(sessions, mail_event(kind, message_id, email="somebody@else.com", **more))
-    assert get_message(sessions, message_id).trouble is trouble
+    assert get_message(sessions, message_id).delivery_failure is failure
     with sessions() as session:
         assert is_suppressed(session, COMPANY, "JO@example.COM") is ends
         assert is_suppressed(session, COMPANY, "somebody@else.com") is None
@@ -369,11 +374,11 @@ def test_a_dead_address_leaves_the_other_way_open(session: Session, sessions: Se
 
 def test_the_worst_reason_to_write_no_more_stays(session: Session):
     add_payment(session)
-    reasons = [MailTrouble.BOUNCED, MailTrouble.SPAM_REPORT, MailTrouble.UNSUBSCRIBED]
+    reasons = [DeliveryFailure.BOUNCED, DeliveryFailure.SPAM_REPORT, DeliveryFailure.UNSUBSCRIBED]
     for minute, reason in enumerate(reasons):
         suppress(session, COMPANY, "jo@example.com", reason, NOW + minute * MINUTE)
     (known,) = session.scalars(select(Suppression))
-    assert (known.reason, known.since) == (MailTrouble.SPAM_REPORT, NOW)
+    assert (known.reason, known.since) == (DeliveryFailure.SPAM_REPORT, NOW)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +411,7 @@ def test_what_is_not_about_a_message_of_ours_is_ignored(
     ours = mail_event("open", message_id)
     assert hear(sessions, event, ours) == 1
     assert kept(sessions) == ["opened"]
-    assert get_message(sessions, message_id).trouble is None
+    assert get_message(sessions, message_id).delivery_failure is None
 
 
 @pytest.mark.parametrize("timestamp", [None, "soon", True, -5, 0, 10**18, 1e300, [], 4102444800])
@@ -457,7 +462,7 @@ def test_the_events_of_a_digest_are_about_no_message(
     del told["message_id"]
     assert receiver.deliver(told).status_code == 200
     assert kept(sessions) == []
-    assert get_message(sessions, message_id).trouble is None
+    assert get_message(sessions, message_id).delivery_failure is None
     assert list_suppressed(session) == []
 
 
@@ -467,9 +472,9 @@ def test_two_batches_with_the_same_events_count_each_once(
     message_ids = [add_message(session) for _ in range(20)]
     events = [mail_event("open", message_id) for message_id in message_ids]
     with sessions() as one, sessions.begin() as other:
-        assert deliveries.record(one, read_events(batch(*events[:10]), LATER), LATER) == 10
+        assert delivery_events.record(one, read_events(batch(*events[:10]), LATER), LATER) == 10
         later = read_events(batch(*reversed(events[10:])), LATER)
-        assert deliveries.record(other, later, LATER) == 10
+        assert delivery_events.record(other, later, LATER) == 10
         one.commit()
     assert hear(sessions, *reversed(events)) == 0
     assert len(kept(sessions)) == 20

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from python_http_client.exceptions import HTTPError
 from sendgrid.helpers.mail import Mail
 
-from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_courier
-from mail.letters import Written
+from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_sendgrid_client
+from mail.messages import RenderedMessage
 from recovery.delivery import Delivery, DeliveryState, refused
 from tests.factories import NOW
 
-WORDS = Written("Your payment did not go through", "Hello.", "<p>Hello.</p>")
+WORDS = RenderedMessage("Your payment did not go through", "Hello.", "<p>Hello.</p>")
 UNSUBSCRIBE = "https://receiver.example.com/unsubscribe/1.7.abc"
 TURNED = "\u202emoc.elpmaxe@live\u202c"
 
@@ -46,7 +46,9 @@ class Box:
         return Taken({"X-Message-Id": "mail_1"})
 
 
-def send(address: str = "jo@example.com", written: Written = WORDS, **more: Any) -> dict[str, Any]:
+def send(
+    address: str = "jo@example.com", written: RenderedMessage = WORDS, **more: Any
+) -> dict[str, Any]:
     box = Box()
     arguments = more.pop("arguments", {"message_id": "7"})
     sender = more.pop("sender", "Whop payments <billing@example.com>")
@@ -124,7 +126,7 @@ def test_a_hostile_name_is_a_name_or_nothing(name, shown):
 
 
 def test_a_hostile_subject_stays_one_line():
-    written = Written("Pay\r\nBcc: eve@example.com\n\n<b>" + "y" * 1000, "t", "h")
+    written = RenderedMessage("Pay\r\nBcc: eve@example.com\n\n<b>" + "y" * 1000, "t", "h")
     subject = send(written=written)["subject"]
     assert subject.startswith("Pay Bcc: eve@example.com <b>yyy")
     assert len(subject) == 250
@@ -176,10 +178,10 @@ def test_a_link_that_could_be_more_is_refused_before_it_leaves(url):
 @given(st.text(), st.text())
 @settings(max_examples=300, deadline=None)
 def test_no_text_whatever_breaks_a_line(name, subject):
-    sent = send(sender_name=name, written=Written(subject or "s", "t", "h"))
+    sent = send(sender_name=name, written=RenderedMessage(subject or "s", "t", "h"))
     for text in (sent["from"]["name"], sent.get("subject", "")):
         assert len(text.splitlines()) <= 1
-        assert not any(unicodedata.category(letter) == "Cc" for letter in text)
+        assert not any(unicodedata.category(context) == "Cc" for context in text)
     assert not set('"\\<>') & set(sent["from"]["name"])
     assert set(sent) >= {"from", "personalizations", "content"}
     assert "headers" not in sent
@@ -263,7 +265,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
 
 def over(url: str) -> Mailer:
-    return Mailer(make_courier("SG.x", url), "us@example.com", clock=lambda: NOW)
+    return Mailer(make_sendgrid_client("SG.x", url), "us@example.com", clock=lambda: NOW)
 
 
 def test_the_package_brings_back_the_id_and_how_long_to_wait(serve):
@@ -275,8 +277,8 @@ def test_the_package_brings_back_the_id_and_how_long_to_wait(serve):
 
 
 def test_a_silent_service_is_given_up_on_and_nothing_is_concluded(serve):
-    courier = make_courier("SG.x", "http://127.0.0.1:9")
-    assert courier.client.timeout == TIMEOUT_SECONDS == 15
+    sendgrid_client = make_sendgrid_client("SG.x", "http://127.0.0.1:9")
+    assert sendgrid_client.client.timeout == TIMEOUT_SECONDS == 15
     for error in (TimeoutError(), ConnectionResetError()):
         delivery = Mailer(Box(error), "us@example.com").send("jo@example.com", WORDS, {})
         assert delivery.state is DeliveryState.UNKNOWN

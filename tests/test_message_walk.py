@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from daemon.messages import Messenger
-from db.company_settings.recovery import Terms, add_companies, save_terms
+from daemon.messages import MessageSender
+from db.company_settings.recovery import RecoverySettings, add_companies, save_recovery_settings
 from db.ledger import requests
-from db.member_messages import planner as planning
+from db.member_messages import planner
 from db.models import Company, Payment, Suppression
 from recovery.declines import DeclineClass
 from recovery.delivery import Delivery, sent
-from recovery.retry_policy import Settings as Rules
-from recovery.status import Channel, ClosedReason, MailTrouble, MessageState, RequestKind, Step
+from recovery.retry_policy import RetryRules
+from recovery.status import Channel, ClosedReason, DeliveryFailure, MessageState, RequestKind, Step
 from sandbox.model import population
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW
@@ -68,7 +68,7 @@ HEARD: dict[DeclineClass, list[Heard]] = {
 @pytest.fixture
 def rig(sessions, tmp_path) -> Rig:
     """A quarter past eight in the morning: 36 hours later it is not yet quiet."""
-    rig = Rig(sessions, tmp_path, rules=Rules())
+    rig = Rig(sessions, tmp_path, rules=RetryRules())
     rig.clock.now = NOW - HOUR
     return rig
 
@@ -79,16 +79,16 @@ def fail(rig: Rig, *codes: str, **wanted: Any) -> str:
 
 
 def walk(
-    rig: Rig, hours: int = 125, deeds: Mapping[int, Callable[[], object]] | None = None
+    rig: Rig, hours: int = 125, acts: Mapping[int, Callable[[], object]] | None = None
 ) -> None:
     """`deeds`: what happens just after so many hours from now."""
     for hour in range(hours + 1):
         if rig.has_work():
             rig.cycle.run()
             rig.world.deliver_due(rig.clock.now)
-            rig.messenger.send_due()
-        if deeds and hour in deeds:
-            deeds[hour]()
+            rig.message_sender.send_due()
+        if acts and hour in acts:
+            acts[hour]()
         rig.pass_time(1)
 
 
@@ -161,7 +161,7 @@ ENDS = {
     "the member disputes": lambda rig, payment_id: dispute_another(rig, payment_id),
     "the creator stops it": lambda rig, payment_id: stop(rig, payment_id),
     "the member complains": lambda rig, payment_id: suppress(
-        rig, payment_id, MailTrouble.SPAM_REPORT
+        rig, payment_id, DeliveryFailure.SPAM_REPORT
     ),
 }
 
@@ -179,13 +179,13 @@ def stop(rig: Rig, payment_id: str) -> None:
     rig.cycle.honour_requests()
 
 
-def suppress(rig: Rig, payment_id: str, trouble: MailTrouble) -> None:
+def suppress(rig: Rig, payment_id: str, failure: DeliveryFailure) -> None:
     address = rig.payment(payment_id).member_email
     assert address is not None
     with rig.sessions.begin() as session:
         session.add(
             Suppression(
-                company_id=COMPANY, address=address.lower(), reason=trouble, since=rig.clock.now
+                company_id=COMPANY, address=address.lower(), reason=failure, since=rig.clock.now
             )
         )
 
@@ -255,11 +255,11 @@ def test_a_failure_heard_of_late_is_not_made_up_for_all_at_once(rig: Rig, hours,
     assert heard(rig, payment_id) == [(at, step, EMAIL) for at, step in told]
 
 
-def choose(rig: Rig, time_zone: str = "UTC", **manners: Any) -> None:
+def choose(rig: Rig, time_zone: str = "UTC", **messaging: Any) -> None:
     with rig.sessions.begin() as session:
         add_companies(session, {COMPANY})
         company = session.get_one(Company, COMPANY)
-        company.time_zone, company.settings = time_zone, {"manners": manners}
+        company.time_zone, company.settings = time_zone, {"messaging": messaging}
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,9 @@ def test_nobody_is_written_to_by_night(rig: Rig, zone: str, told):
 @pytest.mark.parametrize("codes", [("expired_card",), ("insufficient_funds", "expired_card")])
 def test_those_who_are_left_to_whop_are_never_written_to(rig: Rig, codes):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(holdout_percent=50), "somebody", rig.clock.now)
+        save_recovery_settings(
+            session, COMPANY, RecoverySettings(holdout_percent=50), "somebody", rig.clock.now
+        )
     payment_ids = [fail(rig, *codes) for _ in range(8)]
     held_out = {p for p in payment_ids if rig.payment(p).held_out}
     assert 0 < len(held_out) < 8
@@ -335,7 +337,7 @@ def test_two_payments_that_fail_together_are_told_of_together(rig: Rig):
 def test_a_second_payment_waits_for_the_next_message_to_its_member(rig: Rig):
     first = fail(rig, "expired_card")
     second: list[str] = []
-    walk(rig, deeds={10: lambda: second.append(fail_again(rig, first, "expired_card"))})
+    walk(rig, acts={10: lambda: second.append(fail_again(rig, first, "expired_card"))})
     walk(rig, 20)
     assert heard(rig, first) == [(0, FIRST, EMAIL), (96, LAST, EMAIL)]
     # In the morning after the 20 hours, 14 after it failed. It spares the other one's reminder.
@@ -347,7 +349,7 @@ def test_a_second_payment_waits_for_the_next_message_to_its_member(rig: Rig):
 def test_what_comes_shortly_before_another_ones_last_day_waits_for_it(rig: Rig):
     first = fail(rig, "expired_card")
     second: list[str] = []
-    walk(rig, deeds={80: lambda: second.append(fail_again(rig, first, "expired_card"))})
+    walk(rig, acts={80: lambda: second.append(fail_again(rig, first, "expired_card"))})
     assert heard(rig, first) == ALL_THREE
     assert spoken_for(rig, second[0]) == [(16, FIRST)]
     assert heard(rig, second[0]) == []  # with the first one's window the membership ends
@@ -357,9 +359,9 @@ def test_the_one_that_is_paid_first_leaves_the_word_to_the_other(rig: Rig):
     first = fail(rig, "expired_card")
     second = fail_again(rig, first, "expired_card")
     with rig.sessions.begin() as session:
-        planning.queue_due(session, rig.clock.now)
+        planner.queue_due(session, rig.clock.now)
     rig.world.member_pays(first, rig.clock.now)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert heard(rig, first) == []
     assert heard(rig, second) == [(0, FIRST, EMAIL)]
 
@@ -379,8 +381,8 @@ class Chat:
 
 
 def use_chat(rig: Rig, chat: Chat | None) -> None:
-    rig.messenger = Messenger(
-        rig.sessions, rig.messenger.whop, rig.messenger.mailer, rig.clock, chat
+    rig.message_sender = MessageSender(
+        rig.sessions, rig.message_sender.whop, rig.message_sender.mailer, rig.clock, chat
     )
 
 
@@ -402,18 +404,18 @@ def test_a_company_may_prefer_whops_chat(rig: Rig):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("failure", "told"),
     [
-        (MailTrouble.BOUNCED, [(0, FIRST, EMAIL), (48, REMINDER, CHAT), (96, LAST, CHAT)]),
-        (MailTrouble.DROPPED, [(0, FIRST, EMAIL), (48, REMINDER, CHAT), (96, LAST, CHAT)]),
-        (MailTrouble.UNSUBSCRIBED, [(0, FIRST, EMAIL)]),
-        (MailTrouble.SPAM_REPORT, [(0, FIRST, EMAIL)]),
+        (DeliveryFailure.BOUNCED, [(0, FIRST, EMAIL), (48, REMINDER, CHAT), (96, LAST, CHAT)]),
+        (DeliveryFailure.DROPPED, [(0, FIRST, EMAIL), (48, REMINDER, CHAT), (96, LAST, CHAT)]),
+        (DeliveryFailure.UNSUBSCRIBED, [(0, FIRST, EMAIL)]),
+        (DeliveryFailure.SPAM_REPORT, [(0, FIRST, EMAIL)]),
     ],
 )
-def test_where_mail_cannot_reach_the_chat_does_but_a_no_is_a_no(rig: Rig, trouble, told):
+def test_where_mail_cannot_reach_the_chat_does_but_a_no_is_a_no(rig: Rig, failure, told):
     open_chat(rig)
     payment_id = fail(rig, "expired_card")
-    walk(rig, deeds={1: lambda: suppress(rig, payment_id, trouble)})
+    walk(rig, acts={1: lambda: suppress(rig, payment_id, failure)})
     assert heard(rig, payment_id) == told
 
 
@@ -422,14 +424,14 @@ def test_a_member_without_an_address_is_written_to_in_the_chat(rig: Rig):
     payment_id = fail(rig, "expired_card")
     with rig.sessions.begin() as session:
         session.get_one(Payment, rig.payment(payment_id).id).member_email = None
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert heard(rig, payment_id) == [(0, FIRST, CHAT)]
 
 
 def test_without_a_chat_a_dead_address_means_silence(rig: Rig):
     use_chat(rig, None)
     payment_id = fail(rig, "expired_card")
-    walk(rig, deeds={1: lambda: suppress(rig, payment_id, MailTrouble.BOUNCED)})
+    walk(rig, acts={1: lambda: suppress(rig, payment_id, DeliveryFailure.BOUNCED)})
     assert heard(rig, payment_id) == [(0, FIRST, EMAIL)]
     details = sorted(message.detail or "" for message in rig.messages(payment_id))
     assert details == ["", *["mail to it has bounced"] * 2]

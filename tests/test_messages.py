@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from daemon.messages import Messenger
-from db.member_messages import planner as planning
+from daemon.messages import MessageSender
+from db.member_messages import planner
 from db.member_messages import queue as outbox
-from db.member_messages.letters import Letter
+from db.member_messages.message_context import MessageContext
 from db.models import Company
 from db.session import SessionFactory
-from mail.letters import Written
+from mail.messages import RenderedMessage
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.status import MessageState
 from sandbox.servers.sendgrid import SendGrid
@@ -29,11 +29,11 @@ class Mails:
     """A courier that remembers what it was given, and takes it unless it is told otherwise."""
 
     def __init__(self, *answers: Delivery) -> None:
-        self.sent: list[tuple[str, Written, dict[str, str]]] = []
+        self.sent: list[tuple[str, RenderedMessage, dict[str, str]]] = []
         self.answers = list(answers)
 
     def send(
-        self, address: str, written: Written, arguments: dict[str, str], **more: str | None
+        self, address: str, written: RenderedMessage, arguments: dict[str, str], **more: str | None
     ) -> Delivery:
         self.sent.append((address, written, arguments))
         return self.answers.pop(0) if self.answers else sent("mail_1")
@@ -44,8 +44,8 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
     return Rig(sessions, tmp_path)
 
 
-def make_messenger(rig: Rig, mailer) -> Messenger:
-    return Messenger(rig.sessions, rig.cycle.retrier.whop, mailer, rig.clock)
+def make_message_sender(rig: Rig, mailer) -> MessageSender:
+    return MessageSender(rig.sessions, rig.cycle.retrier.whop, mailer, rig.clock)
 
 
 def fail(rig: Rig, **wanted: Any) -> str:
@@ -53,10 +53,10 @@ def fail(rig: Rig, **wanted: Any) -> str:
     return rig.fail("expired_card", "paid", **wanted)
 
 
-def choose(rig: Rig, **manners: Any) -> None:
+def choose(rig: Rig, **messaging: Any) -> None:
     with rig.sessions.begin() as session:
         company = session.get_one(Company, COMPANY)
-        company.settings = company.settings | {"manners": manners}
+        company.settings = company.settings | {"messaging": messaging}
 
 
 def states(rig: Rig, payment_id: str) -> list[str]:
@@ -65,8 +65,8 @@ def states(rig: Rig, payment_id: str) -> list[str]:
 
 def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
     payment_id = fail(rig, email="jo@example.com", name="Jo Doe", amount=Decimal("49.00"))
-    rig.messenger.send_due()
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
+    rig.message_sender.send_due()
     (mail,) = SendGrid(rig.world).mails()
     assert mail.recipients == ["jo@example.com"]
     assert mail.subject == SUBJECT
@@ -87,7 +87,7 @@ def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
 def test_without_its_own_link_the_mail_leads_to_whops_page(rig: Rig):
     fail(rig)
     rig.world.faults.add("memberships.retrieve", "status", status=500, times=3)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     (mail,) = SendGrid(rig.world).mails()
     assert MEMBERSHIPS_PAGE in mail.part("text/plain")
 
@@ -96,7 +96,7 @@ def test_a_payment_recovered_before_the_mail_is_not_written_about(rig: Rig):
     payment_id = fail(rig)
     rig.world.member_pays(payment_id, NOW + timedelta(minutes=1))
     rig.pass_time(0.1)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert SendGrid(rig.world).mails() == []
     assert states(rig, payment_id) == []
 
@@ -107,16 +107,16 @@ def test_a_message_that_comes_too_late_to_help_is_not_sent(rig: Rig, hours_left,
     payment_id = fail(rig)
     choose(rig, quiet_from=0, quiet_until=0)
     with rig.sessions.begin() as session:
-        planning.queue_due(session, rig.clock.now)
+        planner.queue_due(session, rig.clock.now)
     rig.clock.now = rig.payment(payment_id).window_ends_at - timedelta(hours=hours_left)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert states(rig, payment_id)[0] == state
 
 
 def test_switched_off_it_sends_nothing_and_catches_up_on_nothing(rig: Rig):
     payment_id = fail(rig)
-    make_messenger(rig, None).send_due()
-    rig.messenger.send_due()
+    make_message_sender(rig, None).send_due()
+    rig.message_sender.send_due()
     assert SendGrid(rig.world).mails() == []
     assert states(rig, payment_id) == ["skipped"]
 
@@ -132,25 +132,25 @@ def test_switched_off_it_sends_nothing_and_catches_up_on_nothing(rig: Rig):
 def test_only_a_mail_that_was_surely_not_taken_is_sent_again(rig: Rig, answer, state, times):
     payment_id = fail(rig)
     mails = Mails(answer)
-    messenger = make_messenger(rig, mails)
-    messenger.send_due()
+    message_sender = make_message_sender(rig, mails)
+    message_sender.send_due()
     rig.clock.now += timedelta(minutes=6)
-    messenger.send_due()
+    message_sender.send_due()
     assert states(rig, payment_id) == [state]
     assert len(mails.sent) == times
 
 
-def take(rig: Rig) -> Letter:
+def take(rig: Rig) -> MessageContext:
     with rig.sessions.begin() as session:
-        planning.queue_due(session, rig.clock.now)
-        taken = outbox.take_letter(session, rig.clock.now)
+        planner.queue_due(session, rig.clock.now)
+        taken = outbox.take_message(session, rig.clock.now)
     assert taken is not None
-    return taken.letter
+    return taken.context
 
 
-def post(rig: Rig, letter: Letter) -> bool:
+def post(rig: Rig, context: MessageContext) -> bool:
     with rig.sessions.begin() as session:
-        return outbox.mark_posted(session, letter, rig.clock.now)
+        return outbox.mark_dispatched(session, context, rig.clock.now)
 
 
 def test_a_mail_interrupted_while_sending_is_never_sent_again(rig: Rig):
@@ -158,7 +158,7 @@ def test_a_mail_interrupted_while_sending_is_never_sent_again(rig: Rig):
     assert post(rig, take(rig))
     # killed here
     rig.clock.now += timedelta(hours=1)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert SendGrid(rig.world).mails() == []
     assert states(rig, payment_id) == ["unknown"]
 
@@ -168,10 +168,10 @@ def test_a_mail_interrupted_before_it_was_to_leave_is_sent_by_the_next_daemon(ri
     slow = take(rig)
     # killed here, or only slow
     rig.clock.now += timedelta(minutes=5)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert states(rig, payment_id) == ["sending"]
     rig.clock.now += timedelta(minutes=6)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert states(rig, payment_id) == ["sent"]
     assert not post(rig, slow)
     assert len(SendGrid(rig.world).mails()) == 1
@@ -179,19 +179,19 @@ def test_a_mail_interrupted_before_it_was_to_leave_is_sent_by_the_next_daemon(ri
 
 def test_what_becomes_known_while_it_is_prepared_still_stops_it(rig: Rig):
     payment_id = fail(rig)
-    letter = take(rig)
+    context = take(rig)
     rig.world.member_pays(payment_id, rig.clock.now)
-    assert not post(rig, letter)
+    assert not post(rig, context)
     assert states(rig, payment_id) == ["skipped"]
 
 
 def test_two_daemons_do_not_take_the_same_letter(rig: Rig, sessions: SessionFactory):
     fail(rig)
     with sessions.begin() as session:
-        assert planning.queue_due(session, NOW) == 1
+        assert planner.queue_due(session, NOW) == 1
     with sessions() as one, sessions() as other:
-        assert outbox.take_letter(one, NOW) is not None
-        assert outbox.take_letter(other, NOW) is None
+        assert outbox.take_message(one, NOW) is not None
+        assert outbox.take_message(other, NOW) is None
 
 
 def test_the_mail_is_on_disk_as_sending_before_it_leaves(rig: Rig):
@@ -203,7 +203,7 @@ def test_the_mail_is_on_disk_as_sending_before_it_leaves(rig: Rig):
             seen.extend(states(rig, payment_id))
             return super().send(*arguments, **more)
 
-    messenger = make_messenger(rig, Look())
-    messenger.queue_some()
-    messenger.send_one()
+    message_sender = make_message_sender(rig, Look())
+    message_sender.queue_some()
+    message_sender.send_one()
     assert seen == ["sending"]

@@ -15,8 +15,8 @@ from recovery.message_schedule import (
     LAST_CALL,
     SEQUENCES,
     SOFT_FIRST_LATEST,
-    Planned,
-    Story,
+    PlannedMessage,
+    ScheduleContext,
     plan_next,
 )
 from recovery.status import MessageState, Step
@@ -32,9 +32,9 @@ def describe(decline_class: DeclineClass, step: Step) -> str:
         return "never"
     if step in BEFORE_END:
         return f"{BEFORE_END[step] // HOUR} hours before the end"
-    planned = plan_next(Story(decline_class, ENDS), NOW)
+    planned = plan_next(ScheduleContext(decline_class, ENDS), NOW)
     assert planned is not None
-    if planned == Planned(step, NOW):
+    if planned == PlannedMessage(step, NOW):
         return "at once"
     return f"{(ENDS - planned.at) // HOUR} hours before the end"
 

@@ -13,19 +13,19 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.views.messages import editor
 from dashboard.views.messages.editor import name_field, render_fault
 from dashboard.views.messages.page import list_classes, read_chosen, say_share
 from db.company_settings import recovery as companies
-from db.company_settings.templates import OwnTemplate, find_template, keep_template
+from db.company_settings.templates import OwnTemplate, find_template, store_template
 from db.member_messages import suppressions
-from db.models import Deed, Message, Payment, Template
+from db.models import AuditEntry, Message, Payment, Template
 from db.reporting.message_results import Results, count_results, find_newest
 from db.session import now as read_clock
-from mail.letters import OURS
+from mail.messages import OURS
 from recovery.declines import DeclineClass
-from recovery.status import Channel, MailTrouble, MessageState, PaymentStatus, RecoveredBy, Step
+from recovery.status import Channel, DeliveryFailure, MessageState, PaymentStatus, RecoveredBy, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment, fail_now
 from tests.test_pages import ANOTHER, HOSTILE, add_theirs, is_disabled, press, read_words
 from tests.test_pages import fresh as fresh
@@ -57,8 +57,8 @@ def open_page(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Callable[..
 
 def read_mail(page: AppTest) -> str:
     """What is in the frames; both hold the same."""
-    phone, desk = (frame.proto.src.partition("base64,")[2] for frame in page.get("iframe"))
-    assert phone == desk
+    phone, handler = (frame.proto.src.partition("base64,")[2] for frame in page.get("iframe"))
+    assert phone == handler
     return base64.b64decode(phone).decode()
 
 
@@ -183,9 +183,9 @@ def test_saving_keeps_the_words_and_notes_who_without_the_words(
     assert "Reminder: your own words are sent, saved " in words
     assert "Not saved yet" not in words
     assert find_template(session, COMPANY, Step.REMINDER) == OWN
-    (deed,) = session.scalars(select(Deed))
-    assert (deed.what, deed.done_by, deed.company_id) == ("template", "dashboard", COMPANY)
-    assert deed.details == {"step": "reminder", "restored": False}
+    (entry,) = session.scalars(select(AuditEntry))
+    assert (entry.action, entry.actor, entry.company_id) == ("template", "dashboard", COMPANY)
+    assert entry.details == {"step": "reminder", "restored": False}
     assert "dashboard saved your own words: reminder" in words
 
 
@@ -201,7 +201,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
     page = press(page, "Save")
     assert "Nothing was saved: see below." in read_words(page)
     assert session.scalars(select(Template)).all() == []
-    assert session.scalars(select(Deed)).all() == []
+    assert session.scalars(select(AuditEntry)).all() == []
 
 
 def test_each_part_that_is_wrong_has_its_own_words(open_page: Callable[..., AppTest]) -> None:
@@ -215,7 +215,7 @@ def test_each_part_that_is_wrong_has_its_own_words(open_page: Callable[..., AppT
 def test_our_words_come_back_once_confirmed(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
     session.commit()
     page = open_page()
     assert page.text_input(key=name_field(Step.PAYMENT_FAILED, "subject")).value == OWN.subject
@@ -236,7 +236,7 @@ def test_our_words_come_back_once_confirmed(
 def test_nothing_is_restored_when_the_reader_thinks_better_of_it(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
     session.commit()
     page = press(press(open_page(), "Restore ours"), "No, keep mine")
     assert find_template(session, COMPANY, Step.PAYMENT_FAILED) == OWN
@@ -254,7 +254,7 @@ def test_saving_what_is_kept_already_notes_nothing(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     assert "Nothing was changed." in read_words(press(open_page(), "Save"))
-    assert session.scalars(select(Deed)).all() == []
+    assert session.scalars(select(AuditEntry)).all() == []
     assert session.scalars(select(Template)).all() == []
 
 
@@ -262,12 +262,12 @@ def test_words_that_somebody_else_saved_appear_unless_others_are_being_typed(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     page = open_page()
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
     session.commit()
     key = name_field(Step.PAYMENT_FAILED, "subject")
     assert page.run().text_input(key=key).value == OWN.subject
     type_words(page, Step.PAYMENT_FAILED, subject="Mine")
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, replace(OWN, text="x"), "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, replace(OWN, text="x"), "somebody", NOW)
     session.commit()
     assert page.run().text_input(key=key).value == "Mine"
 
@@ -277,7 +277,7 @@ def test_it_warns_of_words_that_work_no_more(
 ) -> None:
     fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
     gone = replace(OWN, html="<p>{{ gone }}</p>")
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, gone, "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, gone, "somebody", NOW)
     session.commit()
     page = open_page()
     assert "Your words cannot be sent any more, so ours are" in read_words(page)
@@ -287,11 +287,11 @@ def test_it_warns_of_words_that_work_no_more(
 def test_it_says_that_nothing_was_changed_while_the_database_is_away(
     open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    store_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
     session.commit()
     page = type_words(open_page(), Step.PAYMENT_FAILED, subject="Mine")
     for name in ("save_words", "restore_words"):
-        monkeypatch.setattr(editor, name, lambda *arguments: Trouble.AWAY)
+        monkeypatch.setattr(editor, name, lambda *arguments: Unavailable.AWAY)
     page = press(page, "Save")
     assert editor.AWAY in read_words(page)
     page = press(press(page, "Restore ours"), "Yes, restore ours")
@@ -319,12 +319,12 @@ def test_results_count_what_the_mail_service_told_and_who_paid_after(session: Se
         session.add(payment)
     session.commit()
     send(session, paid, NOW, delivered_at=NOW, opened_at=NOW, clicked_at=NOW)
-    send(session, unpaid, NOW, trouble=MailTrouble.BOUNCED, trouble_at=NOW)
+    send(session, unpaid, NOW, delivery_failure=DeliveryFailure.BOUNCED, delivery_failed_at=NOW)
     send(session, by_retry, NOW, channel=Channel.WHOP)
     send(session, earlier, NOW, delivered_at=NOW)
     assert count_results(session, COMPANY, NOW - DAY) == {
         Step.REMINDER: Results(
-            sent=4, mails=3, delivered=2, opened=1, clicked=1, troubled=1, paid_after=1
+            sent=4, mails=3, delivered=2, opened=1, clicked=1, undelivered=1, paid_after=1
         )
     }
 
@@ -375,9 +375,9 @@ def test_addresses_are_counted_by_reason_and_never_shown(
 ) -> None:
     companies.add_companies(session, {COMPANY})
     for address, reason in (
-        ("a@example.com", MailTrouble.BOUNCED),
-        ("b@example.com", MailTrouble.BOUNCED),
-        ("c@example.com", MailTrouble.UNSUBSCRIBED),
+        ("a@example.com", DeliveryFailure.BOUNCED),
+        ("b@example.com", DeliveryFailure.BOUNCED),
+        ("c@example.com", DeliveryFailure.UNSUBSCRIBED),
     ):
         suppressions.suppress(session, COMPANY, address, reason, NOW)
     session.commit()
@@ -393,8 +393,8 @@ def test_nothing_of_another_company_is_shown_or_changed(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     theirs = add_theirs(session)
-    keep_template(session, ANOTHER, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
-    suppressions.suppress(session, ANOTHER, "a@example.com", MailTrouble.BOUNCED, NOW)
+    store_template(session, ANOTHER, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
+    suppressions.suppress(session, ANOTHER, "a@example.com", DeliveryFailure.BOUNCED, NOW)
     session.commit()
     send(session, theirs, read_clock(), Step.PAYMENT_FAILED)
     page = open_page({"step": "payment_failed", "class": "funds"})

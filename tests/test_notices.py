@@ -14,18 +14,18 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from daemon.notices import Herald
+from daemon.notices import CreatorNotifier
 from daemon.posts import Poster
 from db import __main__ as commands
 from db.company_settings.notifications import (
-    NO_ALERTS,
-    Alerts,
+    DEFAULT_NOTIFICATION_SETTINGS,
+    NotificationSettings,
     Platform,
-    find_alerts,
+    find_notification_settings,
     find_platform,
-    save_alerts,
+    save_notification_settings,
 )
-from db.company_settings.recovery import ChoiceError, Terms, save_terms
+from db.company_settings.recovery import ChoiceError, RecoverySettings, save_recovery_settings
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices
@@ -37,8 +37,13 @@ from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
 from recovery.action_required import Need
 from recovery.delivery import DeliveryState, refused
-from recovery.health import DeliverabilityState, WebhookState, judge_deliverability, judge_webhooks
-from recovery.status import MailTrouble
+from recovery.health import (
+    DeliverabilityState,
+    WebhookState,
+    assess_deliverability,
+    assess_webhooks,
+)
+from recovery.status import DeliveryFailure
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
 from tests.factories import COMPANY, NOW
@@ -58,19 +63,21 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
 
 
 @pytest.fixture
-def herald(rig: Rig) -> Herald:
-    return make_herald(rig)
+def notifier(rig: Rig) -> CreatorNotifier:
+    return make_notifier(rig)
 
 
-def make_herald(rig: Rig, transport: httpx.BaseTransport | None = None) -> Herald:
+def make_notifier(rig: Rig, transport: httpx.BaseTransport | None = None) -> CreatorNotifier:
     poster = Poster(in_development=True, transport=transport or rig.transport)
-    return Herald(rig.sessions, None, poster, rig.clock)
+    return CreatorNotifier(rig.sessions, None, poster, rig.clock)
 
 
 def choose(rig: Rig, **choices) -> None:
     with rig.sessions.begin() as session:
-        alerts = Alerts(**{"post_url": DISCORD} | choices)
-        save_alerts(session, COMPANY, alerts, "somebody", rig.clock.now, in_development=True)
+        notifications = NotificationSettings(**{"post_url": DISCORD} | choices)
+        save_notification_settings(
+            session, COMPANY, notifications, "somebody", rig.clock.now, in_development=True
+        )
 
 
 def texts(rig: Rig) -> list[str]:
@@ -93,11 +100,11 @@ def recover(rig: Rig, times: int = 1, **wanted) -> list[str]:
 # --- recoveries ----------------------------------------------------------------------------------
 
 
-def test_recoveries_are_summed_up_in_one_post(rig: Rig, herald: Herald):
+def test_recoveries_are_summed_up_in_one_post(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig, 3, amount=Decimal("49.00"), currency="usd", name="Jo Doe")
-    herald.tell_due()
-    herald.tell_due()
+    notifier.notify_due()
+    notifier.notify_due()
     (text,) = texts(rig)
     words = "3 payments recovered, $147.00. 3 by our retries \\($147.00\\)."
     assert text == f"biz\\_AbCdEfGhIjKlMn: {words}"
@@ -105,11 +112,13 @@ def test_recoveries_are_summed_up_in_one_post(rig: Rig, herald: Herald):
     assert states(rig) == ["sent"] * 3
 
 
-def test_what_needs_the_creator_is_told_along_by_reason_and_without_names(rig: Rig, herald: Herald):
+def test_what_needs_the_creator_is_told_along_by_reason_and_without_names(
+    rig: Rig, notifier: CreatorNotifier
+):
     choose(rig, on_recovery=True)
     rig.fail("invalid_amount", amount=Decimal("99.00"), currency="usd", name="Jo Doe")
     recover(rig, amount=Decimal("49.00"), currency="usd")
-    herald.tell_due()
+    notifier.notify_due()
     (text,) = texts(rig)
     assert text.endswith(
         " 1 payment needs you, $99.00. The bank does not accept the amount: 1 \\($99.00\\)."
@@ -117,65 +126,65 @@ def test_what_needs_the_creator_is_told_along_by_reason_and_without_names(rig: R
     assert "Jo" not in text
 
 
-def test_the_next_post_waits_for_the_next_cycle(rig: Rig, herald: Herald):
+def test_the_next_post_waits_for_the_next_cycle(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
-    herald.tell_due()
+    notifier.notify_due()
     rig.clock.now += 30 * MINUTE
     rig.world.member_pays(rig.fail("expired_card", "paid"), rig.clock.now)
     with rig.sessions.begin() as session:
         newest = session.scalars(select(Payment).order_by(Payment.id.desc()).limit(1)).one()
         newest.recovered_by = "member"
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == 1
     rig.clock.now += 30 * MINUTE
-    herald.tell_due()
+    notifier.notify_due()
     assert "1 by members after our message" in texts(rig)[1]
 
 
-def test_what_came_back_before_the_switch_is_not_told(rig: Rig, herald: Herald):
+def test_what_came_back_before_the_switch_is_not_told(rig: Rig, notifier: CreatorNotifier):
     recover(rig)
     rig.clock.now += MINUTE
     choose(rig, on_recovery=True)
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
     rig.clock.now += MINUTE
     choose(rig, on_recovery=True)  # saved again: it has been on since then
     recover(rig)
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == 1
 
 
-def test_what_was_paid_without_us_is_not_claimed(rig: Rig, herald: Herald):
+def test_what_was_paid_without_us_is_not_claimed(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     payment_id = rig.fail("expired_card", "paid")
     rig.world.member_pays(payment_id, rig.clock.now + MINUTE)
     rig.pass_time(0.5)
     assert rig.payment(payment_id).recovered_by == "without_us"
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
 
 
-def test_a_recovery_that_is_heard_of_late_is_told_all_the_same(rig: Rig, herald: Herald):
+def test_a_recovery_that_is_heard_of_late_is_told_all_the_same(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
-    herald.tell_due()
+    notifier.notify_due()
     (late,) = recover(rig)
     with rig.sessions.begin() as session:
         paid_before_the_post = update(Payment).where(Payment.payment_id == late)
         session.execute(paid_before_the_post.values(recovered_at=NOW + MINUTE))
     rig.clock.now += HOUR
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == 2
 
 
-def test_switched_off_meanwhile_nothing_is_posted(rig: Rig, herald: Herald):
+def test_switched_off_meanwhile_nothing_is_posted(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
     with rig.sessions.begin() as session:
         plan_notices(session, COMPANY, rig.clock.now, HOUR)
     choose(rig, on_recovery=False)
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
     assert states(rig) == ["skipped"]
 
@@ -196,54 +205,54 @@ def test_switched_off_meanwhile_nothing_is_posted(rig: Rig, herald: Herald):
     ],
 )
 def test_only_what_was_surely_not_taken_is_posted_again(
-    rig: Rig, herald: Herald, kind, status, state, arrived, arrives_later
+    rig: Rig, notifier: CreatorNotifier, kind, status, state, arrived, arrives_later
 ):
     choose(rig, on_recovery=True)
     recover(rig, 2)
     rig.world.faults.add("posts.send", kind, status=status)
-    herald.tell_due()
+    notifier.notify_due()
     assert (states(rig), len(texts(rig))) == ([state] * 2, arrived)
     rig.clock.now += 6 * MINUTE
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == arrives_later
 
 
-def test_what_nobody_takes_for_a_day_is_given_up(rig: Rig, herald: Herald):
+def test_what_nobody_takes_for_a_day_is_given_up(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
     rig.world.faults.add("posts.send", "status", status=429, times=None)
-    herald.tell_due()
+    notifier.notify_due()
     rig.clock.now += DAY - MINUTE
-    herald.tell_due()
+    notifier.notify_due()
     assert states(rig) == ["queued"]
     rig.clock.now += 2 * MINUTE
-    herald.tell_due()
+    notifier.notify_due()
     with rig.sessions() as session:
         (notice,) = session.scalars(select(Notice))
     assert (notice.state, notice.detail) == ("failed", "given up: Discord answered 429")
     rig.world.faults.clear()
     rig.clock.now += 6 * MINUTE
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
 
 
-def test_it_is_tried_again_every_five_minutes(rig: Rig, herald: Herald):
+def test_it_is_tried_again_every_five_minutes(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
     rig.world.faults.add("posts.send", "status", status=429, times=2)
     arrived = []
     for _ in range(11):
-        herald.tell_due()
+        notifier.notify_due()
         arrived.append(len(texts(rig)))
         rig.clock.now += MINUTE
     assert arrived == [0] * 10 + [1]
 
 
 def test_two_daemons_post_once(rig: Rig):
-    choose(rig, on_recovery=True, on_trouble=True)
+    choose(rig, on_recovery=True, on_problem=True)
     recover(rig, 5)
-    heralds = [make_herald(rig) for _ in range(2)]
-    threads = [Thread(target=herald.tell_due) for herald in heralds for _ in range(3)]
+    notifiers = [make_notifier(rig) for _ in range(2)]
+    threads = [Thread(target=notifier.notify_due) for notifier in notifiers for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -252,16 +261,16 @@ def test_two_daemons_post_once(rig: Rig):
     assert states(rig) == ["sent"] * 5
 
 
-def test_a_post_interrupted_while_sending_is_never_sent_again(rig: Rig, herald: Herald):
+def test_a_post_interrupted_while_sending_is_never_sent_again(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
     with rig.sessions.begin() as session:
         plan_notices(session, COMPANY, rig.clock.now, HOUR)
     with rig.sessions.begin() as session:
-        assert notices.take_errand(session, rig.clock.now) is not None
+        assert notices.take_batch(session, rig.clock.now) is not None
     # killed here
     rig.clock.now += HOUR
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
     assert states(rig) == ["unknown"]
 
@@ -276,52 +285,52 @@ def test_the_notice_is_on_disk_as_sending_before_it_leaves(rig: Rig):
             seen.extend(states(rig))
             return httpx.Response(204)
 
-    make_herald(rig, Look()).tell_due()
+    make_notifier(rig, Look()).notify_due()
     assert seen == ["sending"]
 
 
 # --- trouble -------------------------------------------------------------------------------------
 
 
-def test_a_refused_key_is_told_once_and_so_is_its_end(rig: Rig, herald: Herald):
-    choose(rig, on_trouble=True)
+def test_a_refused_key_is_told_once_and_so_is_its_end(rig: Rig, notifier: CreatorNotifier):
+    choose(rig, on_problem=True)
     rig.transport.whop.accept_keys(["another"])
     for _ in range(3):
         rig.reconciler.run()
-        herald.tell_due()
+        notifier.notify_due()
         rig.clock.now += HOUR
     assert len(texts(rig)) == 1
     assert "Whop refuses our key" in texts(rig)[0]
     rig.transport.whop.accept_keys([rig.settings.api_key])
     for _ in range(2):
         rig.reconciler.run()
-        herald.tell_due()
+        notifier.notify_due()
         rig.clock.now += HOUR
     assert len(texts(rig)) == 2
     assert "accepts our key again" in texts(rig)[1]
 
 
-def test_a_whop_that_is_down_says_nothing_about_the_key(rig: Rig, herald: Herald):
-    choose(rig, on_trouble=True)
+def test_a_whop_that_is_down_says_nothing_about_the_key(rig: Rig, notifier: CreatorNotifier):
+    choose(rig, on_problem=True)
     rig.transport.whop.accept_keys(["another"])
     rig.reconciler.run()
-    herald.tell_due()
+    notifier.notify_due()
     rig.world.faults.add("*", "refused", times=None)
     rig.reconciler.run()
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == 1
 
 
-def test_what_comes_back_at_once_is_not_told_again(rig: Rig, herald: Herald):
-    choose(rig, on_trouble=True)
+def test_what_comes_back_at_once_is_not_told_again(rig: Rig, notifier: CreatorNotifier):
+    choose(rig, on_problem=True)
     for keys in (["another"], [rig.settings.api_key], ["another"]):
         rig.transport.whop.accept_keys(keys)
         rig.reconciler.run()
-        herald.tell_due()
+        notifier.notify_due()
         rig.clock.now += HOUR
     assert len(texts(rig)) == 2
     rig.clock.now += 6 * HOUR
-    herald.tell_due()
+    notifier.notify_due()
     assert len(texts(rig)) == 3
 
 
@@ -336,35 +345,37 @@ def miss_webhooks(rig: Rig, hours: int) -> None:
 
 
 def test_a_silent_webhook_is_told_after_a_day_with_the_time_of_the_last_one(
-    rig: Rig, herald: Herald
+    rig: Rig, notifier: CreatorNotifier
 ):
     with rig.sessions.begin() as session:
-        save_terms(session, COMPANY, Terms(time_zone="Europe/Berlin"), "somebody", NOW)
-    choose(rig, on_trouble=True)
+        save_recovery_settings(
+            session, COMPANY, RecoverySettings(time_zone="Europe/Berlin"), "somebody", NOW
+        )
+    choose(rig, on_problem=True)
     rig.reconciler.run()
     rig.fail("expired_card")
     miss_webhooks(rig, 23)
-    herald.tell_due()
+    notifier.notify_due()
     assert texts(rig) == []
     miss_webhooks(rig, 2)
-    herald.tell_due()
+    notifier.notify_due()
     (text,) = texts(rig)
     assert "no webhook from Whop since Friday, November 20 at 10:15" in text
 
 
-def test_a_webhook_that_comes_ends_the_silence(rig: Rig, herald: Herald):
-    choose(rig, on_trouble=True)
+def test_a_webhook_that_comes_ends_the_silence(rig: Rig, notifier: CreatorNotifier):
+    choose(rig, on_problem=True)
     rig.reconciler.run()
     miss_webhooks(rig, 26)
-    herald.tell_due()
+    notifier.notify_due()
     rig.world.faults.clear()
     rig.fail("expired_card")
-    herald.tell_due()
+    notifier.notify_due()
     assert [text.split(": ")[1] for text in texts(rig)][1] == "Webhooks from Whop arrive again."
 
 
 def is_silent(session: Session, now: datetime) -> bool:
-    return judge_webhooks(find_webhooks(session, COMPANY, now), now) is WebhookState.SILENT
+    return assess_webhooks(find_webhooks(session, COMPANY, now), now) is WebhookState.SILENT
 
 
 def test_a_day_without_failures_is_not_a_silence(rig: Rig):
@@ -384,36 +395,40 @@ def test_history_that_was_imported_is_not_a_silence(rig: Rig):
         assert not is_silent(session, rig.clock.now)
 
 
-def add_mails(session: Session, sent: int, troubled: int, trouble=MailTrouble.BOUNCED) -> None:
+def add_mails(
+    session: Session, sent: int, undelivered: int, failure=DeliveryFailure.BOUNCED
+) -> None:
     for number in range(sent):
         message = session.get_one(Message, add_message(session))
-        message.trouble = trouble if number < troubled else None
+        message.delivery_failure = failure if number < undelivered else None
     session.commit()
 
 
 @pytest.mark.parametrize(
-    ("sent", "troubled", "bad"), [(20, 4, False), (100, 5, False), (99, 5, True), (5, 5, True)]
+    ("sent", "undelivered", "bad"), [(20, 4, False), (100, 5, False), (99, 5, True), (5, 5, True)]
 )
-def test_mails_bounce_above_five_percent_and_at_least_five(session, sent, troubled, bad):
-    add_mails(session, sent, troubled)
+def test_mails_bounce_above_five_percent_and_at_least_five(session, sent, undelivered, bad):
+    add_mails(session, sent, undelivered)
     delivery = measure_deliverability(session, COMPANY, NOW + HOUR)
-    is_bad = judge_deliverability(delivery) is DeliverabilityState.BOUNCING
-    assert (delivery.sent, delivery.troubled, is_bad) == (sent, troubled, bad)
+    is_bad = assess_deliverability(delivery) is DeliverabilityState.BOUNCING
+    assert (delivery.sent, delivery.undelivered, is_bad) == (sent, undelivered, bad)
     assert measure_deliverability(session, COMPANY, NOW + 2 * DAY).sent == 0
 
 
 def test_who_opts_out_has_been_reached(session: Session):
-    add_mails(session, 6, 6, MailTrouble.UNSUBSCRIBED)
-    assert measure_deliverability(session, COMPANY, NOW + HOUR).troubled == 0
+    add_mails(session, 6, 6, DeliveryFailure.UNSUBSCRIBED)
+    assert measure_deliverability(session, COMPANY, NOW + HOUR).undelivered == 0
 
 
-def test_bouncing_mails_are_told_with_their_number(rig: Rig, herald: Herald, session: Session):
-    choose(rig, on_trouble=True)
+def test_bouncing_mails_are_told_with_their_number(
+    rig: Rig, notifier: CreatorNotifier, session: Session
+):
+    choose(rig, on_problem=True)
     add_mails(session, 8, 6)
-    herald.tell_due()
+    notifier.notify_due()
     assert "6 of the last day's 8 mails to members did not arrive" in texts(rig)[0]
     rig.clock.now += 2 * DAY
-    herald.tell_due()
+    notifier.notify_due()
     assert "arrive again" in texts(rig)[1]
 
 
@@ -459,14 +474,16 @@ def test_any_other_address_is_refused_and_not_repeated(url):
     assert not url or url not in str(refused.value)
 
 
-def test_an_address_kept_by_other_means_is_still_refused(rig: Rig, herald: Herald):
+def test_an_address_kept_by_other_means_is_still_refused(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True)
     recover(rig)
     with rig.sessions.begin() as session:
         company = session.get_one(Company, COMPANY)
-        kept = company.settings["alerts"] | {"post_url": "http://169.254.169.254/services/T/B/x"}
-        company.settings = company.settings | {"alerts": kept}
-    herald.tell_due()
+        kept = company.settings["notifications"] | {
+            "post_url": "http://169.254.169.254/services/T/B/x"
+        }
+        company.settings = company.settings | {"notifications": kept}
+    notifier.notify_due()
     assert texts(rig) == []
     assert states(rig) == ["failed"]
 
@@ -503,7 +520,7 @@ def test_no_answer_and_no_log_line_shows_the_address(error, state, caplog):
     delivery = Poster(transport=httpx.MockTransport(answer)).send(REAL_DISCORD, "Hello")
     assert delivery.state is state
     assert "a_Token-1" not in repr(delivery) + caplog.text
-    assert "a_Token-1" not in repr(Alerts(post_url=REAL_DISCORD))
+    assert "a_Token-1" not in repr(NotificationSettings(post_url=REAL_DISCORD))
 
 
 def test_a_post_waits_ten_seconds_for_an_answer():
@@ -536,10 +553,10 @@ def test_a_post_is_never_longer_than_discord_takes():
     assert len(encode(Platform.DISCORD, text)["content"]) < 2000
 
 
-def test_slack_is_posted_to_as_well(rig: Rig, herald: Herald):
+def test_slack_is_posted_to_as_well(rig: Rig, notifier: CreatorNotifier):
     choose(rig, on_recovery=True, post_url=SLACK)
     recover(rig)
-    herald.tell_due()
+    notifier.notify_due()
     (post,) = Posts(rig.world).list()
     assert post.platform == "Slack"
     assert post.text.startswith(f"{COMPANY}: 1 payment recovered")
@@ -550,28 +567,40 @@ def test_slack_is_posted_to_as_well(rig: Rig, herald: Herald):
 
 
 @pytest.mark.parametrize(
-    ("alerts", "words"),
+    ("notifications", "words"),
     [
-        (Alerts(digest=True), "needs an address"),
-        (Alerts(on_trouble=True), "need the address of a Discord or Slack webhook"),
-        (Alerts(digest_to="a@b.example\nBcc: x@y.example"), "one address"),
-        (Alerts(digest_to="a@b.example,c@d.example"), "one address"),
-        (Alerts(digest_to="Jo <jo@example.com>"), "one address"),
-        (Alerts(digest_to="jo@" + "a" * 250 + ".com"), "one address"),
-        (Alerts(post_url="https://evil.example/"), "must be a webhook"),
+        (NotificationSettings(digest=True), "needs an address"),
+        (NotificationSettings(on_problem=True), "need the address of a Discord or Slack webhook"),
+        (NotificationSettings(digest_to="a@b.example\nBcc: x@y.example"), "one address"),
+        (NotificationSettings(digest_to="a@b.example,c@d.example"), "one address"),
+        (NotificationSettings(digest_to="Jo <jo@example.com>"), "one address"),
+        (NotificationSettings(digest_to="jo@" + "a" * 250 + ".com"), "one address"),
+        (NotificationSettings(post_url="https://evil.example/"), "must be a webhook"),
     ],
 )
-def test_a_choice_that_cannot_be_kept_is_refused(session: Session, alerts, words):
+def test_a_choice_that_cannot_be_kept_is_refused(session: Session, notifications, words):
     with pytest.raises(ChoiceError, match=words):
-        save_alerts(session, COMPANY, alerts, "somebody", NOW)
-    assert find_alerts(session, COMPANY) == NO_ALERTS
+        save_notification_settings(session, COMPANY, notifications, "somebody", NOW)
+    assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
 
 
 def test_other_choices_of_the_company_stay(session: Session):
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
-    save_alerts(session, COMPANY, Alerts(post_url=REAL_SLACK, on_trouble=True), "somebody", NOW)
-    save_terms(session, COMPANY, Terms("Europe/Paris", 10, True), "somebody", NOW)
-    assert find_alerts(session, COMPANY) == Alerts(post_url=REAL_SLACK, on_trouble=True)
+    save_recovery_settings(
+        session, COMPANY, RecoverySettings("Europe/Berlin", 10, True), "somebody", NOW
+    )
+    save_notification_settings(
+        session,
+        COMPANY,
+        NotificationSettings(post_url=REAL_SLACK, on_problem=True),
+        "somebody",
+        NOW,
+    )
+    save_recovery_settings(
+        session, COMPANY, RecoverySettings("Europe/Paris", 10, True), "somebody", NOW
+    )
+    assert find_notification_settings(session, COMPANY) == NotificationSettings(
+        post_url=REAL_SLACK, on_problem=True
+    )
 
 
 @pytest.fixture
@@ -581,7 +610,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path, database_url: str):
     monkeypatch.setattr(commands, "configure_logging", lambda level, style: None)
 
     def run(*options: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["db", "alerts", COMPANY, *options])
+        monkeypatch.setattr(sys, "argv", ["db", "notifications", COMPANY, *options])
         return commands.main()
 
     return run
@@ -591,22 +620,22 @@ def test_the_command_keeps_what_is_chosen_and_never_shows_the_secret(
     command, session: Session, capsys, monkeypatch
 ):
     monkeypatch.setattr(sys, "stdin", StringIO(REAL_DISCORD + "\n"))
-    assert command("--post-url", "-", "--on-trouble", "on") == 0
+    assert command("--post-url", "-", "--on-problem", "on") == 0
     assert command("--digest", "on", "--digest-to", "jo@example.com") == 0
     shown = capsys.readouterr().out
     assert "discord.com, ending in en-1" in shown
     assert REAL_DISCORD not in shown
-    expected = Alerts(True, "jo@example.com", REAL_DISCORD, False, True)
-    assert find_alerts(session, COMPANY) == expected
+    expected = NotificationSettings(True, "jo@example.com", REAL_DISCORD, False, True)
+    assert find_notification_settings(session, COMPANY) == expected
 
 
 def test_the_command_refuses_with_a_reason(command, session: Session, capsys):
     assert command("--on-recovery", "on") == 2
     assert "need the address" in capsys.readouterr().err
-    assert find_alerts(session, COMPANY) == NO_ALERTS
+    assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
 
 
 def test_an_empty_text_takes_the_address_away(command, session: Session):
-    command("--post-url", REAL_SLACK, "--on-trouble", "on")
-    assert command("--post-url", "", "--on-trouble", "off") == 0
-    assert find_alerts(session, COMPANY) == NO_ALERTS
+    command("--post-url", REAL_SLACK, "--on-problem", "on")
+    assert command("--post-url", "", "--on-problem", "off") == 0
+    assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS

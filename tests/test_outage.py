@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from daemon.cycle import Cycle
 from daemon.loop import Loop
-from daemon.messages import Messenger
+from daemon.messages import MessageSender
 from daemon.workers import MOST_ERRORS
 from dashboard.data import database, health
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.settings import DashboardSettings
 from db import embedded
 from db.session import DatabaseUnavailable, Outage, find_outage, translate_errors, unready_reason
@@ -238,7 +238,7 @@ def test_the_dashboard_has_a_notice_for_it(
     settings: DashboardSettings, monkeypatch: pytest.MonkeyPatch, error: Exception, outage: Outage
 ) -> None:
     monkeypatch.setattr(database, "open_database", lambda settings: Broken(error))
-    wanted = Trouble.AWAY if outage is Outage.AWAY else Trouble.UNMIGRATED
+    wanted = Unavailable.AWAY if outage is Outage.AWAY else Unavailable.UNMIGRATED
     assert database.read(settings, lambda session: 1) is wanted
     assert database.write(settings, lambda session: 1) is wanted
     assert database.find_company(settings) is wanted
@@ -263,7 +263,7 @@ def test_a_company_that_could_not_be_found_is_looked_for_again(
     error, _ = OUTAGES["no server"]
     monkeypatch.setattr(database, "open_database", lambda settings: Broken(error))
     read = database.for_company(settings, lambda settings, company_id: company_id)
-    assert read is Trouble.AWAY
+    assert read is Unavailable.AWAY
     st.cache_data.clear()
     monkeypatch.setattr(database, "read", lambda settings, what: [COMPANY])
     assert database.for_company(settings, lambda settings, company_id: company_id) == COMPANY
@@ -306,15 +306,15 @@ def send_messages(error: Exception, monkeypatch: pytest.MonkeyPatch, engine: Eng
         tried.append(1)
         raise error
 
-    messenger = Messenger(
+    message_sender = MessageSender(
         sessionmaker(engine),
         SimpleNamespace(),  # type: ignore[arg-type]
         None,
         lambda: NOW,
     )
     monkeypatch.setattr("daemon.messages.outbox.count_due", lambda *arguments: 1)
-    monkeypatch.setattr(messenger, "send_one", send_one)
-    messenger.send_due()
+    monkeypatch.setattr(message_sender, "send_one", send_one)
+    message_sender.send_due()
     return len(tried)
 
 

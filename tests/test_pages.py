@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard.data.payments import Query, Within, export
 from dashboard.settings import DashboardSettings
 from dashboard.ui.links import address
-from dashboard.views.payments.filters import DEFAULTS, keep_filters, read_query
+from dashboard.views.payments.filters import DEFAULTS, read_query, store_filters
 from db.company_settings import recovery as companies
-from db.models import Deed, Payment, Request
+from db.models import AuditEntry, Payment, Request
 from db.reporting.pagination import PAGE, Order
 from db.reporting.search import Filters, Which
 from db.session import now as read_clock
@@ -220,7 +220,7 @@ def test_it_tells_how_a_payment_stands_and_what_comes_next(
         (
             "Retry now",
             "Yes, charge it now",
-            RequestKind.HASTEN,
+            RequestKind.RETRY_NOW,
             Action.RETRY,
             "asked for a retry now",
         ),
@@ -241,10 +241,14 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
     assert session.scalars(select(Request)).all() == []
     page = press(page, confirm)
     (request,) = session.scalars(select(Request))
-    (deed,) = session.scalars(select(Deed))
+    (entry,) = session.scalars(select(AuditEntry))
     assert (request.payment_id, request.kind) == (payment.payment_id, kind)
-    assert (request.asked_by, request.company_id) == ("dashboard", COMPANY)
-    assert (deed.what, deed.payment_id, deed.done_by) == (action, payment.payment_id, "dashboard")
+    assert (request.requested_by, request.company_id) == ("dashboard", COMPANY)
+    assert (entry.action, entry.payment_id, entry.actor) == (
+        action,
+        payment.payment_id,
+        "dashboard",
+    )
     assert f"dashboard {words}" in read_words(page)
     assert is_disabled(page, label)
     assert "something is asked for already" in read_words(page)
@@ -335,7 +339,7 @@ def test_no_address_breaks_the_filters(typed: dict[str, str]) -> None:
 
 def test_a_link_keeps_what_narrows_and_nothing_else() -> None:
     typed = {"status": "all", "q": "x&y", "after": "3~4", "payment": "pay_1", "within": "7 days"}
-    kept = keep_filters(typed)
+    kept = store_filters(typed)
     assert kept == {"q": "x&y", "within": "7 days"}
     assert address("payments", kept) == "payments?within=7+days&q=x%26y"
     assert address("payments", {"q": ""}) == "payments"

@@ -19,22 +19,22 @@ from recovery.retry_policy import (
     PLANS_BY_CODE,
     POLICIES,
     NoRetry,
+    NoRetryReason,
     Retry,
-    Settings,
-    Situation,
-    WhyNot,
+    RetryContext,
+    RetryRules,
     decide,
 )
 
 HOUR = timedelta(hours=1)
 # A Tuesday, mid-month, mid-afternoon: no payday, weekend or night comes into play by itself.
 NOW = datetime(2026, 11, 10, 14, 0, tzinfo=UTC)
-HOURLY, SMART = Settings(policy="hourly"), Settings()
+HOURLY, SMART = RetryRules(policy="hourly"), RetryRules()
 
 
-def situation(**overrides) -> Situation:
+def context(**overrides) -> RetryContext:
     failed_at = overrides.get("failed_at", NOW)
-    return Situation(
+    return RetryContext(
         **{
             "decline_class": DeclineClass.ISSUER,
             "declined_retries": 0,
@@ -54,23 +54,23 @@ def situation(**overrides) -> Situation:
 @pytest.mark.parametrize(
     ("overrides", "why"),
     [
-        ({"declined_retries": 3}, WhyNot.RETRIES_USED),
-        ({"retryable": False}, WhyNot.NOT_RETRYABLE),
-        ({"decline_class": DeclineClass.FRAUD}, WhyNot.FORBIDDEN),
-        ({"decline_class": DeclineClass.CONSENT}, WhyNot.FORBIDDEN),
-        ({"decline_class": DeclineClass.BANK_DEBIT}, WhyNot.FORBIDDEN),
-        ({"charges": 15, "card_brand": "visa"}, WhyNot.CARD_LIMIT),
-        ({"charges": 35, "card_brand": "mastercard"}, WhyNot.CARD_LIMIT),
-        ({"charges": 15, "card_brand": "a new one"}, WhyNot.CARD_LIMIT),
-        ({"window_ends_at": NOW + HOUR}, WhyNot.WINDOW_CLOSED),
+        ({"declined_retries": 3}, NoRetryReason.RETRIES_USED),
+        ({"retryable": False}, NoRetryReason.NOT_RETRYABLE),
+        ({"decline_class": DeclineClass.FRAUD}, NoRetryReason.FORBIDDEN),
+        ({"decline_class": DeclineClass.CONSENT}, NoRetryReason.FORBIDDEN),
+        ({"decline_class": DeclineClass.BANK_DEBIT}, NoRetryReason.FORBIDDEN),
+        ({"charges": 15, "card_brand": "visa"}, NoRetryReason.CARD_LIMIT),
+        ({"charges": 35, "card_brand": "mastercard"}, NoRetryReason.CARD_LIMIT),
+        ({"charges": 15, "card_brand": "a new one"}, NoRetryReason.CARD_LIMIT),
+        ({"window_ends_at": NOW + HOUR}, NoRetryReason.WINDOW_CLOSED),
     ],
 )
 def test_no_policy_retries_where_that_is_not_allowed(policy, overrides, why):
-    assert decide(situation(**overrides), Settings(policy=policy), NOW) == NoRetry(why)
+    assert decide(context(**overrides), RetryRules(policy=policy), NOW) == NoRetry(why)
 
 
-situations = st.builds(
-    lambda failed, last, window, **given: Situation(
+contexts = st.builds(
+    lambda failed, last, window, **given: RetryContext(
         failed_at=NOW - failed * HOUR,
         last_charge_at=NOW - min(last, failed) * HOUR,
         window_ends_at=NOW + window * HOUR,
@@ -91,18 +91,18 @@ situations = st.builds(
 )
 
 
-@given(situations, st.sampled_from(sorted(POLICIES)), st.integers(0, 5), st.integers(1, 1440))
-def test_whatever_the_situation_a_retry_is_allowed_and_in_time(situation, policy, most, minutes):
-    rules = Settings(policy, timedelta(minutes=minutes), most)
-    decision = decide(situation, rules, NOW)
+@given(contexts, st.sampled_from(sorted(POLICIES)), st.integers(0, 5), st.integers(1, 1440))
+def test_whatever_the_situation_a_retry_is_allowed_and_in_time(context, policy, most, minutes):
+    rules = RetryRules(policy, timedelta(minutes=minutes), most)
+    decision = decide(context, rules, NOW)
     if isinstance(decision, Retry):
         assert decision.at >= NOW
-        assert decision.at >= situation.last_charge_at + rules.interval
-        assert decision.at < situation.window_ends_at
-        assert situation.declined_retries < most
-        assert situation.retryable
-        assert situation.decline_class not in NEVER_CHARGED_AGAIN
-        assert situation.charges < CARD_LIMITS.get(situation.card_brand or "", 15)
+        assert decision.at >= context.last_charge_at + rules.interval
+        assert decision.at < context.window_ends_at
+        assert context.declined_retries < most
+        assert context.retryable
+        assert context.decline_class not in NEVER_CHARGED_AGAIN
+        assert context.charges < CARD_LIMITS.get(context.card_brand or "", 15)
 
 
 # --- hourly ------------------------------------------------------------------------------------
@@ -117,15 +117,15 @@ def test_whatever_the_situation_a_retry_is_allowed_and_in_time(situation, policy
     ],
 )
 def test_the_hourly_policy_charges_as_often_as_it_may(overrides, now, expected):
-    assert decide(situation(**overrides), HOURLY, now) == expected
+    assert decide(context(**overrides), HOURLY, now) == expected
 
 
 # --- smart -------------------------------------------------------------------------------------
 
 
-def smart_hours(**overrides) -> float | WhyNot:
+def smart_hours(**overrides) -> float | NoRetryReason:
     """Hours from the failure to the retry, or why there is none."""
-    asked = situation(**overrides)
+    asked = context(**overrides)
     decision = decide(asked, SMART, max(asked.last_charge_at, asked.failed_at))
     if isinstance(decision, NoRetry):
         return decision.why
@@ -137,12 +137,12 @@ def smart_hours(**overrides) -> float | WhyNot:
     [
         ({}, 26),
         ({"declined_retries": 1, "last_charge_at": NOW + 26 * HOUR}, 74),
-        ({"declined_retries": 2, "last_charge_at": NOW + 74 * HOUR}, WhyNot.NEEDS_MEMBER),
+        ({"declined_retries": 2, "last_charge_at": NOW + 74 * HOUR}, NoRetryReason.NEEDS_MEMBER),
         ({"decline_class": DeclineClass.TECHNICAL}, 1),
         ({"decline_class": DeclineClass.TECHNICAL, "declined_retries": 1}, 6),
         ({"decline_class": DeclineClass.UNKNOWN}, 50),
-        ({"decline_class": DeclineClass.CARD}, WhyNot.NEEDS_MEMBER),
-        ({"decline_class": DeclineClass.AUTHENTICATION}, WhyNot.NEEDS_MEMBER),
+        ({"decline_class": DeclineClass.CARD}, NoRetryReason.NEEDS_MEMBER),
+        ({"decline_class": DeclineClass.AUTHENTICATION}, NoRetryReason.NEEDS_MEMBER),
         ({"decline_code": "contact_issuer"}, 42),  # 36 hours is 02:00: on to the morning
         ({"decline_code": "restricted_card"}, 50),
     ],
@@ -155,7 +155,7 @@ def test_the_smart_policy_waits_by_decline_class(overrides, hours):
 @pytest.mark.parametrize("hour", range(0, 24, 3))
 def test_it_charges_by_day_in_the_companys_own_time_zone(zone, hour):
     failed_at = NOW.replace(hour=hour)
-    decision = decide(situation(failed_at=failed_at, time_zone=zone, spread=0.5), SMART, failed_at)
+    decision = decide(context(failed_at=failed_at, time_zone=zone, spread=0.5), SMART, failed_at)
     assert isinstance(decision, Retry)
     assert 8 <= decision.at.astimezone(ZoneInfo(zone)).hour < 21
 
@@ -167,7 +167,7 @@ def test_a_technical_error_does_not_wait_for_the_day():
 
 def test_lack_of_funds_waits_for_the_payday():
     thursday = datetime(2026, 11, 5, 4, tzinfo=UTC)
-    asked = situation(failed_at=thursday - 24 * HOUR, decline_class=DeclineClass.FUNDS)
+    asked = context(failed_at=thursday - 24 * HOUR, decline_class=DeclineClass.FUNDS)
     decision = decide(asked, SMART, asked.failed_at)
     assert decision == Retry(datetime(2026, 11, 6, 9, tzinfo=UTC))  # Friday morning
 
@@ -202,7 +202,7 @@ def test_the_last_try_for_funds_is_just_before_the_end_not_after_it():
 def test_it_keeps_six_hours_clear_before_whops_own_attempt(hours, hour, decline_class):
     failed_at = NOW.replace(hour=hour)
     whops = failed_at + hours * HOUR
-    asked = situation(failed_at=failed_at, decline_class=decline_class, whop_next_attempt_at=whops)
+    asked = context(failed_at=failed_at, decline_class=decline_class, whop_next_attempt_at=whops)
     decision = decide(asked, SMART, failed_at)
     if isinstance(decision, Retry):
         assert not whops - BEFORE_WHOP < decision.at <= whops
@@ -245,7 +245,7 @@ def test_it_pauses_for_half_a_day_after_a_retry_of_its_own(overrides, hours):
 
 def test_it_never_plans_past_the_margin_before_the_end():
     for last in range(0, 120, 5):
-        asked = situation(
+        asked = context(
             decline_class=DeclineClass.FUNDS,
             declined_retries=2,
             last_charge_at=NOW + last * HOUR,
@@ -258,7 +258,7 @@ def test_it_never_plans_past_the_margin_before_the_end():
 def test_payments_that_failed_together_are_not_all_charged_in_one_minute():
     failed_at = NOW.replace(hour=1)
     decisions = [
-        decide(situation(failed_at=failed_at, spread=n / 10), SMART, failed_at) for n in range(10)
+        decide(context(failed_at=failed_at, spread=n / 10), SMART, failed_at) for n in range(10)
     ]
     assert len({decision.at for decision in decisions if isinstance(decision, Retry)}) == 10
 

@@ -388,13 +388,13 @@ def test_once_ends_by_itself_when_its_work_is_done(stage: Stage):
 
 
 def test_what_is_asked_for_at_the_command_line_is_honoured_between_cycles(stage: Stage):
-    hastened = stage.fail("insufficient_funds", "paid")
+    retry_now = stage.fail("insufficient_funds", "paid")
     stopped = stage.fail("insufficient_funds", "paid")
     daemon = stage.daemon("-m tests.hurried", RETRY_INTERVAL_MINUTES="1440")
     wait_until(lambda: daemon.says("cycle:"), "the first cycle is over")
-    for command, payment_id in (("hasten", hastened), ("stop", stopped)):
+    for command, payment_id in (("retry-now", retry_now), ("stop", stopped)):
         assert stage.daemon(f"-m daemon {command} {payment_id}").wait() == 0
-    wait_until(lambda: stage.row(hastened).status == "recovered", "the one is charged")
+    wait_until(lambda: stage.row(retry_now).status == "recovered", "the one is charged")
     wait_until(lambda: stage.row(stopped).closed_reason == "stopped", "the other is stopped")
     assert stage.retries(stopped) == []
     assert daemon.said.count("cycle: settled") == 1

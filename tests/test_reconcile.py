@@ -12,9 +12,9 @@ from daemon import reconcile
 from daemon.cycle import Cycle
 from db.company_settings.recovery import learn_name, save_name
 from db.creator_notices.digest import find_name
-from db.ledger import sync as syncs
+from db.ledger import sync as sync_ledger
 from db.models import Message, Payment, Sync
-from db.reporting import summary as stats
+from db.reporting.summary import summarize
 from recovery.status import ClosedReason, PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, add_payment
 from tests.rig import Rig
@@ -96,14 +96,14 @@ def test_a_refund_nobody_told_us_about_nets_out(rig: Rig, session):
     rig.pass_time(1)
     rig.cycle.run()
     assert rig.payment(payment_id).refunded_amount == Decimal("15.00")
-    assert stats.summarize(session, COMPANY, rig.clock.now).recovered_amount == Decimal("25.00")
+    assert summarize(session, COMPANY, rig.clock.now).recovered_amount == Decimal("25.00")
 
 
 @pytest.mark.parametrize("deed", ["void", "mark_uncollectible"])
-def test_an_end_nobody_told_us_about_stops_the_retries(rig: Rig, deed):
+def test_an_end_nobody_told_us_about_stops_the_retries(rig: Rig, entry):
     payment_id = rig.fail()
     deafen(rig)
-    getattr(rig.world, deed)(payment_id, rig.clock.now)
+    getattr(rig.world, entry)(payment_id, rig.clock.now)
     rig.pass_time(2)
     rig.cycle.run()
     assert rig.payment(payment_id).closed_reason is ClosedReason.CANCELED
@@ -122,7 +122,7 @@ def test_a_day_without_the_receiver_loses_nothing(rig: Rig):
     rig.world.refund(before[0], rig.clock.now)
     rig.run(hours=6)
     with rig.sessions() as session:
-        summary = stats.summarize(session, COMPANY, rig.clock.now)
+        summary = summarize(session, COMPANY, rig.clock.now)
     paid = {c.payment_id for c in rig.world.ledger.charges() if c.outcome == "paid"}
     failed = {c.payment_id for c in rig.world.ledger.charges() if c.outcome != "paid"}
     assert summary.total_failed == len(failed) == 27
@@ -162,10 +162,10 @@ def test_reading_twice_changes_nothing(rig: Rig, session):
     for script in (("insufficient_funds", "paid"), ("stolen_card",)):
         rig.fail(*script)
     rig.run(hours=2)
-    before = stats.summarize(session, COMPANY, rig.clock.now)
+    before = summarize(session, COMPANY, rig.clock.now)
     session.commit()
     rig.reconciler.run()
-    assert stats.summarize(session, COMPANY, rig.clock.now) == before
+    assert summarize(session, COMPANY, rig.clock.now) == before
 
 
 def test_webhooks_that_come_after_the_reading_change_nothing(rig: Rig, session):
@@ -173,10 +173,10 @@ def test_webhooks_that_come_after_the_reading_change_nothing(rig: Rig, session):
     rig.fail("insufficient_funds", "paid")
     rig.pass_time(1)
     rig.cycle.run()
-    before = stats.summarize(session, COMPANY, rig.clock.now)
+    before = summarize(session, COMPANY, rig.clock.now)
     session.commit()
     rig.pass_time(5)
-    after = stats.summarize(session, COMPANY, rig.clock.now)
+    after = summarize(session, COMPANY, rig.clock.now)
     assert (after.total_failed, after.recovered_amount) == (1, before.recovered_amount)
 
 
@@ -186,7 +186,7 @@ def test_a_payment_that_another_company_owns_is_left_alone(rig: Rig, session):
     rig.world.faults.add("webhook", "delay", seconds=7200, times=None)
     rig.world.member_pays(theirs, rig.clock.now)
     report = rig.cycle.retrier.whop.get_payment(theirs, COMPANY)
-    syncs.take_in(session, COMPANY, [report], rig.clock.now, rig.rules, rig.inbox.read)
+    sync_ledger.take_in(session, COMPANY, [report], rig.clock.now, rig.rules, rig.inbox.read)
     session.commit()
     assert rig.payment(theirs).status is PaymentStatus.FAILED
 
@@ -252,10 +252,10 @@ def test_an_import_that_is_cut_off_goes_on_where_it_stopped(new_rig: Rig, monkey
     halfway = sync(new_rig)
     assert halfway.import_cursor is not None
     assert halfway.imported_at is None
-    assert "401" in (halfway.trouble or "")
+    assert "401" in (halfway.error_detail or "")
     assert new_rig.reconciler.run() == 13
     assert pages[3] == halfway.import_cursor
-    assert sync(new_rig).trouble is None
+    assert sync(new_rig).error_detail is None
     assert sync(new_rig).imported_at == new_rig.clock.now
 
 
@@ -290,7 +290,7 @@ def test_a_missing_permission_is_reported_and_not_taken_for_no_failures(rig: Rig
     assert rig.reconciler.run() == 0
     told = sync(rig)
     assert told.missing_permissions == ["payment:basic:read"]
-    assert "payment:basic:read" in (told.trouble or "")
+    assert "payment:basic:read" in (told.error_detail or "")
     assert "payment:basic:read" in caplog.text
     assert told.read_until is not None
     assert told.read_until < rig.clock.now
@@ -303,7 +303,7 @@ def test_it_goes_on_with_the_permissions_it_has(rig: Rig):
     rig.pass_time(1)
     assert rig.reconciler.run() == 1
     assert sync(rig).missing_permissions == ["member:manage"]
-    assert sync(rig).trouble is None
+    assert sync(rig).error_detail is None
 
 
 def test_while_whop_is_away_nothing_is_concluded_and_the_trouble_is_kept(rig: Rig):
@@ -312,19 +312,19 @@ def test_while_whop_is_away_nothing_is_concluded_and_the_trouble_is_kept(rig: Ri
     rig.pass_time(1)
     rig.cycle.run()
     assert rig.payment(payment_id).status is PaymentStatus.FAILED
-    assert sync(rig).trouble is not None
+    assert sync(rig).error_detail is not None
     rig.world.faults.clear()
     rig.pass_time(1)
     rig.cycle.run()
-    assert sync(rig).trouble is None
+    assert sync(rig).error_detail is None
 
 
 def test_two_daemons_do_not_read_one_company_side_by_side(rig: Rig, sessions):
     with sessions.begin() as session:
-        assert syncs.claim_sync(session, COMPANY, rig.clock.now) is not None
+        assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now) is not None
     with sessions.begin() as session:
-        assert syncs.claim_sync(session, COMPANY, rig.clock.now) is None
-        assert syncs.claim_sync(session, COMPANY, rig.clock.now + syncs.LEASE) is not None
+        assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now) is None
+        assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now + sync.LEASE) is not None
 
 
 def test_only_so_many_single_payments_are_asked_for_in_a_cycle(rig: Rig, monkeypatch):
@@ -388,7 +388,7 @@ def test_a_name_that_cannot_be_read_is_no_trouble_and_asked_for_again(rig: Rig):
     rig.fail("expired_card")
     rig.world.faults.add("memberships.retrieve", "status", status=403)
     rig.reconciler.run()
-    assert (called(rig), sync(rig).trouble) == (COMPANY, None)
+    assert (called(rig), sync(rig).error_detail) == (COMPANY, None)
     assert sync(rig).read_until == rig.clock.now
     rig.reconciler.run()
     assert called(rig) == rig.world.company.title

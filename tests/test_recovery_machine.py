@@ -35,11 +35,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine
 
-from db.company_settings.recovery import Terms, save_terms
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.ledger import requests
 from db.session import session_factory
-from recovery import retry_policy as policy
-from recovery.retry_policy import Settings as Rules
+from recovery import retry_policy
+from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
 from tests.audit import Audit
@@ -122,7 +122,7 @@ BETWEEN_CALLS = (
     ("change_card", True),
     ("list_payments", True),
 )
-DEEDS = (
+ACTS = (
     "change_card",
     "cancel_membership",
     "cancel_at_period_end",
@@ -133,7 +133,7 @@ DEEDS = (
     "dispute_alert",
 )
 """Of members and of creators at Whop; those that do not fit how the payment stands do nothing."""
-OTHERS = ("cycle", "late cycle", "hours", "stop", "hasten", "member_pays", *DEEDS)
+OTHERS = ("cycle", "late cycle", "hours", "stop", "retry_now", "member_pays", *ACTS)
 
 
 class RecoveryMachine(RuleBasedStateMachine):
@@ -146,13 +146,20 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     @initialize(
         switches=SWITCHES,
-        rules=st.sampled_from((Rules(policy="hourly"), Rules(policy="smart"))),
-        terms=st.builds(Terms, holdout_percent=st.sampled_from((0, 30)), backup_card=st.booleans()),
+        rules=st.sampled_from((RetryRules(policy="hourly"), RetryRules(policy="smart"))),
+        recovery_settings=st.builds(
+            RecoverySettings, holdout_percent=st.sampled_from((0, 30)), backup_card=st.booleans()
+        ),
         card_limit=st.sampled_from((15, 4)),
         seed=st.integers(1, 1000),
     )
     def begin(
-        self, switches: Switches, rules: Rules, terms: Terms, card_limit: int, seed: int
+        self,
+        switches: Switches,
+        rules: RetryRules,
+        recovery_settings: RecoverySettings,
+        card_limit: int,
+        seed: int,
     ) -> None:
         self.audit = Audit()
         self.rig = RoughRig(self.sessions, self.folder, self.audit, rules, seed)
@@ -161,9 +168,11 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.audit.attend(self.rig)
         self.crew = self.rig.crew
         with self.sessions.begin() as session:
-            save_terms(session, COMPANY, terms, "somebody", self.rig.clock.now)
+            save_recovery_settings(
+                session, COMPANY, recovery_settings, "somebody", self.rig.clock.now
+            )
         self.limits = mock.patch.multiple(
-            policy, CARD_LIMITS={"visa": card_limit}, STRICTEST_LIMIT=card_limit
+            retry_policy, CARD_LIMITS={"visa": card_limit}, STRICTEST_LIMIT=card_limit
         )
         self.limits.start()
 
@@ -220,14 +229,14 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.pass_time(timedelta(seconds=1))
         self.rig.world.member_pays(payment_id, self.rig.clock.now)
 
-    @rule(payment_id=renewals, deed=st.sampled_from(DEEDS))
-    def somebody_acts(self, payment_id: str, deed: str) -> None:
+    @rule(payment_id=renewals, act=st.sampled_from(ACTS))
+    def somebody_acts(self, payment_id: str, act: str) -> None:
         self.pass_time(timedelta(seconds=1))
-        self.act(payment_id, deed)
+        self.act(payment_id, act)
 
-    def act(self, payment_id: str, deed: str) -> None:
+    def act(self, payment_id: str, act: str) -> None:
         with suppress(ValueError):
-            getattr(self.rig.world, deed)(payment_id, self.rig.clock.now)
+            getattr(self.rig.world, act)(payment_id, self.rig.clock.now)
 
     @rule(payment_id=renewals, share=st.sampled_from(("1", "0.5", "0.1")))
     def a_refund_is_given(self, payment_id: str, share: str) -> None:
@@ -255,10 +264,10 @@ class RecoveryMachine(RuleBasedStateMachine):
     @rule()
     def the_minutes_jobs_run(self) -> None:
         self.pass_time(timedelta(minutes=1))
-        self.work(self.crew.messenger.send_due)
+        self.work(self.crew.message_sender.send_due)
         self.work(self.crew.reading.honour_requests)
 
-    @rule(payment_id=renewals, kind=st.sampled_from((RequestKind.STOP, RequestKind.HASTEN)))
+    @rule(payment_id=renewals, kind=st.sampled_from((RequestKind.STOP, RequestKind.RETRY_NOW)))
     def the_creator_asks(self, payment_id: str, kind: RequestKind) -> None:
         self.ask(payment_id, kind)
 
@@ -317,7 +326,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         proven = set(self.audit.answered)
         with suppress(Killed), self.crew.interrupted(step, after, kill):
             self.work(self.crew.reading.run)
-            self.work(self.crew.messenger.send_due)
+            self.work(self.crew.message_sender.send_due)
             return
         self.audit.answered = proven
         self.rig.world.deliver_due(self.rig.clock.now)
@@ -343,7 +352,7 @@ class RecoveryMachine(RuleBasedStateMachine):
                 self.work(second.reading.run)
             elif other == "cycle":
                 self.work(second.reading.run)
-            elif other in (RequestKind.STOP, RequestKind.HASTEN):
+            elif other in (RequestKind.STOP, RequestKind.RETRY_NOW):
                 self.ask(payment_id, RequestKind(other))
                 self.work(second.blind.honour_requests)
             else:

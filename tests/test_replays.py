@@ -17,7 +17,7 @@ from daemon.replays import Replayer
 from daemon.settings import DaemonSettings
 from db.company_settings.recovery import add_companies
 from db.ledger import replays, requests
-from db.models import Deed, Payment, Request, WebhookEvent
+from db.models import AuditEntry, Payment, Request, WebhookEvent
 from db.reporting.health import gather_facts
 from db.session import SessionFactory
 from recovery.status import Action, RequestKind
@@ -28,7 +28,7 @@ OTHER = "biz_other"
 read = partial(read_event, default_company=None)
 
 
-def keep_poison(
+def record_poison(
     session: Session, company_id: str | None, number: int = 1, **overrides: Any
 ) -> None:
     """Events that today's code can read."""
@@ -87,9 +87,9 @@ def test_it_is_asked_for_once_until_it_is_done(session: Session, replayer: Repla
 def test_each_time_that_it_is_asked_for_stands_in_the_audit_list(session: Session) -> None:
     ask(session)
     ask(session)
-    (deed,) = session.scalars(select(Deed))
-    assert (deed.what, deed.done_by, deed.done_at) == (Action.REPLAY_EVENTS, "dashboard", NOW)
-    assert (deed.company_id, deed.payment_id) == (COMPANY, None)
+    (entry,) = session.scalars(select(AuditEntry))
+    assert (entry.action, entry.actor, entry.done_at) == (Action.REPLAY_EVENTS, "dashboard", NOW)
+    assert (entry.company_id, entry.payment_id) == (COMPANY, None)
 
 
 def test_two_clicks_at_once_ask_once(sessions: SessionFactory, session: Session) -> None:
@@ -109,9 +109,9 @@ def test_two_clicks_at_once_ask_once(sessions: SessionFactory, session: Session)
 def test_a_replay_for_one_company_leaves_the_poison_of_all_others(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, 3)
-    keep_poison(session, OTHER, 3)
-    keep_poison(session, None)
+    record_poison(session, COMPANY, 3)
+    record_poison(session, OTHER, 3)
+    record_poison(session, None)
     ask(session)
     replayer.honour()
     assert [count_poison(session, whose) for whose in (COMPANY, OTHER, None)] == [0, 3, 1]
@@ -121,8 +121,8 @@ def test_a_replay_for_one_company_leaves_the_poison_of_all_others(
 def test_what_tells_no_company_is_tried_where_there_is_only_one_as_it_is_shown(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY)
-    keep_poison(session, None)
+    record_poison(session, COMPANY)
+    record_poison(session, None)
     assert gather_facts(session, COMPANY, NOW).poison_count == 2
     ask(session)
     replayer.honour()
@@ -132,15 +132,15 @@ def test_what_tells_no_company_is_tried_where_there_is_only_one_as_it_is_shown(
 def test_the_operators_replay_is_of_all_companies_and_in_the_list_of_each(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, 2)
-    keep_poison(session, OTHER)
-    keep_poison(session, None, payload={})
+    record_poison(session, COMPANY, 2)
+    record_poison(session, OTHER)
+    record_poison(session, None, payload={})
     add_companies(session, {"biz_without_poison"})
     session.commit()
     assert replayer.replay_all("command") == 1
     assert [count_poison(session, whose) for whose in (COMPANY, OTHER, None)] == [0, 0, 1]
-    deeds = session.scalars(select(Deed)).all()
-    assert {(deed.company_id, deed.done_by) for deed in deeds} == {
+    entries = session.scalars(select(AuditEntry)).all()
+    assert {(entry.company_id, entry.actor) for entry in entries} == {
         (COMPANY, "command"),
         (OTHER, "command"),
     }
@@ -149,8 +149,8 @@ def test_the_operators_replay_is_of_all_companies_and_in_the_list_of_each(
 def test_no_company_waits_for_one_with_many_events(
     session: Session, replayer: Replayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_poison(session, COMPANY, 3)
-    keep_poison(session, OTHER, 1)
+    record_poison(session, COMPANY, 3)
+    record_poison(session, OTHER, 1)
     ask(session, COMPANY)
     ask(session, OTHER)
     turns: list[str] = []
@@ -171,7 +171,7 @@ def test_no_company_waits_for_one_with_many_events(
 def test_what_is_still_poison_is_tried_once_and_keeps_todays_words(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, 2, payload={"type": "payment.failed"})
+    record_poison(session, COMPANY, 2, payload={"type": "payment.failed"})
     ask(session)
     replayer.honour()
     assert count_poison(session, COMPANY) == 2
@@ -182,7 +182,7 @@ def test_what_is_still_poison_is_tried_once_and_keeps_todays_words(
 def test_a_fault_of_ours_keeps_the_event_and_does_not_hold_up_the_next(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, 2)
+    record_poison(session, COMPANY, 2)
 
     def read_badly(payload: Any, at: datetime) -> Any:
         replayer.read = read
@@ -200,7 +200,7 @@ def test_an_event_whose_payment_is_not_known_waits_for_it_and_is_poison_no_more(
 ) -> None:
     paid = event("payment.succeeded", payment_data(id="pay_late", status="paid", paid_at=None))
     paid["data"] |= {"substatus": "succeeded", "paid_at": paid["timestamp"]}
-    keep_poison(session, COMPANY, type="?", payload=paid)
+    record_poison(session, COMPANY, type="?", payload=paid)
     ask(session)
     replayer.honour()
     (stored,) = session.scalars(select(WebhookEvent))
@@ -212,7 +212,7 @@ def test_an_event_whose_payment_is_not_known_waits_for_it_and_is_poison_no_more(
 def test_an_event_that_says_nothing_to_us_any_more_is_done_with(
     session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, payload=event("course.completed", {}))
+    record_poison(session, COMPANY, payload=event("course.completed", {}))
     ask(session)
     replayer.honour()
     (stored,) = session.scalars(select(WebhookEvent))
@@ -226,7 +226,7 @@ def test_an_event_that_says_nothing_to_us_any_more_is_done_with(
 def test_a_crash_between_two_events_leaves_the_rest_asked_for(
     sessions: SessionFactory, session: Session, replayer: Replayer
 ) -> None:
-    keep_poison(session, COMPANY, 3)
+    record_poison(session, COMPANY, 3)
     ask(session)
     with sessions.begin() as one:
         assert step(one) is not None
@@ -243,8 +243,8 @@ def test_a_crash_between_two_events_leaves_the_rest_asked_for(
 def test_two_daemons_share_the_companies_and_never_have_the_same_in_hand(
     sessions: SessionFactory, session: Session
 ) -> None:
-    keep_poison(session, COMPANY)
-    keep_poison(session, OTHER)
+    record_poison(session, COMPANY)
+    record_poison(session, OTHER)
     ask(session, COMPANY)
     ask(session, OTHER)
     with sessions() as one, sessions() as other, sessions() as third:
@@ -265,7 +265,7 @@ def test_a_replay_holds_no_lock_longer_than_one_event(
 ) -> None:
     """Beside it creators ask, and what they ask about payments is honoured."""
     payment = fail_now(session, NOW)
-    keep_poison(session, COMPANY, 2)
+    record_poison(session, COMPANY, 2)
     ask(session)
     with sessions() as replaying, sessions() as other:
         assert step(replaying) is not None
@@ -294,7 +294,7 @@ def daemon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemo
 def test_the_daemon_replays_once_it_is_asked_and_not_before(
     session: Session, daemon: Daemon
 ) -> None:
-    keep_poison(session, COMPANY)
+    record_poison(session, COMPANY)
     daemon.replay_if_asked()
     assert count_poison(session, COMPANY) == 1
     ask(session)
@@ -307,7 +307,7 @@ def test_the_daemon_replays_once_it_is_asked_and_not_before(
 def test_the_command_says_how_many_are_still_poison(
     session: Session, daemon: Daemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keep_poison(session, COMPANY)
-    keep_poison(session, OTHER, payload={})
+    record_poison(session, COMPANY)
+    record_poison(session, OTHER, payload={})
     commands.replay(daemon)
     assert capsys.readouterr().out == "1 event(s) still cannot be applied.\n"

@@ -32,30 +32,33 @@ def answer(rig: Rig, request_id: int) -> str | None:
 
 def test_a_hastened_payment_is_charged_with_the_next_minute(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "paid")
-    request_id = ask(rig, payment_id, RequestKind.HASTEN)
+    request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
     assert answer(rig, request_id) == requests.DONE
     assert rig.charges(payment_id) == ["paid"]
-    assert [attempt.trigger for attempt in rig.attempts(payment_id)] == [Trigger.OPERATOR]
+    assert [attempt.trigger for attempt in rig.attempts(payment_id)] == [Trigger.CREATOR]
     assert rig.payment(payment_id).status is PaymentStatus.RECOVERED
 
 
 def test_hastening_one_payment_charges_no_other(rig: Rig):
-    hastened, other = rig.fail("insufficient_funds", "paid"), rig.fail("insufficient_funds", "paid")
+    retry_now, other = (
+        rig.fail("insufficient_funds", "paid"),
+        rig.fail("insufficient_funds", "paid"),
+    )
     rig.pass_time(1)
-    ask(rig, hastened, RequestKind.HASTEN)
+    ask(rig, retry_now, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
-    assert (rig.charges(hastened), rig.charges(other)) == (["paid"], [])
+    assert (rig.charges(retry_now), rig.charges(other)) == (["paid"], [])
 
 
 def test_a_declined_hastened_retry_goes_back_to_the_schedule(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "insufficient_funds", "paid")
-    ask(rig, payment_id, RequestKind.HASTEN)
+    ask(rig, payment_id, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
     assert rig.payment(payment_id).retry_count == 1
     rig.run(hours=2)
     triggers = [attempt.trigger for attempt in rig.attempts(payment_id)]
-    assert triggers == [Trigger.OPERATOR, Trigger.SCHEDULE]
+    assert triggers == [Trigger.CREATOR, Trigger.SCHEDULE]
 
 
 def test_a_stopped_payment_is_charged_no_more(rig: Rig):
@@ -95,7 +98,7 @@ def test_a_stop_that_comes_while_whop_is_asked_is_in_time(rig: Rig, monkeypatch)
 )
 def test_what_is_forbidden_stays_forbidden_however_much_it_is_wanted(rig: Rig, script, said):
     payment_id = rig.fail(*script)
-    request_id = ask(rig, payment_id, RequestKind.HASTEN)
+    request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
     assert (answer(rig, request_id) or "").startswith(said)
     assert rig.charges(payment_id) == []
@@ -106,7 +109,7 @@ def test_a_payment_with_a_charge_in_hand_is_not_hastened(rig: Rig):
     rig.world.faults.add("payments.retry", "timeout_before")
     rig.pass_time(1)
     rig.cycle.run()
-    request_id = ask(rig, payment_id, RequestKind.HASTEN)
+    request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
     assert answer(rig, request_id) == requests.IN_HAND
     assert len(rig.attempts(payment_id)) == 1
@@ -115,7 +118,7 @@ def test_a_payment_with_a_charge_in_hand_is_not_hastened(rig: Rig):
 def test_a_paid_payment_has_nothing_to_stop_or_to_charge(rig: Rig):
     payment_id = rig.fail()
     rig.world.member_pays(payment_id, rig.clock.now)
-    asked = [ask(rig, payment_id, kind) for kind in (RequestKind.STOP, RequestKind.HASTEN)]
+    asked = [ask(rig, payment_id, kind) for kind in (RequestKind.STOP, RequestKind.RETRY_NOW)]
     rig.cycle.honour_requests()
     assert [answer(rig, request_id) for request_id in asked] == [
         "nothing to stop: it is recovered",

@@ -363,7 +363,7 @@ def test_a_charge_of_whops_own_that_settles_later_is_not_claimed(rig: Rig):
     rig.world.switches.whop_attempts_after_hours = (24,)
     payment_id = rig.fail("stolen_card", "pending:paid")
     rig.pass_time(1)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     rig.run(hours=100)
     assert rig.payment(payment_id).recovered_by is RecoveredBy.WITHOUT_US
 
@@ -474,7 +474,7 @@ def asked(rig: Rig, monkeypatch) -> list[str]:
 
 @pytest.mark.parametrize("deed", ["member_pays", "cancel_membership"])
 def test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged(
-    rig: Rig, monkeypatch, asked, deed
+    rig: Rig, monkeypatch, asked, entry
 ):
     payment_id = rig.fail()
     rig.pass_time(1)
@@ -482,13 +482,13 @@ def test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged(
 
     def act_after_answer(*arguments):
         answer = real(*arguments)
-        getattr(rig.world, deed)(payment_id, rig.clock.now)
+        getattr(rig.world, entry)(payment_id, rig.clock.now)
         return answer
 
     monkeypatch.setattr(rig.cycle.retrier.whop, "get_payment", act_after_answer)
     rig.cycle.retrier.retry_one()
     assert asked == []
-    paid = deed == "member_pays"
+    paid = entry == "member_pays"
     assert rig.payment(payment_id).status == ("recovered" if paid else "permanent_fail")
 
 

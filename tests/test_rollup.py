@@ -17,13 +17,17 @@ from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.commands import figures as rollup_command
-from db.company_settings.recovery import NO_TERMS, Terms, add_companies, save_terms
-from db.ledger import hearing, payments, refunds
-from db.ledger import new_payments as newcomers
+from db.company_settings.recovery import (
+    DEFAULT_RECOVERY_SETTINGS,
+    RecoverySettings,
+    add_companies,
+    save_recovery_settings,
+)
+from db.ledger import new_payments, payment_reports, payments, refunds
 from db.ledger.bulk_insert import LATE
 from db.models import DailyFigures, LateChange, Message, Payment, Refund
 from db.reporting import rollup
-from db.reporting import summary as stats
+from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
 from db.session import SessionFactory
 from db.settings import CommonSettings
 from recovery.reports import RefundReport
@@ -68,13 +72,15 @@ class Creator:
             usd_total=usd and money(usd),
             **dict.fromkeys(times, iso(self.now - ago)),
         )
-        newcomers.create_payments(session, [heard], {company_id: NO_TERMS}, self.now, HOURLY)
+        new_payments.create_payments(
+            session, [heard], {company_id: DEFAULT_RECOVERY_SETTINGS}, self.now, HOURLY
+        )
 
     def pay(self, session: Session, number: int, ago: timedelta) -> None:
         if payment := self.find(session, number):
             at = max(self.now - ago, payment.failed_at)
             paid = report("payment.succeeded", id=payment.payment_id, at=at)
-            hearing.hear(session, payment, paid, self.now, HOURLY)
+            payment_reports.hear(session, payment, paid, self.now, HOURLY)
 
     def refund(self, session: Session, number: int, part: str) -> None:
         if payment := self.find(session, number):
@@ -85,7 +91,7 @@ class Creator:
                 company_id=COMPANY,
                 amount=amount,
                 status="succeeded",
-                as_of=self.now,
+                observed_at=self.now,
             )
             refunds.record_refund(session, payment, given)
 
@@ -114,7 +120,9 @@ class Creator:
     # --- what else can happen ------------------------------------------------------------------
 
     def change_zone(self, session: Session, zone: str) -> None:
-        save_terms(session, COMPANY, Terms(time_zone=zone), "somebody", self.now)
+        save_recovery_settings(
+            session, COMPANY, RecoverySettings(time_zone=zone), "somebody", self.now
+        )
 
     def pass_time(self, session: Session, hours: int) -> None:
         self.now += hours * HOUR
@@ -127,9 +135,9 @@ class Creator:
         with self.sessions.begin() as session:
             self.do(session, step)
 
-    def keep_up(self) -> None:
+    def catch_up(self) -> None:
         with self.sessions.begin() as session:
-            rollup.keep_up(session, COMPANY, self.now)
+            rollup.catch_up(session, COMPANY, self.now)
 
     def rebuild(self) -> None:
         with self.sessions.begin() as session:
@@ -139,7 +147,7 @@ class Creator:
         """Nothing is committed."""
         with self.sessions() as session:
             self.do(session, step)
-            rollup.keep_up(session, COMPANY, self.now)
+            rollup.catch_up(session, COMPANY, self.now)
 
     def overlap(
         self, step: Sequence[Any], keeper_acts_first: bool, keeper_ends_first: bool
@@ -148,7 +156,7 @@ class Creator:
         with self.sessions() as writer, self.sessions() as keeper:
             if not keeper_acts_first:
                 self.do(writer, step)
-            rollup.keep_up(keeper, COMPANY, self.now)
+            rollup.catch_up(keeper, COMPANY, self.now)
             if keeper_acts_first:
                 self.do(writer, step)
             for session in (keeper, writer) if keeper_ends_first else (writer, keeper):
@@ -156,10 +164,10 @@ class Creator:
 
     def check(self) -> None:
         with self.sessions() as session:
-            zone = stats.find_time_zone(session, COMPANY)
+            zone = find_time_zone(session, COMPANY)
             rows = read_rows(session, COMPANY)
-            check_summary(stats.summarize(session, COMPANY, self.now), rows, zone, self.now)
-            check_days(stats.list_days(session, COMPANY, DAYS, self.now), rows, zone, self.now)
+            check_summary(summarize(session, COMPANY, self.now), rows, zone, self.now)
+            check_days(list_days(session, COMPANY, DAYS, self.now), rows, zone, self.now)
 
     def read_kept(self) -> list[Any]:
         with self.sessions() as session:
@@ -188,7 +196,7 @@ steps = some.one_of(changes, zones, times)
 happenings = some.one_of(
     some.tuples(some.just("commit"), steps),
     some.tuples(some.just("commit"), zones),
-    some.tuples(some.sampled_from(("keep_up", "rebuild"))),
+    some.tuples(some.sampled_from(("catch_up", "rebuild"))),
     some.tuples(some.just("crash"), steps),
     some.tuples(some.just("overlap"), changes, some.booleans(), some.booleans()),
 )
@@ -205,12 +213,12 @@ def test_the_figures_are_those_of_the_raw_rows(
     creator = Creator(sessions)
     for step in before:
         creator.commit(step)
-    creator.keep_up()
+    creator.catch_up()
     for happening, *arguments in after:
         creator.check()
         getattr(creator, happening)(*arguments)
     creator.check()
-    creator.keep_up()
+    creator.catch_up()
     creator.check()
     kept_up = creator.read_kept()
     creator.rebuild()
@@ -228,18 +236,18 @@ def creator(sessions: SessionFactory) -> Creator:
             creator.commit(("pay", number, (number * 49 - 6) * HOUR))
     with sessions.begin() as session:
         for company_id in (COMPANY, OTHER):
-            rollup.keep_up(session, company_id, creator.now)
+            rollup.catch_up(session, company_id, creator.now)
     return creator
 
 
-def summarize(creator: Creator) -> stats.Summary:
+def read_summary(creator: Creator) -> Summary:
     with creator.sessions() as session:
-        return stats.summarize(session, COMPANY, creator.now)
+        return summarize(session, COMPANY, creator.now)
 
 
-def look(creator: Creator) -> tuple[stats.Summary, list[stats.Day]]:
+def look(creator: Creator) -> tuple[Summary, list[Day]]:
     with creator.sessions() as session:
-        return summarize(creator), stats.list_days(session, COMPANY, 60, creator.now)
+        return read_summary(creator), list_days(session, COMPANY, 60, creator.now)
 
 
 def count(session: Session, model: type[Any]) -> int:
@@ -248,12 +256,12 @@ def count(session: Session, model: type[Any]) -> int:
 
 def test_it_reads_kept_days_and_not_their_payments(creator: Creator, session: Session) -> None:
     creator.check()
-    before = summarize(creator)
+    before = read_summary(creator)
     with_failures = update(DailyFigures).where(DailyFigures.failures > 0)
     session.execute(with_failures.values(failures=DailyFigures.failures + 1))
     session.commit()
     # Two days and what failed since are raw.
-    assert before.total_failed + 20 < summarize(creator).total_failed < before.total_failed + 30
+    assert before.total_failed + 20 < read_summary(creator).total_failed < before.total_failed + 30
 
 
 @pytest.mark.parametrize("zone", ZONES[1:])
@@ -261,11 +269,11 @@ def test_another_time_zone_counts_at_once_and_is_kept_anew(creator: Creator, zon
     kept = creator.read_kept()
     creator.commit(("change_zone", zone))
     creator.check()
-    creator.keep_up()
+    creator.catch_up()
     assert creator.read_kept() != kept
     creator.check()
     creator.commit(("change_zone", "UTC"))
-    creator.keep_up()
+    creator.catch_up()
     assert creator.read_kept() == kept
 
 
@@ -290,7 +298,7 @@ def test_a_change_of_a_kept_day_is_seen_at_once(
     assert look(creator) != before
     assert COMPANY in rollup.list_behind(session, creator.now)
     creator.check()
-    creator.keep_up()
+    creator.catch_up()
     creator.check()
 
 
@@ -305,9 +313,9 @@ def test_what_fails_now_writes_nothing_but_the_payment(creator: Creator, session
 def test_two_at_once_do_not_wait_for_each_other(creator: Creator) -> None:
     creator.commit(("pay", 20, timedelta(days=30)))
     with creator.sessions() as first, creator.sessions() as second:
-        rollup.keep_up(first, COMPANY, creator.now)
+        rollup.catch_up(first, COMPANY, creator.now)
         second.execute(text("set local lock_timeout = '1s'"))
-        rollup.keep_up(second, COMPANY, creator.now)
+        rollup.catch_up(second, COMPANY, creator.now)
         second.commit()
         first.commit()
     creator.check()
@@ -325,14 +333,14 @@ def test_days_kept_by_a_clock_that_was_ahead_are_kept_anew(
 ) -> None:
     week = timedelta(days=7)
     creator.now += week
-    creator.keep_up()
+    creator.catch_up()
     creator.now -= week
     assert rollup.list_behind(session, creator.now) == [COMPANY]
-    creator.keep_up()
+    creator.catch_up()
     creator.commit(("fail", timedelta(), "19.00"))
     creator.check()
     creator.now += week
-    creator.keep_up()
+    creator.catch_up()
     creator.check()
 
 

@@ -21,7 +21,7 @@ from sandbox.model import bank
 from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY, LIVE
 from sandbox.model.population import CODES
-from sandbox.model.records import PAID, Story
+from sandbox.model.records import PAID, BankScenario
 from sandbox.model.switches import FaultKind, Switches
 from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
@@ -516,7 +516,7 @@ def test_it_never_takes_money_twice_whoever_tries(stage):
     random = Random(11)
     ids = []
     world = stage.world
-    deeds = [world.member_pays, world.refund, world.change_card, world.cancel_at_period_end]
+    acts = [world.member_pays, world.refund, world.change_card, world.cancel_at_period_end]
     for _ in range(150):
         ids.append(stage.world.fail_renewal(stage.now, spare_cards=1))
         stage.later(timedelta(hours=random.uniform(1, 6)))
@@ -524,7 +524,7 @@ def test_it_never_takes_money_twice_whoever_tries(stage):
         stage.switches.card_update_answers = random.choice(["sync", "async"])
         for payment_id in random.sample(ids, min(4, len(ids))):
             stage.retry(payment_id, f"{payment_id}:{random.randint(1, 3)}")
-            random.choice(deeds)(random.choice(ids), stage.now)
+            random.choice(acts)(random.choice(ids), stage.now)
             if random.random() < 0.3:
                 stage.set_card(payment_id, random.choice(stage.cards_of(payment_id))["id"])
     stage.later(30 * DAY)
@@ -769,7 +769,7 @@ def test_it_explains_every_switch_and_fault():
 
 def test_it_funds_an_account_after_a_payday_and_not_for_ever():
     friday = datetime(2026, 11, 27, 6, tzinfo=UTC)
-    story = Story(starts_at=NOON, luck=1, pay_frequency="weekly", funded_hours=24)
+    story = BankScenario(starts_at=NOON, luck=1, pay_frequency="weekly", funded_hours=24)
 
     def outcome(at: datetime) -> str:
         return bank.decide(story, "insufficient_funds", at, 2, HISTORY)
@@ -784,7 +784,7 @@ def test_it_never_clears_a_card_only_the_member_can_replace(cause):
     random = Random(3)
     for code in CODES[cause]:
         for _ in range(50):
-            story = bank.draw_story(random, MIDDLE, code, NOON)
+            story = bank.draw_scenario(random, MIDDLE, code, NOON)
             assert bank.decide(story, code, NOON + 30 * DAY, 2, HISTORY) == code
 
 

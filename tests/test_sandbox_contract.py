@@ -581,8 +581,8 @@ def test_it_does_every_deed_over_http(stage, server):
     membership_id = stage.world.store.payment(paid_id).membership_id
     failed = {"membership_id": membership_id, "spare_pays": True, "script": ["generic_decline"]}
     open_id = post("fail_renewal", **failed).json()["payment_id"]
-    for deed in ("cancel_at_period_end", "uncancel", "dispute_alert", "dispute"):
-        assert post(f"payments/{paid_id}/{deed}").json() == {"status": "paid"}
+    for act in ("cancel_at_period_end", "uncancel", "dispute_alert", "dispute"):
+        assert post(f"payments/{paid_id}/{act}").json() == {"status": "paid"}
     assert post(f"payments/{open_id}/dispute").status_code == 422
     assert post(f"payments/{open_id}/void").json() == {"status": "void"}
     assert post(f"payments/{open_id}/mark_uncollectible").status_code == 422

@@ -327,7 +327,7 @@ def test_what_simulated_readers_do_lands_on_the_message(sessions: SessionFactory
     payment_ids = [
         rig.fail("expired_card", email=f"jo{number}@example.com") for number in range(25)
     ]
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     rig.pass_time(48)
     messages = [message for one in payment_ids for message in rig.messages(one)]
     sent = [message for message in messages if message.sent_at]

@@ -276,9 +276,9 @@ def test_it_knows_no_dispute_of_money_that_never_came(stage):
     payment_id, paid_id = stage.failed(), stage.world.renew(NOON)
     stage.world.dispute(paid_id, stage.now)
 
-    for deed in (stage.world.dispute, stage.world.dispute_alert):
+    for act in (stage.world.dispute, stage.world.dispute_alert):
         with pytest.raises(ValueError, match="only a paid payment"):
-            deed(payment_id, stage.now)
+            act(payment_id, stage.now)
     with pytest.raises(ValueError, match="disputed already"):
         stage.world.dispute(paid_id, stage.now)
 
@@ -290,13 +290,13 @@ def test_it_knows_no_dispute_of_money_that_never_came(stage):
         ("mark_uncollectible", "uncollectible", "uncollectible", []),
     ],
 )
-def test_it_charges_nothing_more_once_the_creator_gives_up(stage, deed, status, substatus, told):
+def test_it_charges_nothing_more_once_the_creator_gives_up(stage, act, status, substatus, told):
     payment_id = stage.world.fail_renewal(
         NOON, script=["generic_decline", "paid"], member_pays_after_hours=2.0
     )
     stage.delivered.clear()
 
-    getattr(stage.world, deed)(payment_id, stage.now)
+    getattr(stage.world, act)(payment_id, stage.now)
 
     shown = stage.shown(payment_id)
     assert (shown["status"], shown["substatus"]) == (status, substatus)

@@ -17,7 +17,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from dashboard.data.csv_export import to_csv
-from db import audit_log as deeds
+from db import audit_log
 from db.company_settings import recovery as companies
 from db.models import Payment
 from db.reporting import search, trends
@@ -327,7 +327,7 @@ def test_the_trend_looks_only_at_what_is_over(session: Session) -> None:
 def test_the_audit_list_is_of_one_company_and_of_one_payment(session: Session) -> None:
     companies.add_companies(session, {COMPANY, ANOTHER})
     for company, payment_id in ((COMPANY, "pay_a"), (COMPANY, "pay_b"), (ANOTHER, "pay_a")):
-        deeds.record(
+        audit_log.record(
             session,
             company,
             "someone",
@@ -337,10 +337,10 @@ def test_the_audit_list_is_of_one_company_and_of_one_payment(session: Session) -
             details={"why": "x"},
         )
     session.commit()
-    everything = deeds.list_deeds(session, COMPANY)
-    assert [deed.payment_id for deed in everything] == ["pay_b", "pay_a"]
-    (one,) = deeds.list_deeds(session, COMPANY, "pay_a")
-    assert (one.company_id, one.done_by, one.details) == (COMPANY, "someone", {"why": "x"})
+    everything = audit_log.list_entries(session, COMPANY)
+    assert [entry.payment_id for entry in everything] == ["pay_b", "pay_a"]
+    (one,) = audit_log.list_entries(session, COMPANY, "pay_a")
+    assert (one.company_id, one.actor, one.details) == (COMPANY, "someone", {"why": "x"})
 
 
 # --- export ------------------------------------------------------------------------------------

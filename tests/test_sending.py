@@ -10,16 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from daemon.chat import SupportChat
-from daemon.messages import Messenger
-from db.company_settings.messaging import Manners, save_manners
-from db.company_settings.templates import OwnTemplate, keep_template
-from db.member_messages import delivery_events as deliveries
-from db.member_messages import planner as planning
+from daemon.messages import MessageSender
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
+from db.company_settings.templates import OwnTemplate, store_template
+from db.member_messages import delivery_events, planner
 from db.member_messages.delivery_events import MailReport
 from db.models import Message, Suppression
 from db.session import SessionFactory
 from recovery.delivery import put_off, unknown
-from recovery.status import Channel, MailEventKind, MailTrouble, MessageState, Step
+from recovery.status import Channel, DeliveryFailure, MailEventKind, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
 from sandbox.servers.support import Support
 from tests.factories import COMPANY, NOW
@@ -34,18 +33,22 @@ def rig(sessions: SessionFactory, tmp_path) -> Rig:
     return Rig(sessions, tmp_path)
 
 
-def choose(rig: Rig, **manners: Any) -> None:
+def choose(rig: Rig, **messaging: Any) -> None:
     with rig.sessions.begin() as session:
-        save_manners(session, COMPANY, Manners(**AWAKE | manners), "somebody", rig.clock.now)
+        save_messaging_settings(
+            session, COMPANY, MessagingSettings(**AWAKE | messaging), "somebody", rig.clock.now
+        )
 
 
 def fail(rig: Rig, **wanted: Any) -> str:
     return rig.fail("expired_card", "expired_card", **wanted)
 
 
-def use(rig: Rig, mailer: Any, **more: Any) -> Messenger:
-    rig.messenger = Messenger(rig.sessions, rig.messenger.whop, mailer, rig.clock, **more)
-    return rig.messenger
+def use(rig: Rig, mailer: Any, **more: Any) -> MessageSender:
+    rig.message_sender = MessageSender(
+        rig.sessions, rig.message_sender.whop, mailer, rig.clock, **more
+    )
+    return rig.message_sender
 
 
 def count_states(rig: Rig) -> Counter[str]:
@@ -57,14 +60,14 @@ def test_a_company_sends_no_more_a_day_than_it_wants(rig: Rig):
     choose(rig, daily_cap=2)
     for _ in range(5):
         fail(rig)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert count_states(rig) == {"sent": 2, "queued": 3}
     midnight = NOW.replace(hour=0, minute=0, second=0) + timedelta(days=1)
     rig.clock.now = midnight - timedelta(seconds=1)
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert count_states(rig)["sent"] == 2
     rig.clock.now = midnight
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     assert count_states(rig) == {"sent": 4, "queued": 1}
 
 
@@ -77,16 +80,16 @@ def test_a_busy_service_is_left_alone_for_longer_each_time(rig: Rig, asked, minu
     choose(rig)
     payment_id = fail(rig)
     wait = None if asked is None else timedelta(minutes=asked)
-    messenger = use(rig, Mails(*[put_off("429", wait)] * len(minutes)))
+    message_sender = use(rig, Mails(*[put_off("429", wait)] * len(minutes)))
     waited = []
     for _ in minutes:
-        messenger.send_due()
+        message_sender.send_due()
         (message,) = rig.messages(payment_id)
         assert message.state is MessageState.QUEUED
         waited.append((message.due_at - rig.clock.now) // timedelta(minutes=1))
         rig.clock.now = message.due_at
     assert waited == minutes
-    messenger.send_due()
+    message_sender.send_due()
     assert [message.state for message in rig.messages(payment_id)] == ["sent"]
 
 
@@ -109,7 +112,7 @@ def test_proof_that_a_mail_was_sent_holds_for_those_it_spoke_for(rig: Rig):
     then = NOW + timedelta(minutes=1)
     delivered = MailReport("event_1", lead.id, COMPANY, MailEventKind.DELIVERED, then)
     with rig.sessions.begin() as session:
-        deliveries.record(session, [delivered], then)
+        delivery_events.record(session, [delivered], then)
     (lead,), (joined,) = rig.messages(first), rig.messages(second)
     assert (lead.state, lead.sent_at, joined.sent_at) == ("sent", then, then)
 
@@ -117,11 +120,13 @@ def test_proof_that_a_mail_was_sent_holds_for_those_it_spoke_for(rig: Rig):
 def test_only_reminders_offer_to_send_no_more(rig: Rig):
     choose(rig)
     fail(rig)
-    messenger = use(
-        rig, rig.messenger.mailer, link_to_stop=lambda number: f"https://us.example/stop/{number}"
+    message_sender = use(
+        rig,
+        rig.message_sender.mailer,
+        link_to_stop=lambda number: f"https://us.example/stop/{number}",
     )
     for _ in range(100):
-        messenger.send_due()
+        message_sender.send_due()
         rig.pass_time(1)
     offered = {
         mail.custom_args["step"]: "https://us.example/stop/" in mail.part("text/plain")
@@ -134,9 +139,9 @@ def test_a_company_s_manners_and_words_reach_the_mail(rig: Rig):
     choose(rig, sender_name="Maya", reply_to="help@example.com", note="See you in class")
     with rig.sessions.begin() as session:
         own = OwnTemplate("Hello {{ name }}", "Oh no.", "<p>Oh no.</p>")
-        keep_template(session, COMPANY, Step.PAYMENT_FAILED, own, "maya", NOW)
+        store_template(session, COMPANY, Step.PAYMENT_FAILED, own, "maya", NOW)
     fail(rig, name="Jo Doe")
-    rig.messenger.send_due()
+    rig.message_sender.send_due()
     (mail,) = SendGrid(rig.world).mails()
     assert mail.sender.startswith("Maya <")
     assert mail.sent["reply_to"] == {"email": "help@example.com"}
@@ -154,12 +159,12 @@ def test_where_the_address_is_dead_the_words_arrive_in_whops_own_chat(rig: Rig):
             Suppression(
                 company_id=COMPANY,
                 address="jo@example.com",
-                reason=MailTrouble.BOUNCED,
+                reason=DeliveryFailure.BOUNCED,
                 since=NOW,
             )
         )
-        planning.queue_due(session, NOW)
-    use(rig, rig.messenger.mailer, chat=SupportChat(rig.messenger.whop)).send_due()
+        planner.queue_due(session, NOW)
+    use(rig, rig.message_sender.mailer, chat=SupportChat(rig.message_sender.whop)).send_due()
     (message,) = rig.messages(payment_id)
     assert (message.state, message.channel) == ("sent", Channel.WHOP)
     (chat,) = Support(rig.world).chats()

@@ -15,14 +15,30 @@ from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.choices import DEFAULTS, Group, find_faults
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.views.settings import group as settings
 from dashboard.views.settings.fields import CHOICES
 from db.company_settings.changes import PRIVATE, list_changes
-from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
-from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
-from db.company_settings.recovery import NO_TERMS, Terms, add_companies, find_terms, save_terms
-from db.models import Company, Deed
+from db.company_settings.messaging import (
+    DEFAULT_MESSAGING_SETTINGS,
+    MessagingSettings,
+    find_messaging_settings,
+    save_messaging_settings,
+)
+from db.company_settings.notifications import (
+    DEFAULT_NOTIFICATION_SETTINGS,
+    NotificationSettings,
+    find_notification_settings,
+    save_notification_settings,
+)
+from db.company_settings.recovery import (
+    DEFAULT_RECOVERY_SETTINGS,
+    RecoverySettings,
+    add_companies,
+    find_recovery_settings,
+    save_recovery_settings,
+)
+from db.models import AuditEntry, Company
 from recovery.status import Action, Channel
 from tests.factories import COMPANY, NOW
 from tests.test_pages import ANOTHER, HOSTILE, press, read_words
@@ -37,9 +53,9 @@ settings.show(load_settings(DashboardSettings))
 """
 HOOK = "https://discord.com/api/webhooks/123456789/a-very-secret-token"
 SAVE = {
-    Group.TERMS: "Save: figures and charges",
-    Group.MANNERS: "Save: messages to members",
-    Group.ALERTS: "Save: what you are told",
+    Group.RECOVERY: "Save: figures and charges",
+    Group.MESSAGING: "Save: messages to members",
+    Group.NOTIFICATIONS: "Save: what you are told",
 }
 
 
@@ -70,10 +86,10 @@ def save(page: AppTest, group: Group, **typed: object) -> AppTest:
     return press(page, SAVE[group])
 
 
-def read_deeds(session: Session) -> list[Deed]:
+def read_entries(session: Session) -> list[AuditEntry]:
     """What was done on the page."""
     session.rollback()
-    return list(session.scalars(select(Deed).where(Deed.done_by == "dashboard")))
+    return list(session.scalars(select(AuditEntry).where(AuditEntry.actor == "dashboard")))
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -90,8 +106,12 @@ def test_every_choice_of_a_creator_is_on_the_page_with_its_default(group: Group)
 def test_it_shows_what_is_kept_and_each_choice_s_effect_and_default(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
-    save_manners(session, COMPANY, Manners(sender_name="Maya", quiet_from=22), "somebody", NOW)
+    save_recovery_settings(
+        session, COMPANY, RecoverySettings("Europe/Berlin", 10, True), "somebody", NOW
+    )
+    save_messaging_settings(
+        session, COMPANY, MessagingSettings(sender_name="Maya", quiet_from=22), "somebody", NOW
+    )
     session.commit()
     page = open_page()
     assert find(page, "terms-time_zone").value == "Europe/Berlin"
@@ -130,14 +150,14 @@ def test_it_says_that_the_database_is_away(open_page: Callable[..., AppTest]) ->
 def test_it_saves_says_what_and_from_when_and_notes_old_and_new(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    page = save(open_page(), Group.TERMS, time_zone="Europe/Berlin", holdout_percent=10)
-    assert find_terms(session, COMPANY) == Terms("Europe/Berlin", 10, False)
+    page = save(open_page(), Group.RECOVERY, time_zone="Europe/Berlin", holdout_percent=10)
+    assert find_recovery_settings(session, COMPANY) == RecoverySettings("Europe/Berlin", 10, False)
     words = read_words(page)
     assert "Saved: Time zone, Holdout, in percent of the members." in words
     assert "The holdout holds for payments that fail from now on" in words
-    (deed,) = read_deeds(session)
-    assert (deed.what, deed.done_by, deed.company_id) == ("settings", "dashboard", COMPANY)
-    assert deed.details == {
+    (entry,) = read_entries(session)
+    assert (entry.action, entry.actor, entry.company_id) == ("settings", "dashboard", COMPANY)
+    assert entry.details == {
         "time_zone": {"from": "UTC", "to": "Europe/Berlin"},
         "holdout_percent": {"from": 0, "to": 10},
     }
@@ -150,7 +170,7 @@ def test_it_saves_how_members_are_written_to(
 ) -> None:
     save(
         open_page(),
-        Group.MANNERS,
+        Group.MESSAGING,
         sender_name=" Maya ",
         reply_to="help@example.com",
         note="See you",
@@ -160,25 +180,27 @@ def test_it_saves_how_members_are_written_to(
         daily_cap=50,
         enabled=False,
     )
-    assert find_manners(session, COMPANY) == Manners(
+    assert find_messaging_settings(session, COMPANY) == MessagingSettings(
         "Maya", "help@example.com", "#1f5eff", "See you", 0, 0, 50, Channel.WHOP, False
     )
-    assert isinstance(find_manners(session, COMPANY).channel, Channel)
+    assert isinstance(find_messaging_settings(session, COMPANY).channel, Channel)
 
 
 def test_no_address_and_no_secret_is_noted_or_shown(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    page = save(open_page(), Group.MANNERS, reply_to="help@example.com", note="call jo@example.com")
-    page = save(page, Group.ALERTS, digest_to="jo@example.com", digest=True, post_url=HOOK)
-    manners, alerts = read_deeds(session)
-    assert manners.details == {"reply_to": "changed", "note": "changed"}
-    assert alerts.details == {
+    page = save(
+        open_page(), Group.MESSAGING, reply_to="help@example.com", note="call jo@example.com"
+    )
+    page = save(page, Group.NOTIFICATIONS, digest_to="jo@example.com", digest=True, post_url=HOOK)
+    messaging, notifications = read_entries(session)
+    assert messaging.details == {"reply_to": "changed", "note": "changed"}
+    assert notifications.details == {
         "digest_to": "changed",
         "post_url": "changed",
         "digest": {"from": False, "to": True},
     }
-    assert find_alerts(session, COMPANY).post_url == HOOK
+    assert find_notification_settings(session, COMPANY).post_url == HOOK
     words = read_words(page)
     assert "Kept now: discord.com, ending in oken." in words
     assert "secret-token" not in words
@@ -188,22 +210,28 @@ def test_no_address_and_no_secret_is_noted_or_shown(
 def test_an_empty_webhook_field_keeps_the_one_there_is(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK), "somebody", NOW)
+    save_notification_settings(
+        session, COMPANY, NotificationSettings(post_url=HOOK), "somebody", NOW
+    )
     session.commit()
-    save(open_page(), Group.ALERTS, on_trouble=True)
+    save(open_page(), Group.NOTIFICATIONS, on_problem=True)
     session.rollback()
-    assert find_alerts(session, COMPANY) == Alerts(post_url=HOOK, on_trouble=True)
+    assert find_notification_settings(session, COMPANY) == NotificationSettings(
+        post_url=HOOK, on_problem=True
+    )
 
 
 def test_a_webhook_can_be_forgotten_and_its_posts_with_it(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK, on_recovery=True), "somebody", NOW)
+    save_notification_settings(
+        session, COMPANY, NotificationSettings(post_url=HOOK, on_recovery=True), "somebody", NOW
+    )
     session.commit()
     page = press(open_page(), "Forget the webhook and stop posts")
-    (deed,) = read_deeds(session)
-    assert find_alerts(session, COMPANY) == NO_ALERTS
-    assert deed.details == {"post_url": "changed", "on_recovery": {"from": True, "to": False}}
+    (entry,) = read_entries(session)
+    assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
+    assert entry.details == {"post_url": "changed", "on_recovery": {"from": True, "to": False}}
     assert "Nothing is posted any more." in read_words(page)
     assert find(page, "alerts-on_recovery").value is False
 
@@ -211,20 +239,22 @@ def test_a_webhook_can_be_forgotten_and_its_posts_with_it(
 def test_saving_what_is_kept_already_notes_nothing(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    page = save(open_page(), Group.TERMS)
+    page = save(open_page(), Group.RECOVERY)
     assert "Nothing was changed." in read_words(page)
-    assert read_deeds(session) == []
+    assert read_entries(session) == []
 
 
 def test_what_somebody_else_chose_meanwhile_stays(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     page = open_page()
-    save_manners(session, COMPANY, Manners(daily_cap=7), "somebody", NOW)
+    save_messaging_settings(session, COMPANY, MessagingSettings(daily_cap=7), "somebody", NOW)
     session.commit()
-    page = save(page, Group.MANNERS, sender_name="Maya")
+    page = save(page, Group.MESSAGING, sender_name="Maya")
     session.rollback()
-    assert find_manners(session, COMPANY) == Manners(sender_name="Maya", daily_cap=7)
+    assert find_messaging_settings(session, COMPANY) == MessagingSettings(
+        sender_name="Maya", daily_cap=7
+    )
     assert find(page, "manners-daily_cap").value == 7
 
 
@@ -234,13 +264,21 @@ def test_what_somebody_else_chose_meanwhile_stays(
 @pytest.mark.parametrize(
     ("group", "typed", "said"),
     [
-        (Group.MANNERS, {"reply_to": "nobody"}, "The reply-to is one address alone"),
-        (Group.MANNERS, {"sender_name": "x" * 81}, "The sender&#39;s name has 81 characters"),
-        (Group.MANNERS, {"note": "a\u202eb"}, "The note has a character that cannot be seen"),
-        (Group.ALERTS, {"digest_to": "a b"}, "The digest goes to one address"),
-        (Group.ALERTS, {"digest": True}, "The digest needs an address to go to"),
-        (Group.ALERTS, {"on_recovery": True}, "Posts need the address of a Discord or Slack"),
-        (Group.ALERTS, {"post_url": "https://example.com/x"}, "must be a webhook of Discord"),
+        (Group.MESSAGING, {"reply_to": "nobody"}, "The reply-to is one address alone"),
+        (Group.MESSAGING, {"sender_name": "x" * 81}, "The sender&#39;s name has 81 characters"),
+        (Group.MESSAGING, {"note": "a\u202eb"}, "The note has a character that cannot be seen"),
+        (Group.NOTIFICATIONS, {"digest_to": "a b"}, "The digest goes to one address"),
+        (Group.NOTIFICATIONS, {"digest": True}, "The digest needs an address to go to"),
+        (
+            Group.NOTIFICATIONS,
+            {"on_recovery": True},
+            "Posts need the address of a Discord or Slack",
+        ),
+        (
+            Group.NOTIFICATIONS,
+            {"post_url": "https://example.com/x"},
+            "must be a webhook of Discord",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
@@ -254,16 +292,16 @@ def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
     words = read_words(page)
     assert said in words
     assert "Nothing was saved: see below." in words
-    assert read_deeds(session) == []
-    assert find_manners(session, COMPANY) == NO_MANNERS
-    assert find_alerts(session, COMPANY) == NO_ALERTS
+    assert read_entries(session) == []
+    assert find_messaging_settings(session, COMPANY) == DEFAULT_MESSAGING_SETTINGS
+    assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
 
 
 def test_it_says_which_address_that_was_kept_once_is_none_by_now(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     add_companies(session, {COMPANY})
-    kept = {"manners": {"reply_to": "a..b@example.com"}, "alerts": {"digest_to": "a@b..c"}}
+    kept = {"messaging": {"reply_to": "a..b@example.com"}, "notifications": {"digest_to": "a@b..c"}}
     session.get_one(Company, COMPANY).settings = kept
     session.commit()
     words = read_words(open_page())
@@ -274,49 +312,75 @@ def test_it_says_which_address_that_was_kept_once_is_none_by_now(
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(
     open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_alerts(session, COMPANY, Alerts(post_url=HOOK), "somebody", NOW)
+    save_notification_settings(
+        session, COMPANY, NotificationSettings(post_url=HOOK), "somebody", NOW
+    )
     session.commit()
     page = open_page()
-    monkeypatch.setattr(settings, "save_choices", lambda *arguments: Trouble.AWAY)
-    page = save(page, Group.TERMS, holdout_percent=10)
+    monkeypatch.setattr(settings, "save_choices", lambda *arguments: Unavailable.AWAY)
+    page = save(page, Group.RECOVERY, holdout_percent=10)
     assert settings.AWAY in read_words(page)
     assert find(page, "terms-holdout_percent").value == 10
     assert settings.AWAY in read_words(press(page, "Forget the webhook and stop posts"))
 
 
 def test_what_was_refused_stays_in_its_field(open_page: Callable[..., AppTest]) -> None:
-    page = save(open_page(), Group.MANNERS, reply_to="nobody", daily_cap=9)
+    page = save(open_page(), Group.MESSAGING, reply_to="nobody", daily_cap=9)
     assert find(page, "manners-reply_to").value == "nobody"
     assert find(page, "manners-daily_cap").value == 9
 
 
 def test_each_choice_is_told_its_own_fault() -> None:
-    wrong = replace(NO_MANNERS, reply_to="nobody", accent="red", daily_cap=0, note="fine")
-    assert find_faults(wrong, NO_MANNERS, False).keys() == {"reply_to", "accent", "daily_cap"}
-    assert find_faults(Terms("Mars", 51), NO_TERMS, False).keys() == {
+    wrong = replace(
+        DEFAULT_MESSAGING_SETTINGS, reply_to="nobody", accent="red", daily_cap=0, note="fine"
+    )
+    assert find_faults(wrong, DEFAULT_MESSAGING_SETTINGS, False).keys() == {
+        "reply_to",
+        "accent",
+        "daily_cap",
+    }
+    assert find_faults(RecoverySettings("Mars", 51), DEFAULT_RECOVERY_SETTINGS, False).keys() == {
         "time_zone",
         "holdout_percent",
     }
-    told = Alerts(digest=True, on_recovery=True, on_trouble=True)
-    assert find_faults(told, NO_ALERTS, False).keys() == {"digest", "on_recovery", "on_trouble"}
+    told = NotificationSettings(digest=True, on_recovery=True, on_problem=True)
+    assert find_faults(told, DEFAULT_NOTIFICATION_SETTINGS, False).keys() == {
+        "digest",
+        "on_recovery",
+        "on_problem",
+    }
     assert (
-        find_faults(replace(told, digest_to="a@b.example", post_url=HOOK), NO_ALERTS, False) == {}
+        find_faults(
+            replace(told, digest_to="a@b.example", post_url=HOOK),
+            DEFAULT_NOTIFICATION_SETTINGS,
+            False,
+        )
+        == {}
     )
 
 
 @given(
     some.builds(
-        Manners, sender_name=some.text(), reply_to=some.text(), accent=some.text(), note=some.text()
+        MessagingSettings,
+        sender_name=some.text(),
+        reply_to=some.text(),
+        accent=some.text(),
+        note=some.text(),
     )
 )
-def test_faults_are_found_whenever_a_choice_cannot_be_kept(manners: Manners) -> None:
-    faults = find_faults(manners, NO_MANNERS, False)
-    right = replace(manners, **{name: getattr(NO_MANNERS, name) for name in faults})
-    assert find_faults(right, NO_MANNERS, False) == {}
+def test_faults_are_found_whenever_a_choice_cannot_be_kept(messaging: MessagingSettings) -> None:
+    faults = find_faults(messaging, DEFAULT_MESSAGING_SETTINGS, False)
+    right = replace(
+        messaging, **{name: getattr(DEFAULT_MESSAGING_SETTINGS, name) for name in faults}
+    )
+    assert find_faults(right, DEFAULT_MESSAGING_SETTINGS, False) == {}
 
 
 def test_private_choices_are_noted_without_their_values() -> None:
-    before, after = NO_MANNERS, Manners("Maya", "a@b.example", "#000000", "See you")
+    before, after = (
+        DEFAULT_MESSAGING_SETTINGS,
+        MessagingSettings("Maya", "a@b.example", "#000000", "See you"),
+    )
     noted = list_changes(asdict(before), asdict(after))
     assert {name for name, change in noted.items() if change == "changed"} <= PRIVATE
     assert noted["accent"] == {"from": "#1f5eff", "to": "#000000"}
@@ -329,11 +393,17 @@ def test_private_choices_are_noted_without_their_values() -> None:
 def test_nothing_of_another_company_is_shown_or_changed(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    theirs = Manners(sender_name="Not Yours", daily_cap=7)
-    save_manners(session, ANOTHER, theirs, "somebody", NOW)
-    save_terms(session, ANOTHER, Terms("Asia/Tokyo", 20, True), "somebody", NOW)
-    save_alerts(session, ANOTHER, Alerts(post_url=HOOK), "somebody", NOW)
-    session.add(Deed(company_id=ANOTHER, done_at=NOW, done_by="them", what=Action.STOP, details={}))
+    theirs = MessagingSettings(sender_name="Not Yours", daily_cap=7)
+    save_messaging_settings(session, ANOTHER, theirs, "somebody", NOW)
+    save_recovery_settings(
+        session, ANOTHER, RecoverySettings("Asia/Tokyo", 20, True), "somebody", NOW
+    )
+    save_notification_settings(
+        session, ANOTHER, NotificationSettings(post_url=HOOK), "somebody", NOW
+    )
+    session.add(
+        AuditEntry(company_id=ANOTHER, done_at=NOW, actor="them", what=Action.STOP, details={})
+    )
     session.commit()
     page = open_page()
     assert find(page, "manners-sender_name").value == ""
@@ -341,15 +411,15 @@ def test_nothing_of_another_company_is_shown_or_changed(
     words = read_words(page)
     assert "ending in" not in words
     assert "them stopped" not in words
-    save(page, Group.MANNERS, daily_cap=9)
+    save(page, Group.MESSAGING, daily_cap=9)
     session.rollback()
-    assert find_manners(session, ANOTHER) == theirs
-    assert find_manners(session, COMPANY).daily_cap == 9
+    assert find_messaging_settings(session, ANOTHER) == theirs
+    assert find_messaging_settings(session, COMPANY).daily_cap == 9
 
 
 def test_no_word_that_was_typed_is_read_as_markup(open_page: Callable[..., AppTest]) -> None:
-    page = save(open_page(), Group.MANNERS, reply_to=HOSTILE, sender_name="<b>x</b>")
-    page = save(page, Group.MANNERS, reply_to="", sender_name="<b>x</b>")
+    page = save(open_page(), Group.MESSAGING, reply_to=HOSTILE, sender_name="<b>x</b>")
+    page = save(page, Group.MESSAGING, reply_to="", sender_name="<b>x</b>")
     words = read_words(page)
     assert "<script" not in words
     assert "<b>x</b>" not in words

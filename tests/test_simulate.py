@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, select
 from db.models import Attempt, WebhookEvent
 from db.session import session_factory
 from recovery.declines import DeclineClass
-from recovery.retry_policy import POLICIES, NoRetry, Retry, WhyNot, decide
+from recovery.retry_policy import POLICIES, NoRetry, NoRetryReason, Retry, decide
 from recovery.status import OUR_TRIGGERS
 from sandbox.model import bank
 from sandbox.model.assumptions import PAY_FREQUENCIES, SOURCES, Assumptions, Odds
@@ -44,7 +44,7 @@ from sandbox.simulate.figures import (
 )
 from sandbox.simulate.laboratory import empty
 from sandbox.simulate.quick import count_agreeing, run_quickly
-from sandbox.simulate.report import Comparison, judge, show_assumptions, show_schedules
+from sandbox.simulate.report import Comparison, assess, show_assumptions, show_schedules
 from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules, rules_for
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import Case, Trial, run_trial
@@ -148,7 +148,7 @@ def test_every_policy_meets_the_same_failures(live, policy):
 def test_what_a_bank_says_at_an_hour_does_not_depend_on_how_often_it_was_asked():
     random, kept = Random(4), replace(MIDDLE, trust_kept=1.0)
     for _ in range(100):
-        story = bank.draw_story(random, kept, "generic_decline", START)
+        story = bank.draw_scenario(random, kept, "generic_decline", START)
         at = START + random.uniform(1, 119) * HOUR
         said = {bank.decide(story, "generic_decline", at, n, HISTORY) for n in (2, 3, 9)}
         assert len(said) == 1
@@ -238,7 +238,7 @@ def test_funds_come_and_run_out_again(level):
     random, again = Random(5), 0
     sure = replace(level, trust_kept=1.0, night_patience=1.0)
     for number in range(200):
-        story = bank.draw_story(random, sure, "insufficient_funds", START + number * DAY)
+        story = bank.draw_scenario(random, sure, "insufficient_funds", START + number * DAY)
         hours = [story.starts_at + hour * HOUR for hour in range(240)]
         said = [bank.decide(story, "insufficient_funds", at, 2, HISTORY) == PAID for at in hours]
         again += any(had and not has for had, has in pairwise(said))
@@ -247,7 +247,7 @@ def test_funds_come_and_run_out_again(level):
 
 def test_a_bank_trusts_every_further_attempt_less():
     random = Random(6)
-    stories = [bank.draw_story(random, MIDDLE, "processing_error", START) for _ in range(2000)]
+    stories = [bank.draw_scenario(random, MIDDLE, "processing_error", START) for _ in range(2000)]
     noon = START + 4 * DAY + 12 * HOUR
 
     def paid(attempt: int, at: datetime) -> int:
@@ -310,15 +310,15 @@ def test_a_schedule_charges_at_its_hours_and_then_no_more(live):
     rules = rules_for("woocommerce")
     assert decide(asked, rules, START) == Retry(START + 12 * HOUR)
     assert decide(later, rules, START + 12 * HOUR) == Retry(START + 24 * HOUR)
-    assert decide(last, rules, START + 96 * HOUR) == NoRetry(WhyNot.WINDOW_CLOSED)
-    assert decide(asked, rules_for("whop"), START) == NoRetry(WhyNot.RETRIES_USED)
+    assert decide(last, rules, START + 96 * HOUR) == NoRetry(NoRetryReason.WINDOW_CLOSED)
+    assert decide(asked, rules_for("whop"), START) == NoRetry(NoRetryReason.RETRIES_USED)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_no_schedule_charges_what_must_never_be_charged(live, name):
     asked = situation(failed_at=START, decline_class=DeclineClass.FRAUD)
     rules = replace(rules_for(name), max_retries=5)
-    assert decide(asked, rules, START) == NoRetry(WhyNot.FORBIDDEN)
+    assert decide(asked, rules, START) == NoRetry(NoRetryReason.FORBIDDEN)
 
 
 @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ def judged(smart: list[Case], other: list[Case]) -> str:
         ]
         for name, given in (("smart", smart), ("hourly", other))
     }
-    return judge(Comparison("low", 3, cases, resample(Random(1), len(smart), 200)))
+    return assess(Comparison("low", 3, cases, resample(Random(1), len(smart), 200)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.ledger import payments
-from db.ledger.payments import IllegalMoveError, Place
+from db.ledger.payments import IllegalMoveError, Transition
 from db.models import Payment
 from recovery.status import MOVES, PaymentStatus, may_move
 from tests.factories import NOW, add_payment
@@ -39,7 +39,7 @@ def test_the_writer_refuses_every_other_move(session: Session, before, after):
     payment = add_payment(session)
     set_status(session, before)
     session.refresh(payment)
-    place = Place(after, next_retry_at=NOW if after == "pending_retry" else None)
+    place = Transition(after, next_retry_at=NOW if after == "pending_retry" else None)
     if may_move(before, after):
         payments.move(session, payment, place)
         assert payment.status == after

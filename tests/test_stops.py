@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from db.ledger import payments
-from db.member_messages import planner as planning
+from db.member_messages import planner
 from db.models import WebhookEvent
 from recovery.status import ClosedReason, MessageState, PaymentStatus
 from tests.rig import Rig
@@ -44,10 +44,10 @@ def assert_stopped(rig: Rig, payment_id: str, reason: ClosedReason) -> None:
         ("void", ClosedReason.CANCELED),
     ],
 )
-def test_it_stops_as_soon_as_whop_tells(rig: Rig, deed, reason, shape):
+def test_it_stops_as_soon_as_whop_tells(rig: Rig, entry, reason, shape):
     rig.world.switches.webhook_shape = shape
     payment_id = rig.fail()
-    getattr(rig.world, deed)(payment_id, rig.clock.now)
+    getattr(rig.world, entry)(payment_id, rig.clock.now)
     assert_stopped(rig, payment_id, reason)
 
 
@@ -118,11 +118,11 @@ def test_a_window_that_closes_takes_back_what_is_queued_and_no_other_payments_wo
     rig: Rig, session
 ):
     ending = rig.fail("expired_card")
-    planning.queue_due(session, rig.at(0.1))
+    planner.queue_due(session, rig.at(0.1))
     session.commit()
     rig.pass_time(24)
     going_on = rig.fail("expired_card", "paid")
-    planning.queue_due(session, rig.at(24.1))
+    planner.queue_due(session, rig.at(24.1))
     session.commit()
     rig.clock.now = rig.payment(ending).window_ends_at
     assert rig.cycle.close_windows() == 1

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 from db.company_settings.templates import (
     OwnTemplate,
     find_template,
-    keep_template,
     restore_template,
+    store_template,
 )
-from mail.filling import FILTERS, LONGEST_RESULT, VARIABLES, BrokenTemplateError, fill
-from mail.letters import OURS, write, write_chat
+from mail.messages import OURS, write, write_chat
+from mail.rendering import FILTERS, LONGEST_RESULT, VARIABLES, BrokenTemplateError, fill
 from mail.samples import DESTINATION, make_sample
 from mail.templates import check_template, save_template
 from recovery.declines import DeclineClass
@@ -31,7 +31,7 @@ GOOD = OwnTemplate(
     "Hey {{ name|upper }}!\n{% for other in others %}\n{{ other.product }}\n{% endfor %}",
     "<p>Hey <strong>{{ name }}</strong>!</p>\n{% if next_try %}<p>{{ next_try }}</p>{% endif %}",
 )
-LETTER = make_sample(STEP, DeclineClass.FUNDS)
+CONTEXT = make_sample(STEP, DeclineClass.FUNDS)
 
 
 def save(session: Session, template: OwnTemplate, step: Step = STEP) -> None:
@@ -59,14 +59,14 @@ def test_it_is_kept_replaced_and_given_up(session: Session):
 
 
 def test_it_stands_between_who_writes_and_the_button():
-    written = write(LETTER, DESTINATION, template=GOOD)
+    written = write(CONTEXT, DESTINATION, template=GOOD)
     assert written.subject == "Marathon Training Pro: $49.00 still open"
     assert written.text.startswith("Northside Run Club is writing to you")
     assert "\n\nHey JO!\n\nUpdate your card: https://" in written.text
     assert "<p>Hey <strong>Jo</strong>!</p>" in written.html
     assert "Update your card</a>" in written.html
     assert "Hey JO!\n\n[Update your card](https://" in write_chat(
-        LETTER, DESTINATION, template=GOOD
+        CONTEXT, DESTINATION, template=GOOD
     )
 
 
@@ -162,21 +162,21 @@ def test_a_subject_of_several_lines_is_refused(session: Session, subject):
 def test_a_word_in_a_condition_is_fine(session: Session):
     text = "{% if name == 'there' or not next_try %}Hello!{% else %}Hi {{ name }}!{% endif %}"
     save(session, replace(GOOD, text=text))
-    assert "Hi Jo!" in write(LETTER, DESTINATION, template=replace(GOOD, text=text)).text
+    assert "Hi Jo!" in write(CONTEXT, DESTINATION, template=replace(GOOD, text=text)).text
 
 
 def test_a_template_that_broke_after_it_was_saved_holds_no_message_up(session: Session, caplog):
     old = replace(GOOD, html="<p>{{ first_name }}</p>")  # a variable that is gone by now
-    keep_template(session, COMPANY, STEP, old, "maya", NOW)
+    store_template(session, COMPANY, STEP, old, "maya", NOW)
     found = find_template(session, COMPANY, STEP)
     assert found == old
     with caplog.at_level(logging.WARNING):
-        written = write(LETTER, DESTINATION, template=found)
-        chat = write_chat(LETTER, DESTINATION, template=found)
-    assert written == write(LETTER, DESTINATION)
-    assert chat == write_chat(LETTER, DESTINATION)
+        written = write(CONTEXT, DESTINATION, template=found)
+        chat = write_chat(CONTEXT, DESTINATION, template=found)
+    assert written == write(CONTEXT, DESTINATION)
+    assert chat == write_chat(CONTEXT, DESTINATION)
     assert "line 1: there is no variable 'first_name'" in caplog.text
-    assert LETTER.address not in caplog.text
+    assert CONTEXT.address not in caplog.text
 
 
 def test_a_result_without_end_is_refused():

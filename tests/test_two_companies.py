@@ -25,7 +25,7 @@ from dashboard.views.insights import panels as insight_panels
 from dashboard.views.insights.parts import Part
 from dashboard.views.messages import editor
 from dashboard.views.messages.page import list_classes
-from dashboard.views.payments import detail as story
+from dashboard.views.payments import detail
 from dashboard.views.payments.filters import WHICH, read_query
 from dashboard.views.settings import group as settings
 from db.company_settings.recovery import add_companies
@@ -37,7 +37,7 @@ from tests.factories import COMPANY, NOW
 from tests.pages import fresh as fresh
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
 
-CLOCKS = (health, insights, messages, overview, payments, editor, settings, story)
+CLOCKS = (health, insights, messages, overview, payments, editor, settings, detail)
 NAVIGATION = Path(dashboard.__file__).parent / "navigation.py"
 SCRIPT = """
 from dashboard.settings import DashboardSettings

@@ -16,7 +16,7 @@ from daemon.settings import DaemonSettings
 from db.models import Company, Payment, Suppression
 from db.session import SessionFactory, connect
 from mail.links import make_unsubscribe_url, read_unsubscribe_token
-from recovery.status import MailTrouble, MessageState, Step
+from recovery.status import DeliveryFailure, MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.mail_service import LINK_SECRET, MailReceiver, add_message, get_message, make_settings
 
@@ -56,9 +56,9 @@ def test_a_link_is_the_same_for_ever():
 
 def test_every_letter_of_a_link_counts():
     token = token_of(7)
-    for at, letter in enumerate(token):
+    for at, context in enumerate(token):
         for other in "1.A_":
-            if other != letter:
+            if other != context:
                 forged = token[:at] + other + token[at + 1 :]
                 assert read_unsubscribe_token(LINK_SECRET, forged) is None, forged
 
@@ -121,7 +121,7 @@ def test_looking_at_the_page_changes_nothing(
         answer = receiver.request("GET", path_to(message_id))
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/html")
-    assert get_message(sessions, message_id).trouble is None
+    assert get_message(sessions, message_id).delivery_failure is None
     assert get_message(sessions, queued).state is MessageState.QUEUED
     with sessions() as session:
         assert session.scalars(select(Suppression)).all() == []
@@ -172,12 +172,12 @@ def test_a_post_ends_the_messages_however_it_is_sent(
     assert answer.status_code == 200
     assert "Done" in answer.text
     assert "payment itself may still be tried again" in answer.text
-    assert get_message(sessions, message_id).trouble is MailTrouble.UNSUBSCRIBED
+    assert get_message(sessions, message_id).delivery_failure is DeliveryFailure.UNSUBSCRIBED
     assert get_message(sessions, message_id).state is MessageState.SENT
     assert get_message(sessions, queued).state is MessageState.SKIPPED
     with sessions() as session:
         (known,) = session.scalars(select(Suppression))
-        assert (known.address, known.reason) == ("jo@example.com", MailTrouble.UNSUBSCRIBED)
+        assert (known.address, known.reason) == ("jo@example.com", DeliveryFailure.UNSUBSCRIBED)
         assert not session.scalars(select(Payment).where(Payment.next_step.is_not(None))).all()
         statuses = {payment.status for payment in session.scalars(select(Payment))}
     assert "permanent_fail" not in statuses  # the payment goes on
@@ -213,7 +213,7 @@ def test_a_forged_link_gets_a_page_in_words_and_changes_nothing(
     assert answer.status_code == 404
     assert "This link does not work" in answer.text
     assert answer.headers["referrer-policy"] == "no-referrer"
-    assert get_message(sessions, message_id).trouble is None
+    assert get_message(sessions, message_id).delivery_failure is None
 
 
 def test_without_a_secret_no_link_opens_anything(engine: Engine, session: Session):

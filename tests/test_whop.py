@@ -19,7 +19,7 @@ from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
 from whop.lists import SavedCard
 from whop.payloads import FAILED, read_event
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
 
@@ -29,7 +29,7 @@ def make_client(answer) -> WhopClient:
         "https://whop.test/api/v1",
         "apik_x",
         "2026-10-15-1",
-        Pace(600_000),
+        RateLimit(600_000),
         lambda: NOW,
         httpx.MockTransport(answer),
         lambda seconds: None,
@@ -227,7 +227,7 @@ def test_a_listed_payment_is_as_old_as_whop_says_and_never_newer_than_now():
     items = [payment_data(updated_at=iso(early)), payment_data(updated_at=iso(late))]
     items.append(payment_data(updated_at=None))
     page = Asked(listed(*items)).client.list_payments(COMPANY)
-    assert [payment.as_of for payment in page.items] == [early, NOW, NOW]
+    assert [payment.observed_at for payment in page.items] == [early, NOW, NOW]
 
 
 def test_pages_of_the_sandbox_are_walked_to_their_end(sessions, tmp_path):
@@ -411,7 +411,7 @@ def test_a_clock_ahead_of_ours_does_not_outrank_later_words():
     data = payment_data(updated_at="2099-01-01T00:00:00Z")
     payment = read_event(event(data=data), NOW).payment
     assert payment is not None
-    assert payment.as_of == NOW
+    assert payment.observed_at == NOW
 
 
 CARD = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 2027}

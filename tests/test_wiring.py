@@ -22,8 +22,16 @@ from tests.rig import Rig
 from tests.rough_rig import RoughRig
 
 ROOT = Path(__file__).parent.parent
-WIRED = {"Cycle", "Herald", "Messenger", "Reconciler", "Replayer", "Retrier", "SupportChat"}
-JOBS = {"Cycle", "Herald", "Messenger", "Reconciler", "Replayer"}
+WIRED = {
+    "Cycle",
+    "CreatorNotifier",
+    "MessageSender",
+    "Reconciler",
+    "Replayer",
+    "Retrier",
+    "SupportChat",
+}
+JOBS = {"Cycle", "CreatorNotifier", "MessageSender", "Reconciler", "Replayer"}
 OUTSIDE = {"courier", "transport"}
 ROOTS = (
     *(ROOT / "daemon").glob("*.py"),
@@ -111,4 +119,4 @@ def test_only_who_sends_mail_carries_sendgrids_package():
 
 
 def test_only_who_posts_carries_a_client_for_it(process: Jobs):
-    assert "http" not in vars(process.herald.poster)
+    assert "http" not in vars(process.notifier.poster)

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import Manners, save_manners
-from db.company_settings.notifications import Alerts, save_alerts
-from db.company_settings.recovery import Terms, add_companies, save_terms
-from db.company_settings.templates import OwnTemplate, keep_template
+from db.company_settings.messaging import MessagingSettings, save_messaging_settings
+from db.company_settings.notifications import NotificationSettings, save_notification_settings
+from db.company_settings.recovery import RecoverySettings, add_companies, save_recovery_settings
+from db.company_settings.templates import OwnTemplate, store_template
 from db.ledger import bulk_insert, replays, requests
 from db.member_messages import suppressions
 from db.models import (
@@ -26,7 +26,7 @@ from db.models import (
     WebhookEvent,
 )
 from db.reporting import rollup
-from recovery.status import MailTrouble, MessageState, RequestKind, Step
+from recovery.status import DeliveryFailure, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 
@@ -41,7 +41,7 @@ MOMENTS = (
     "last_attempt_at",
     "next_retry_at",
     "recovered_at",
-    "as_of",
+    "observed_at",
     "created_at",
 )
 
@@ -55,27 +55,35 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     ask(session, made[1], word, at)
     hear(session, company_id, word, at)
     session.flush()
-    rollup.keep_up(session, company_id, at)
+    rollup.catch_up(session, company_id, at)
     # A day that is kept has changed since.
-    bulk_insert.note_late(session, [(company_id, at - 30 * DAY)], at)
+    bulk_insert.record_late_change(session, [(company_id, at - 30 * DAY)], at)
     session.commit()
     return made
 
 
 def choose(session: Session, company_id: str, word: str, zone: str, at: datetime) -> None:
     address = f"{word.lower()}@example.com"
-    save_terms(session, company_id, Terms(zone, 20, True), f"{word} chooser", at)
-    save_manners(
+    save_recovery_settings(
+        session, company_id, RecoverySettings(zone, 20, True), f"{word} chooser", at
+    )
+    save_messaging_settings(
         session,
         company_id,
-        Manners(f"{word} Sender", address, note=f"{word} note"),
+        MessagingSettings(f"{word} Sender", address, note=f"{word} note"),
         f"{word} chooser",
         at,
     )
-    save_alerts(session, company_id, Alerts(digest_to=address, digest=True), f"{word} chooser", at)
+    save_notification_settings(
+        session,
+        company_id,
+        NotificationSettings(digest_to=address, digest=True),
+        f"{word} chooser",
+        at,
+    )
     for step in Step:
         words = OwnTemplate(f"{word} subject", f"{word} text", f"<p>{word} letter</p>")
-        keep_template(session, company_id, step, words, f"{word} editor", at)
+        store_template(session, company_id, step, words, f"{word} editor", at)
 
 
 def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Payment]:
@@ -117,7 +125,7 @@ def correspond(session: Session, payment: Payment, word: str, at: datetime) -> N
         due_at=at,
         sending_at=at,
         detail=f"{word} refusal",
-        trouble=MailTrouble.BOUNCED,
+        delivery_failure=DeliveryFailure.BOUNCED,
     )
     session.query(Message).filter_by(payment_id=payment.payment_id).delete()
     session.add(message)
@@ -135,14 +143,16 @@ def correspond(session: Session, payment: Payment, word: str, at: datetime) -> N
             Notice(
                 company_id=whose,
                 kind="digest",
-                occasion=f"{word} week",
+                trigger_key=f"{word} week",
                 channel="email",
                 state=MessageState.QUEUED,
                 due_at=at,
             ),
         ]
     )
-    suppressions.suppress(session, whose, f"{word.lower()}@example.com", MailTrouble.BOUNCED, at)
+    suppressions.suppress(
+        session, whose, f"{word.lower()}@example.com", DeliveryFailure.BOUNCED, at
+    )
 
 
 def ask(session: Session, payment: Payment, word: str, at: datetime) -> None:
@@ -165,7 +175,7 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
             Sync(
                 company_id=company_id,
                 since=at,
-                trouble=f"{word} trouble",
+                error_detail=f"{word} trouble",
                 missing_permissions=[f"{word}:read"],
             ),
             Refund(
@@ -174,7 +184,7 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
                 company_id=company_id,
                 amount=1,
                 status="succeeded",
-                as_of=at,
+                observed_at=at,
             ),
             Dispute(
                 company_id=company_id,

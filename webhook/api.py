@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import list_company_ids
-from db.reporting import summary as stats
+from db.reporting.summary import summarize
 from db.session import DatabaseUnavailable, now, translate_errors, unready_reason
 from webhook.routes import AGAIN
 from webhook.settings import WebhookSettings
@@ -103,7 +103,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 @router.get("/stats/summary", dependencies=[Depends(require_token)], responses=PROBLEMS)
 def summary(session: SessionDep, company_id: CompanyDep) -> SummaryOut:
     """What failed, what came back, what is at risk."""
-    return SummaryOut.model_validate(stats.summarize(session, company_id, now()))
+    return SummaryOut.model_validate(summarize(session, company_id, now()))
 
 
 @router.get("/healthz")

@@ -19,10 +19,10 @@ from starlette.types import Receive, Scope, Send
 from db.session import now as utc_now
 from db.session import session_factory
 from webhook import api, openapi, payments
-from webhook.inbox import Inbox
-from webhook.mail import MailDesk
+from webhook.group_commit import GroupCommit
 from webhook.openapi import WEBHOOK_PATHS
-from webhook.routes import Desk, show_the_way
+from webhook.routes import WebhookHandler, show_the_way
+from webhook.sendgrid_events import SendGridWebhook
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 class Receiver(FastAPI):
     """FastAPI, but for the deliveries, which go straight to the desk."""
 
-    desk: Desk
+    handler: WebhookHandler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in WEBHOOK_PATHS:
-            response = await self.desk.answer(scope, receive)
+            response = await self.handler.answer(scope, receive)
             await response(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -61,13 +61,13 @@ def create_app(
     app.state.settings = settings
     app.state.sessions = sessions
     writer = session_factory(inbox_engine or engine)
-    app.state.inbox = Inbox(writer, settings.rules, read, now)
-    app.desk = Desk(settings, app.state.inbox)
+    app.state.inbox = GroupCommit(writer, settings.rules, read, now)
+    app.handler = WebhookHandler(settings, app.state.inbox)
     if settings.in_development:
         app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
     app.include_router(payments.router)
-    app.include_router(MailDesk(settings, sessions, now).routes())
+    app.include_router(SendGridWebhook(settings, sessions, now).routes())
     app.add_exception_handler(RequestValidationError, name_the_parameter)
     openapi.describe_webhooks(app)
     return app
@@ -84,7 +84,7 @@ async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    inbox: Inbox = app.state.inbox
+    inbox: GroupCommit = app.state.inbox
     inbox.start()
     yield
     inbox.stop()

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from mail import events
 from webhook.bodies import ENVELOPE, FLAT, MAIL_EVENTS
-from webhook.deliveries import LARGEST_BODY
+from webhook.verification import LARGEST_BODY
 
 FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
 MAIL_EVENTS_PATH = "/webhook/sendgrid"

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope
 
 from db.session import DatabaseUnavailable
 from webhook import metrics
-from webhook.deliveries import Refusal, authenticate, read_body, read_delivery
-from webhook.inbox import Inbox, UnstorableError
+from webhook.group_commit import GroupCommit, UnstorableError
 from webhook.settings import WebhookSettings
+from webhook.verification import Refusal, authenticate, read_body, read_delivery
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ AGAIN = {"Retry-After": "10"}
 COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 
-class Desk:
+class WebhookHandler:
     """Takes deliveries in. Reads ASGI's own messages: a framework's request and middleware would
     cost as much again (docs/speed.md)."""
 
-    def __init__(self, settings: WebhookSettings, inbox: Inbox) -> None:
+    def __init__(self, settings: WebhookSettings, inbox: GroupCommit) -> None:
         self.settings, self.inbox = settings, inbox
         self.default_company = settings.default_company
 

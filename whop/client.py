@@ -9,7 +9,7 @@ from datetime import datetime
 
 import httpx
 
-from recovery.pacing import Pacer
+from recovery.pacing import RateLimiter
 from recovery.reports import PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
@@ -44,7 +44,7 @@ class WhopClient:
         url: str,
         key: str,
         version: str,
-        pace: Pacer,
+        rate_limit: RateLimiter,
         clock: Callable[[], datetime],
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -52,7 +52,7 @@ class WhopClient:
         self.clock, self.circuit = clock, Circuit(clock)
         headers = {"Authorization": f"Bearer {key}", "Api-Version-Date": version}
         http = httpx.Client(base_url=url, transport=transport, headers=headers)
-        self.wire = Wire(http, pace, self.circuit, sleep)
+        self.wire = Wire(http, rate_limit, self.circuit, sleep)
 
     # --- payments ------------------------------------------------------------------------------
 

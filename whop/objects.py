@@ -41,7 +41,7 @@ FIRST_PURCHASE = {"subscription_create", "one_time"}
 
 
 def read_payment(
-    data: Json, as_of: datetime, company: str | None, where: str = "", kind: str = ""
+    data: Json, observed_at: datetime, company: str | None, where: str = "", kind: str = ""
 ) -> PaymentReport:
     """A payment object, from an event of this kind or from the API. Raises PayloadError."""
     owner = company or find_company(data)
@@ -49,7 +49,7 @@ def read_payment(
         raise PayloadError(f"{where}account_id", "is missing")
     return PaymentReport(
         company_id=owner,
-        as_of=as_of,
+        observed_at=observed_at,
         **read_money(data, where),
         payment_id=need_ident(data, "id", where),
         **read_state(data, kind),
@@ -130,7 +130,7 @@ def read_expiry(card: Json, prefix: str = "") -> str | None:
     return f"{year:04}-{month:02}" if month and year else None
 
 
-def read_refund(data: Json, as_of: datetime, company: str) -> RefundReport:
+def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport:
     """The settled amount, in the payment's currency, where Whop knows the rate."""
     payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
     if payment_id is None:
@@ -142,7 +142,7 @@ def read_refund(data: Json, as_of: datetime, company: str) -> RefundReport:
         company_id=company,
         amount=need_amount(data, field, "data."),
         status=text(data, "status") or "pending",
-        as_of=as_of,
+        observed_at=observed_at,
     )
 
 

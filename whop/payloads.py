@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from recovery.reports import PaymentReport, Reading
+from recovery.reports import ParsedEvent, PaymentReport
 from whop.objects import (
     CANCELED,
     FAILED,
@@ -42,7 +42,7 @@ DISPUTE_EVENTS = {"dispute.created", "dispute_alert.created"}
 UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
 
 
-def read_event(body: Any, received_at: datetime, default_company: str | None = None) -> Reading:
+def read_event(body: Any, received_at: datetime, default_company: str | None = None) -> ParsedEvent:
     """Raises PayloadError. `default_company` serves payloads that name none."""
     if not isinstance(body, Mapping):
         raise PayloadError("body", "must be a JSON object")
@@ -52,31 +52,31 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     data = body.get("data")
     company = ident(body, "account_id") or ident(body, "company_id")
     if kind not in UNDERSTOOD:
-        return Reading(kind, company or default_company)
+        return ParsedEvent(kind, company or default_company)
     if not isinstance(data, Mapping):
         raise PayloadError("data", "must be a JSON object")
     company = company or find_company(data) or default_company
     if company is None:
         raise PayloadError("account_id", "is missing")
     said_at = time(data, "updated_at") or time(body, "timestamp") or received_at
-    as_of = min(said_at, received_at)  # a clock ahead of ours must not outrank later words
+    observed_at = min(said_at, received_at)  # a clock ahead of ours must not outrank later words
     if kind in PAYMENT_EVENTS:
-        payment = read_payment(data, as_of, company, "data.", kind)
-        return Reading(kind, company, payment.payment_id, payment=payment)
+        payment = read_payment(data, observed_at, company, "data.", kind)
+        return ParsedEvent(kind, company, payment.payment_id, payment=payment)
     if kind in REFUND_EVENTS:
-        refund = read_refund(data, as_of, company)
-        return Reading(kind, company, refund.payment_id, refund=refund)
+        refund = read_refund(data, observed_at, company)
+        return ParsedEvent(kind, company, refund.payment_id, refund=refund)
     if kind in DISPUTE_EVENTS:
         dispute = read_dispute(data, company)
-        return Reading(kind, company, dispute.payment_id, dispute=dispute)
-    return Reading(kind, company, membership_end=read_membership_end(kind, data, company))
+        return ParsedEvent(kind, company, dispute.payment_id, dispute=dispute)
+    return ParsedEvent(kind, company, membership_end=read_membership_end(kind, data, company))
 
 
 def is_flat(body: Json) -> bool:
     return "payment_id" in body and "data" not in body and "type" not in body
 
 
-def read_flat(body: Json, received_at: datetime, default_company: str | None) -> Reading:
+def read_flat(body: Json, received_at: datetime, default_company: str | None) -> ParsedEvent:
     """`{"payment_id", "member_id", "amount", "reason"}`, with `currency` and others if given."""
     company = ident(body, "company_id") or ident(body, "account_id") or default_company
     if company is None:
@@ -86,7 +86,7 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
     payment = PaymentReport(
         payment_id=need_ident(body, "payment_id"),
         company_id=company,
-        as_of=received_at,
+        observed_at=received_at,
         amount=amount,
         currency=currency,
         amount_usd=amount if currency == "usd" else None,
@@ -97,4 +97,4 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
         member_email=text(body, "member_email"),
         product=text(body, "product"),
     )
-    return Reading(FAILED, company, payment.payment_id, payment=payment)
+    return ParsedEvent(FAILED, company, payment.payment_id, payment=payment)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from recovery.pacing import LONGEST_WAIT, QUEUE
 
 
-class Pace:
+class RateLimit:
     """For all threads of one process, or for simulated time."""
 
     def __init__(

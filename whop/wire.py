@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from recovery.pacing import Pacer
+from recovery.pacing import RateLimiter
 from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
 from whop.values import Json
@@ -31,12 +31,12 @@ class Wire:
     def __init__(
         self,
         http: httpx.Client,
-        pace: Pacer,
+        rate_limit: RateLimiter,
         circuit: Circuit,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random,
     ) -> None:
-        self.http, self.pace, self.circuit = http, pace, circuit
+        self.http, self.rate_limit, self.circuit = http, rate_limit, circuit
         self.sleep, self.jitter = sleep, jitter
 
     def read(self, operation: str, path: str, query: Query | None = None) -> Json:
@@ -57,14 +57,14 @@ class Wire:
         self, operation: str, method: str, path: str, timeout: httpx.Timeout, **request: Any
     ) -> Json:
         self.circuit.check()
-        if (held := self.pace.wait(operation)) is not None:
+        if (held := self.rate_limit.wait(operation)) is not None:
             raise BusyError(f"not sent: the next turn for {operation} is too far off", held)
         self.circuit.let_through()  # it may have opened while we waited
         response = self.send(method, path, timeout=timeout, **request)
         try:
             check(response)
         except BusyError as error:
-            self.pace.hold(operation, error.wait)
+            self.rate_limit.hold(operation, error.wait)
             raise
         return read_object(response)
 

@@ -79,7 +79,7 @@ def list_step_rows(steps: Sequence[StepCount]) -> Rows:
     ]
 
 
-def list_worth_rows(lift: Lift | None, baseline: Baseline | None) -> Rows:
+def list_lift_rows(lift: Lift | None, baseline: Baseline | None) -> Rows:
     rows: Rows = [("who", "payments or members", "recovered")]
     if lift is not None:
         rows.append(("members we work on", lift.treated.members, lift.treated.recovered))

@@ -41,7 +41,7 @@ BY_DATABASE: dict[str | type[Any], Callable[[Any], Any]] = {
 }
 
 
-def keep(
+def cached(
     ttl: timedelta, entries: int = ANSWERS
 ) -> Callable[[Callable[Given, Found]], CachedFunc[Given, Found]]:
     return st.cache_data(ttl=ttl, max_entries=entries, show_spinner=False, hash_funcs=BY_DATABASE)

@@ -10,41 +10,51 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, read, write
+from dashboard.data.database import Unavailable, read, write
 from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.audit_log import DASHBOARD
 from db.company_settings.changes import Changes
-from db.company_settings.messaging import NO_MANNERS, Manners, find_manners, save_manners
-from db.company_settings.notifications import NO_ALERTS, Alerts, find_alerts, save_alerts
-from db.company_settings.recovery import (
-    NO_TERMS,
-    ChoiceError,
-    Terms,
-    find_terms,
-    lock_company,
-    save_terms,
+from db.company_settings.messaging import (
+    DEFAULT_MESSAGING_SETTINGS,
+    MessagingSettings,
+    find_messaging_settings,
+    save_messaging_settings,
 )
-from db.models import Deed
+from db.company_settings.notifications import (
+    DEFAULT_NOTIFICATION_SETTINGS,
+    NotificationSettings,
+    find_notification_settings,
+    save_notification_settings,
+)
+from db.company_settings.recovery import (
+    DEFAULT_RECOVERY_SETTINGS,
+    ChoiceError,
+    RecoverySettings,
+    find_recovery_settings,
+    lock_company,
+    save_recovery_settings,
+)
+from db.models import AuditEntry
 
-Choices: TypeAlias = Terms | Manners | Alerts
+Choices: TypeAlias = RecoverySettings | MessagingSettings | NotificationSettings
 
 
 class Group(StrEnum):
-    TERMS = "terms"
-    MANNERS = "manners"
-    ALERTS = "alerts"
+    RECOVERY = "recovery"
+    MESSAGING = "messaging"
+    NOTIFICATIONS = "notifications"
 
 
 DEFAULTS: dict[Group, Choices] = {
-    Group.TERMS: NO_TERMS,
-    Group.MANNERS: NO_MANNERS,
-    Group.ALERTS: NO_ALERTS,
+    Group.RECOVERY: DEFAULT_RECOVERY_SETTINGS,
+    Group.MESSAGING: DEFAULT_MESSAGING_SETTINGS,
+    Group.NOTIFICATIONS: DEFAULT_NOTIFICATION_SETTINGS,
 }
 FIND: dict[Group, Callable[[Session, str], Choices]] = {
-    Group.TERMS: find_terms,
-    Group.MANNERS: find_manners,
-    Group.ALERTS: find_alerts,
+    Group.RECOVERY: find_recovery_settings,
+    Group.MESSAGING: find_messaging_settings,
+    Group.NOTIFICATIONS: find_notification_settings,
 }
 
 
@@ -52,17 +62,19 @@ FIND: dict[Group, Callable[[Session, str], Choices]] = {
 class Chosen:
     company_id: str
     kept: Mapping[Group, Choices]
-    deeds: tuple[Deed, ...]
+    entries: tuple[AuditEntry, ...]
 
 
-def read_choices(settings: DashboardSettings, company_id: str | None) -> Chosen | Trouble | None:
+def read_choices(
+    settings: DashboardSettings, company_id: str | None
+) -> Chosen | Unavailable | None:
     """None: there is no company yet."""
     if company_id is None:
         return None
 
     def gather(session: Session) -> Chosen:
         kept = {group: find(session, company_id) for group, find in FIND.items()}
-        return Chosen(company_id, kept, tuple(audit_log.list_deeds(session, company_id)))
+        return Chosen(company_id, kept, tuple(audit_log.list_entries(session, company_id)))
 
     return read(settings, gather)
 
@@ -73,28 +85,30 @@ def save_choices(
     group: Group,
     changes: Mapping[str, Any],
     at: datetime,
-) -> tuple[str, ...] | Trouble:
+) -> tuple[str, ...] | Unavailable:
     """The names of what is different now. Only `changes` are kept: what somebody else has chosen
     meanwhile stays. Raises ChoiceError, and keeps nothing then."""
 
     def save(session: Session) -> tuple[str, ...]:
         lock_company(session, company_id)
         after = replace(FIND[group](session, company_id), **changes)
-        return tuple(keep(session, company_id, after, at, settings.in_development))
+        return tuple(save_group(session, company_id, after, at, settings.in_development))
 
     return write(settings, save)
 
 
-def keep(
+def save_group(
     session: Session, company_id: str, chosen: Choices, at: datetime, in_development: bool
 ) -> Changes:
     match chosen:
-        case Terms():
-            return save_terms(session, company_id, chosen, DASHBOARD, at)
-        case Manners():
-            return save_manners(session, company_id, chosen, DASHBOARD, at)
-        case Alerts():
-            return save_alerts(session, company_id, chosen, DASHBOARD, at, in_development)
+        case RecoverySettings():
+            return save_recovery_settings(session, company_id, chosen, DASHBOARD, at)
+        case MessagingSettings():
+            return save_messaging_settings(session, company_id, chosen, DASHBOARD, at)
+        case NotificationSettings():
+            return save_notification_settings(
+                session, company_id, chosen, DASHBOARD, at, in_development
+            )
 
 
 def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict[str, str]:
@@ -116,7 +130,7 @@ def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict
 
 def check(chosen: Choices, in_development: bool) -> None:
     """Raises ChoiceError."""
-    if isinstance(chosen, Alerts):
+    if isinstance(chosen, NotificationSettings):
         chosen.check(in_development)
     else:
         chosen.check()

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from dashboard.data.caching import BY_DATABASE, FRESH, keep
+from dashboard.data.caching import BY_DATABASE, FRESH, cached
 from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import list_company_ids
 from db.logs import configure_logging
@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 More = ParamSpec("More")
 
 
-class Trouble(StrEnum):
+class Unavailable(StrEnum):
     """Why no figures can be shown. A value, not an exception, so that it is cached as well."""
 
     AWAY = "away"
@@ -39,9 +39,9 @@ class Trouble(StrEnum):
 
 
 TROUBLES = {
-    Outage.AWAY: Trouble.AWAY,
-    Outage.UNMIGRATED: Trouble.UNMIGRATED,
-    Outage.OUTDATED: Trouble.UNMIGRATED,
+    Outage.AWAY: Unavailable.AWAY,
+    Outage.UNMIGRATED: Unavailable.UNMIGRATED,
+    Outage.OUTDATED: Unavailable.UNMIGRATED,
 }
 
 
@@ -51,7 +51,7 @@ def open_database(settings: DashboardSettings) -> SessionFactory:
     return session_factory(connect(database_url(settings), "dashboard"))
 
 
-def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
+def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Unavailable:
     """All that `what` reads is of one moment, so that the parts of a page agree."""
 
     def read_only(session: Session) -> Found:
@@ -62,7 +62,7 @@ def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found
     return reach(settings, read_only)
 
 
-def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
+def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Unavailable:
     """All of it or nothing."""
 
     def commit(session: Session) -> Found:
@@ -72,7 +72,7 @@ def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Foun
     return reach(settings, commit)
 
 
-def reach(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Trouble:
+def reach(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Unavailable:
     try:
         with translate_errors(), open_database(settings)() as session:
             return what(session)
@@ -89,27 +89,27 @@ def for_company(
     read: Callable[Concatenate[DashboardSettings, str | None, More], Found],
     *more: More.args,
     **named: More.kwargs,
-) -> Found | Trouble:
+) -> Found | Unavailable:
     """What `read` finds for whose pages these are. No page says so itself: this is the one place
     that does."""
     company_id = find_company(settings)
-    if isinstance(company_id, Trouble):
+    if isinstance(company_id, Unavailable):
         return company_id
     return read(settings, company_id, *more, **named)
 
 
-def find_company(settings: DashboardSettings) -> str | Trouble | None:
+def find_company(settings: DashboardSettings) -> str | Unavailable | None:
     """The one set, or the only one there is. None: nobody's yet."""
     if settings.whop_company_id is not None:
         return settings.whop_company_id
     return find_only_company(settings)
 
 
-@keep(FRESH)
-def find_only_company(settings: DashboardSettings) -> str | Trouble | None:
+@cached(FRESH)
+def find_only_company(settings: DashboardSettings) -> str | Unavailable | None:
     known = read(settings, partial(list_company_ids, limit=2))
-    if isinstance(known, Trouble):
+    if isinstance(known, Unavailable):
         return known
     if len(known) > 1:
-        return Trouble.SEVERAL_COMPANIES
+        return Unavailable.SEVERAL_COMPANIES
     return known[0] if known else None

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.caching import FRESH, keep
-from dashboard.data.database import Trouble, read, write
+from dashboard.data.caching import FRESH, cached
+from dashboard.data.database import Unavailable, read, write
 from dashboard.settings import DashboardSettings
 from db.audit_log import DASHBOARD
 from db.ledger import replays
-from db.reporting import summary as stats
 from db.reporting.health import HealthFacts, gather_facts
+from db.reporting.summary import find_time_zone
 from db.session import now
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
@@ -27,17 +27,17 @@ class Standing:
     company_id: str
     time_zone: str
     facts: HealthFacts
-    replay_asked_at: datetime | None
+    replay_requested_at: datetime | None
     as_of: datetime
 
 
-@keep(FRESH)
-def find_standing(settings: DashboardSettings, company_id: str | None) -> Standing | Trouble:
+@cached(FRESH)
+def find_standing(settings: DashboardSettings, company_id: str | None) -> Standing | Unavailable:
     def look(session: Session) -> Standing:
         whose, at = company_id or "", now()
         return Standing(
             whose,
-            stats.find_time_zone(session, whose).key,
+            find_time_zone(session, whose).key,
             gather_facts(session, whose, at),
             replays.find_open(session, whose),
             at,
@@ -49,7 +49,7 @@ def find_standing(settings: DashboardSettings, company_id: str | None) -> Standi
 def ask_for_replay(settings: DashboardSettings, company_id: str) -> bool:
     """False: the database could not be reached. To ask twice is to ask once."""
     done = write(settings, lambda session: replays.ask(session, company_id, DASHBOARD, now()))
-    if isinstance(done, Trouble):
+    if isinstance(done, Unavailable):
         return False
     find_standing.clear(settings, company_id)
     return True

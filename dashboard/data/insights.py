@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.caching import FRESH, SLOW, keep
-from dashboard.data.database import Trouble, read
+from dashboard.data.caching import FRESH, SLOW, cached
+from dashboard.data.database import Unavailable, read
 from dashboard.settings import DashboardSettings
 from db.reporting import insights
-from db.reporting import lift as worth
-from db.reporting import summary as stats
-from db.reporting.cohorts import Dimension, Scope
+from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.insights import Group, Hour, StepCount, Try
+from db.reporting.lift import Baseline, measure_baseline, measure_lift
+from db.reporting.summary import find_time_zone
 from db.session import now
 from recovery.lift import Lift, NotEnoughData
 
@@ -69,70 +69,70 @@ class Curve:
 class NothingToShowError(Exception):
     """The database cannot be asked. An exception here: it must not be kept for minutes."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.value)
-        self.trouble = trouble
+    def __init__(self, reason: Unavailable) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
 
 
-@keep(FRESH)
-def find_whose(settings: DashboardSettings, company_id: str | None) -> Whose | Trouble:
+@cached(FRESH)
+def find_whose(settings: DashboardSettings, company_id: str | None) -> Whose | Unavailable:
     def look(session: Session) -> Whose:
         whose = company_id or ""
-        return Whose(whose, stats.find_time_zone(session, whose).key, now())
+        return Whose(whose, find_time_zone(session, whose).key, now())
 
     return read(settings, look)
 
 
-def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Scope], Found]) -> Found:
+def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Cohort], Found]) -> Found:
     at, length = now(), view.span.length
     since = None if length is None else at - length
-    scope = Scope(view.company_id, ZoneInfo(view.time_zone), since, at, view.only)
-    found = read(settings, lambda session: what(session, scope))
-    if isinstance(found, Trouble):
+    cohort = Cohort(view.company_id, ZoneInfo(view.time_zone), since, at, view.only)
+    found = read(settings, lambda session: what(session, cohort))
+    if isinstance(found, Unavailable):
         raise NothingToShowError(found)
     return found
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_whole(settings: DashboardSettings, view: View) -> Group:
-    return ask(settings, view, insights.sum_scope)
+    return ask(settings, view, insights.sum_cohort)
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_groups(settings: DashboardSettings, view: View, by: Dimension) -> list[Group]:
-    return ask(settings, view, lambda session, scope: insights.list_groups(session, scope, by))
+    return ask(settings, view, lambda session, cohort: insights.list_groups(session, cohort, by))
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_tries(settings: DashboardSettings, view: View) -> list[Try]:
     return ask(settings, view, insights.list_tries)
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_curve(settings: DashboardSettings, view: View) -> Curve:
-    def look(session: Session, scope: Scope) -> Curve:
-        watched = insights.count_watched(session, scope)
-        return Curve(watched, tuple(insights.list_hours(session, scope)))
+    def look(session: Session, cohort: Cohort) -> Curve:
+        watched = insights.count_watched(session, cohort)
+        return Curve(watched, tuple(insights.list_hours(session, cohort)))
 
     return ask(settings, view, look)
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_steps(settings: DashboardSettings, view: View) -> list[StepCount]:
     return ask(settings, view, insights.list_steps)
 
 
-@keep(SLOW, KEPT)
+@cached(SLOW, KEPT)
 def read_lift(settings: DashboardSettings, company_id: str) -> Lift | NotEnoughData | None:
-    found = read(settings, lambda session: (worth.measure_lift(session, company_id, now()),))
-    if isinstance(found, Trouble):
+    found = read(settings, lambda session: (measure_lift(session, company_id, now()),))
+    if isinstance(found, Unavailable):
         raise NothingToShowError(found)
     return found[0]
 
 
-@keep(SLOW, KEPT)
-def read_baseline(settings: DashboardSettings, company_id: str) -> worth.Baseline | None:
-    found = read(settings, lambda session: (worth.measure_baseline(session, company_id),))
-    if isinstance(found, Trouble):
+@cached(SLOW, KEPT)
+def read_baseline(settings: DashboardSettings, company_id: str) -> Baseline | None:
+    found = read(settings, lambda session: (measure_baseline(session, company_id),))
+    if isinstance(found, Unavailable):
         raise NothingToShowError(found)
     return found[0]

@@ -8,63 +8,63 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.database import Trouble, read, write
+from dashboard.data.database import Unavailable, read, write
 from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.audit_log import DASHBOARD
-from db.company_settings.messaging import Manners, find_manners
-from db.company_settings.recovery import find_terms
+from db.company_settings.messaging import MessagingSettings, find_messaging_settings
+from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, restore_template
-from db.models import Company, Deed, Payment, Template
+from db.models import AuditEntry, Company, Payment, Template
 from db.reporting.message_results import Results, count_results, count_suppressed, find_newest
 from db.session import now
 from mail.templates import save_template
 from recovery.declines import DeclineClass
-from recovery.status import MailTrouble, Step
+from recovery.status import DeliveryFailure, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Studio:
+class MessagePage:
     """`payment`: the newest that failed for this reason. `own`: the company's own words, and
     `own_since` and `own_by` when they were saved and by whom. Results are those of the step."""
 
     company_id: str | None
     seller: str | None
     time_zone: str
-    manners: Manners
+    messaging: MessagingSettings
     payment: Payment | None
     own: OwnTemplate | None
     own_since: datetime | None
     own_by: str | None
     results: Mapping[Step, Results]
-    suppressed: Mapping[MailTrouble, int]
-    deeds: tuple[Deed, ...]
+    suppressed: Mapping[DeliveryFailure, int]
+    entries: tuple[AuditEntry, ...]
 
 
-def read_studio(
+def read_message_page(
     settings: DashboardSettings,
     company_id: str | None,
     step: Step,
     decline_class: DeclineClass,
     days: int,
-) -> Studio | Trouble:
+) -> MessagePage | Unavailable:
     since = now() - timedelta(days=days)
 
-    def gather(session: Session) -> Studio:
+    def gather(session: Session) -> MessagePage:
         whose = company_id or ""
         company, kept = session.get(Company, whose), session.get(Template, (whose, step))
-        return Studio(
+        return MessagePage(
             company_id=company_id,
             seller=company.name if company else None,
-            time_zone=find_terms(session, whose).time_zone,
-            manners=find_manners(session, whose),
+            time_zone=find_recovery_settings(session, whose).time_zone,
+            messaging=find_messaging_settings(session, whose),
             payment=find_newest(session, whose, decline_class),
             own=OwnTemplate(kept.subject, kept.body_text, kept.body_html) if kept else None,
             own_since=kept.saved_at if kept else None,
             own_by=kept.saved_by if kept else None,
             results=count_results(session, whose, since),
             suppressed=count_suppressed(session, whose),
-            deeds=tuple(audit_log.list_deeds(session, whose)),
+            entries=tuple(audit_log.list_entries(session, whose)),
         )
 
     return read(settings, gather)
@@ -72,7 +72,7 @@ def read_studio(
 
 def save_words(
     settings: DashboardSettings, company_id: str, step: Step, words: OwnTemplate, at: datetime
-) -> Trouble | None:
+) -> Unavailable | None:
     """Raises BrokenTemplateError, and keeps nothing then."""
 
     def save(session: Session) -> None:
@@ -85,7 +85,7 @@ def save_words(
 
 def restore_words(
     settings: DashboardSettings, company_id: str, step: Step, at: datetime
-) -> Trouble | None:
+) -> Unavailable | None:
     def restore(session: Session) -> None:
         restore_template(session, company_id, step, DASHBOARD, at)
 

@@ -8,24 +8,23 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.caching import FRESH, SLOW, keep
-from dashboard.data.database import Trouble, read
+from dashboard.data.caching import FRESH, SLOW, cached
+from dashboard.data.database import Unavailable, read
 from dashboard.settings import DashboardSettings
 from db.models import Payment
-from db.reporting import attention as troubles
-from db.reporting import lift as worth
-from db.reporting import search, trends
-from db.reporting import summary as stats
-from db.reporting.health import find_pulse, find_sync
+from db.reporting import attention, search, trends
+from db.reporting.health import find_heartbeat, find_sync
+from db.reporting.lift import Baseline, measure_baseline, measure_lift
+from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
 from db.session import now
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
-from recovery.health import Pulse, SyncState
+from recovery.health import DaemonHeartbeat, SyncState
 from recovery.lift import Lift, NotEnoughData
-from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy
 
 ROWS = 25
-NEEDY_ROWS = 5
+ATTENTION_ROWS = 5
 HISTORY_DAYS = 26 * 7
 
 
@@ -46,7 +45,7 @@ class PaymentRow:
     claimed_until: datetime | None
     failed_at: datetime
     window_ends_at: datetime
-    means: Means
+    charge_method: ChargeMethod
     needs_you: Need | None
     recovered_by: RecoveredBy | None
     closed_reason: ClosedReason | None
@@ -57,7 +56,7 @@ class Findings:
     """What our work adds over Whop alone, and how it was before us; None: nothing to say."""
 
     lift: Lift | NotEnoughData | None
-    baseline: worth.Baseline | None
+    baseline: Baseline | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,51 +65,49 @@ class Snapshot:
 
     company_id: str | None
     time_zone: str
-    summary: stats.Summary
+    summary: Summary
     trend: trends.Trend
     at_risk: trends.AtRisk
-    needed: tuple[troubles.Needed, ...]
-    needy: tuple[PaymentRow, ...]
-    days: tuple[stats.Day, ...]
+    needed: tuple[attention.Needed, ...]
+    needing_action: tuple[PaymentRow, ...]
+    days: tuple[Day, ...]
     payments: tuple[PaymentRow, ...]
     findings: Findings
-    pulse: Pulse | None
+    heartbeat: DaemonHeartbeat | None
     sync: SyncState | None
     as_of: datetime
 
 
-@keep(FRESH)
-def take_snapshot(settings: DashboardSettings, company_id: str | None) -> Snapshot | Trouble:
+@cached(FRESH)
+def take_snapshot(settings: DashboardSettings, company_id: str | None) -> Snapshot | Unavailable:
     return read(settings, lambda session: read_snapshot(session, company_id, now()))
 
 
 def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot:
     whose = company_id or ""  # nobody's yet: all figures are zero
     newest = search.find_page(session, whose, search.Filters(), limit=ROWS).payments
-    needs = troubles.find_needs_of(session, [payment.id for payment in newest])
-    needy = troubles.list_needed(session, whose, NEEDY_ROWS)
+    needs = attention.find_needs_of(session, [payment.id for payment in newest])
+    needing_action = attention.list_needed(session, whose, ATTENTION_ROWS)
     return Snapshot(
         company_id=company_id,
-        time_zone=stats.find_time_zone(session, whose).key,
-        summary=stats.summarize(session, whose, at),
+        time_zone=find_time_zone(session, whose).key,
+        summary=summarize(session, whose, at),
         trend=trends.find_trend(session, whose, at),
         at_risk=trends.find_at_risk(session, whose, at),
-        needed=tuple(troubles.count_needed(session, whose)),
-        needy=tuple(copy_payment(payment, need) for payment, need in needy),
-        days=tuple(stats.list_days(session, whose, HISTORY_DAYS, at)),
+        needed=tuple(attention.count_needed(session, whose)),
+        needing_action=tuple(copy_payment(payment, need) for payment, need in needing_action),
+        days=tuple(list_days(session, whose, HISTORY_DAYS, at)),
         payments=tuple(copy_payment(payment, needs.get(payment.id)) for payment in newest),
         findings=read_findings(session, whose),
-        pulse=find_pulse(session),
+        heartbeat=find_heartbeat(session),
         sync=find_sync(session, whose),
         as_of=at,
     )
 
 
-@keep(SLOW)
+@cached(SLOW)
 def read_findings(session: Session, company_id: str) -> Findings:
-    return Findings(
-        worth.measure_lift(session, company_id, now()), worth.measure_baseline(session, company_id)
-    )
+    return Findings(measure_lift(session, company_id, now()), measure_baseline(session, company_id))
 
 
 def copy_payment(payment: Payment, need: Need | None = None) -> PaymentRow:
@@ -131,7 +128,7 @@ def copy_payment(payment: Payment, need: Need | None = None) -> PaymentRow:
         claimed_until=payment.claimed_until,
         failed_at=payment.failed_at,
         window_ends_at=payment.window_ends_at,
-        means=payment.next_means,
+        charge_method=payment.next_charge_method,
         needs_you=need,
         recovered_by=payment.recovered_by,
         closed_reason=payment.closed_reason,

@@ -8,22 +8,21 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from dashboard.data.caching import FRESH, SLOW, keep
+from dashboard.data.caching import FRESH, SLOW, cached
 from dashboard.data.csv_export import to_csv
-from dashboard.data.database import Trouble, read, write
+from dashboard.data.database import Unavailable, read, write
 from dashboard.data.overview import PaymentRow, copy_payment
 from dashboard.data.payment_csv import list_rows
 from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.audit_log import DASHBOARD
 from db.ledger import requests
-from db.models import Deed, Payment
-from db.reporting import payment_detail as story
-from db.reporting import search
-from db.reporting import summary as stats
+from db.models import AuditEntry, Payment
+from db.reporting import payment_detail, search
 from db.reporting.attention import find_needs_of
 from db.reporting.pagination import Order, read_mark
 from db.reporting.search import Filters
+from db.reporting.summary import find_time_zone
 from db.session import now
 from recovery.status import RequestKind
 
@@ -64,14 +63,14 @@ class Listing:
     before: str
     after: str
     total: int
-    deeds: tuple[Deed, ...]
+    entries: tuple[AuditEntry, ...]
     as_of: datetime
 
 
-@keep(FRESH)
+@cached(FRESH)
 def list_payments(
     settings: DashboardSettings, company_id: str | None, query: Query
-) -> Listing | Trouble:
+) -> Listing | Unavailable:
     return read(settings, lambda session: read_listing(session, company_id, query, now()))
 
 
@@ -89,12 +88,12 @@ def read_listing(session: Session, company_id: str | None, query: Query, at: dat
     needs = find_needs_of(session, [payment.id for payment in page.payments])
     return Listing(
         company_id=company_id,
-        time_zone=stats.find_time_zone(session, whose).key,
+        time_zone=find_time_zone(session, whose).key,
         rows=tuple(copy_payment(payment, needs.get(payment.id)) for payment in page.payments),
         before=str(page.before or ""),
         after=str(page.after or ""),
         total=search.count_matches(session, whose, filters),
-        deeds=tuple(audit_log.list_deeds(session, whose)),
+        entries=tuple(audit_log.list_entries(session, whose)),
         as_of=at,
     )
 
@@ -103,7 +102,7 @@ def narrow(session: Session, company_id: str, query: Query, at: datetime) -> Fil
     """The filters with the moment that their period starts at."""
     if query.within is Within.EVER:
         return query.filters
-    zone = stats.find_time_zone(session, company_id)
+    zone = find_time_zone(session, company_id)
     today = at.astimezone(zone).date()
     if query.within is Within.THIS_MONTH:
         first = today.replace(day=1)
@@ -113,22 +112,24 @@ def narrow(session: Session, company_id: str, query: Query, at: datetime) -> Fil
     return replace(query.filters, since=since)
 
 
-@keep(SLOW)
-def list_products(settings: DashboardSettings, company_id: str | None) -> list[str] | Trouble:
+@cached(SLOW)
+def list_products(settings: DashboardSettings, company_id: str | None) -> list[str] | Unavailable:
     return read(settings, lambda session: search.list_products(session, company_id or ""))
 
 
-def read_story(
+def read_detail(
     settings: DashboardSettings, company_id: str | None, payment_id: str, at: datetime
-) -> story.Story | Trouble | None:
+) -> payment_detail.PaymentDetail | Unavailable | None:
     """None: no such payment, or none of this company's, which is the same."""
     whose, rules = company_id or "", settings.rules
-    return read(settings, lambda session: story.tell(session, whose, payment_id, at, rules))
+    return read(
+        settings, lambda session: payment_detail.read_detail(session, whose, payment_id, at, rules)
+    )
 
 
 def ask(
     settings: DashboardSettings, payment: Payment, kind: RequestKind, at: datetime
-) -> Trouble | None:
+) -> Unavailable | None:
     """Asks the daemon."""
 
     def put(session: Session) -> None:
@@ -146,4 +147,4 @@ def export(settings: DashboardSettings, company_id: str | None, query: Query) ->
         return to_csv(list_rows(search.list_all(session, whose, filters, query.order)))
 
     done = read(settings, write_out)
-    return to_csv([["the database does not answer"]]) if isinstance(done, Trouble) else done
+    return to_csv([["the database does not answer"]]) if isinstance(done, Unavailable) else done

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from db.models import Deed
+from db.models import AuditEntry
 from recovery.status import Action
 
 ACTS: Mapping[Action, str] = {
@@ -15,18 +15,18 @@ ACTS: Mapping[Action, str] = {
 }
 
 
-def describe(deed: Deed) -> str:
-    match deed.what:
+def describe(entry: AuditEntry) -> str:
+    match entry.action:
         case Action.SETTINGS:
-            return f"changed {describe_changes(deed.details)}"
+            return f"changed {describe_changes(entry.details)}"
         case Action.TEMPLATE:
-            step = str(deed.details.get("step", "")).replace("_", " ")
-            done = "restored our words" if deed.details.get("restored") else "saved your own words"
+            step = str(entry.details.get("step", "")).replace("_", " ")
+            done = "restored our words" if entry.details.get("restored") else "saved your own words"
             return f"{done}: {step}"
         case Action.OTHER:
-            return str(deed.details.get("words", "did something"))
+            return str(entry.details.get("words", "did something"))
         case _:
-            return ACTS[deed.what]
+            return ACTS[entry.action]
 
 
 def describe_changes(changes: Mapping[str, Any]) -> str:

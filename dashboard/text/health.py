@@ -20,7 +20,7 @@ from dashboard.text.health_links import (
 from dashboard.text.payments import count, format_span
 from db.reporting.health import HealthFacts
 from db.reporting.webhook_health import MOST_COUNTED
-from recovery.health import CycleReport, CycleState, Level, grade, judge_cycle, judge_daemon
+from recovery.health import CycleReport, CycleState, Level, assess_cycle, assess_daemon, grade
 
 RETRY_LATE, RETRY_LOST = timedelta(hours=2), timedelta(hours=12)
 MESSAGE_LATE, MESSAGE_LOST = timedelta(minutes=15), timedelta(hours=2)
@@ -37,7 +37,7 @@ CYCLE_TODO = {
 }
 
 
-def judge(facts: HealthFacts, now: datetime, head: str) -> list[Finding]:
+def assess(facts: HealthFacts, now: datetime, head: str) -> list[Finding]:
     """`head`: the revision of the database that this code was written for."""
     return [
         describe_webhooks(facts, now),
@@ -56,20 +56,20 @@ def judge(facts: HealthFacts, now: datetime, head: str) -> list[Finding]:
 
 
 def describe_daemon(facts: HealthFacts, now: datetime) -> Finding:
-    level = judge_daemon(facts.pulse, now)
-    if facts.pulse is None:
+    level = assess_daemon(facts.heartbeat, now)
+    if facts.heartbeat is None:
         return Finding("Daemon", level, "It has not run in the last week.", START)
-    beat_at = facts.pulse.beat_at
+    beat_at = facts.heartbeat.beat_at
     words = f"Its last sign of life was {format_span(now - beat_at)} ago."
     return Finding("Daemon", level, words, "" if level is Level.GREEN else START, beat_at)
 
 
 def describe_cycle(facts: HealthFacts, now: datetime) -> Finding:
-    state = judge_cycle(facts.pulse, now)
-    cycled = facts.pulse.last_cycle_at if facts.pulse else None
+    state = assess_cycle(facts.heartbeat, now)
+    cycled = facts.heartbeat.last_cycle_at if facts.heartbeat else None
     words = "No cycle has run."
-    if facts.pulse is not None and cycled is not None:
-        words = f"It ended {format_span(now - cycled)} ago{say_report(facts.pulse.report)}."
+    if facts.heartbeat is not None and cycled is not None:
+        words = f"It ended {format_span(now - cycled)} ago{say_report(facts.heartbeat.report)}."
     return Finding("Last cycle", state.level, words, CYCLE_TODO[state], cycled)
 
 

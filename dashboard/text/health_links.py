@@ -13,9 +13,9 @@ from recovery.health import (
     Level,
     WebhookState,
     WhopState,
-    judge_deliverability,
-    judge_webhooks,
-    judge_whop,
+    assess_deliverability,
+    assess_webhooks,
+    assess_whop,
 )
 
 CHECK_KEY = "See whether WHOP_API_KEY is valid for this company."
@@ -41,7 +41,7 @@ WEBHOOK_TODO = {
 
 def describe_webhooks(facts: HealthFacts, now: datetime) -> Finding:
     heard, missed = facts.webhooks.heard_at, facts.webhooks.silent_since
-    state = judge_webhooks(facts.webhooks, now)
+    state = assess_webhooks(facts.webhooks, now)
     words = "No webhook has been heard."
     if heard is not None:
         words = f"The last one was heard {format_span(now - heard)} ago."
@@ -51,14 +51,14 @@ def describe_webhooks(facts: HealthFacts, now: datetime) -> Finding:
 
 
 def describe_whop(facts: HealthFacts, now: datetime) -> Finding:
-    state = judge_whop(facts.pulse, facts.sync, now)
+    state = assess_whop(facts.heartbeat, facts.sync, now)
     words, since = say_whop(state, facts, now)
     return Finding("Whop", state.level, words, WHOP_TODO[state], since)
 
 
 def say_whop(state: WhopState, facts: HealthFacts, now: datetime) -> tuple[str, datetime | None]:
     """What is said, and since when it is so."""
-    down = facts.pulse.whop_down_since if facts.pulse else None
+    down = facts.heartbeat.whop_down_since if facts.heartbeat else None
     read = facts.sync.read_until if facts.sync else None
     failure = facts.sync.failure if facts.sync else None
     if state is WhopState.DOWN and down is not None:
@@ -104,12 +104,12 @@ def describe_sending(facts: HealthFacts) -> Finding:
 
 def describe_delivery(facts: HealthFacts) -> Finding:
     delivery, part = facts.deliverability, "Mail delivery"
-    state = judge_deliverability(delivery)
+    state = assess_deliverability(delivery)
     if state is DeliverabilityState.NO_MAIL:
         return Finding(part, state.level, "No mail was sent in the last 24 hours.")
     words = (
-        f"Of {count(delivery.sent, 'mail')} in the last 24 hours, {delivery.troubled} bounced or "
-        f"{'was' if delivery.troubled == 1 else 'were'} dropped or reported as spam."
+        f"Of {count(delivery.sent, 'mail')} in the last 24 hours, {delivery.undelivered} bounced "
+        f"or {'was' if delivery.undelivered == 1 else 'were'} dropped or reported as spam."
     )
     todo = "Check the sender's domain at SendGrid."
     return Finding(part, state.level, words, todo if state is DeliverabilityState.BOUNCING else "")

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from dashboard.data.overview import PaymentRow
 from recovery.action_required import NEEDS
 from recovery.money import format_money
-from recovery.status import ClosedReason, Means, PaymentStatus, RecoveredBy
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy
 
 
 def format_usd(amount: Decimal) -> str:
@@ -129,7 +129,7 @@ def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
         return "We are charging it"
     if row.next_retry_at is None or row.next_retry_at <= now:
         return "We charge again within the hour"
-    card = " another saved card" if row.means is Means.BACKUP_CARD else " again"
+    card = " another saved card" if row.charge_method is ChargeMethod.BACKUP_CARD else " again"
     return f"We charge{card} on {format_when(row.next_retry_at, zone)}"
 
 

@@ -7,36 +7,36 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from dashboard.text.payments import CLOSED, RECOVERED, format_span, format_when
-from db.reporting.payment_detail import Story
+from db.reporting.payment_detail import PaymentDetail
 from recovery.action_required import NEEDS
 from recovery.declines import explain_to_creator
 from recovery.money import format_money
-from recovery.status import Means, PaymentStatus, RecoveredBy, Trigger
+from recovery.status import ChargeMethod, PaymentStatus, RecoveredBy, Trigger
 
 
-def describe_standing(story: Story, now: datetime) -> str:
+def describe_standing(detail: PaymentDetail, now: datetime) -> str:
     """How it stands, what happens next, and why."""
-    payment, zone = story.payment, ZoneInfo(story.time_zone)
+    payment, zone = detail.payment, ZoneInfo(detail.time_zone)
     match payment.status:
         case PaymentStatus.RECOVERED:
-            return describe_paid(story, zone)
+            return describe_paid(detail, zone)
         case PaymentStatus.PERMANENT_FAIL:
             why = CLOSED[payment.closed_reason] if payment.closed_reason else "no try is left"
             return f"Given up: {why}. Nothing is charged again; a late payment would still count."
         case PaymentStatus.PENDING_RETRY:
-            return f"{describe_charge(story, now, zone)} {explain(story)}"
+            return f"{describe_charge(detail, now, zone)} {explain(detail)}"
         case PaymentStatus.FAILED:
-            return f"{describe_wait(story, now, zone)} {explain(story)}"
+            return f"{describe_wait(detail, now, zone)} {explain(detail)}"
         case _:
             assert_never(payment.status)
 
 
-def explain(story: Story) -> str:
-    return explain_to_creator(story.payment.reason, story.payment.decline_class)
+def explain(detail: PaymentDetail) -> str:
+    return explain_to_creator(detail.payment.reason, detail.payment.decline_class)
 
 
-def describe_paid(story: Story, zone: ZoneInfo) -> str:
-    payment = story.payment
+def describe_paid(detail: PaymentDetail, zone: ZoneInfo) -> str:
+    payment = detail.payment
     who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
     when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
     back = ""
@@ -45,13 +45,17 @@ def describe_paid(story: Story, zone: ZoneInfo) -> str:
     return f"Paid{when}, {who}. Nothing more happens.{back}"
 
 
-def describe_charge(story: Story, now: datetime, zone: ZoneInfo) -> str:
-    payment = story.payment
+def describe_charge(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
+    payment = detail.payment
     if payment.claimed_until is not None and payment.claimed_until > now:
         return "We are charging it at this moment."
-    card = "another saved card" if payment.next_means is Means.BACKUP_CARD else "the card"
+    card = (
+        "another saved card"
+        if payment.next_charge_method is ChargeMethod.BACKUP_CARD
+        else "the card"
+    )
     if payment.next_retry_at is None or payment.next_retry_at <= now:
-        soon = "minute" if payment.next_trigger is Trigger.OPERATOR else "hour"
+        soon = "minute" if payment.next_trigger is Trigger.CREATOR else "hour"
         return f"We charge {card} within the next {soon}."
     when = (
         f"{format_when(payment.next_retry_at, zone)}, in {format_span(payment.next_retry_at - now)}"
@@ -59,13 +63,13 @@ def describe_charge(story: Story, now: datetime, zone: ZoneInfo) -> str:
     return f"We charge {card} again on {when}."
 
 
-def describe_wait(story: Story, now: datetime, zone: ZoneInfo) -> str:
-    payment = story.payment
-    if story.need is not None:
-        advice = NEEDS[story.need]
+def describe_wait(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
+    payment = detail.payment
+    if detail.need is not None:
+        advice = NEEDS[detail.need]
         remedy = advice.remedy
         return f"It waits for you. {advice.problem}: {remedy[0].lower()}{remedy[1:]}."
-    why = f" No retry of ours is planned: {story.why_not}." if story.why_not else ""
+    why = f" No retry of ours is planned: {detail.why_not}." if detail.why_not else ""
     if payment.window_ends_at <= now:
         return f"Its time to pay is over; it is given up within the hour.{why}"
     whop = ""

@@ -8,13 +8,13 @@ from typing import assert_never
 
 from dashboard.text.payments import RECOVERED, Tone
 from db.models import Attempt, Message, Request
-from db.reporting.payment_detail import Story
+from db.reporting.payment_detail import PaymentDetail
 from recovery.money import format_money
 from recovery.status import (
     AttemptOutcome,
     Channel,
-    MailTrouble,
-    Means,
+    ChargeMethod,
+    DeliveryFailure,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -35,39 +35,39 @@ class Entry:
     planned: bool = False
 
 
-def list_entries(story: Story, now: datetime) -> list[Entry]:
+def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
     """What has happened, the oldest first, and then what is planned."""
-    payment = story.payment
+    payment = detail.payment
     failed = Entry(payment.failed_at, "The charge failed", Tone.OVER, payment.reason)
     entries = [
         failed,
-        *(describe_attempt(attempt) for attempt in story.attempts),
-        *(entry for message in story.messages for entry in describe_message(message)),
-        *(describe_request(request) for request in story.requests),
+        *(describe_attempt(attempt) for attempt in detail.attempts),
+        *(entry for message in detail.messages for entry in describe_message(message)),
+        *(describe_request(request) for request in detail.requests),
         *(
             Entry(
-                refund.as_of,
+                refund.observed_at,
                 f"Refund of {format_money(refund.amount, payment.currency)}",
                 Tone.OVER,
                 refund.status.replace("_", " "),
             )
-            for refund in story.refunds
+            for refund in detail.refunds
         ),
         *(
             Entry(dispute.heard_at, "The member disputes a payment", Tone.OVER, dispute.payment_id)
-            for dispute in story.disputes
+            for dispute in detail.disputes
         ),
-        *list_planned(story, now),
+        *list_planned(detail, now),
     ]
-    told = any(attempt.outcome is AttemptOutcome.PAID for attempt in story.attempts)
+    told = any(attempt.outcome is AttemptOutcome.PAID for attempt in detail.attempts)
     if payment.recovered_at is not None and not told:
         who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
         entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
     return sorted(entries, key=lambda entry: (entry.planned, entry.at))
 
 
-def list_planned(story: Story, now: datetime) -> list[Entry]:
-    payment = story.payment
+def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:
+    payment = detail.payment
     if payment.status not in (PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY):
         return []
     planned: list[Entry] = []
@@ -100,7 +100,7 @@ OUTCOMES: dict[AttemptOutcome, tuple[str, Tone]] = {
 }
 WHO: dict[Trigger, str] = {
     Trigger.SCHEDULE: "Our retry",
-    Trigger.OPERATOR: "Our retry, asked for",
+    Trigger.CREATOR: "Our retry, asked for",
     Trigger.WHOP: "Whop's own try",
     Trigger.MEMBER: "The member's payment",
 }
@@ -111,21 +111,21 @@ STEPS: dict[Step, str] = {
     Step.NOTICE: "a notice",
 }
 ASKED: dict[RequestKind, str] = {
-    RequestKind.HASTEN: "A retry now",
+    RequestKind.RETRY_NOW: "A retry now",
     RequestKind.STOP: "An end of the work",
 }
 CHANNELS: dict[Channel, str] = {Channel.EMAIL: "Mail", Channel.WHOP: "Whop chat"}
-TROUBLES: dict[MailTrouble, str] = {
-    MailTrouble.BOUNCED: "it bounced",
-    MailTrouble.DROPPED: "the mail service dropped it",
-    MailTrouble.SPAM_REPORT: "the member called it spam",
-    MailTrouble.UNSUBSCRIBED: "the member wants no more mails",
+TROUBLES: dict[DeliveryFailure, str] = {
+    DeliveryFailure.BOUNCED: "it bounced",
+    DeliveryFailure.DROPPED: "the mail service dropped it",
+    DeliveryFailure.SPAM_REPORT: "the member called it spam",
+    DeliveryFailure.UNSUBSCRIBED: "the member wants no more mails",
 }
 
 
 def describe_attempt(attempt: Attempt) -> Entry:
     outcome, tone = OUTCOMES[attempt.outcome]
-    card = " with another saved card" if attempt.means is Means.BACKUP_CARD else ""
+    card = " with another saved card" if attempt.charge_method is ChargeMethod.BACKUP_CARD else ""
     detail = (attempt.detail or attempt.decline_code or "").replace("_", " ")
     at = attempt.finished_at or attempt.started_at
     return Entry(at, f"{WHO[attempt.trigger]}{card}: {outcome}", tone, detail)
@@ -155,7 +155,11 @@ def describe_message(message: Message) -> list[Entry]:
         (message.delivered_at, "delivered", Tone.GOOD),
         (message.opened_at, "opened", Tone.GOOD),
         (message.clicked_at, "the member followed its link", Tone.GOOD),
-        (message.trouble_at, TROUBLES.get(message.trouble) if message.trouble else "", Tone.OVER),
+        (
+            message.delivery_failed_at,
+            TROUBLES.get(message.delivery_failure) if message.delivery_failure else "",
+            Tone.OVER,
+        ),
     )
     return [sent, *(Entry(at, f"{what}: {words}", tone) for at, words, tone in later if at)]
 
@@ -164,8 +168,8 @@ def describe_request(request: Request) -> Entry:
     answer = request.answer or "the daemon does it within a minute"
     tone = Tone.WORKING if request.done_at is None else Tone.GOOD
     return Entry(
-        request.asked_at,
+        request.requested_at,
         f"{ASKED[request.kind]} was asked for",
         tone,
-        f"{request.asked_by}: {answer}",
+        f"{request.requested_by}: {answer}",
     )

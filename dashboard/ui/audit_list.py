@@ -11,23 +11,23 @@ from dashboard.text.audit_log import describe
 from dashboard.text.payments import format_when
 from dashboard.ui.html import fill, show_html
 from dashboard.ui.links import address, render_link
-from db.models import Deed
+from db.models import AuditEntry
 
 
-def show_deeds(deeds: Sequence[Deed], zone: ZoneInfo) -> None:
+def show_audit_log(entries: Sequence[AuditEntry], zone: ZoneInfo) -> None:
     listed = [
         {
-            "when": format_when(deed.done_at, zone),
-            "by": deed.done_by,
-            "what": describe(deed),
-            "payment": link_to_payment(deed),
+            "when": format_when(entry.done_at, zone),
+            "by": entry.actor,
+            "what": describe(entry),
+            "payment": link_to_payment(entry),
         }
-        for deed in deeds
+        for entry in entries
     ]
-    show_html(fill("ui/audit_list.html", deeds=listed))
+    show_html(fill("ui/audit_list.html", entries=listed))
 
 
-def link_to_payment(deed: Deed) -> Markup | None:
-    if deed.payment_id is None:
+def link_to_payment(entry: AuditEntry) -> Markup | None:
+    if entry.payment_id is None:
         return None
-    return render_link(deed.payment_id, address("payments", {"payment": deed.payment_id}))
+    return render_link(entry.payment_id, address("payments", {"payment": entry.payment_id}))

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.data.overview import Snapshot
 from dashboard.text.payments import format_span
 from dashboard.ui.html import show_html
-from recovery.health import OVERDUE, WhopState, judge_cycle, judge_whop
+from recovery.health import OVERDUE, WhopState, assess_cycle, assess_whop
 
 REFRESH = "10s"
 """How often what a page shows is read again."""
@@ -24,25 +24,25 @@ FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
 """
 
 
-def show_trouble(trouble: Trouble) -> None:
-    match trouble:
-        case Trouble.AWAY:
+def show_unavailable(reason: Unavailable) -> None:
+    match reason:
+        case Unavailable.AWAY:
             st.error(
                 "The database does not answer. This page asks again every 10 seconds and shows "
                 "the figures as soon as it is back."
             )
-        case Trouble.UNMIGRATED:
+        case Unavailable.UNMIGRATED:
             st.error(
                 "The database is not migrated. Run `python -m db migrate`; this page then shows "
                 "the figures by itself."
             )
-        case Trouble.SEVERAL_COMPANIES:
+        case Unavailable.SEVERAL_COMPANIES:
             st.warning(
                 "This database holds several companies. Set `WHOP_COMPANY_ID` to the one to show, "
                 "and start the dashboard again."
             )
         case _:
-            assert_never(trouble)
+            assert_never(reason)
 
 
 @st.fragment(run_every=REFRESH)
@@ -52,8 +52,8 @@ def wait_out(look: Callable[[], object], typed: str) -> None:
     state = st.session_state
     state.update({key: state[key] for key in state if str(key).startswith(typed)})
     found = look()
-    if isinstance(found, Trouble):
-        show_trouble(found)
+    if isinstance(found, Unavailable):
+        show_unavailable(found)
     else:
         st.rerun()
 
@@ -77,7 +77,7 @@ def show_first_steps(receiver: str) -> None:
 def show_freshness(snapshot: Snapshot) -> None:
     local = snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone))
     zone = snapshot.time_zone.replace("_", " ")
-    cycle = snapshot.pulse.last_cycle_at if snapshot.pulse else None
+    cycle = snapshot.heartbeat.last_cycle_at if snapshot.heartbeat else None
     age = None if cycle is None else snapshot.as_of - cycle
     ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
     whose = f" Company {snapshot.company_id}." if snapshot.company_id else ""
@@ -89,16 +89,16 @@ def show_freshness(snapshot: Snapshot) -> None:
     )
     if age is None:
         warn_about_daemon("No retry cycle has run yet.")
-    elif judge_cycle(snapshot.pulse, snapshot.as_of) in OVERDUE:
+    elif assess_cycle(snapshot.heartbeat, snapshot.as_of) in OVERDUE:
         warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
 
 
 def show_amiss(snapshot: Snapshot) -> None:
     """Whop out of reach, and what our key may not do there: one warning each."""
-    pulse, sync = snapshot.pulse, snapshot.sync
-    match judge_whop(pulse, sync, snapshot.as_of):
-        case WhopState.DOWN if pulse is not None and pulse.whop_down_since is not None:
-            warn("Whop does not answer.", describe_outage(snapshot, pulse.whop_down_since))
+    heartbeat, sync = snapshot.heartbeat, snapshot.sync
+    match assess_whop(heartbeat, sync, snapshot.as_of):
+        case WhopState.DOWN if heartbeat is not None and heartbeat.whop_down_since is not None:
+            warn("Whop does not answer.", describe_outage(snapshot, heartbeat.whop_down_since))
         case WhopState.KEY_REFUSED | WhopState.UNREADABLE if sync and sync.failure:
             said = sync.failure.detail
             warn("Payments cannot be read back from Whop.", describe_unread(said))
@@ -141,7 +141,7 @@ def warn_about_daemon(what: str) -> None:
     st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")
 
 
-def show_told(good: bool, words: str) -> None:
+def show_result(good: bool, words: str) -> None:
     """What became of a click."""
     css, role = ("told", "status") if good else ("amiss", "alert")
     show_html(Markup('<p class="{}" role="{}">{}</p>').format(css, role, words))

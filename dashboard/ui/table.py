@@ -37,7 +37,7 @@ class Line:
     next: str
 
 
-def link_to_story(row: PaymentRow) -> str:
+def link_to_detail(row: PaymentRow) -> str:
     return address("payments", {"payment": row.payment_id})
 
 
@@ -46,7 +46,7 @@ def render_table(
     now: datetime,
     zone: ZoneInfo,
     label: str = "Newest failed payments",
-    link: Callable[[PaymentRow], str] = link_to_story,
+    link: Callable[[PaymentRow], str] = link_to_detail,
 ) -> Markup:
     """`link`: where a row leads to."""
     told = [describe_row(row, now, zone, link(row)) for row in rows]

@@ -10,11 +10,11 @@ from typing import Any
 from db.audit_log import COMMAND
 from db.commands.database import open_database
 from db.company_settings.recovery import (
-    Terms,
+    RecoverySettings,
     find_chosen_name,
-    find_terms,
+    find_recovery_settings,
     save_name,
-    save_terms,
+    save_recovery_settings,
 )
 from db.session import now
 from db.settings import CommonSettings
@@ -38,13 +38,13 @@ def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
     whose, changes = arguments.company_id, read_changes(arguments)
     with open_database(settings, "company").begin() as session:
-        terms = replace(find_terms(session, whose), **changes)
+        recovery_settings = replace(find_recovery_settings(session, whose), **changes)
         if changes:
-            save_terms(session, whose, terms, COMMAND, now())
+            save_recovery_settings(session, whose, recovery_settings, COMMAND, now())
         if arguments.name is not None:
             save_name(session, whose, arguments.name.strip() or None, COMMAND, now())
         name = find_chosen_name(session, whose)
-    sys.stdout.write(f"{whose}:\n{describe_terms(terms, name)}\n")
+    sys.stdout.write(f"{whose}:\n{describe_recovery_settings(recovery_settings, name)}\n")
     return 0
 
 
@@ -58,16 +58,17 @@ def read_changes(arguments: Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def describe_terms(terms: Terms, name: str | None) -> str:
+def describe_recovery_settings(recovery_settings: RecoverySettings, name: str | None) -> str:
     held_out = (
-        f"{terms.holdout_percent}% of the members are left to Whop alone, to measure what we add"
-        if terms.holdout_percent
+        f"{recovery_settings.holdout_percent}% of the members are left to Whop alone, to measure "
+        "what we add"
+        if recovery_settings.holdout_percent
         else "off: every member's payment is worked on"
     )
-    backup = "on: one other saved card is tried, once" if terms.backup_card else "off"
+    backup = "on: one other saved card is tried, once" if recovery_settings.backup_card else "off"
     return (
         f"  name         {name or 'not known yet: read from Whop'}\n"
-        f"  time zone    {terms.time_zone}: days, months and the hours of charges\n"
+        f"  time zone    {recovery_settings.time_zone}: days, months and the hours of charges\n"
         f"  holdout      {held_out}\n"
         f"  backup card  {backup}"
     )

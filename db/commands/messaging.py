@@ -1,4 +1,4 @@
-"""`python -m db writing BIZ`: shows or changes how a company's members are written to."""
+"""`python -m db messaging BIZ`: shows or changes how a company's members are written to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 
 from db.audit_log import COMMAND
 from db.commands.database import open_database
-from db.company_settings.messaging import Manners, find_manners, save_manners
+from db.company_settings.messaging import (
+    MessagingSettings,
+    find_messaging_settings,
+    save_messaging_settings,
+)
 from db.company_settings.recovery import ChoiceError
 from db.session import now
 from db.settings import CommonSettings
@@ -22,7 +26,7 @@ CHANNELS = {
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("writing", help="show or change how its members are written to")
+    parser = commands.add_parser("messaging", help="show or change how its members are written to")
     parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
     parser.add_argument(
         "--sender-name", metavar="NAME", help="who writes; '' for Whop's name of it"
@@ -42,11 +46,11 @@ def add_parser(commands: Any) -> None:
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
     whose, changes = arguments.company_id, read_changes(arguments)
-    with open_database(settings, "writing").begin() as session:
-        manners = replace(find_manners(session, whose), **changes)
+    with open_database(settings, "messaging").begin() as session:
+        messaging = replace(find_messaging_settings(session, whose), **changes)
         if changes:
-            save_manners(session, whose, manners, COMMAND, now())
-    sys.stdout.write(f"{whose}:\n{describe_manners(manners)}\n")
+            save_messaging_settings(session, whose, messaging, COMMAND, now())
+    sys.stdout.write(f"{whose}:\n{describe_messaging_settings(messaging)}\n")
     return 0
 
 
@@ -76,16 +80,16 @@ def read_hours(typed: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def describe_manners(manners: Manners) -> str:
-    quiet = f"{manners.quiet_from}:00 to {manners.quiet_until}:00 in the company's time zone"
+def describe_messaging_settings(messaging: MessagingSettings) -> str:
+    quiet = f"{messaging.quiet_from}:00 to {messaging.quiet_until}:00 in the company's time zone"
     lines = (
-        ("messages", "on" if manners.enabled else "off: no member is written to"),
-        ("channel", CHANNELS[manners.channel]),
-        ("sender", manners.sender_name or "the company's name at Whop"),
-        ("reply to", manners.reply_to or "the sending address"),
-        ("accent", manners.accent),
-        ("note", " / ".join((manners.note or "none").splitlines())),
-        ("quiet", quiet if manners.quiet_from != manners.quiet_until else "no hour"),
-        ("daily cap", f"{manners.daily_cap:,} messages"),
+        ("messages", "on" if messaging.enabled else "off: no member is written to"),
+        ("channel", CHANNELS[messaging.channel]),
+        ("sender", messaging.sender_name or "the company's name at Whop"),
+        ("reply to", messaging.reply_to or "the sending address"),
+        ("accent", messaging.accent),
+        ("note", " / ".join((messaging.note or "none").splitlines())),
+        ("quiet", quiet if messaging.quiet_from != messaging.quiet_until else "no hour"),
+        ("daily cap", f"{messaging.daily_cap:,} messages"),
     )
     return "\n".join(f"  {name:<12} {words}" for name, words in lines)

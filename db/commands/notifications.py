@@ -1,4 +1,4 @@
-"""`python -m db alerts BIZ`: shows or changes what a creator is told, and where."""
+"""`python -m db notifications BIZ`: shows or changes what a creator is told, and where."""
 
 from __future__ import annotations
 
@@ -9,40 +9,50 @@ from typing import Any
 
 from db.audit_log import COMMAND
 from db.commands.database import open_database
-from db.company_settings.notifications import Alerts, find_alerts, save_alerts
+from db.company_settings.notifications import (
+    NotificationSettings,
+    find_notification_settings,
+    save_notification_settings,
+)
 from db.session import now
 from db.settings import CommonSettings
 
 SWITCHES = {
     "digest": "a mail each Monday morning about the week before",
     "on_recovery": "posts about recovered payments",
-    "on_trouble": "posts when something is wrong, and when it is over",
+    "on_problem": "posts when something is wrong, and when it is over",
 }
 
 
 def add_parser(commands: Any) -> None:
-    alerts = commands.add_parser("alerts", help="show or change what a creator is told, and where")
-    alerts.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    notifications = commands.add_parser(
+        "notifications", help="show or change what a creator is told, and where"
+    )
+    notifications.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
     for name, what in SWITCHES.items():
-        alerts.add_argument("--" + name.replace("_", "-"), choices=["on", "off"], help=what)
-    alerts.add_argument("--digest-to", metavar="ADDRESS", help="where the digest goes; '' for none")
-    alerts.add_argument(
+        notifications.add_argument("--" + name.replace("_", "-"), choices=["on", "off"], help=what)
+    notifications.add_argument(
+        "--digest-to", metavar="ADDRESS", help="where the digest goes; '' for none"
+    )
+    notifications.add_argument(
         "--post-url",
         metavar="URL",
         help="a Discord or Slack webhook; '' for none, - to read it from standard input, "
         "where no list of processes shows it",
     )
-    alerts.set_defaults(run=run)
+    notifications.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
     whose, changes = arguments.company_id, read_changes(arguments)
-    with open_database(settings, "alerts").begin() as session:
-        alerts = replace(find_alerts(session, whose), **changes)
+    with open_database(settings, "notifications").begin() as session:
+        notifications = replace(find_notification_settings(session, whose), **changes)
         if changes:
-            save_alerts(session, whose, alerts, COMMAND, now(), settings.in_development)
-    sys.stdout.write(f"{whose}:\n{describe_alerts(alerts)}\n")
+            save_notification_settings(
+                session, whose, notifications, COMMAND, now(), settings.in_development
+            )
+    sys.stdout.write(f"{whose}:\n{describe_notification_settings(notifications)}\n")
     return 0
 
 
@@ -59,11 +69,11 @@ def read_changes(arguments: Namespace) -> dict[str, Any]:
     return changes
 
 
-def describe_alerts(alerts: Alerts) -> str:
+def describe_notification_settings(notifications: NotificationSettings) -> str:
     words = {True: "on", False: "off"}
     return (
-        f"  digest       {words[alerts.digest]}, to {alerts.digest_to or 'nobody'}\n"
-        f"  posts go to  {alerts.describe_post_url()}\n"
-        f"  on recovery  {words[alerts.on_recovery]}\n"
-        f"  on trouble   {words[alerts.on_trouble]}"
+        f"  digest       {words[notifications.digest]}, to {notifications.digest_to or 'nobody'}\n"
+        f"  posts go to  {notifications.describe_post_url()}\n"
+        f"  on recovery  {words[notifications.on_recovery]}\n"
+        f"  on problem   {words[notifications.on_problem]}"
     )

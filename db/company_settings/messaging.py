@@ -17,7 +17,7 @@ from db.models import Company
 from recovery.status import Channel
 from recovery.text import find_hidden
 
-KEY = "manners"
+KEY = "messaging"
 LONGEST_NAME = 80
 LONGEST_NOTE = 500
 LARGEST_CAP = 100_000
@@ -26,7 +26,7 @@ COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class MessagingSettings:
     """`quiet_from` and `quiet_until` are hours in the company's time zone; equal ones mean that no
     hour is quiet. `daily_cap` counts messages per day of that time zone."""
 
@@ -62,7 +62,7 @@ class Manners:
             raise ChoiceError(f"the daily cap is from 1 to {LARGEST_CAP:,} messages")
 
 
-NO_MANNERS = Manners()
+DEFAULT_MESSAGING_SETTINGS = MessagingSettings()
 
 
 def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> None:
@@ -79,25 +79,29 @@ def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> 
         )
 
 
-def read_manners(settings: Mapping[str, Any]) -> Manners:
+def read_messaging_settings(settings: Mapping[str, Any]) -> MessagingSettings:
     kept = settings.get(KEY, {})
-    chosen = {field.name: kept[field.name] for field in fields(Manners) if field.name in kept}
+    chosen = {
+        field.name: kept[field.name] for field in fields(MessagingSettings) if field.name in kept
+    }
     if "channel" in chosen:
         chosen["channel"] = Channel(chosen["channel"])
-    return Manners(**chosen)
+    return MessagingSettings(**chosen)
 
 
-def find_manners(session: Session, company_id: str) -> Manners:
+def find_messaging_settings(session: Session, company_id: str) -> MessagingSettings:
     company = session.get(Company, company_id)
-    return NO_MANNERS if company is None else read_manners(company.settings)
+    return (
+        DEFAULT_MESSAGING_SETTINGS if company is None else read_messaging_settings(company.settings)
+    )
 
 
-def save_manners(
-    session: Session, company_id: str, manners: Manners, actor: str, now: datetime
+def save_messaging_settings(
+    session: Session, company_id: str, messaging: MessagingSettings, actor: str, now: datetime
 ) -> Changes:
     """Raises ChoiceError. Holds for what is sent from now on."""
-    manners.check()
+    messaging.check()
     company = lock_company(session, company_id)
-    before, after = asdict(read_manners(company.settings)), asdict(manners)
+    before, after = asdict(read_messaging_settings(company.settings)), asdict(messaging)
     company.settings = company.settings | {KEY: after}
     return record_changes(session, company_id, before, after, actor, now)

@@ -17,7 +17,7 @@ from db.company_settings.changes import Changes, record_changes
 from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
 
-KEPT_UNDER = "alerts"
+KEPT_UNDER = "notifications"
 
 
 class Platform(StrEnum):
@@ -51,14 +51,14 @@ def find_platform(post_url: str, in_development: bool = False) -> Platform:
 
 
 @dataclass(frozen=True, slots=True)
-class Alerts:
+class NotificationSettings:
     """`post_url` is a secret: whoever has it can post. It is in no repr and no log."""
 
     digest: bool = False
     digest_to: str | None = None
     post_url: str | None = field(default=None, repr=False)
     on_recovery: bool = False
-    on_trouble: bool = False
+    on_problem: bool = False
 
     def check(self, in_development: bool = False) -> None:
         """Raises ChoiceError. `in_development`: the sandbox's own address will do."""
@@ -68,7 +68,7 @@ class Alerts:
             find_platform(self.post_url, in_development)
         if self.digest and self.digest_to is None:
             raise ChoiceError("the digest needs an address to go to")
-        if (self.on_recovery or self.on_trouble) and self.post_url is None:
+        if (self.on_recovery or self.on_problem) and self.post_url is None:
             raise ChoiceError("posts need the address of a Discord or Slack webhook")
 
     def describe_post_url(self) -> str:
@@ -79,17 +79,21 @@ class Alerts:
         return f"{host}, ending in {self.post_url[-4:]}"
 
 
-NO_ALERTS = Alerts()
+DEFAULT_NOTIFICATION_SETTINGS = NotificationSettings()
 
 
-def read_alerts(settings: Mapping[str, Any]) -> Alerts:
+def read_notification_settings(settings: Mapping[str, Any]) -> NotificationSettings:
     kept = settings.get(KEPT_UNDER, {})
-    return Alerts(**{name: kept[name] for name in asdict(NO_ALERTS) if name in kept})
+    return NotificationSettings(
+        **{name: kept[name] for name in asdict(DEFAULT_NOTIFICATION_SETTINGS) if name in kept}
+    )
 
 
-def find_alerts(session: Session, company_id: str) -> Alerts:
+def find_notification_settings(session: Session, company_id: str) -> NotificationSettings:
     settings = session.scalar(select(Company.settings).where(Company.id == company_id))
-    return NO_ALERTS if settings is None else read_alerts(settings)
+    return (
+        DEFAULT_NOTIFICATION_SETTINGS if settings is None else read_notification_settings(settings)
+    )
 
 
 def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
@@ -102,21 +106,21 @@ def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
     return None if since is None else datetime.fromisoformat(since)
 
 
-def save_alerts(
+def save_notification_settings(
     session: Session,
     company_id: str,
-    alerts: Alerts,
+    notifications: NotificationSettings,
     actor: str,
     now: datetime,
     in_development: bool = False,
 ) -> Changes:
     """Raises ChoiceError."""
-    alerts.check(in_development)
+    notifications.check(in_development)
     company = lock_company(session, company_id)
     known = company.settings.get(KEPT_UNDER, {})
-    before, after = asdict(read_alerts(company.settings)), asdict(alerts)
+    before, after = asdict(read_notification_settings(company.settings)), asdict(notifications)
     since = known.get("recoveries_since") if known.get("on_recovery") else now.isoformat()
-    kept = after | ({"recoveries_since": since} if alerts.on_recovery else {})
+    kept = after | ({"recoveries_since": since} if notifications.on_recovery else {})
     company.settings = company.settings | {KEPT_UNDER: kept}
     return record_changes(session, company_id, before, after, actor, now)
 

@@ -26,7 +26,7 @@ class ChoiceError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RecoverySettings:
     """`holdout_percent`: the share of members left to Whop alone. `backup_card`: whether another
     saved card of the member may be tried once."""
 
@@ -56,25 +56,32 @@ class Terms:
         return int.from_bytes(drawn[:4]) < self.holdout_percent / 100 * 2**32
 
 
-NO_TERMS = Terms()
+DEFAULT_RECOVERY_SETTINGS = RecoverySettings()
 
 
-def read_terms(time_zone: str, settings: Mapping[str, Any]) -> Terms:
-    return Terms(
+def read_recovery_settings(time_zone: str, settings: Mapping[str, Any]) -> RecoverySettings:
+    return RecoverySettings(
         time_zone,
-        int(settings.get("holdout_percent", NO_TERMS.holdout_percent)),
-        bool(settings.get("backup_card", NO_TERMS.backup_card)),
+        int(settings.get("holdout_percent", DEFAULT_RECOVERY_SETTINGS.holdout_percent)),
+        bool(settings.get("backup_card", DEFAULT_RECOVERY_SETTINGS.backup_card)),
     )
 
 
-def find_terms(session: Session, company_id: str) -> Terms:
+def find_recovery_settings(session: Session, company_id: str) -> RecoverySettings:
     company = session.get(Company, company_id)
-    return NO_TERMS if company is None else read_terms(company.time_zone, company.settings)
+    return (
+        DEFAULT_RECOVERY_SETTINGS
+        if company is None
+        else read_recovery_settings(company.time_zone, company.settings)
+    )
 
 
 def add_companies(session: Session, ids: set[str]) -> None:
     if ids:
-        rows = [{"id": company_id, "time_zone": NO_TERMS.time_zone} for company_id in sorted(ids)]
+        rows = [
+            {"id": company_id, "time_zone": DEFAULT_RECOVERY_SETTINGS.time_zone}
+            for company_id in sorted(ids)
+        ]
         session.execute(insert(Company).on_conflict_do_nothing(), rows)
 
 
@@ -85,28 +92,34 @@ def lock_company(session: Session, company_id: str) -> Company:
     return session.get_one(Company, company_id, with_for_update=True, populate_existing=True)
 
 
-def learn_terms(session: Session, ids: set[str]) -> dict[str, Terms]:
+def learn_terms(session: Session, ids: set[str]) -> dict[str, RecoverySettings]:
     """Of all these companies; those not known are added."""
     add_companies(session, ids)
     found = session.execute(
         select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
     )
-    return {row.id: read_terms(row.time_zone, row.settings) for row in found}
+    return {row.id: read_recovery_settings(row.time_zone, row.settings) for row in found}
 
 
-def save_terms(
-    session: Session, company_id: str, terms: Terms, actor: str, now: datetime
+def save_recovery_settings(
+    session: Session,
+    company_id: str,
+    recovery_settings: RecoverySettings,
+    actor: str,
+    now: datetime,
 ) -> Changes:
     """Raises ChoiceError. What is already planned keeps its time."""
-    terms.check()
+    recovery_settings.check()
     company = lock_company(session, company_id)
-    before = read_terms(company.time_zone, company.settings)
-    company.time_zone = terms.time_zone
+    before = read_recovery_settings(company.time_zone, company.settings)
+    company.time_zone = recovery_settings.time_zone
     company.settings = company.settings | {
-        "holdout_percent": terms.holdout_percent,
-        "backup_card": terms.backup_card,
+        "holdout_percent": recovery_settings.holdout_percent,
+        "backup_card": recovery_settings.backup_card,
     }
-    return record_changes(session, company_id, asdict(before), asdict(terms), actor, now)
+    return record_changes(
+        session, company_id, asdict(before), asdict(recovery_settings), actor, now
+    )
 
 
 def find_chosen_name(session: Session, company_id: str) -> str | None:

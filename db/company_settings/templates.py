@@ -34,7 +34,7 @@ def list_templates(session: Session, company_id: str) -> dict[Step, OwnTemplate]
     return {own.step: OwnTemplate(own.subject, own.body_text, own.body_html) for own in kept}
 
 
-def keep_template(
+def store_template(
     session: Session, company_id: str, step: Step, template: OwnTemplate, actor: str, now: datetime
 ) -> bool:
     """Unchecked: `mail.templates.save_template` is the way in. False: it is kept already."""

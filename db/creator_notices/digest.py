@@ -52,7 +52,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class NeedyPayment:
+class PaymentNeedingAction:
     """One that needs its creator, as a digest names it."""
 
     payment_id: str
@@ -73,7 +73,7 @@ class Digest:
     before: Figures
     at_risk: Sum
     needed: tuple[Needed, ...]
-    needy: tuple[NeedyPayment, ...]
+    needing_action: tuple[PaymentNeedingAction, ...]
     sync: SyncState | None
 
     @property
@@ -87,8 +87,8 @@ class Digest:
     def is_empty(self) -> bool:
         figures = self.figures
         sums = (figures.failed, figures.ours, figures.without_us, self.at_risk)
-        troubled = self.sync is not None and self.sync.is_troubled
-        return not (any(each.payments for each in sums) or self.needed or troubled)
+        undelivered = self.sync is not None and self.sync.has_error
+        return not (any(each.payments for each in sums) or self.needed or undelivered)
 
 
 def measure_week(session: Session, company_id: str, week: Week) -> Digest:
@@ -99,14 +99,14 @@ def measure_week(session: Session, company_id: str, week: Week) -> Digest:
         before=measure_figures(session, company_id, week.before),
         at_risk=measure_at_risk(session, company_id),
         needed=tuple(count_needed(session, company_id)),
-        needy=list_needy(session, company_id),
+        needing_action=list_needing_action(session, company_id),
         sync=find_sync(session, company_id),
     )
 
 
-def list_needy(session: Session, company_id: str) -> tuple[NeedyPayment, ...]:
+def list_needing_action(session: Session, company_id: str) -> tuple[PaymentNeedingAction, ...]:
     return tuple(
-        NeedyPayment(
+        PaymentNeedingAction(
             payment.payment_id,
             payment.member_name,
             payment.product,

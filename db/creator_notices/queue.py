@@ -33,13 +33,13 @@ OVER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class NoticeBatch:
     """What is to be told at once, in hand; recoveries are told of together."""
 
     notice_ids: tuple[int, ...]
     company_id: str
     kind: NoticeKind
-    occasions: tuple[str, ...]
+    trigger_keys: tuple[str, ...]
     channel: NoticeChannel
 
 
@@ -52,27 +52,27 @@ def queue_notices(
     session: Session,
     company_id: str,
     kind: NoticeKind,
-    occasions: Collection[str],
+    trigger_keys: Collection[str],
     channel: NoticeChannel,
     due_at: datetime,
 ) -> None:
     """Those that are there already stay as they are."""
-    if occasions:
+    if trigger_keys:
         rows = [
             {
                 "company_id": company_id,
                 "kind": kind,
-                "occasion": occasion,
+                "trigger_key": trigger_key,
                 "channel": channel,
                 "state": MessageState.QUEUED,
                 "due_at": due_at,
             }
-            for occasion in occasions
+            for trigger_key in trigger_keys
         ]
         session.execute(insert(Notice).values(rows).on_conflict_do_nothing())
 
 
-def take_errand(session: Session, now: datetime) -> Errand | None:
+def take_batch(session: Session, now: datetime) -> NoticeBatch | None:
     """Marks what is due first `sending`, passing over what comes too late."""
     lock_notices(session)
     drop_stale(session, now)
@@ -92,11 +92,11 @@ def take_errand(session: Session, now: datetime) -> Errand | None:
         together = list(session.scalars(of_company.order_by(Notice.id)))
     for notice in together:
         notice.state, notice.sending_at = MessageState.SENDING, now
-    return Errand(
+    return NoticeBatch(
         tuple(notice.id for notice in together),
         first.company_id,
         first.kind,
-        tuple(notice.occasion for notice in together),
+        tuple(notice.trigger_key for notice in together),
         first.channel,
     )
 
@@ -118,12 +118,12 @@ def drop_stale(session: Session, now: datetime) -> None:
         )
 
 
-def finish_errand(
-    session: Session, errand: Errand, delivery: Delivery, now: datetime
+def finish_batch(
+    session: Session, batch: NoticeBatch, delivery: Delivery, now: datetime
 ) -> MessageState:
     """Returns where that leaves it. What is put off keeps its `due_at`, so that there is an end to
     trying again."""
-    return outboxes.finish(session, Notice, errand.notice_ids, delivery, now)
+    return outboxes.finish(session, Notice, batch.notice_ids, delivery, now)
 
 
 def give_up_interrupted(session: Session, now: datetime) -> None:

@@ -7,7 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from db.company_settings.notifications import Alerts, find_alerts, find_recoveries_since
+from db.company_settings.notifications import (
+    NotificationSettings,
+    find_notification_settings,
+    find_recoveries_since,
+)
 from db.creator_notices.queue import (
     DIGEST_STALE,
     OVER,
@@ -16,19 +20,19 @@ from db.creator_notices.queue import (
     lock_notices,
     queue_notices,
 )
-from db.creator_notices.weeks import find_told_week
+from db.creator_notices.weeks import find_digest_week
 from db.models import Notice, Payment
-from db.reporting.health import find_pulse, find_sync
+from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.mail_health import measure_deliverability
 from db.reporting.summary import find_time_zone
 from db.reporting.webhook_health import find_missed_webhooks
 from recovery.health import (
     DeliverabilityState,
     WebhookState,
+    assess_deliverability,
+    assess_webhooks,
+    assess_whop,
     is_key_refused,
-    judge_deliverability,
-    judge_webhooks,
-    judge_whop,
 )
 from recovery.status import NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
 
@@ -39,22 +43,22 @@ REST = timedelta(hours=6)
 def plan_notices(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
     """`pause`: from one post about recoveries to the next."""
     lock_notices(session)
-    alerts = find_alerts(session, company_id)
-    if alerts.digest:
+    notifications = find_notification_settings(session, company_id)
+    if notifications.digest:
         plan_digest(session, company_id, now)
-    if alerts.on_recovery:
+    if notifications.on_recovery:
         plan_recoveries(session, company_id, now, pause)
-    plan_troubles(session, company_id, alerts, now)
+    plan_problems(session, company_id, notifications, now)
 
 
 def plan_digest(session: Session, company_id: str, now: datetime) -> None:
-    week = find_told_week(now, find_time_zone(session, company_id))
+    week = find_digest_week(now, find_time_zone(session, company_id))
     if now - week.digest_due_at <= DIGEST_STALE:
         queue_notices(
             session,
             company_id,
             NoticeKind.DIGEST,
-            [week.occasion],
+            [week.trigger_key],
             NoticeChannel.EMAIL,
             week.digest_due_at,
         )
@@ -69,7 +73,7 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
     told = exists().where(
         Notice.company_id == company_id,
         Notice.kind == NoticeKind.RECOVERY,
-        Notice.occasion == Payment.payment_id,
+        Notice.trigger_key == Payment.payment_id,
     )
     new = select(Payment.payment_id).where(
         Payment.company_id == company_id,
@@ -88,18 +92,20 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
     )
 
 
-def plan_troubles(session: Session, company_id: str, alerts: Alerts, now: datetime) -> None:
+def plan_problems(
+    session: Session, company_id: str, notifications: NotificationSettings, now: datetime
+) -> None:
     """The start of each that is new, and the end of each that was told of."""
     for kind, over in OVER.items():
         last = find_last(session, company_id, [kind, over])
         told = last is not None and last.kind == kind
-        if not (alerts.on_trouble or told):
+        if not (notifications.on_problem or told):
             continue
         there = is_there(session, company_id, kind, now)
         if told and last is not None and there is False:
-            queue_notices(session, company_id, over, [last.occasion], NoticeChannel.POST, now)
+            queue_notices(session, company_id, over, [last.trigger_key], NoticeChannel.POST, now)
         rested = last is None or now - last.due_at >= REST
-        if alerts.on_trouble and there and not told and rested:
+        if notifications.on_problem and there and not told and rested:
             start = now.isoformat(timespec="seconds")
             queue_notices(session, company_id, kind, [start], NoticeChannel.POST, now)
 
@@ -108,11 +114,11 @@ def is_there(session: Session, company_id: str, kind: NoticeKind, now: datetime)
     """As the health page judges it. None: it cannot be said."""
     match kind:
         case NoticeKind.KEY_REFUSED:
-            pulse, sync = find_pulse(session), find_sync(session, company_id)
-            return is_key_refused(judge_whop(pulse, sync, now))
+            heartbeat, sync = find_heartbeat(session), find_sync(session, company_id)
+            return is_key_refused(assess_whop(heartbeat, sync, now))
         case NoticeKind.WEBHOOK_SILENT:
             missed = find_missed_webhooks(session, company_id, now)
-            return missed is not None and judge_webhooks(missed, now) is WebhookState.SILENT
+            return missed is not None and assess_webhooks(missed, now) is WebhookState.SILENT
         case _:
             delivery = measure_deliverability(session, company_id, now)
-            return judge_deliverability(delivery) is DeliverabilityState.BOUNCING
+            return assess_deliverability(delivery) is DeliverabilityState.BOUNCING

@@ -34,7 +34,7 @@ class Week:
         return self.at(self.monday + WEEK, SENT_AT)
 
     @property
-    def occasion(self) -> str:
+    def trigger_key(self) -> str:
         """2026-W47: what the week is called, the same in every zone."""
         year, week, _ = self.monday.isocalendar()
         return f"{year}-W{week:02}"
@@ -47,13 +47,13 @@ class Week:
         return datetime.combine(day, hour, self.zone).astimezone(UTC)
 
 
-def find_told_week(now: datetime, zone: ZoneInfo) -> Week:
+def find_digest_week(now: datetime, zone: ZoneInfo) -> Week:
     """The newest whose digest is due."""
     today = now.astimezone(zone).date()
     week = Week(today - timedelta(days=today.weekday()) - WEEK, zone)
     return week if week.digest_due_at <= now else week.before
 
 
-def read_week(occasion: str, zone: ZoneInfo) -> Week:
-    year, week = occasion.split("-W")
+def read_week(trigger_key: str, zone: ZoneInfo) -> Week:
+    year, week = trigger_key.split("-W")
     return Week(date.fromisocalendar(int(year), int(week), 1), zone)

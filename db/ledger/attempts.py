@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Attempt, Payment
 from recovery.reports import PaymentReport
-from recovery.status import UNSETTLED, AttemptOutcome, Means, Trigger
+from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, Trigger
 
 # Statements that run for every event or charge are built once: building costs more than running.
 SELECT_UNSETTLED = select(Attempt).where(
@@ -29,7 +29,7 @@ select :payment_id, :company_id,
 where not exists (
     select from attempts
     where payment_id = :payment_id and failures_before = :after_failures
-        and trigger in ('schedule', 'operator')
+        and trigger in ('schedule', 'creator')
         and outcome in ('declined', 'open', 'pending', 'unknown')
 )
 on conflict (idempotency_key) do nothing
@@ -56,7 +56,7 @@ def open_attempt(session: Session, payment: Payment, now: datetime) -> Attempt:
         company_id=payment.company_id,
         number=number,
         trigger=payment.next_trigger,
-        means=payment.next_means,
+        charge_method=payment.next_charge_method,
         outcome=AttemptOutcome.OPEN,
         idempotency_key=f"retry:{payment.payment_id}:{number}",
         started_at=now,
@@ -71,7 +71,7 @@ def next_number(session: Session, payment: Payment) -> int:
 
 def has_tried_backup(session: Session, payment: Payment) -> bool:
     query = exists().where(
-        Attempt.payment_id == payment.payment_id, Attempt.means == Means.BACKUP_CARD
+        Attempt.payment_id == payment.payment_id, Attempt.charge_method == ChargeMethod.BACKUP_CARD
     )
     return bool(session.scalar(select(query)))
 
@@ -81,7 +81,7 @@ def has_tried_backup(session: Session, payment: Payment) -> bool:
 # that it is written once, in whatever order and however often we hear of it.
 
 
-def note_foreign_failure(session: Session, payment: Payment, report: PaymentReport) -> None:
+def record_foreign_failure(session: Session, payment: Payment, report: PaymentReport) -> None:
     """The failure that this report is about, unless it was our own charge.
 
     Whop numbers the failures of a payment. Without that number (older shapes) nothing is told.
@@ -90,17 +90,17 @@ def note_foreign_failure(session: Session, payment: Payment, report: PaymentRepo
     if number is None or number < 2 or failed_at is None:
         return
     key = f"whop:{payment.payment_id}:{number}"
-    note_foreign(
+    record_foreign(
         session, payment, key, Trigger.WHOP, AttemptOutcome.DECLINED, failed_at, number - 1
     )
 
 
-def note_foreign_payment(
+def record_foreign_payment(
     session: Session, payment: Payment, trigger: Trigger, paid_at: datetime
 ) -> None:
     forget_foreign_payment(session, payment)
     key = paid_key(payment)
-    note_foreign(session, payment, key, trigger, AttemptOutcome.PAID, paid_at)
+    record_foreign(session, payment, key, trigger, AttemptOutcome.PAID, paid_at)
 
 
 def forget_foreign_payment(session: Session, payment: Payment) -> None:
@@ -112,7 +112,7 @@ def paid_key(payment: Payment) -> str:
     return f"paid:{payment.payment_id}"
 
 
-def note_foreign(
+def record_foreign(
     session: Session,
     payment: Payment,
     key: str,

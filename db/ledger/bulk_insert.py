@@ -73,7 +73,9 @@ READ_EVENT = attrgetter(*EVENT_COLUMNS)
 LATE = timedelta(days=1)
 
 
-def note_late(session: Session, moments: Iterable[tuple[str, datetime]], now: datetime) -> None:
+def record_late_change(
+    session: Session, moments: Iterable[tuple[str, datetime]], now: datetime
+) -> None:
     """For the daily sums: what failed lately, in a company, is on a day that nobody keeps yet."""
     late = {(company_id, at) for company_id, at in moments if at < now - LATE}
     if late:
@@ -106,7 +108,7 @@ def store(
         "rows": write_rows(payments),
         "now": now,
     }
-    note_late(session, list_failures(payments), now)
+    record_late_change(session, list_failures(payments), now)
     connection = session.connection()
     if PREPARED not in connection.info:
         connection.exec_driver_sql(PREPARE)
@@ -129,7 +131,7 @@ def insert_payments(
     session: Session, payments: Sequence[NewPayment], now: datetime
 ) -> dict[str, bool]:
     """Each new payment's id, and whether reports about it are waiting in the inbox."""
-    note_late(session, list_failures(payments), now)
+    record_late_change(session, list_failures(payments), now)
     rows = write_rows(payments)
     found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": rows})
     return {row.payment_id: row.waits for row in found}

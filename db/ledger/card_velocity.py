@@ -55,7 +55,7 @@ def count_charges(session: Session, payment: Payment, now: datetime) -> int:
     return own + int(others or 0)
 
 
-def count_charges_today(session: Session, payment: Payment, now: datetime) -> int:
+def count_charges_last_day(session: Session, payment: Payment, now: datetime) -> int:
     """All tries on the payment's card in the last 24 hours, its own included."""
     if payment.card_last4 is None:
         return 0

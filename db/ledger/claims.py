@@ -13,17 +13,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
-from db import members as disputes
-from db.ledger import attempts, hearing, payments
-from db.ledger import card_velocity as cards
+from db import members
+from db.ledger import attempts, card_velocity, payment_reports, payments
 from db.models import Attempt, Payment
 from recovery.reports import PaymentReport
-from recovery.retry_policy import MOST_IN_A_DAY, Settings, is_worn_out
+from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_worn_out
 from recovery.status import (
     UNPAID,
     UNSETTLED,
+    ChargeMethod,
     ClosedReason,
-    Means,
     PaymentStatus,
     Trigger,
 )
@@ -67,7 +66,7 @@ class Claim:
     company_id: str
     number: int
     trigger: Trigger
-    means: Means
+    charge_method: ChargeMethod
     idempotency_key: str
     sent_at: datetime | None
     sent_with: str | None
@@ -88,19 +87,19 @@ class Sending:
     payment_method_id: str | None = None
 
 
-def claim_due(session: Session, now: datetime, *, hastened: bool = False) -> Claim | None:
+def claim_due(session: Session, now: datetime, *, retry_now: bool = False) -> Claim | None:
     """Takes one payment whose retry is due and opens its attempt. None: nothing is due.
 
     `hastened`: only those that a creator has asked for.
     """
-    asked = Payment.next_trigger == Trigger.OPERATOR if hastened else true()
+    asked = Payment.next_trigger == Trigger.CREATOR if retry_now else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
-        if is_worn_out(payment.card_brand, cards.count_charges(session, payment, now)):
+        if is_worn_out(payment.card_brand, card_velocity.count_charges(session, payment, now)):
             payments.move(session, payment, WAITING)
             session.flush()
             continue
-        if cards.count_charges_today(session, payment, now) >= MOST_IN_A_DAY:
-            payments.postpone(session, payment, now + cards.DAY / 4)
+        if card_velocity.count_charges_last_day(session, payment, now) >= MOST_IN_A_DAY:
+            payments.postpone(session, payment, now + card_velocity.DAY / 4)
             session.flush()
             continue
         attempt = attempts.open_attempt(session, payment, now)
@@ -126,7 +125,7 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
         company_id=payment.company_id,
         number=attempt.number,
         trigger=attempt.trigger,
-        means=attempt.means,
+        charge_method=attempt.charge_method,
         idempotency_key=attempt.idempotency_key,
         sent_at=attempt.sent_at,
         sent_with=attempt.sent_with,
@@ -140,14 +139,14 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
 
 
 def mark_sent(
-    session: Session, claim: Claim, sending: Sending, now: datetime, rules: Settings
+    session: Session, claim: Claim, sending: Sending, now: datetime, rules: RetryRules
 ) -> bool:
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
     payment, attempt = hold(session, claim)
     # invariant 3: what was just read is heard before the charge
-    hearing.hear(session, payment, sending.before, now, rules)
+    payment_reports.apply_report(session, payment, sending.before, now, rules)
     # invariant 3: a disputing member is not charged
-    if payment.status in UNPAID and disputes.is_disputing(session, payment):
+    if payment.status in UNPAID and members.is_disputing(session, payment):
         payments.move(session, payment, closed(ClosedReason.DISPUTED))
     if (
         attempt.outcome not in UNSETTLED

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from db.ledger import attempts, hearing, payments
+from db.ledger import attempts, payment_reports, payments
 from db.ledger.claims import Claim, hold
 from db.models import Payment
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings
-from recovery.status import UNSETTLED, AttemptOutcome, Means, PaymentStatus, RecoveredBy
+from recovery.retry_policy import RetryRules
+from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, PaymentStatus, RecoveredBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +29,38 @@ class Conclusion:
 
 
 def conclude(
-    session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: Settings
+    session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
     """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
     payment, attempt = hold(session, claim)
     if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
         # Whop's answer to our own key: stronger than what a webhook let us infer.
         attempts.finish(payment, attempt, AttemptOutcome.PAID, now)
-        hear_if_given(session, payment, conclusion, now, rules)
+        apply_if_given(session, payment, conclusion, now, rules)
         payment.recovered_by = RecoveredBy.RETRY
         attempts.forget_foreign_payment(session, payment)
         return
     if attempt.outcome not in UNSETTLED:
-        hear_if_given(session, payment, conclusion, now, rules)
+        apply_if_given(session, payment, conclusion, now, rules)
         return
     match conclusion.outcome:
         case AttemptOutcome.DECLINED:
-            hearing.note_declined(payment, attempt, conclusion.report, now)
+            payment_reports.record_declined(payment, attempt, conclusion.report, now)
         case AttemptOutcome.REFUSED:
             attempts.finish(payment, attempt, conclusion.outcome, now, conclusion.detail)
         case _:  # unknown or pending: nothing is concluded, Whop is asked again later
             attempts.leave_open(attempt, conclusion.outcome, conclusion.detail)
-    hear_if_given(session, payment, conclusion, now, rules)
+    apply_if_given(session, payment, conclusion, now, rules)
     if attempt.outcome not in UNSETTLED:
         reschedule(session, payment, conclusion, now, rules)
 
 
 def reschedule(
-    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
     payment.claimed_until = None
     refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
-    if refused and payment.next_means is Means.RETRY:
+    if refused and payment.next_charge_method is ChargeMethod.RETRY:
         payment.retryable = False  # Whop's refusal outweighs what it said just before
     if payment.status is not PaymentStatus.PENDING_RETRY:
         return
@@ -72,9 +72,9 @@ def reschedule(
         payments.schedule(session, payment, now, rules)
 
 
-def hear_if_given(
-    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: Settings
+def apply_if_given(
+    session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
     if conclusion.report is not None:
         session.flush()
-        hearing.hear(session, payment, conclusion.report, now, rules)
+        payment_reports.apply_report(session, payment, conclusion.report, now, rules)

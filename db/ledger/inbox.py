@@ -14,19 +14,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import Terms, learn_terms
-from db.ledger import bulk_insert as intake
-from db.ledger import hearing, payments, stops
-from db.ledger import new_payments as newcomers
+from db.company_settings.recovery import RecoverySettings, learn_terms
+from db.ledger import bulk_insert, new_payments, payment_reports, payments, stops
 from db.ledger.refunds import record_refund
 from db.ledger.rows import NewEvent
 from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
 from db.models import JsonText, Payment, WebhookEvent, write_json
-from recovery.reports import PaymentReport, Reading
-from recovery.retry_policy import Settings
+from recovery.reports import ParsedEvent, PaymentReport
+from recovery.retry_policy import RetryRules
 
 # Reads a stored payload again; the second argument is when it was received.
-Reader = Callable[[Any, datetime], Reading]
+Reader = Callable[[Any, datetime], ParsedEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Event:
 
     event_id: str
     payload: JsonText
-    reading: Reading | None
+    parsed: ParsedEvent | None
     type: str
     company_id: str | None = None
     payment_id: str | None = None
@@ -44,14 +42,14 @@ class Event:
     @property
     def starter(self) -> PaymentReport | None:
         """The report that makes its payment known, if it is one."""
-        report = self.reading.payment if self.reading else None
+        report = self.parsed.payment if self.parsed else None
         return report if report is not None and report.starts_dunning else None
 
     @property
     def has_news(self) -> bool:
-        reading = self.reading
-        return reading is not None and any(
-            (reading.payment, reading.refund, reading.membership_end, reading.dispute)
+        parsed = self.parsed
+        return parsed is not None and any(
+            (parsed.payment, parsed.refund, parsed.membership_end, parsed.dispute)
         )
 
 
@@ -59,9 +57,9 @@ def record(
     session: Session,
     events: Sequence[Event],
     now: datetime,
-    rules: Settings,
+    rules: RetryRules,
     read: Reader,
-    terms: Mapping[str, Terms] | None = None,
+    recovery_settings: Mapping[str, RecoverySettings] | None = None,
 ) -> None:
     """Stores what is new and applies it. Safe to repeat: an applied event changes nothing.
 
@@ -72,7 +70,7 @@ def record(
     unique: dict[str, Event] = {}
     for event in events:
         unique.setdefault(event.event_id, event)
-    new, created, done = store(session, list(unique.values()), now, rules, terms)
+    new, created, done = store(session, list(unique.values()), now, rules, recovery_settings)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
     to_apply = (new | revived) - done
@@ -89,8 +87,8 @@ def store(
     session: Session,
     events: Sequence[Event],
     now: datetime,
-    rules: Settings,
-    terms: Mapping[str, Terms] | None,
+    rules: RetryRules,
+    recovery_settings: Mapping[str, RecoverySettings] | None,
 ) -> tuple[set[str], dict[str, bool], set[str]]:
     """What was new of the events; each new payment and whether reports wait for it; and the events
     that made those known."""
@@ -99,10 +97,12 @@ def store(
         if (report := event.starter) is not None:
             starters.setdefault(report.payment_id, (event.event_id, report))
     reports = [report for _, report in starters.values()]
-    if terms is None:
-        terms = learn_terms(session, {report.company_id for report in reports})
-    rows = [newcomers.describe_new(r, terms[r.company_id], now, rules) for r in reports]
-    new, created = intake.store(session, [describe(event) for event in events], rows, now)
+    if recovery_settings is None:
+        recovery_settings = learn_terms(session, {report.company_id for report in reports})
+    rows = [
+        new_payments.describe_new(r, recovery_settings[r.company_id], now, rules) for r in reports
+    ]
+    new, created = bulk_insert.store(session, [describe(event) for event in events], rows, now)
     return new, created, {starters[payment_id][0] for payment_id in created}
 
 
@@ -120,7 +120,7 @@ def describe(event: Event) -> NewEvent:
 
 
 def apply_waiting(
-    session: Session, payment_ids: set[str], now: datetime, rules: Settings, read: Reader
+    session: Session, payment_ids: set[str], now: datetime, rules: RetryRules, read: Reader
 ) -> None:
     """What was heard about these payments before they were known."""
     if payment_ids:
@@ -130,44 +130,44 @@ def apply_waiting(
 
 def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[Event]:
     """Reports about these payments that came before the failure itself."""
-    return [reread(stored, read) for stored in list_waiting(session, payment_ids)]
+    return [parse_again(stored, read) for stored in list_waiting(session, payment_ids)]
 
 
-def reread(stored: WebhookEvent, read: Reader) -> Event:
-    reading = read(stored.payload, stored.received_at)
+def parse_again(stored: WebhookEvent, read: Reader) -> Event:
+    parsed = read(stored.payload, stored.received_at)
     return Event(
         stored.event_id,
         JsonText(write_json(stored.payload)),
-        reading,
-        reading.type,
-        reading.company_id,
-        reading.payment_id,
+        parsed,
+        parsed.type,
+        parsed.company_id,
+        parsed.payment_id,
     )
 
 
-def apply(session: Session, events: Sequence[Event], now: datetime, rules: Settings) -> set[str]:
+def apply(session: Session, events: Sequence[Event], now: datetime, rules: RetryRules) -> set[str]:
     """In the given order. An event about a payment not known (yet) stays waiting."""
     known = payments.lock_payments(session, {e.payment_id for e in events if e.payment_id})
     return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
 
 
 def apply_one(
-    session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: Settings
+    session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: RetryRules
 ) -> bool:
-    reading = event.reading
-    if reading is None:
+    parsed = event.parsed
+    if parsed is None:
         return False
-    if reading.membership_end is not None:
-        stops.end_membership(session, reading.membership_end)
+    if parsed.membership_end is not None:
+        stops.end_membership(session, parsed.membership_end)
         return True
-    if reading.dispute is not None:
-        return stops.note_dispute(session, reading.dispute, now)
-    payment = known.get(reading.payment_id or "")
+    if parsed.dispute is not None:
+        return stops.record_dispute(session, parsed.dispute, now)
+    payment = known.get(parsed.payment_id or "")
     if payment is None:
         return False
-    if reading.payment is not None:
-        hearing.hear(session, payment, reading.payment, now, rules)
-    if reading.refund is not None:
-        record_refund(session, payment, reading.refund)
+    if parsed.payment is not None:
+        payment_reports.apply_report(session, payment, parsed.payment, now, rules)
+    if parsed.refund is not None:
+        record_refund(session, payment, parsed.refund)
     session.flush()
     return True

@@ -10,29 +10,29 @@ from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import NO_TERMS, Terms, add_companies
+from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
 from db.ledger.bulk_insert import insert_payments
 from db.ledger.payments import put
-from db.ledger.retry_context import choose_place_or_backup, describe_situation
+from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
 from db.ledger.rows import NewPayment
 from recovery.decline_codes import classify
 from recovery.message_schedule import may_write, plan_first
-from recovery.reports import PaymentReport, Told
-from recovery.retry_policy import Settings, Situation
+from recovery.reports import PaymentFacts, PaymentReport
+from recovery.retry_policy import RetryContext, RetryRules
 from recovery.status import UNPAID
-from recovery.transitions import WAITING, WINDOW, Place, find_stop
+from recovery.transitions import WAITING, WINDOW, Transition, find_stop
 
-AS_TOLD = tuple(field.name for field in fields(Told))
-TELL = attrgetter(*AS_TOLD)
+AS_REPORTED = tuple(field.name for field in fields(PaymentFacts))
+TELL = attrgetter(*AS_REPORTED)
 NOTHING = Decimal(0)
 
 
 def create_payments(
     session: Session,
     reports: Sequence[PaymentReport],
-    terms: Mapping[str, Terms],
+    recovery_settings: Mapping[str, RecoverySettings],
     now: datetime,
-    rules: Settings,
+    rules: RetryRules,
     *,
     imported: bool = False,
 ) -> dict[str, bool]:
@@ -44,20 +44,31 @@ def create_payments(
     """
     if not reports:
         return {}
-    add_companies(session, {report.company_id for report in reports} - terms.keys())
+    add_companies(session, {report.company_id for report in reports} - recovery_settings.keys())
     rows = [
-        describe_new(report, terms.get(report.company_id, NO_TERMS), now, rules, imported=imported)
+        describe_new(
+            report,
+            recovery_settings.get(report.company_id, DEFAULT_RECOVERY_SETTINGS),
+            now,
+            rules,
+            imported=imported,
+        )
         for report in reports
     ]
     return insert_payments(session, rows, now)
 
 
 def describe_new(
-    report: PaymentReport, terms: Terms, now: datetime, rules: Settings, *, imported: bool = False
+    report: PaymentReport,
+    recovery_settings: RecoverySettings,
+    now: datetime,
+    rules: RetryRules,
+    *,
+    imported: bool = False,
 ) -> NewPayment:
-    payment = introduce(report, terms, now, imported)
-    situation = describe_situation(payment, report.failures or 1, terms)
-    put(payment, choose_first_place(report, payment, situation, terms, rules, now))
+    payment = introduce(report, recovery_settings, now, imported)
+    context = describe_retry_context(payment, report.failures or 1, recovery_settings)
+    put(payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now))
     # Nobody is written to about history, nor those who are left to Whop alone.
     if may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out):
         message = plan_first(payment.decline_class, payment.window_ends_at, now)
@@ -67,13 +78,16 @@ def describe_new(
 
 
 def introduce(
-    report: PaymentReport, terms: Terms, now: datetime, imported: bool = False
+    report: PaymentReport,
+    recovery_settings: RecoverySettings,
+    now: datetime,
+    imported: bool = False,
 ) -> NewPayment:
     """As long as nothing but the failure itself is known."""
     decline = classify(report.decline_code, report.failure_message)
     failed_at = find_first_failure(report, now)
     return NewPayment(
-        **dict(zip(AS_TOLD, TELL(report), strict=True)),
+        **dict(zip(AS_REPORTED, TELL(report), strict=True)),
         refunded_amount=report.refunded_amount or NOTHING,
         reason=decline.words,
         decline_code=decline.code,
@@ -84,24 +98,24 @@ def introduce(
         window_ends_at=failed_at + WINDOW,
         last_attempt_at=min(report.last_attempt_at or failed_at, now),
         whop_next_attempt_at=report.next_attempt_at,
-        whop_said_at=None if report.paid else report.as_of,
+        whop_announced_at=None if report.paid else report.observed_at,
         imported=imported,
-        held_out=terms.holds_out(report.company_id, report.member_id),
+        held_out=recovery_settings.holds_out(report.company_id, report.member_id),
         created_at=now,
     )
 
 
-def choose_first_place(
+def choose_initial_transition(
     report: PaymentReport,
     payment: NewPayment,
-    situation: Situation,
-    terms: Terms,
-    rules: Settings,
+    context: RetryContext,
+    recovery_settings: RecoverySettings,
+    rules: RetryRules,
     now: datetime,
-) -> Place:
+) -> Transition:
     if (stop := find_stop(report)) is not None:
         return stop
-    chosen = choose_place_or_backup(payment, situation, terms, rules, now)
+    chosen = choose_transition_or_backup(payment, context, recovery_settings, rules, now)
     return WAITING if report.pending and chosen.status in UNPAID else chosen
 
 

@@ -13,17 +13,16 @@ from functools import partial
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import find_terms
-from db.ledger import attempts
-from db.ledger import card_velocity as cards
-from db.ledger.retry_context import choose_place_or_backup, describe_situation
+from db.company_settings.recovery import find_recovery_settings
+from db.ledger import attempts, card_velocity
+from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
 from db.ledger.rows import NewPayment
 from db.member_messages import queue as outbox
 from db.models import Payment
 from recovery.message_schedule import may_write
-from recovery.retry_policy import Settings, Situation, find_obstacle
-from recovery.status import UNPAID, ClosedReason, Means, PaymentStatus, may_move
-from recovery.transitions import Place, closed, decide_backup
+from recovery.retry_policy import RetryContext, RetryRules, find_no_retry_reason
+from recovery.status import UNPAID, ChargeMethod, ClosedReason, PaymentStatus, may_move
+from recovery.transitions import Transition, closed, decide_backup
 
 LOCK_PAYMENTS = (
     select(Payment)
@@ -61,19 +60,21 @@ def lock_payments(session: Session, payment_ids: Iterable[str]) -> dict[str, Pay
     return {payment.payment_id: payment for payment in found}
 
 
-def move(session: Session, payment: Payment, place: Place) -> None:
-    if not may_move(payment.status, place.status):
-        raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {place.status}")
-    put(payment, place)
-    if not may_write(place.status, place.closed_reason):
-        outbox.silence(session, payment, f"the payment is {place.closed_reason or place.status}")
+def move(session: Session, payment: Payment, transition: Transition) -> None:
+    if not may_move(payment.status, transition.status):
+        raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {transition.status}")
+    put(payment, transition)
+    if not may_write(transition.status, transition.closed_reason):
+        outbox.silence(
+            session, payment, f"the payment is {transition.closed_reason or transition.status}"
+        )
 
 
-def put(payment: Payment | NewPayment, place: Place) -> None:
-    payment.status = place.status
-    payment.next_retry_at = place.next_retry_at
-    payment.next_means, payment.next_trigger = place.means, place.trigger
-    payment.closed_reason = place.closed_reason
+def put(payment: Payment | NewPayment, transition: Transition) -> None:
+    payment.status = transition.status
+    payment.next_retry_at = transition.next_retry_at
+    payment.next_charge_method, payment.next_trigger = transition.charge_method, transition.trigger
+    payment.closed_reason = transition.closed_reason
 
 
 def postpone(session: Session, payment: Payment, until: datetime) -> None:
@@ -81,38 +82,42 @@ def postpone(session: Session, payment: Payment, until: datetime) -> None:
     move(
         session,
         payment,
-        Place(
+        Transition(
             PaymentStatus.PENDING_RETRY,
             until,
-            means=payment.next_means,
+            charge_method=payment.next_charge_method,
             trigger=payment.next_trigger,
         ),
     )
 
 
-def schedule(session: Session, payment: Payment, now: datetime, rules: Settings) -> None:
+def schedule(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
     """Asks the policy again. Not while an attempt of ours is unsettled."""
-    terms = find_terms(session, payment.company_id)
-    situation = find_situation(session, payment, now)
+    recovery_settings = find_recovery_settings(session, payment.company_id)
+    context = find_retry_context(session, payment, now)
     has_tried_backup = partial(attempts.has_tried_backup, session, payment)
     move(
         session,
         payment,
-        choose_place_or_backup(payment, situation, terms, rules, now, has_tried_backup),
+        choose_transition_or_backup(
+            payment, context, recovery_settings, rules, now, has_tried_backup
+        ),
     )
 
 
-def find_situation(session: Session, payment: Payment, now: datetime) -> Situation:
-    charges = cards.count_charges(session, payment, now)
-    return describe_situation(payment, charges, find_terms(session, payment.company_id))
+def find_retry_context(session: Session, payment: Payment, now: datetime) -> RetryContext:
+    charges = card_velocity.count_charges(session, payment, now)
+    return describe_retry_context(
+        payment, charges, find_recovery_settings(session, payment.company_id)
+    )
 
 
-def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Settings) -> bool:
+def is_forbidden(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> bool:
     """Whether the charge that is planned may not be made any more, by what is known now."""
-    situation = find_situation(session, payment, now)
-    if payment.next_means is Means.BACKUP_CARD:
-        return decide_backup(situation, now) is None
-    return find_obstacle(situation, rules) is not None
+    context = find_retry_context(session, payment, now)
+    if payment.next_charge_method is ChargeMethod.BACKUP_CARD:
+        return decide_backup(context, now) is None
+    return find_no_retry_reason(context, rules) is not None
 
 
 def close_windows(session: Session, now: datetime) -> int:

@@ -30,8 +30,8 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
         statement.on_conflict_do_update(
             index_elements=[Refund.refund_id],
             set_=values,
-            where=(Refund.as_of < report.as_of)
-            | ((Refund.as_of == report.as_of) & Refund.status.in_(NOT_FINAL)),
+            where=(Refund.observed_at < report.observed_at)
+            | ((Refund.observed_at == report.observed_at) & Refund.status.in_(NOT_FINAL)),
         )
     )
     given_back = select(func.sum(Refund.amount)).where(

@@ -20,7 +20,7 @@ from db.ledger.payments import WrongCompanyError
 from db.ledger.requests import DONE
 from db.models import Company, Request, WebhookEvent
 from db.session import Outage, find_outage
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from recovery.status import Action, RequestKind
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,9 @@ def ask(session: Session, company_id: str, actor: str, now: datetime) -> bool:
     add_companies(session, {company_id})
     asked = session.scalar(
         insert(Request)
-        .values(company_id=company_id, kind=RequestKind.REPLAY, asked_by=actor, asked_at=now)
+        .values(
+            company_id=company_id, kind=RequestKind.REPLAY, requested_by=actor, requested_at=now
+        )
         .on_conflict_do_nothing()
         .returning(Request.id)
     )
@@ -53,11 +55,13 @@ def ask(session: Session, company_id: str, actor: str, now: datetime) -> bool:
 
 def find_open(session: Session, company_id: str) -> datetime | None:
     """When it was asked for, while it is not done."""
-    return session.scalar(select(Request.asked_at).where(OPEN, Request.company_id == company_id))
+    return session.scalar(
+        select(Request.requested_at).where(OPEN, Request.company_id == company_id)
+    )
 
 
 def honour_next(
-    session: Session, now: datetime, rules: Settings, read: inbox.Reader, after: int = 0
+    session: Session, now: datetime, rules: RetryRules, read: inbox.Reader, after: int = 0
 ) -> Request | None:
     """One event more for the first that is asked for after request `after`; it is done when there
     is none left. Two daemons never have the same one in hand. None: none is asked for there."""
@@ -97,7 +101,7 @@ def try_next(
     whose: ColumnElement[bool],
     after: int,
     now: datetime,
-    rules: Settings,
+    rules: RetryRules,
     read: inbox.Reader,
 ) -> Tried | None:
     """The first poison event after the event `after`, with today's code. None: there is none."""
@@ -111,13 +115,13 @@ def try_next(
 
 
 def try_again(
-    session: Session, stored: WebhookEvent, now: datetime, rules: Settings, read: inbox.Reader
+    session: Session, stored: WebhookEvent, now: datetime, rules: RetryRules, read: inbox.Reader
 ) -> str | None:
     """Why it is still poison. None: it is applied, or waits for its payment to be known."""
     event_id, news = stored.id, dict[str, Any]()
     try:
         with session.begin_nested():
-            event = inbox.reread(stored, read)
+            event = inbox.parse_again(stored, read)
             inbox.record(session, [event], now, rules, read)
             news = {
                 "error": None,

@@ -15,11 +15,11 @@ from db import audit_log
 from db.ledger import attempts, payments
 from db.member_messages import queue as outbox
 from db.models import Payment, Request
-from recovery.retry_policy import Settings, find_obstacle
+from recovery.retry_policy import RetryRules, find_no_retry_reason
 from recovery.status import UNPAID, Action, ClosedReason, PaymentStatus, RequestKind, Trigger
-from recovery.transitions import Place, closed
+from recovery.transitions import Transition, closed
 
-ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.HASTEN: Action.RETRY}
+ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"
 IN_HAND = "a charge is in hand; what it comes to decides"
 
@@ -42,7 +42,7 @@ def ask(
     if owner is None or company_id not in (None, owner):
         raise UnknownPaymentError(f"there is no failed payment {payment_id}")
     request = Request(
-        payment_id=payment_id, company_id=owner, kind=kind, asked_by=actor, asked_at=now
+        payment_id=payment_id, company_id=owner, kind=kind, requested_by=actor, requested_at=now
     )
     session.add(request)
     session.flush()  # before the entry: the same order everywhere, so that nobody waits in a circle
@@ -50,7 +50,7 @@ def ask(
     return request
 
 
-def honour_one(session: Session, now: datetime, rules: Settings) -> Request | None:
+def honour_one(session: Session, now: datetime, rules: RetryRules) -> Request | None:
     """The oldest that is open. None: there is none."""
     found = session.execute(
         select(Request, Payment.payment_id)
@@ -64,12 +64,12 @@ def honour_one(session: Session, now: datetime, rules: Settings) -> Request | No
         return None
     request, payment_id = found
     payment = payments.lock_payments(session, [payment_id])[payment_id]
-    act = stop if request.kind is RequestKind.STOP else hasten
+    act = stop if request.kind is RequestKind.STOP else retry_now
     request.done_at, request.answer = now, act(session, payment, now, rules)
     return request
 
 
-def stop(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
+def stop(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
     """A charge in hand that has not been sent is not sent any more."""
     if (refusal := refuse_stop(payment)) is not None:
         outbox.silence(session, payment, "the creator asked for no more")
@@ -78,12 +78,12 @@ def stop(session: Session, payment: Payment, now: datetime, rules: Settings) -> 
     return DONE
 
 
-def hasten(session: Session, payment: Payment, now: datetime, rules: Settings) -> str:
+def retry_now(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
     """Due now, whatever the policy's moment; what is forbidden stays forbidden."""
-    if (refusal := refuse_hasty(session, payment, now, rules)) is not None:
+    if (refusal := refuse_retry_now(session, payment, now, rules)) is not None:
         return refusal
     payments.move(
-        session, payment, Place(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.OPERATOR)
+        session, payment, Transition(PaymentStatus.PENDING_RETRY, now, trigger=Trigger.CREATOR)
     )
     return DONE
 
@@ -93,13 +93,15 @@ def refuse_stop(payment: Payment) -> str | None:
     return None if payment.status in UNPAID else f"nothing to stop: it is {payment.status}"
 
 
-def refuse_hasty(session: Session, payment: Payment, now: datetime, rules: Settings) -> str | None:
+def refuse_retry_now(
+    session: Session, payment: Payment, now: datetime, rules: RetryRules
+) -> str | None:
     """Why it cannot be charged now, whoever asks."""
     if payment.status not in UNPAID or payment.window_ends_at <= now:
         return f"nothing to charge: it is {payment.status}"
     if attempts.find_unsettled(session, payment) is not None:
         return IN_HAND
-    situation = payments.find_situation(session, payment, now)
-    if (obstacle := find_obstacle(situation, rules)) is not None:
-        return f"not charged: {obstacle}"
+    context = payments.find_retry_context(session, payment, now)
+    if (reason_not_to := find_no_retry_reason(context, rules)) is not None:
+        return f"not charged: {reason_not_to}"
     return None

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from db.company_settings.recovery import Terms
+from db.company_settings.recovery import RecoverySettings
 from db.ledger.rows import NewPayment
 from db.models import Payment
-from recovery.retry_policy import Settings, Situation
-from recovery.transitions import Place, choose_place, find_spread, plan_backup
+from recovery.retry_policy import RetryContext, RetryRules
+from recovery.transitions import Transition, choose_transition, find_spread, plan_backup
 
 
-def describe_situation(payment: Payment | NewPayment, charges: int, terms: Terms) -> Situation:
+def describe_retry_context(
+    payment: Payment | NewPayment, charges: int, recovery_settings: RecoverySettings
+) -> RetryContext:
     """`charges`: on its card, by whomever."""
-    return Situation(
+    return RetryContext(
         decline_class=payment.decline_class,
         decline_code=payment.decline_code,
         declined_retries=payment.retry_count,
@@ -25,7 +27,7 @@ def describe_situation(payment: Payment | NewPayment, charges: int, terms: Terms
         card_brand=payment.card_brand,
         charges=charges,
         whop_next_attempt_at=payment.whop_next_attempt_at,
-        time_zone=terms.time_zone,
+        time_zone=recovery_settings.time_zone,
         spread=find_spread(payment.payment_id),
         held_out=bool(payment.held_out),
     )
@@ -35,18 +37,18 @@ def never() -> bool:
     return False
 
 
-def choose_place_or_backup(
+def choose_transition_or_backup(
     payment: Payment | NewPayment,
-    situation: Situation,
-    terms: Terms,
-    rules: Settings,
+    context: RetryContext,
+    recovery_settings: RecoverySettings,
+    rules: RetryRules,
     now: datetime,
     has_tried_backup: Callable[[], bool] = never,
-) -> Place:
+) -> Transition:
     """The policy's place; where the card on file is of no more use and its creator allows it, the
     member's other card, once."""
-    place = choose_place(situation, rules, now)
-    if not (terms.backup_card and payment.membership_id and payment.member_id):
-        return place
-    backup = plan_backup(place, situation, now)
-    return place if backup is None or has_tried_backup() else backup
+    transition = choose_transition(context, rules, now)
+    if not (recovery_settings.backup_card and payment.membership_id and payment.member_id):
+        return transition
+    backup = plan_backup(transition, context, now)
+    return transition if backup is None or has_tried_backup() else backup

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from db.models import JsonText
 from recovery.declines import DeclineClass
-from recovery.status import ClosedReason, Means, PaymentStatus, Step, Trigger
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Trigger
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class NewPayment:
     card_expiry: str | None
     payment_method_id: str | None
     recovery_url: str | None
-    as_of: datetime
+    observed_at: datetime
 
     refunded_amount: Decimal
     reason: str
@@ -46,7 +46,7 @@ class NewPayment:
     window_ends_at: datetime
     last_attempt_at: datetime
     whop_next_attempt_at: datetime | None
-    whop_said_at: datetime | None
+    whop_announced_at: datetime | None
     imported: bool
     held_out: bool | None
     created_at: datetime
@@ -54,7 +54,7 @@ class NewPayment:
     retry_count: int = 0
     status: PaymentStatus = PaymentStatus.FAILED
     next_retry_at: datetime | None = None
-    next_means: Means = Means.RETRY
+    next_charge_method: ChargeMethod = ChargeMethod.RETRY
     next_trigger: Trigger = Trigger.SCHEDULE
     closed_reason: ClosedReason | None = None
     next_step: Step | None = None

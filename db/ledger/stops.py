@@ -26,7 +26,7 @@ def end_membership(session: Session, end: MembershipEnd) -> None:
     close_all(session, end.company_id, [Payment.membership_id == end.membership_id], reason)
 
 
-def note_dispute(session: Session, dispute: DisputeReport, now: datetime) -> bool:
+def record_dispute(session: Session, dispute: DisputeReport, now: datetime) -> bool:
     """Stops all that its member still owes, now and later. False: it does not tell who that is.
 
     What is disputed is a payment that was made, so the open ones are others of the same member.

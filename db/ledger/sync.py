@@ -14,17 +14,16 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import add_companies, find_terms
-from db.ledger import hearing, payments
+from db.company_settings.recovery import add_companies, find_recovery_settings
 from db.ledger import inbox as events
-from db.ledger import new_payments as newcomers
+from db.ledger import new_payments, payment_reports, payments
 from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
 from db.ledger.refunds import record_refund
 from db.models import Company, Payment, Sync
 from recovery.health import SyncFailure
 from recovery.reports import PaymentReport, RefundReport
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, PaymentStatus
 
 HISTORY = timedelta(days=90)
@@ -68,7 +67,7 @@ def renew_claim(session: Session, company_id: str, now: datetime) -> None:
     change(session, company_id, claimed_until=now + LEASE)
 
 
-def note_page(session: Session, company_id: str, cursor: str | None, now: datetime) -> None:
+def record_page(session: Session, company_id: str, cursor: str | None, now: datetime) -> None:
     """How far the import has come: in the same transaction as what the page said."""
     done = {} if cursor else {"imported_at": now}
     change(session, company_id, import_cursor=cursor, claimed_until=now + LEASE, **done)
@@ -90,7 +89,7 @@ def release_sync(
         claimed_until=None,
         missing_permissions=sorted(missing),
         error=failure.error if failure else None,
-        trouble=failure.detail if failure else None,
+        error_detail=failure.detail if failure else None,
         **complete,
     )
 
@@ -104,7 +103,7 @@ def take_in(
     company_id: str,
     reports: Sequence[PaymentReport],
     now: datetime,
-    rules: Settings,
+    rules: RetryRules,
     read: Reader,
     *,
     imported: bool = False,
@@ -116,15 +115,17 @@ def take_in(
     lock_events(session, {report.payment_id for report in reports})
     known = payments.lock_payments(session, [report.payment_id for report in reports])
     missed = [r for r in reports if r.payment_id not in known and has_failed(r)]
-    terms = {company_id: find_terms(session, company_id)}
-    created = newcomers.create_payments(session, missed, terms, now, rules, imported=imported)
+    recovery_settings = {company_id: find_recovery_settings(session, company_id)}
+    created = new_payments.create_payments(
+        session, missed, recovery_settings, now, rules, imported=imported
+    )
     events.apply_waiting(session, {p for p, waits in created.items() if waits}, now, rules, read)
     known |= payments.lock_payments(session, created)
     for report in reports:
         payment = known.get(report.payment_id)
         # invariant 6: what is read back changes only its own company's payments
         if payment is not None and payment.company_id == company_id:
-            hearing.hear(session, payment, report, now, rules)
+            payment_reports.apply_report(session, payment, report, now, rules)
             payment.read_at = now
     return len(created)
 
@@ -182,6 +183,6 @@ def find_unnamed(session: Session, company_id: str) -> str | None:
     )
 
 
-def note_read(session: Session, payment_id: str, now: datetime) -> None:
+def record_read(session: Session, payment_id: str, now: datetime) -> None:
     """Whop was asked and knows no such payment."""
     session.execute(update(Payment).where(Payment.payment_id == payment_id).values(read_at=now))

@@ -30,7 +30,7 @@ def list_waiting(session: Session, company_id: str, read: Reader) -> list[Disput
 
 def settle(session: Session, dispute: DisputeReport, now: datetime) -> None:
     """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
-    stops.note_dispute(session, dispute, now)
+    stops.record_dispute(session, dispute, now)
     session.execute(
         update(WebhookEvent)
         .where(

@@ -13,19 +13,19 @@ from sqlalchemy.orm import Session, aliased
 
 from db.member_messages.suppressions import choose_worst, suppress
 from db.models import MailEvent, Message, Payment
-from recovery.status import MailEventKind, MailTrouble, MessageState
+from recovery.status import DeliveryFailure, MailEventKind, MessageState
 
 TIMES = {
     MailEventKind.DELIVERED: "delivered_at",
     MailEventKind.OPENED: "opened_at",
     MailEventKind.CLICKED: "clicked_at",
 }
-TROUBLES = {
-    MailEventKind.BOUNCED: MailTrouble.BOUNCED,
-    MailEventKind.BLOCKED: MailTrouble.BOUNCED,
-    MailEventKind.DROPPED: MailTrouble.DROPPED,
-    MailEventKind.SPAM_REPORT: MailTrouble.SPAM_REPORT,
-    MailEventKind.UNSUBSCRIBED: MailTrouble.UNSUBSCRIBED,
+FAILURES = {
+    MailEventKind.BOUNCED: DeliveryFailure.BOUNCED,
+    MailEventKind.BLOCKED: DeliveryFailure.BOUNCED,
+    MailEventKind.DROPPED: DeliveryFailure.DROPPED,
+    MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
+    MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
 NOT_SENT = frozenset({MailEventKind.DROPPED})
 """Every other event is about a mail that was sent."""
@@ -40,7 +40,7 @@ class MailReport:
     company_id: str
     kind: MailEventKind
     happened_at: datetime
-    ends: MailTrouble | None = None
+    ends: DeliveryFailure | None = None
 
 
 def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
@@ -53,9 +53,9 @@ def record(session: Session, reports: Iterable[MailReport], now: datetime) -> in
         if report.message_id in messages
         and messages[report.message_id].company_id == report.company_id
     ]
-    new = keep(session, ours, now)
+    new = save_new(session, ours, now)
     for report in new:
-        note(session, messages[report.message_id], report, now)
+        record_event(session, messages[report.message_id], report, now)
     session.flush()
     settle_unknown(session, {report.message_id for report in new})
     return len(new)
@@ -69,7 +69,7 @@ def lock_messages(session: Session, ids: set[int]) -> dict[int, Message]:
     return {message.id: message for message in found}
 
 
-def keep(session: Session, reports: list[MailReport], now: datetime) -> list[MailReport]:
+def save_new(session: Session, reports: list[MailReport], now: datetime) -> list[MailReport]:
     """Those that had not been told before."""
     if not reports:
         return []
@@ -91,27 +91,27 @@ def keep(session: Session, reports: list[MailReport], now: datetime) -> list[Mai
     return [report for report in reports if report.event_id in new]
 
 
-def note(session: Session, message: Message, report: MailReport, now: datetime) -> None:
+def record_event(session: Session, message: Message, report: MailReport, now: datetime) -> None:
     if (column := TIMES.get(report.kind)) is not None:
         known = getattr(message, column)
         setattr(message, column, min(known or report.happened_at, report.happened_at))
-    if (trouble := TROUBLES.get(report.kind)) is not None:
-        note_trouble(message, trouble, report.happened_at)
+    if (failure := FAILURES.get(report.kind)) is not None:
+        record_failure(message, failure, report.happened_at)
     if report.ends is not None:
         suppress_address_of(session, message, report.ends, now)
 
 
-def note_trouble(message: Message, trouble: MailTrouble, at: datetime) -> None:
+def record_failure(message: Message, failure: DeliveryFailure, at: datetime) -> None:
     """The worst word stays, with the first time it was said."""
-    worst = choose_worst(message.trouble, trouble)
-    if message.trouble is None or worst is not message.trouble:
-        message.trouble, message.trouble_at = worst, at
-    elif trouble is worst:
-        message.trouble_at = min(message.trouble_at or at, at)
+    worst = choose_worst(message.delivery_failure, failure)
+    if message.delivery_failure is None or worst is not message.delivery_failure:
+        message.delivery_failure, message.delivery_failed_at = worst, at
+    elif failure is worst:
+        message.delivery_failed_at = min(message.delivery_failed_at or at, at)
 
 
 def suppress_address_of(
-    session: Session, message: Message, reason: MailTrouble, now: datetime
+    session: Session, message: Message, reason: DeliveryFailure, now: datetime
 ) -> None:
     """The payment's address and not the event's: an event is no reason to silence a stranger."""
     address = session.scalar(
@@ -121,14 +121,14 @@ def suppress_address_of(
         suppress(session, message.company_id, address, reason, now)
 
 
-def note_opt_out(session: Session, message_id: int, now: datetime) -> bool:
+def record_opt_out(session: Session, message_id: int, now: datetime) -> bool:
     """By the link in the message. False: there is no such message."""
     message = lock_messages(session, {message_id}).get(message_id)
     if message is None:
         return False
-    note_trouble(message, MailTrouble.UNSUBSCRIBED, now)
+    record_failure(message, DeliveryFailure.UNSUBSCRIBED, now)
     session.flush()
-    suppress_address_of(session, message, MailTrouble.UNSUBSCRIBED, now)
+    suppress_address_of(session, message, DeliveryFailure.UNSUBSCRIBED, now)
     return True
 
 

@@ -24,16 +24,16 @@ def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, fro
     return {i: frozenset(row.step for row in found if row.payment_id == i) for i in ids}
 
 
-def find_last_told(session: Session, payment: Payment, now: datetime) -> datetime | None:
+def find_last_message_at(session: Session, payment: Payment, now: datetime) -> datetime | None:
     """When its member last heard from the company, or is about to; None: not within the gap."""
     return session.scalar(
-        select(func.max(func.coalesce(Message.posted_at, Message.due_at)))
+        select(func.max(func.coalesce(Message.dispatched_at, Message.due_at)))
         .join(Payment, Payment.payment_id == Message.payment_id)
         .where(
             Message.company_id == payment.company_id,
             Message.state.in_(TOLD),
             # Each has an index of its own.
-            (Message.posted_at > now - GAP)
+            (Message.dispatched_at > now - GAP)
             | (Message.state == MessageState.QUEUED)
             | (Message.state == MessageState.SENDING),
             of_member(name_member(payment)),

@@ -12,11 +12,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import read_manners
-from db.member_messages.history import find_last_told, find_written
+from db.company_settings.messaging import read_messaging_settings
+from db.member_messages.history import find_last_message_at, find_written
 from db.members import COLUMNS, Member, name_member
 from db.models import Company, Message, Payment
-from recovery.message_schedule import GAP, Hours, Planned, Story, may_write, plan_next
+from recovery.message_schedule import (
+    GAP,
+    PlannedMessage,
+    ScheduleContext,
+    SendingHours,
+    may_write,
+    plan_next,
+)
 from recovery.status import Channel, MessageState, Step
 
 DUE = (
@@ -38,45 +45,45 @@ WAIT_FOR_CHARGE = timedelta(hours=1)
 def plan_again(session: Session, payment: Payment, now: datetime) -> None:
     """Something about it has changed that decides what its member is told."""
     written = find_written(session, [payment])
-    told_at = find_last_told(session, payment, now)
-    keep(payment, plan(session, payment, written[payment.payment_id], told_at, now))
+    last_message_at = find_last_message_at(session, payment, now)
+    save_plan(payment, plan(session, payment, written[payment.payment_id], last_message_at, now))
 
 
 def plan(
     session: Session,
     payment: Payment,
     written: frozenset[Step],
-    told_at: datetime | None,
+    last_message_at: datetime | None,
     now: datetime,
-) -> Planned | None:
+) -> PlannedMessage | None:
     if payment.imported or payment.held_out:
         return None
     if not may_write(payment.status, payment.closed_reason):
         return None
     tries = [at for at in (payment.next_retry_at, payment.whop_next_attempt_at) if at is not None]
-    story = Story(
+    context = ScheduleContext(
         decline_class=payment.decline_class,
         window_ends_at=payment.window_ends_at,
         written=written,
-        told_at=told_at,
+        last_message_at=last_message_at,
         tried_again=payment.retry_count > 0 or (payment.whop_failures or 0) > 1,
         next_try_at=min(tries, default=None),
         hours=find_hours(session, payment.company_id),
     )
     # While a charge is in hand nobody knows whether there is anything to tell.
     in_hand = payment.claimed_until is not None
-    return plan_next(story, now + WAIT_FOR_CHARGE if in_hand else now)
+    return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
 
 
-def keep(payment: Payment, planned: Planned | None) -> None:
+def save_plan(payment: Payment, planned: PlannedMessage | None) -> None:
     payment.next_step = planned.step if planned else None
     payment.next_message_at = planned.at if planned else None
 
 
-def find_hours(session: Session, company_id: str) -> Hours:
+def find_hours(session: Session, company_id: str) -> SendingHours:
     company = session.get_one(Company, company_id)
-    manners = read_manners(company.settings)
-    return Hours(company.time_zone, manners.quiet_from, manners.quiet_until)
+    messaging = read_messaging_settings(company.settings)
+    return SendingHours(company.time_zone, messaging.quiet_from, messaging.quiet_until)
 
 
 # --- one member --------------------------------------------------------------------------------
@@ -120,13 +127,13 @@ def gather(session: Session, due: Sequence[Payment], now: datetime) -> Iterable[
 def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
     """One member's message, if it is time for one, and what comes next for each payment."""
     written = find_written(session, payments)
-    told_at = find_last_told(session, payments[0], now)
+    last_message_at = find_last_message_at(session, payments[0], now)
 
-    def plan_all() -> list[tuple[Payment, Planned]]:
+    def plan_all() -> list[tuple[Payment, PlannedMessage]]:
         plans = []
         for payment in payments:
-            planned = plan(session, payment, written[payment.payment_id], told_at, now)
-            keep(payment, planned)
+            planned = plan(session, payment, written[payment.payment_id], last_message_at, now)
+            save_plan(payment, planned)
             if planned is not None:
                 plans.append((payment, planned))
         return plans
@@ -141,13 +148,13 @@ def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
         if payment is not lead[0] and joins(planned, lead[1], now):
             write(session, payment, planned, now, joined_to=message.id)
             written[payment.payment_id] |= {planned.step}
-    told_at = now
+    last_message_at = now
     plan_all()
 
 
 def choose_lead(
-    plans: list[tuple[Payment, Planned]], now: datetime
-) -> tuple[Payment, Planned] | None:
+    plans: list[tuple[Payment, PlannedMessage]], now: datetime
+) -> tuple[Payment, PlannedMessage] | None:
     """The payment that the message is about: the one that ends first. None: not yet.
 
     A last-day message keeps its moment, so what comes shortly before it waits for it.
@@ -159,7 +166,7 @@ def choose_lead(
         if planned.at > now:
             continue
         if awaited is not None and awaited < now + GAP and planned.step is not Step.LAST_DAY:
-            keep(payment, Planned(planned.step, awaited))
+            save_plan(payment, PlannedMessage(planned.step, awaited))
             continue
         ready.append((payment, planned))
     return min(
@@ -169,7 +176,7 @@ def choose_lead(
     )
 
 
-def joins(planned: Planned, lead: Planned, now: datetime) -> bool:
+def joins(planned: PlannedMessage, lead: PlannedMessage, now: datetime) -> bool:
     """A notice stands alone, and a last day is only told of in a last-day message."""
     if Step.NOTICE in (planned.step, lead.step) or planned.at > now + SAME_MESSAGE:
         return False
@@ -179,7 +186,7 @@ def joins(planned: Planned, lead: Planned, now: datetime) -> bool:
 def write(
     session: Session,
     payment: Payment,
-    planned: Planned,
+    planned: PlannedMessage,
     now: datetime,
     joined_to: int | None = None,
 ) -> Message:

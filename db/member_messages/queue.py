@@ -1,8 +1,8 @@
 """Messages to members: at most one per (payment, step, channel), whatever crashes.
 
-Two marks are committed before anything leaves: `sending_at`, the message is taken, and `posted_at`,
-it is about to leave. A crash between the two is known to have sent nothing. After the second one
-whatever is found unfinished may have gone out, and is never sent again.
+Two marks are committed before anything leaves: `sending_at`, the message is taken, and
+`dispatched_at`, it is about to leave. A crash between the two is known to have sent nothing. After
+the second one whatever is found unfinished may have gone out, and is never sent again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from db import outboxes
-from db.company_settings.messaging import Manners, read_manners
+from db.company_settings.messaging import MessagingSettings, read_messaging_settings
 from db.company_settings.templates import OwnTemplate, find_template
-from db.member_messages.eligibility import Obstacle, choose_way, find_obstacle
-from db.member_messages.letters import Letter, write_letter
+from db.member_messages.eligibility import Ineligible, check_eligibility, choose_way
+from db.member_messages.message_context import MessageContext, build_context
 from db.models import Company, Message, Payment
 from recovery.delivery import Delivery, DeliveryState
 from recovery.message_schedule import LAST_CALL
@@ -51,58 +51,60 @@ def count_due(session: Session, now: datetime, most: int) -> int:
 class Taken:
     """A letter in hand, and how its company wants it written."""
 
-    letter: Letter
-    manners: Manners
+    context: MessageContext
+    messaging: MessagingSettings
     template: OwnTemplate | None
 
 
-def take_letter(
+def take_message(
     session: Session, now: datetime, channels: Collection[Channel] = CHANNELS
 ) -> Taken | None:
     """Marks the next due message `sending`, skipping those that no longer make sense. `channels`:
     those that are switched on."""
     while (found := session.execute(NEXT, {"now": now}).one_or_none()) is not None:
         message, payment, company = found
-        manners = read_manners(company.settings)
-        way = choose_way(session, message, payment, company, manners, channels, now)
+        messaging = read_messaging_settings(company.settings)
+        way = choose_way(session, message, payment, company, messaging, channels, now)
         if isinstance(way, Channel):
             message.channel = way
             # invariant 7: a mail is on disk as sending before it leaves
             message.state, message.sending_at = MessageState.SENDING, now
-            letter = write_letter(session, message, payment, company)
-            return Taken(letter, manners, find_template(session, company.id, letter.step))
+            context = build_context(session, message, payment, company)
+            return Taken(context, messaging, find_template(session, company.id, context.step))
         hold_up(session, message, payment, way)
         session.flush()
     return None
 
 
-def hold_up(session: Session, message: Message, payment: Payment, obstacle: Obstacle) -> None:
-    if obstacle.until is None or obstacle.until > payment.window_ends_at - LAST_CALL:
-        skip(session, message, obstacle.reason)
+def hold_up(session: Session, message: Message, payment: Payment, ineligible: Ineligible) -> None:
+    if ineligible.until is None or ineligible.until > payment.window_ends_at - LAST_CALL:
+        skip(session, message, ineligible.reason)
     else:
-        message.due_at, message.detail = obstacle.until, obstacle.reason
+        message.due_at, message.detail = ineligible.until, ineligible.reason
 
 
 # --- sending -----------------------------------------------------------------------------------
 
 
-def mark_posted(session: Session, letter: Letter, now: datetime) -> bool:
+def mark_dispatched(session: Session, context: MessageContext, now: datetime) -> bool:
     """The last look before it leaves. False: do not send; the message or its payment has moved."""
-    message = session.get_one(Message, letter.message_id, with_for_update=True)
-    if message.state is not MessageState.SENDING or message.sending_at != letter.taken_at:
+    message = session.get_one(Message, context.message_id, with_for_update=True)
+    if message.state is not MessageState.SENDING or message.sending_at != context.taken_at:
         return False
     payment = session.scalars(select(Payment).where(Payment.payment_id == message.payment_id)).one()
     company = session.get_one(Company, payment.company_id)
-    obstacle = find_obstacle(session, message, payment, read_manners(company.settings), now)
-    if obstacle is not None:
-        skip(session, message, obstacle.reason)
+    ineligible = check_eligibility(
+        session, message, payment, read_messaging_settings(company.settings), now
+    )
+    if ineligible is not None:
+        skip(session, message, ineligible.reason)
         return False
-    message.posted_at = now
+    message.dispatched_at = now
     message.tries += 1
     return True
 
 
-def finish_letter(
+def finish_message(
     session: Session, message_id: int, delivery: Delivery, now: datetime
 ) -> MessageState:
     """What came of it, for those that it spoke for as well. Returns where that leaves it."""
@@ -128,7 +130,7 @@ def put_back(session: Session, message_id: int, delivery: Delivery, now: datetim
     message = session.get_one(Message, message_id, with_for_update=True)
     wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
     due_at = now + max(wait, delivery.retry_after or wait)
-    message.posted_at, message.detail = None, delivery.detail
+    message.dispatched_at, message.detail = None, delivery.detail
     ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
     if due_at > session.scalars(ends).one() - LAST_CALL:
         message.state = MessageState.FAILED
@@ -141,10 +143,12 @@ def put_back(session: Session, message_id: int, delivery: Delivery, now: datetim
 def give_up_interrupted(session: Session, now: datetime) -> list[int]:
     """A daemon was killed. What it had not begun to send is sent by another one. Returns those of
     which nobody knows."""
-    unknown = outboxes.give_up_interrupted(session, Message, now, Message.posted_at.is_not(None))
+    unknown = outboxes.give_up_interrupted(
+        session, Message, now, Message.dispatched_at.is_not(None)
+    )
     session.execute(
         outboxes.find_interrupted(Message, now)
-        .where(Message.posted_at.is_(None))
+        .where(Message.dispatched_at.is_(None))
         .values(state=MessageState.QUEUED, sending_at=None)
     )
     return unknown

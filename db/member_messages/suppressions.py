@@ -10,23 +10,23 @@ from sqlalchemy.orm import Session
 
 from db.member_messages.queue import silence_all
 from db.models import Payment, Suppression
-from recovery.status import MailTrouble
+from recovery.status import DeliveryFailure
 
 WORST_FIRST = (
-    MailTrouble.SPAM_REPORT,
-    MailTrouble.UNSUBSCRIBED,
-    MailTrouble.BOUNCED,
-    MailTrouble.DROPPED,
+    DeliveryFailure.SPAM_REPORT,
+    DeliveryFailure.UNSUBSCRIBED,
+    DeliveryFailure.BOUNCED,
+    DeliveryFailure.DROPPED,
 )
 DETAILS = {
-    MailTrouble.SPAM_REPORT: "the member called a message spam",
-    MailTrouble.UNSUBSCRIBED: "the member asked for no more",
+    DeliveryFailure.SPAM_REPORT: "the member called a message spam",
+    DeliveryFailure.UNSUBSCRIBED: "the member asked for no more",
 }
 """The member's own words: they end every message. A dead address ends only mails."""
 
 
 def suppress(
-    session: Session, company_id: str, address: str, reason: MailTrouble, now: datetime
+    session: Session, company_id: str, address: str, reason: DeliveryFailure, now: datetime
 ) -> None:
     """No more mails of this company to the address. Said again, the worst reason stays."""
     address = address.lower()
@@ -44,5 +44,5 @@ def suppress(
         silence_all(session, same, DETAILS[reason])
 
 
-def choose_worst(known: MailTrouble | None, heard: MailTrouble) -> MailTrouble:
+def choose_worst(known: DeliveryFailure | None, heard: DeliveryFailure) -> DeliveryFailure:
     return heard if known is None else min(known, heard, key=WORST_FIRST.index)

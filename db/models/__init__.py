@@ -4,7 +4,7 @@ from db.models.attempts import Attempt
 from db.models.base import Base, JsonText, write_json
 from db.models.companies import Company
 from db.models.correspondence import (
-    Deed,
+    AuditEntry,
     MailEvent,
     Message,
     Notice,
@@ -18,7 +18,7 @@ from db.models.upkeep import (
     DailyFigures,
     Heartbeat,
     LateChange,
-    Pace,
+    RateLimit,
     Rollup,
     Sync,
     WebhookEvent,
@@ -26,10 +26,10 @@ from db.models.upkeep import (
 
 __all__ = [
     "Attempt",
+    "AuditEntry",
     "Base",
     "Company",
     "DailyFigures",
-    "Deed",
     "Dispute",
     "Heartbeat",
     "JsonText",
@@ -37,8 +37,8 @@ __all__ = [
     "MailEvent",
     "Message",
     "Notice",
-    "Pace",
     "Payment",
+    "RateLimit",
     "Refund",
     "Request",
     "Rollup",

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueCons
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
-from recovery.status import AttemptOutcome, Means, Trigger
+from recovery.status import AttemptOutcome, ChargeMethod, Trigger
 
 
 class Attempt(Base):
@@ -18,7 +18,7 @@ class Attempt(Base):
     __table_args__ = (
         one_of("outcome", AttemptOutcome),
         one_of("trigger", Trigger),
-        one_of("means", Means),
+        one_of("charge_method", ChargeMethod),
         UniqueConstraint("payment_id", "number"),
         # Two charges of one payment cannot be in hand at once, whatever the code does.
         Index(
@@ -32,7 +32,7 @@ class Attempt(Base):
             "uq_attempts_backup_card",
             "payment_id",
             unique=True,
-            postgresql_where=text("means = 'backup_card' and sent_at is not null"),
+            postgresql_where=text("charge_method = 'backup_card' and sent_at is not null"),
         ),
     )
 
@@ -41,8 +41,8 @@ class Attempt(Base):
     company_id: Mapped[str] = mapped_column(Text)
     number: Mapped[int]
     trigger: Mapped[Trigger] = mapped_column(Word(Trigger))
-    means: Mapped[Means] = mapped_column(
-        Word(Means), server_default=Means.RETRY, default=Means.RETRY
+    charge_method: Mapped[ChargeMethod] = mapped_column(
+        Word(ChargeMethod), server_default=ChargeMethod.RETRY, default=ChargeMethod.RETRY
     )
     payment_method_id: Mapped[str | None] = mapped_column(Text)
     outcome: Mapped[AttemptOutcome] = mapped_column(Word(AttemptOutcome))

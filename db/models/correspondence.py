@@ -22,8 +22,8 @@ from db.models.base import Base, Time, Word, one_of
 from recovery.status import (
     Action,
     Channel,
+    DeliveryFailure,
     MailEventKind,
-    MailTrouble,
     MessageState,
     NoticeChannel,
     NoticeKind,
@@ -40,15 +40,15 @@ class Message(Base):
         one_of("state", MessageState),
         one_of("step", Step),
         one_of("channel", Channel),
-        one_of("trouble", MailTrouble),
+        one_of("delivery_failure", DeliveryFailure),
         UniqueConstraint("payment_id", "step", "channel"),
         Index("ix_messages_due", "due_at", postgresql_where=text("state = 'queued'")),
         Index("ix_messages_in_hand", "sending_at", postgresql_where=text("state = 'sending'")),
         Index(
-            "ix_messages_company_posted",
+            "ix_messages_company_dispatched",
             "company_id",
-            "posted_at",
-            postgresql_where=text("posted_at is not null"),
+            "dispatched_at",
+            postgresql_where=text("dispatched_at is not null"),
         ),
         Index(
             "ix_messages_company_sent",
@@ -67,7 +67,7 @@ class Message(Base):
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     due_at: Mapped[datetime] = mapped_column(Time)
     sending_at: Mapped[datetime | None] = mapped_column(Time)
-    posted_at: Mapped[datetime | None] = mapped_column(
+    dispatched_at: Mapped[datetime | None] = mapped_column(
         Time, comment="committed just before the send; null means nothing has left"
     )
     tries: Mapped[int] = mapped_column(server_default="0", default=0)
@@ -80,8 +80,8 @@ class Message(Base):
     delivered_at: Mapped[datetime | None] = mapped_column(Time)
     opened_at: Mapped[datetime | None] = mapped_column(Time)
     clicked_at: Mapped[datetime | None] = mapped_column(Time)
-    trouble: Mapped[MailTrouble | None] = mapped_column(Word(MailTrouble))
-    trouble_at: Mapped[datetime | None] = mapped_column(Time)
+    delivery_failure: Mapped[DeliveryFailure | None] = mapped_column(Word(DeliveryFailure))
+    delivery_failed_at: Mapped[datetime | None] = mapped_column(Time)
 
 
 class MailEvent(Base):
@@ -102,11 +102,11 @@ class Suppression(Base):
     """An address that this company writes to no more. Lower case."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (one_of("reason", MailTrouble),)
+    __table_args__ = (one_of("reason", DeliveryFailure),)
 
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
     address: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[MailTrouble] = mapped_column(Word(MailTrouble))
+    reason: Mapped[DeliveryFailure] = mapped_column(Word(DeliveryFailure))
     since: Mapped[datetime] = mapped_column(Time)
 
 
@@ -133,14 +133,16 @@ class Notice(Base):
         one_of("state", MessageState),
         one_of("kind", NoticeKind),
         one_of("channel", NoticeChannel),
-        UniqueConstraint("company_id", "kind", "occasion", "channel"),
+        UniqueConstraint("company_id", "kind", "trigger_key", "channel"),
         Index("ix_notices_due", "due_at", postgresql_where=text("state = 'queued'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
     kind: Mapped[NoticeKind] = mapped_column(Word(NoticeKind))
-    occasion: Mapped[str] = mapped_column(Text, comment="a week, a payment, the start of a trouble")
+    trigger_key: Mapped[str] = mapped_column(
+        Text, comment="a week, a payment, the start of a trouble"
+    )
     channel: Mapped[NoticeChannel] = mapped_column(Word(NoticeChannel))
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     due_at: Mapped[datetime] = mapped_column(Time)
@@ -170,8 +172,8 @@ class Request(Base):
     payment_id: Mapped[str | None] = mapped_column(ForeignKey("payments.payment_id"), index=True)
     company_id: Mapped[str] = mapped_column(Text)
     kind: Mapped[RequestKind] = mapped_column(Word(RequestKind))
-    asked_by: Mapped[str] = mapped_column(Text)
-    asked_at: Mapped[datetime] = mapped_column(Time)
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_at: Mapped[datetime] = mapped_column(Time)
     done_at: Mapped[datetime | None] = mapped_column(Time)
     answer: Mapped[str | None] = mapped_column(Text)
     tried_up_to: Mapped[int | None] = mapped_column(
@@ -179,19 +181,19 @@ class Request(Base):
     )
 
 
-class Deed(Base):
+class AuditEntry(Base):
     """The audit list: what somebody did in the dashboard or by a command, and when."""
 
-    __tablename__ = "deeds"
+    __tablename__ = "audit_log"
     __table_args__ = (
-        one_of("what", Action),
-        Index("ix_deeds_company", "company_id", text("id desc")),
+        one_of("action", Action),
+        Index("ix_audit_log_company", "company_id", text("id desc")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
     done_at: Mapped[datetime] = mapped_column(Time)
-    done_by: Mapped[str] = mapped_column(Text)
-    what: Mapped[Action] = mapped_column(Word(Action))
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[Action] = mapped_column(Word(Action))
     payment_id: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))

@@ -23,8 +23,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.models.base import Base, Time, Word, one_of
 from recovery.declines import DeclineClass
 from recovery.status import (
+    ChargeMethod,
     ClosedReason,
-    Means,
     PaymentStatus,
     RecoveredBy,
     Step,
@@ -48,8 +48,8 @@ class Payment(Base):
     __tablename__ = "payments"
     __table_args__ = (
         one_of("status", PaymentStatus),
-        one_of("next_means", Means),
-        one_of("next_trigger", (Trigger.SCHEDULE, Trigger.OPERATOR)),
+        one_of("next_charge_method", ChargeMethod),
+        one_of("next_trigger", (Trigger.SCHEDULE, Trigger.CREATOR)),
         one_of("next_step", Step),
         CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint("retry_count >= 0", name="retry_count"),
@@ -162,14 +162,14 @@ class Payment(Base):
     window_ends_at: Mapped[datetime] = mapped_column(Time)
     last_attempt_at: Mapped[datetime] = mapped_column(Time)
     next_retry_at: Mapped[datetime | None] = mapped_column(Time)
-    next_means: Mapped[Means] = mapped_column(
-        Word(Means), server_default=Means.RETRY, default=Means.RETRY
+    next_charge_method: Mapped[ChargeMethod] = mapped_column(
+        Word(ChargeMethod), server_default=ChargeMethod.RETRY, default=ChargeMethod.RETRY
     )
     next_trigger: Mapped[Trigger] = mapped_column(
         Word(Trigger), server_default=Trigger.SCHEDULE, default=Trigger.SCHEDULE
     )
     whop_next_attempt_at: Mapped[datetime | None] = mapped_column(Time)
-    whop_said_at: Mapped[datetime | None] = mapped_column(
+    whop_announced_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when Whop last announced its next attempt"
     )
     claimed_until: Mapped[datetime | None] = mapped_column(Time)
@@ -182,7 +182,7 @@ class Payment(Base):
     next_message_at: Mapped[datetime | None] = mapped_column(Time)
     imported: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     held_out: Mapped[bool | None] = mapped_column(comment="null: no holdout was running")
-    as_of: Mapped[datetime] = mapped_column(Time, comment="when Whop's newest word was true")
+    observed_at: Mapped[datetime] = mapped_column(Time, comment="when Whop's newest word was true")
     read_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when we last asked Whop how it stands"
     )

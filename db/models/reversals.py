@@ -21,7 +21,7 @@ class Refund(Base):
     company_id: Mapped[str] = mapped_column(Text)
     amount: Mapped[Decimal] = mapped_column(Numeric)
     status: Mapped[str] = mapped_column(Text)
-    as_of: Mapped[datetime] = mapped_column(Time)
+    observed_at: Mapped[datetime] = mapped_column(Time)
 
 
 class Dispute(Base):

@@ -60,7 +60,7 @@ class Sync(Base):
         ARRAY(Text), server_default=text("'{}'::text[]")
     )
     error: Mapped[SyncError | None] = mapped_column(Word(SyncError))
-    trouble: Mapped[str | None] = mapped_column(Text, comment="the error's detail, for people")
+    error_detail: Mapped[str | None] = mapped_column(Text, comment="the error's detail, for people")
 
 
 class Heartbeat(Base):
@@ -76,10 +76,10 @@ class Heartbeat(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
 
 
-class Pace(Base):
+class RateLimit(Base):
     """When the next call of an operation may go out; all daemons with this key share the row."""
 
-    __tablename__ = "paces"
+    __tablename__ = "rate_limits"
 
     credential: Mapped[str] = mapped_column(
         Text, primary_key=True, comment="the beginning of the key's hash, never the key"

@@ -18,11 +18,11 @@ from recovery.status import NOT_ARRIVED, MessageState, PaymentStatus
 
 # Another payment's message to the same member may have spoken for this one too.
 Spoke = aliased(Message)
-LOST = Spoke.trouble.in_(NOT_ARRIVED)
+LOST = Spoke.delivery_failure.in_(NOT_ARRIVED)
 # A spam report and an opt-out come from somebody who was reached, whatever we know of the sending.
 TOLD = or_(
-    and_(Spoke.state == MessageState.SENT, Spoke.trouble.is_(None)),
-    and_(Spoke.trouble.is_not(None), Spoke.trouble.not_in(NOT_ARRIVED)),
+    and_(Spoke.state == MessageState.SENT, Spoke.delivery_failure.is_(None)),
+    and_(Spoke.delivery_failure.is_not(None), Spoke.delivery_failure.not_in(NOT_ARRIVED)),
 )
 # As a value and not as `exists`, which may be answered by reading everybody's messages.
 CANNOT_BE_TOLD = (

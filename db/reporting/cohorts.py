@@ -41,7 +41,7 @@ its single tries, and nobody was written to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Cohort:
     """The payments looked at: one company's, by when they failed, and those in all of `only`."""
 
     company_id: str
@@ -76,7 +76,7 @@ def express(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
             raise ValueError(f"a payment has several {dimension} values")
 
 
-def narrow(scope: Scope, dimension: Dimension, value: str) -> ColumnElement[bool]:
+def narrow(cohort: Cohort, dimension: Dimension, value: str) -> ColumnElement[bool]:
     if dimension is Dimension.TRY:
         number = cast(Attempt.number + 1, Text)
         tried = exists().where(Attempt.payment_id == Payment.payment_id, number == value)
@@ -84,15 +84,15 @@ def narrow(scope: Scope, dimension: Dimension, value: str) -> ColumnElement[bool
     if dimension is Dimension.STEP:
         step, sent = cast(Message.step, Text), Message.state == MessageState.SENT
         return exists().where(Message.payment_id == Payment.payment_id, step == value, sent)
-    return express(dimension, scope.zone) == value
+    return express(dimension, cohort.zone) == value
 
 
-def select_scope(scope: Scope, about: Dimension | None, *columns: Any) -> Select[Any]:
+def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Select[Any]:
     """`about` is what the figure tells apart: its own choice narrows the others, not itself."""
-    query = select(*columns).select_from(Payment).where(Payment.company_id == scope.company_id)
-    if scope.since is not None:
-        query = query.where(Payment.failed_at >= scope.since)
+    query = select(*columns).select_from(Payment).where(Payment.company_id == cohort.company_id)
+    if cohort.since is not None:
+        query = query.where(Payment.failed_at >= cohort.since)
     if about in FROM_NOW_ON:
         query = query.where(~Payment.imported)
-    others = [narrow(scope, what, value) for what, value in scope.only if what is not about]
+    others = [narrow(cohort, what, value) for what, value in cohort.only if what is not about]
     return query.where(*others)

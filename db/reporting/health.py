@@ -15,7 +15,7 @@ from db.ledger import replays
 from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.mail_health import Sending, measure_deliverability, measure_sending
 from db.reporting.webhook_health import Poison, count_events, find_webhooks, list_poison
-from recovery.health import Deliverability, Pulse, SyncFailure, SyncState, Webhooks
+from recovery.health import DaemonHeartbeat, Deliverability, SyncFailure, SyncState, Webhooks
 from recovery.status import AttemptOutcome, MessageState, PaymentStatus, SyncError
 
 
@@ -33,7 +33,7 @@ class HealthFacts:
     that never failed stay so. The pulse has a report only where it is about no other company."""
 
     webhooks: Webhooks
-    pulse: Pulse | None
+    heartbeat: DaemonHeartbeat | None
     retries: Due
     messages: Due
     unknown: Due
@@ -48,7 +48,7 @@ class HealthFacts:
 
 def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFacts:
     alone = is_only_company(session)
-    pulse = find_pulse(session)
+    heartbeat = find_heartbeat(session)
     poison = and_(WebhookEvent.error.is_not(None), replays.belongs_to(company_id, alone))
     waiting = and_(
         WebhookEvent.applied_at.is_(None),
@@ -57,7 +57,7 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFact
     )
     return HealthFacts(
         webhooks=find_webhooks(session, company_id, now),
-        pulse=pulse if alone or pulse is None else replace(pulse, report=None),
+        heartbeat=heartbeat if alone or heartbeat is None else replace(heartbeat, report=None),
         retries=find_due_retries(session, company_id, now),
         messages=find_due_messages(session, company_id, now),
         unknown=find_unknown(session, company_id),
@@ -71,7 +71,7 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFact
     )
 
 
-def find_pulse(session: Session) -> Pulse | None:
+def find_heartbeat(session: Session) -> DaemonHeartbeat | None:
     """None: no daemon has run in the last week."""
     alive = select(Heartbeat).where(Heartbeat.process == "daemon")
     last = session.scalar(alive.order_by(Heartbeat.beat_at.desc()).limit(1))
@@ -80,7 +80,7 @@ def find_pulse(session: Session) -> Pulse | None:
     cycled = func.max(Heartbeat.last_cycle_at)
     last_cycle_at = session.scalar(select(cycled).where(Heartbeat.process == "daemon"))
     details = last.details
-    return Pulse(last.beat_at, last_cycle_at, read_outage(details), read_report(details))
+    return DaemonHeartbeat(last.beat_at, last_cycle_at, read_outage(details), read_report(details))
 
 
 def find_sync(session: Session, company_id: str) -> SyncState | None:
@@ -90,8 +90,8 @@ def find_sync(session: Session, company_id: str) -> SyncState | None:
     if sync is None:
         return None
     failure = None
-    if sync.trouble is not None:
-        failure = SyncFailure(sync.error or SyncError.UNAVAILABLE, sync.trouble)
+    if sync.error_detail is not None:
+        failure = SyncFailure(sync.error or SyncError.UNAVAILABLE, sync.error_detail)
     return SyncState(sync.read_until, failure, tuple(sync.missing_permissions))
 
 

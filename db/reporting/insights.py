@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, func
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Message, Payment
-from db.reporting.cohorts import Dimension, Scope, closed, express, select_scope
+from db.reporting.cohorts import Cohort, Dimension, closed, express, select_cohort
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
 from recovery.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState, RecoveredBy
 
@@ -107,29 +107,29 @@ def make_group(key: str, *row: Any) -> Group:
     return Group(*fields)
 
 
-def sum_scope(session: Session, scope: Scope) -> Group:
+def sum_cohort(session: Session, cohort: Cohort) -> Group:
     """All of them, imported history included."""
-    row = session.execute(select_scope(scope, None, *describe_group(scope.now))).one()
+    row = session.execute(select_cohort(cohort, None, *describe_group(cohort.now))).one()
     return make_group("", *row)
 
 
-def list_groups(session: Session, scope: Scope, by: Dimension) -> list[Group]:
+def list_groups(session: Session, cohort: Cohort, by: Dimension) -> list[Group]:
     """In the order of their keys; not for tries and steps, of which a payment has several."""
-    key = express(by, scope.zone).label("key")
-    query = select_scope(scope, by, key, *describe_group(scope.now)).group_by(key)
+    key = express(by, cohort.zone).label("key")
+    query = select_cohort(cohort, by, key, *describe_group(cohort.now)).group_by(key)
     return sorted((make_group(*row) for row in session.execute(query)), key=lambda one: one.key)
 
 
-def list_tries(session: Session, scope: Scope) -> list[Try]:
+def list_tries(session: Session, cohort: Cohort) -> list[Try]:
     """Charges that were paid or declined. Refused ones never reached a bank; those whose outcome
     is not known are in neither."""
-    over = closed(scope.now)
+    over = closed(cohort.now)
     ours = Attempt.trigger.in_(OUR_TRIGGERS)
     paid = Attempt.outcome == AttemptOutcome.PAID
-    first = session.scalar(select_scope(scope, Dimension.TRY, count_if(over))) or 0
+    first = session.scalar(select_cohort(cohort, Dimension.TRY, count_if(over))) or 0
     query = (
-        select_scope(
-            scope,
+        select_cohort(
+            cohort,
             Dimension.TRY,
             Attempt.number + 1,
             count_if(and_(paid, ours)),
@@ -145,39 +145,39 @@ def list_tries(session: Session, scope: Scope) -> list[Try]:
     return ([Try(1, 0, 0, first)] if first else []) + [one for one in later if one.made]
 
 
-def list_hours(session: Session, scope: Scope) -> list[Hour]:
+def list_hours(session: Session, cohort: Cohort) -> list[Hour]:
     """Imported history is not in it: it would show how fast Whop alone was, not what is now."""
     elapsed = func.extract("epoch", Payment.recovered_at - Payment.failed_at)
     full = func.floor(func.greatest(elapsed, 0) / SECONDS_PER_HOUR)
     hour = func.least(full, WINDOW_HOURS).label("hour")
     query = (
-        select_scope(
-            scope,
+        select_cohort(
+            cohort,
             None,
             hour,
             count_if(BY_RETRY),
             count_if(BY_MEMBER),
             count_if(WITHOUT_US),
         )
-        .where(closed(scope.now), RECOVERED, ~Payment.imported)
+        .where(closed(cohort.now), RECOVERED, ~Payment.imported)
         .group_by(hour)
         .order_by(hour)
     )
     return [Hour(int(row.hour), *row[1:]) for row in session.execute(query)]
 
 
-def count_watched(session: Session, scope: Scope) -> int:
+def count_watched(session: Session, cohort: Cohort) -> int:
     """Closed payments that we knew from the start: what the curve of `list_hours` is a share of."""
-    query = select_scope(scope, None, count_if(closed(scope.now))).where(~Payment.imported)
+    query = select_cohort(cohort, None, count_if(closed(cohort.now))).where(~Payment.imported)
     return session.scalar(query) or 0
 
 
-def list_steps(session: Session, scope: Scope) -> list[StepCount]:
+def list_steps(session: Session, cohort: Cohort) -> list[StepCount]:
     paid = and_(RECOVERED, Payment.recovered_at > Message.sent_at)
     mail = Message.channel == Channel.EMAIL
     query = (
-        select_scope(
-            scope,
+        select_cohort(
+            cohort,
             Dimension.STEP,
             cast(Message.step, Text),
             cast(Message.channel, Text),
@@ -188,7 +188,7 @@ def list_steps(session: Session, scope: Scope) -> list[StepCount]:
             count_if(paid),
         )
         .join(Message, Message.payment_id == Payment.payment_id)
-        .where(closed(scope.now), Message.state == MessageState.SENT)
+        .where(closed(cohort.now), Message.state == MessageState.SENT)
         .group_by(Message.step, Message.channel)
         .order_by(Message.step, Message.channel)
     )

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from db.company_settings.notifications import find_alerts
+from db.company_settings.notifications import find_notification_settings
 from db.member_messages.eligibility import is_suppressed
 from db.models import Message
 from db.reporting.summary import count_if
 from recovery.health import Deliverability
-from recovery.status import AGAINST_THE_SENDER, Channel, MailTrouble, MessageState
+from recovery.status import AGAINST_THE_SENDER, Channel, DeliveryFailure, MessageState
 
 LATELY = timedelta(hours=24)
 RECENT_MESSAGES = 20_000
@@ -66,20 +66,20 @@ def measure_sending(session: Session, company_id: str, now: datetime) -> Sending
 
 def measure_deliverability(session: Session, company_id: str, now: datetime) -> Deliverability:
     """Who only opts out has been reached."""
-    sent, troubled = session.execute(
-        select(func.count(), count_if(Message.trouble.in_(AGAINST_THE_SENDER))).where(
+    sent, undelivered = session.execute(
+        select(func.count(), count_if(Message.delivery_failure.in_(AGAINST_THE_SENDER))).where(
             Message.company_id == company_id,
             Message.sent_at > now - LATELY,
             Message.state == MessageState.SENT,
             Message.channel == Channel.EMAIL,
         )
     ).one()
-    return Deliverability(sent, troubled)
+    return Deliverability(sent, undelivered)
 
 
-def find_digest_trouble(session: Session, company_id: str) -> MailTrouble | None:
+def find_digest_failure(session: Session, company_id: str) -> DeliveryFailure | None:
     """Why no digest reaches its address, known from the mails to members: SendGrid drops what is
     sent there. Who asked for no more mails as a member may still want the digest."""
-    address = find_alerts(session, company_id).digest_to
-    trouble = is_suppressed(session, company_id, address) if address else None
-    return None if trouble is MailTrouble.UNSUBSCRIBED else trouble
+    address = find_notification_settings(session, company_id).digest_to
+    failure = is_suppressed(session, company_id, address) if address else None
+    return None if failure is DeliveryFailure.UNSUBSCRIBED else failure

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Message, Payment, Suppression
 from recovery.declines import DeclineClass
-from recovery.status import Channel, MailTrouble, MessageState, RecoveredBy, Step
+from recovery.status import Channel, DeliveryFailure, MessageState, RecoveredBy, Step
 
 NEWEST_PAYMENTS = 1000
 """Looked through for one of a class: a rare class has no index, and needs none for a preview."""
@@ -26,7 +26,7 @@ class Results:
     delivered: int = 0
     opened: int = 0
     clicked: int = 0
-    troubled: int = 0
+    undelivered: int = 0
     paid_after: int = 0
 
 
@@ -44,7 +44,7 @@ def count_results(session: Session, company_id: str, since: datetime) -> dict[St
             func.count().filter(by_mail, Message.delivered_at.is_not(None)),
             func.count().filter(by_mail, Message.opened_at.is_not(None)),
             func.count().filter(by_mail, Message.clicked_at.is_not(None)),
-            func.count().filter(by_mail, Message.trouble.is_not(None)),
+            func.count().filter(by_mail, Message.delivery_failure.is_not(None)),
             func.count().filter(paid_after),
         )
         .join(Payment, Payment.payment_id == Message.payment_id)
@@ -58,7 +58,7 @@ def count_results(session: Session, company_id: str, since: datetime) -> dict[St
     return {step: Results(*numbers) for step, *numbers in found}
 
 
-def count_suppressed(session: Session, company_id: str) -> dict[MailTrouble, int]:
+def count_suppressed(session: Session, company_id: str) -> dict[DeliveryFailure, int]:
     """How many addresses the company writes to no more, by reason; never which ones."""
     found = session.execute(
         select(Suppression.reason, func.count().label("number"))

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from db import audit_log as deeds
-from db.company_settings.messaging import Manners, find_manners
-from db.company_settings.recovery import find_terms
+from db import audit_log
+from db.company_settings.messaging import MessagingSettings, find_messaging_settings
+from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, list_templates
 from db.ledger import payments, requests
 from db.members import MEMBERS_NAMES
-from db.models import Attempt, Company, Deed, Dispute, Message, Payment, Refund, Request
+from db.models import Attempt, AuditEntry, Company, Dispute, Message, Payment, Refund, Request
 from db.reporting.attention import find_needs_of
 from recovery.action_required import Need
-from recovery.retry_policy import NoRetry, Settings, WhyNot, decide
+from recovery.retry_policy import NoRetry, NoRetryReason, RetryRules, decide
 from recovery.status import PaymentStatus, Step
 
 ASKED = "something is asked for already; it is done within a minute"
@@ -27,30 +27,30 @@ Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class PaymentDetail:
     """Each list in the order it happened. `why_not`: why no retry is planned, while it is unpaid.
     `cannot_retry`, `cannot_stop`: why asking for it would do nothing; None: it would."""
 
     payment: Payment
     seller: str | None
     time_zone: str
-    manners: Manners
+    messaging: MessagingSettings
     templates: Mapping[Step, OwnTemplate]
     attempts: Sequence[Attempt]
     messages: Sequence[Message]
     requests: Sequence[Request]
     refunds: Sequence[Refund]
     disputes: Sequence[Dispute]
-    deeds: Sequence[Deed]
+    entries: Sequence[AuditEntry]
     need: Need | None
-    why_not: WhyNot | None
+    why_not: NoRetryReason | None
     cannot_retry: str | None
     cannot_stop: str | None
 
 
-def tell(
-    session: Session, company_id: str, payment_id: str, now: datetime, rules: Settings
-) -> Story | None:
+def read_detail(
+    session: Session, company_id: str, payment_id: str, now: datetime, rules: RetryRules
+) -> PaymentDetail | None:
     """None: the company has no such payment, whoever else may have it."""
     payment = session.scalar(
         select(Payment).where(Payment.payment_id == payment_id, Payment.company_id == company_id)
@@ -60,21 +60,21 @@ def tell(
     company = session.get(Company, company_id)
     asked = list_of(session, Request, payment, Request.id)
     waiting = any(request.done_at is None for request in asked)
-    return Story(
+    return PaymentDetail(
         payment=payment,
         seller=company.name if company else None,
-        time_zone=find_terms(session, company_id).time_zone,
-        manners=find_manners(session, company_id),
+        time_zone=find_recovery_settings(session, company_id).time_zone,
+        messaging=find_messaging_settings(session, company_id),
         templates=list_templates(session, company_id),
         attempts=list_of(session, Attempt, payment, Attempt.number),
         messages=list_of(session, Message, payment, Message.id),
         requests=asked,
-        refunds=list_of(session, Refund, payment, Refund.as_of),
+        refunds=list_of(session, Refund, payment, Refund.observed_at),
         disputes=list_disputes(session, payment),
-        deeds=deeds.list_deeds(session, company_id, payment_id),
+        entries=audit_log.list_entries(session, company_id, payment_id),
         need=find_needs_of(session, [payment.id]).get(payment.id),
         why_not=find_why_not(session, payment, now, rules),
-        cannot_retry=ASKED if waiting else requests.refuse_hasty(session, payment, now, rules),
+        cannot_retry=ASKED if waiting else requests.refuse_retry_now(session, payment, now, rules),
         cannot_stop=ASKED if waiting else requests.refuse_stop(payment),
     )
 
@@ -101,9 +101,9 @@ def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
 
 
 def find_why_not(
-    session: Session, payment: Payment, now: datetime, rules: Settings
-) -> WhyNot | None:
+    session: Session, payment: Payment, now: datetime, rules: RetryRules
+) -> NoRetryReason | None:
     if payment.status is not PaymentStatus.FAILED:
         return None
-    decision = decide(payments.find_situation(session, payment, now), rules, now)
+    decision = decide(payments.find_retry_context(session, payment, now), rules, now)
     return decision.why if isinstance(decision, NoRetry) else None

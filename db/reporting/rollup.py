@@ -5,14 +5,14 @@ A company's days are its own (`companies.time_zone`). Those before `rollups.kept
 that have changed since (`FOUND`, one statement, so of one moment). Why that is always the truth:
 
 1. Whatever changes a day's sums writes the moment it touches into `late_changes`, in the same
-   transaction: a trigger for every update and delete, whoever makes it, and `note_late` for new
-   payments that failed more than a day ago. A day with such a row is read raw.
-2. `keep_up` first deletes a company's rows of `late_changes`, then sums up their days anew. What a
+   transaction: a trigger for every update and delete, whoever makes it, and `record_late_change`
+   for new payments that failed more than a day ago. A day with such a row is read raw.
+2. `catch_up` first deletes a company's rows of `late_changes`, then sums up their days anew. What a
    deleted row tells of was committed, so the later statements see it. A change that is not seen
    has its row still to come, and with it its day is read raw again.
 3. New payments that failed within a day write nothing: that is the receiver's hot path. A day is
    kept two days after its end, so one could only be missed by a transaction that takes a day.
-4. `keep_up` holds the company's row, so no two sum up at once, and no zone changes meanwhile. Days
+4. `catch_up` holds the company's row, so no two sum up at once, and no zone changes meanwhile. Days
    kept in another zone than the company's do not count: they are kept anew.
 
 A crash leaves all of it or nothing, since each company is one transaction.
@@ -142,7 +142,7 @@ def list_behind(session: Session, now: datetime) -> Sequence[str]:
     return session.scalars(LIST_BEHIND, {"ended": now - KEPT_AFTER}).all()
 
 
-def keep_up(session: Session, company_id: str, now: datetime, *, anew: bool = False) -> None:
+def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = False) -> None:
     """In the caller's transaction. Nothing is done while somebody else is at it."""
     hold = select(Company.time_zone).where(Company.id == company_id)
     # Not the key: payments of this company go on being stored meanwhile.
@@ -173,4 +173,4 @@ def keep_up(session: Session, company_id: str, now: datetime, *, anew: bool = Fa
 
 def rebuild(session: Session, company_id: str, now: datetime) -> None:
     """From nothing: the same as what was kept up."""
-    keep_up(session, company_id, now, anew=True)
+    catch_up(session, company_id, now, anew=True)

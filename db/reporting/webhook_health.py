@@ -34,7 +34,7 @@ class Poison:
 
 def find_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks:
     """A failure that a webhook told us of is known within minutes; one read back, later."""
-    told = (find_last_event(session, company_id), find_last_told(session, company_id, now))
+    told = (find_last_event(session, company_id), find_last_delivered_at(session, company_id, now))
     heard_at = max((at for at in told if at), default=None)
     return Webhooks(heard_at, find_first_missed(session, company_id, heard_at, now))
 
@@ -42,8 +42,8 @@ def find_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks:
 def find_missed_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks | None:
     """For alerts, which ask every minute. None: nothing was missed, so there is no need to look
     through the inbox."""
-    told_at = find_last_told(session, company_id, now)
-    if find_first_missed(session, company_id, told_at, now) is None:
+    last_message_at = find_last_delivered_at(session, company_id, now)
+    if find_first_missed(session, company_id, last_message_at, now) is None:
         return None
     return find_webhooks(session, company_id, now)
 
@@ -58,7 +58,7 @@ def find_last_event(session: Session, company_id: str) -> datetime | None:
     )
 
 
-def find_last_told(session: Session, company_id: str, now: datetime) -> datetime | None:
+def find_last_delivered_at(session: Session, company_id: str, now: datetime) -> datetime | None:
     return session.scalar(
         select(Payment.created_at)
         .where(failed_lately(company_id, now), DELAY <= PROMPT)

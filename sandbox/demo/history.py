@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from db.session import SessionFactory
-from recovery.retry_policy import Settings as Rules
-from sandbox.demo.in_process import Past
+from recovery.retry_policy import RetryRules
+from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 
 DAYS = 182
@@ -35,7 +35,7 @@ def live_through(
     """Lives the last `days` up to this hour, from where an earlier run left off."""
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=days)
-    past = Past(sessions, settings, start)
+    past = InProcessStack(sessions, settings, start)
     store = past.world.store
     lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
     if store.number(FINISHED, 0):
@@ -54,10 +54,12 @@ def live_through(
     store.close()
 
 
-def fail_lately(sessions: SessionFactory, settings: Settings, now: datetime, rules: Rules) -> None:
+def fail_lately(
+    sessions: SessionFactory, settings: Settings, now: datetime, rules: RetryRules
+) -> None:
     """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
     first = now - LATELY * (LATE_FAILURES + 1)
-    past = Past(sessions, settings, first, rules)
+    past = InProcessStack(sessions, settings, first, rules)
     # What fell due since the world last moved is heard at its own time, however long ago.
     past.clock.now = min(first, past.world.next_due() or first)
     past.world.advance(first)

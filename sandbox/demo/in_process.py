@@ -13,13 +13,13 @@ from sqlalchemy import BindParameter, bindparam, exists, or_, select
 from daemon.mailer import Mailer
 from daemon.posts import Poster
 from daemon.wiring import Jobs, Plan, build
-from db.member_messages import delivery_events as deliveries
+from db.member_messages import delivery_events
 from db.models import Attempt, Message, Payment
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
 from mail.events import TIMESTAMP, load_key, read_events
 from mail.events import verify_signature as verify_mail_signature
-from recovery.retry_policy import Settings as Rules
+from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, UNSETTLED, MessageState
 from sandbox.demo.live import Settings
 from sandbox.model.assumptions import Assumptions
@@ -31,10 +31,10 @@ from sandbox.servers.transport import InProcess
 from sandbox.state.store import Store
 from sandbox.wire.mail_signing import Signer
 from sandbox.world.world import World
-from webhook.deliveries import read_delivery
-from webhook.inbox import Inbox
+from webhook.group_commit import GroupCommit
+from webhook.verification import read_delivery
 from whop.client import WhopClient
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 from whop.signature import read_timestamp, verify_signature
 
 SEED = 20_26
@@ -68,7 +68,7 @@ def pass_no_time(seconds: float) -> None:
     """In simulated time nothing is worth waiting for."""
 
 
-class InProcessCourier:
+class InProcessSendGrid:
     """Carries mails to the simulated SendGrid without a socket."""
 
     def __init__(self, transport: InProcess, key: str) -> None:
@@ -89,7 +89,7 @@ class InProcessCourier:
         return response
 
 
-class Past:
+class InProcessStack:
     """A world, a receiver and a daemon that share one clock."""
 
     def __init__(
@@ -97,14 +97,14 @@ class Past:
         sessions: SessionFactory,
         settings: Settings,
         start: datetime,
-        rules: Rules | None = None,
+        rules: RetryRules | None = None,
         assumed: Assumptions = MIDDLE,
     ) -> None:
         self.sessions, self.settings = sessions, settings
         self.clock = Clock(start)
         self.world = self.make_world(assumed)
         self.mail_key = load_key(self.world.mail_signer.public_key)
-        self.rules = rules or Rules()
+        self.rules = rules or RetryRules()
         self.transport = InProcess(
             self.world,
             self.clock,
@@ -112,9 +112,9 @@ class Past:
             sendgrid_keys=[settings.sendgrid_key],
         )
         self.jobs = jobs = self.start_daemon()
-        self.inbox = Inbox(sessions, self.rules, jobs.read, self.clock)
+        self.inbox = GroupCommit(sessions, self.rules, jobs.read, self.clock)
         self.cycle, self.reconciler = jobs.cycle, jobs.reconciler
-        self.messenger, self.herald = jobs.messenger, jobs.herald
+        self.message_sender, self.notifier = jobs.message_sender, jobs.notifier
 
     def make_world(self, assumed: Assumptions) -> World:
         settings = self.settings
@@ -142,8 +142,8 @@ class Past:
             workers=1,
             senders=1,
         )
-        courier = InProcessCourier(self.transport, self.settings.sendgrid_key)
-        mailer = Mailer(courier, SENDER, clock=self.clock)
+        sendgrid_client = InProcessSendGrid(self.transport, self.settings.sendgrid_key)
+        mailer = Mailer(sendgrid_client, SENDER, clock=self.clock)
         poster = Poster(in_development=True, transport=self.transport)
         return build(plan, self.sessions, self.make_client(key), mailer, poster, self.clock)
 
@@ -154,7 +154,7 @@ class Past:
             "http://sandbox/api/v1",
             key,
             API_VERSION,
-            Pace(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
+            RateLimit(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
             clock,
             self.transport,
             pass_no_time,
@@ -172,7 +172,7 @@ class Past:
         self.clock.now = max(self.clock.now, read_timestamp(headers[TIMESTAMP]))
         verify_mail_signature(self.mail_key, headers, body, self.clock.now)
         with self.sessions.begin() as session:
-            deliveries.record(session, read_events(body, self.clock.now), self.clock.now)
+            delivery_events.record(session, read_events(body, self.clock.now), self.clock.now)
         return 200
 
     def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
@@ -183,7 +183,7 @@ class Past:
         self.clock.now = hour
         if self.has_work():
             # No notices: nobody has asked for any yet.
-            self.messenger.send_due()
+            self.message_sender.send_due()
             self.cycle.run()
 
     def let_fail(self, at: datetime) -> str:

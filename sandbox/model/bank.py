@@ -14,14 +14,16 @@ from random import Random
 
 from sandbox.model.assumptions import PAY_FREQUENCIES, Assumptions
 from sandbox.model.pace import Pace
-from sandbox.model.records import PAID, Story
+from sandbox.model.records import PAID, BankScenario
 
 PAYDAY_HOUR = time(6, tzinfo=UTC)
 NIGHT_ENDS = 5
 FAR_ENOUGH = timedelta(days=365)
 
 
-def draw_story(random: Random, assumed: Assumptions, code: str, failed_at: datetime) -> Story:
+def draw_scenario(
+    random: Random, assumed: Assumptions, code: str, failed_at: datetime
+) -> BankScenario:
     odds = assumed.odds_of(code)
     clears_at = None
     if random.random() < odds.passes:
@@ -31,7 +33,7 @@ def draw_story(random: Random, assumed: Assumptions, code: str, failed_at: datet
     if odds.waits_for_payday:
         names, shares = zip(*PAY_FREQUENCIES.items(), strict=True)
         frequency = random.choices(names, shares)[0]
-    return Story(
+    return BankScenario(
         starts_at=failed_at,
         luck=random.getrandbits(32),
         pay_frequency=frequency,
@@ -43,16 +45,18 @@ def draw_story(random: Random, assumed: Assumptions, code: str, failed_at: datet
     )
 
 
-def new_card(story: Story, at: datetime) -> Story:
+def new_card(scenario: BankScenario, at: datetime) -> BankScenario:
     """The member changed the card: this one works."""
-    return replace(story, starts_at=at, pay_frequency=None, clears_at=at, clears_hours=None)
+    return replace(scenario, starts_at=at, pay_frequency=None, clears_at=at, clears_hours=None)
 
 
-def decide(story: Story, decline_code: str, at: datetime, attempt: int, pace: Pace) -> str:
+def decide(
+    scenario: BankScenario, decline_code: str, at: datetime, attempt: int, pace: Pace
+) -> str:
     """PAID, or the decline code this charge meets."""
-    bank_time = story.starts_at + min((at - story.starts_at) * pace.bank_speed, FAR_ENOUGH)
-    open_to_charge = _cleared(story, bank_time, pace) or _funded(story, bank_time, pace)
-    return PAID if open_to_charge and _trusted(story, bank_time, attempt) else decline_code
+    bank_time = scenario.starts_at + min((at - scenario.starts_at) * pace.bank_speed, FAR_ENOUGH)
+    open_to_charge = _cleared(scenario, bank_time, pace) or _funded(scenario, bank_time, pace)
+    return PAID if open_to_charge and _trusted(scenario, bank_time, attempt) else decline_code
 
 
 def scripted(script: Sequence[str], charge: int) -> str:
@@ -60,32 +64,32 @@ def scripted(script: Sequence[str], charge: int) -> str:
     return script[min(charge, len(script) - 1)]
 
 
-def _cleared(story: Story, at: datetime, pace: Pace) -> bool:
-    if story.clears_at is None or at < story.clears_at:
+def _cleared(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
+    if scenario.clears_at is None or at < scenario.clears_at:
         return False
-    if story.clears_hours is None or pace.money_lasts:
+    if scenario.clears_hours is None or pace.money_lasts:
         return True
-    return at < story.clears_at + timedelta(hours=story.clears_hours)
+    return at < scenario.clears_at + timedelta(hours=scenario.clears_hours)
 
 
-def _funded(story: Story, at: datetime, pace: Pace) -> bool:
-    if story.pay_frequency is None:
+def _funded(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
+    if scenario.pay_frequency is None:
         return False
-    paid_on = last_payday(story.pay_frequency, story.luck, (at - timedelta(hours=6)).date())
+    paid_on = last_payday(scenario.pay_frequency, scenario.luck, (at - timedelta(hours=6)).date())
     paid_at = datetime.combine(paid_on, PAYDAY_HOUR)
     # What came before the failure is spent: that is why it failed.
-    if paid_at <= story.starts_at:
+    if paid_at <= scenario.starts_at:
         return False
-    return pace.money_lasts or at < paid_at + timedelta(hours=story.funded_hours)
+    return pace.money_lasts or at < paid_at + timedelta(hours=scenario.funded_hours)
 
 
-def _trusted(story: Story, at: datetime, attempt: int) -> bool:
-    trust = story.trust_kept ** max(0, attempt - 2)
+def _trusted(scenario: BankScenario, at: datetime, attempt: int) -> bool:
+    trust = scenario.trust_kept ** max(0, attempt - 2)
     if at.hour < NIGHT_ENDS:
-        trust *= story.night_patience
+        trust *= scenario.night_patience
     # Drawn by the hour, not by the attempt: what was tried before must not change the draw.
-    hour = (at - story.starts_at) // timedelta(hours=1)
-    return Random(f"{story.luck}/{hour}").random() < trust
+    hour = (at - scenario.starts_at) // timedelta(hours=1)
+    return Random(f"{scenario.luck}/{hour}").random() < trust
 
 
 def last_payday(frequency: str, luck: int, day: date) -> date:

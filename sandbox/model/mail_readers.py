@@ -17,7 +17,7 @@ BOUNCE = {
 OPENED_WITHIN = timedelta(hours=3)
 CLICKED_WITHIN = timedelta(minutes=8)
 COMPLAINED_WITHIN = timedelta(hours=1)
-"""Means; invented, like all of a reader's haste."""
+"""ChargeMethod; invented, like all of a reader's haste."""
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile"
 
 

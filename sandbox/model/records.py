@@ -60,7 +60,7 @@ class SavedCard:
 
 
 @dataclass(frozen=True)
-class Story:
+class BankScenario:
     """What a member's bank will do from one failure on; drawn once, then followed."""
 
     starts_at: datetime
@@ -111,7 +111,7 @@ class Payment:
     created_at: datetime
     updated_at: datetime
     card: Card
-    story: Story
+    scenario: BankScenario
     script: tuple[str, ...] = ()
     charges: int = 0
     retries: int = 0

@@ -98,7 +98,7 @@ def draw_renewal(
         created_at=at,
         updated_at=at,
         card=membership.card,
-        story=bank.draw_story(random, assumed, code, at),
+        scenario=bank.draw_scenario(random, assumed, code, at),
     )
 
 
@@ -127,7 +127,7 @@ def draw_delay(random: Random, median_hours: float) -> float:
 
 def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumptions) -> Due | None:
     """Some members cancel while the payment is owed, whatever anybody does."""
-    random = Random(f"{payment.story.luck}/leaves")
+    random = Random(f"{payment.scenario.luck}/leaves")
     if payment.script or random.random() >= assumed.leaves:
         return None
     return Due("cancel", payment.id, at + random.random() * LEAVES_WITHIN / speed)
@@ -137,7 +137,7 @@ def draw_tiring(
     payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
 ) -> Due | None:
     """Whop tells the member of every failed charge, and each time a few have had enough."""
-    random = Random(f"{payment.story.luck}/tires/{failures}")
+    random = Random(f"{payment.scenario.luck}/tires/{failures}")
     if payment.script or random.random() >= assumed.leaves_per_decline:
         return None
     hours = draw_delay(random, assumed.mail_hours) / speed

@@ -57,7 +57,7 @@ class Control:
         self._world = world
         self._whop = whop
         self._clock = clock
-        self._deeds: dict[str, Callable[[str, datetime], object]] = {
+        self._acts: dict[str, Callable[[str, datetime], object]] = {
             "member_pays": world.member_pays,
             "change_card": world.change_card,
             "cancel_membership": world.cancel_membership,
@@ -111,12 +111,12 @@ class Control:
             "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
         }
 
-    def act(self, payment_id: str, deed: str) -> dict[str, str]:
+    def act(self, payment_id: str, act: str) -> dict[str, str]:
         """What members, banks and the creator may do; an unknown `deed` is told the known ones."""
-        if deed not in self._deeds:
-            raise HTTPException(404, f"Known deeds: {', '.join(self._deeds)}")
+        if act not in self._acts:
+            raise HTTPException(404, f"Known deeds: {', '.join(self._acts)}")
         with explained():
-            self._deeds[deed](payment_id, self._clock())
+            self._acts[act](payment_id, self._clock())
         return {"status": self._world.store.payment(payment_id).status}
 
     def fail_renewal(self, wanted: Overrides) -> dict[str, str]:

@@ -72,7 +72,7 @@ def _article(mail: Mail, events: Sequence[MailEvent]) -> Markup:
         ", ".join(mail.recipients),
         iso(mail.at),
         args,
-        _way_out(mail) + _story(events) + _text_part(mail.part("text/plain")),
+        _way_out(mail) + _scenario(events) + _text_part(mail.part("text/plain")),
         _frame(mail.part("text/html")),
     )
 
@@ -94,7 +94,7 @@ def _way_out(mail: Mail) -> Markup:
     return button.format(mail.unsubscribe_url) if mail.unsubscribe_url else Markup("")
 
 
-def _story(events: Sequence[MailEvent]) -> Markup:
+def _scenario(events: Sequence[MailEvent]) -> Markup:
     told = Markup("").join(
         Markup("<li>{} at {}{}</li>").format(event.name, iso(event.at), _reason(event))
         for event in events

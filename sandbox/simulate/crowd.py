@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sandbox.simulate.figures import RECOVERED, Weights
 from sandbox.simulate.quick import count_agreeing, run_quickly
-from sandbox.simulate.report import OURS_IS, Comparison, judge, percent, points, table
+from sandbox.simulate.report import OURS_IS, Comparison, assess, percent, points, table
 from sandbox.simulate.trial import Case, Trial
 
 READINGS: tuple[tuple[float, ...], ...] = ((12, 36, 60, 84, 108), (48, 96), (24, 72, 119), ())
@@ -63,7 +63,7 @@ class Crowd:
             for limit in self.limits
         }
         yield "\n".join(
-            f"- {level}, Whop allows {limit}: {judge(comparison)}."
+            f"- {level}, Whop allows {limit}: {assess(comparison)}."
             for (level, limit), comparison in found.items()
         )
         rows = [
@@ -74,7 +74,7 @@ class Crowd:
         yield f"And if Whop charges by itself at other hours, {READ_AT} level:"
         yield "\n".join(
             f"- at {', '.join(f'{hour:g}' for hour in hours) or 'none'}, Whop allows {limit}: "
-            f"{judge(self.compare(results, weights, READ_AT, limit, hours))}."
+            f"{assess(self.compare(results, weights, READ_AT, limit, hours))}."
             for hours in READINGS
             for limit in self.limits
         )

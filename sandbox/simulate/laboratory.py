@@ -24,7 +24,7 @@ from sandbox.simulate.schedules import enter_schedules
 from sandbox.simulate.trial import Case, Trial, run_trial
 
 Report = Callable[[Trial, float, int, int], None]
-"""Told of each trial that is done: its seconds, how many are done, and of how many."""
+"""PaymentFacts of each trial that is done: its seconds, how many are done, and of how many."""
 
 engine: Engine
 """One to each worker process."""

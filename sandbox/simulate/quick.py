@@ -13,7 +13,7 @@ from operator import itemgetter
 from random import Random
 
 from recovery.decline_codes import classify
-from recovery.retry_policy import Retry, Situation, decide, wait_for_whop
+from recovery.retry_policy import Retry, RetryContext, decide, wait_for_whop
 from recovery.transitions import WINDOW, find_spread
 from sandbox.demo.history import HOUR, plan_failures
 from sandbox.model import bank
@@ -69,10 +69,10 @@ class Short:
             yield next_hour(self.retry_at), "retry"
 
     def charge(self, at: datetime, by: By) -> None:
-        code, story = self.charges[0].outcome, self.payment.story
+        code, scenario = self.charges[0].outcome, self.payment.scenario
         outcome = PAID
         if by != "member":
-            outcome = bank.decide(story, code, at, len(self.charges) + 1, HISTORY)
+            outcome = bank.decide(scenario, code, at, len(self.charges) + 1, HISTORY)
         self.charges.append(charge_of(self.payment, at, by, outcome))
         if by == "whop":
             self.whops.pop(0)
@@ -86,7 +86,7 @@ class Short:
     def plan(self, now: datetime) -> None:
         """What the receiver and the daemon do on hearing of a decline."""
         payment, code = self.payment, self.charges[0].outcome
-        situation = Situation(
+        context = RetryContext(
             decline_class=classify(code).decline_class,
             decline_code=code,
             declined_retries=self.ours,
@@ -100,11 +100,11 @@ class Short:
             spread=find_spread(payment.id),
         )
         rules = rules_for(self.trial.policy)
-        decision = decide(situation, rules, now)
+        decision = decide(context, rules, now)
         self.retry_at = None
         if isinstance(decision, Retry):
             # The daemon comes by on the hour, and looks once more whether Whop is about to try.
-            later = wait_for_whop(rules, next_hour(decision.at), situation.whop_next_attempt_at)
+            later = wait_for_whop(rules, next_hour(decision.at), context.whop_next_attempt_at)
             self.retry_at = later or decision.at
 
 

@@ -119,7 +119,7 @@ def show_comparison(found: Comparison) -> str:
     return "\n".join(table(HEADS, rows))
 
 
-def judge(found: Comparison) -> str:
+def assess(found: Comparison) -> str:
     """Whether `smart` keeps its three promises here, in words and numbers."""
     others = [policy for policy in found.cases if policy != OURS_IS]
     if not others:

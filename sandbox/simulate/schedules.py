@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recovery.retry_policy import POLICIES, Settings, Situation
+from recovery.retry_policy import POLICIES, RetryContext, RetryRules
 from recovery.transitions import WINDOW
 
 DAY = 24.0
@@ -59,11 +59,11 @@ SCHEDULES = {
 }
 
 
-def follow(hours: tuple[float, ...]) -> Callable[[Situation, datetime], datetime | None]:
-    def plan(situation: Situation, earliest: datetime) -> datetime | None:
-        if situation.declined_retries >= len(hours):
+def follow(hours: tuple[float, ...]) -> Callable[[RetryContext, datetime], datetime | None]:
+    def plan(context: RetryContext, earliest: datetime) -> datetime | None:
+        if context.declined_retries >= len(hours):
             return None
-        planned = situation.failed_at + timedelta(hours=hours[situation.declined_retries])
+        planned = context.failed_at + timedelta(hours=hours[context.declined_retries])
         return max(planned, earliest)
 
     return plan
@@ -74,11 +74,11 @@ def enter_schedules() -> None:
     POLICIES.update({name: follow(schedule.hours) for name, schedule in SCHEDULES.items()})
 
 
-def rules_for(policy: str) -> Settings:
+def rules_for(policy: str) -> RetryRules:
     """Ours with their usual settings, the others with as many retries as they list."""
     if policy in SCHEDULES:
-        return Settings(policy, max_retries=len(SCHEDULES[policy].hours))
-    return Settings(policy)
+        return RetryRules(policy, max_retries=len(SCHEDULES[policy].hours))
+    return RetryRules(policy)
 
 
 POLICY_NAMES = ("smart", "hourly", *SCHEDULES)

@@ -11,7 +11,7 @@ from sandbox.simulate.figures import Weights, resample
 from sandbox.simulate.report import (
     OURS_IS,
     Comparison,
-    judge,
+    assess,
     show_assumptions,
     show_bands,
     show_comparison,
@@ -109,7 +109,7 @@ class Study:
                 cases = {p: self.pool(results, p, level, limit) for p in self.policies}
                 weights = self.draw_weights(len(cases[OURS_IS]))
                 found = Comparison(level, limit, cases, weights)
-                yield f"**{level.capitalize()}, Whop allows {limit}.** {judge(found)}."
+                yield f"**{level.capitalize()}, Whop allows {limit}.** {assess(found)}."
                 yield show_comparison(found)
 
     def write_crowd(self, results: Results, quick: Results) -> Iterator[str]:

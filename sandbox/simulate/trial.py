@@ -21,7 +21,7 @@ from db.session import SessionFactory
 from recovery.status import MessageState
 from recovery.transitions import WINDOW
 from sandbox.demo.history import HOUR, plan_failures
-from sandbox.demo.in_process import Past
+from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 from sandbox.model.levels import LEVELS
 from sandbox.model.records import PAID, Card, Charge
@@ -86,7 +86,7 @@ class Case:
         return sum(charge.by == "retry" for charge in self.charges)
 
 
-class Life(Past):
+class Life(InProcessStack):
     """A creator's past under one trial. Remembers each failing card: members change theirs."""
 
     def __init__(self, trial: Trial, sessions: SessionFactory, folder: Path) -> None:
@@ -96,7 +96,7 @@ class Life(Past):
         self.world.switches.whop_attempts_after_hours = trial.whop_attempts
         self.world.deliver_mail_events = None  # who opened what moves no figure of a study
         if not trial.mails:
-            self.messenger.channels = frozenset()
+            self.message_sender.channels = frozenset()
         self.cards: dict[str, Card] = {}
 
     def let_fail(self, at: datetime) -> str:

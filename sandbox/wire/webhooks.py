@@ -26,7 +26,7 @@ MAIL_REDELIVERY = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120
 
 
 @dataclass(frozen=True)
-class Letter:
+class PendingDelivery:
     """A webhook on its way; it keeps its id whatever happens to it."""
 
     number: int
@@ -103,31 +103,33 @@ class Outbox:
                 sortable(due_at),
             )
 
-    def first(self) -> Letter | None:
+    def first(self) -> PendingDelivery | None:
         letters = self.waiting(limit=1)
         return letters[0] if letters else None
 
-    def waiting(self, limit: int = -1) -> list[Letter]:
+    def waiting(self, limit: int = -1) -> list[PendingDelivery]:
         sql = (
             "select number, webhook_id, type, body, due_at, failures from letters"
             " order by due_at, number limit ?"
         )
         return [
-            Letter(number, webhook_id, event, body, datetime.fromisoformat(due_at), failures)
+            PendingDelivery(
+                number, webhook_id, event, body, datetime.fromisoformat(due_at), failures
+            )
             for number, webhook_id, event, body, due_at, failures in self._store.rows(sql, limit)
         ]
 
-    def claim(self, letter: Letter, sent_at: datetime) -> None:
+    def claim(self, delivery: PendingDelivery, sent_at: datetime) -> None:
         """Counts the delivery as failed before it is made: a crash in between redelivers."""
-        waits = MAIL_REDELIVERY if letter.type == MAIL_EVENTS else REDELIVERY
-        if letter.failures == len(waits):
-            self.accepted(letter)
+        waits = MAIL_REDELIVERY if delivery.type == MAIL_EVENTS else REDELIVERY
+        if delivery.failures == len(waits):
+            self.accepted(delivery)
             return
         self._store.rows(
             "update letters set failures = failures + 1, due_at = ? where number = ?",
-            sortable(sent_at + waits[letter.failures]),
-            letter.number,
+            sortable(sent_at + waits[delivery.failures]),
+            delivery.number,
         )
 
-    def accepted(self, letter: Letter) -> None:
-        self._store.rows("delete from letters where number = ?", letter.number)
+    def accepted(self, delivery: PendingDelivery) -> None:
+        self._store.rows("delete from letters where number = ?", delivery.number)

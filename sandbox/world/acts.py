@@ -33,7 +33,7 @@ from sandbox.world.members import Members
 from sandbox.world.refunds import Refunds
 
 
-class Deeds:
+class Acts:
     def __init__(
         self,
         store: Store,

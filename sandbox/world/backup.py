@@ -60,10 +60,10 @@ class Backup:
         before = payment
         if saved.created_at > payment.created_at:
             # Saved because of this failure, and by no script: a bank that knows nothing of it.
-            payment = replace(payment, story=bank.new_card(payment.story, saved.created_at))
+            payment = replace(payment, scenario=bank.new_card(payment.scenario, saved.created_at))
         payment = replace(payment, card=saved.card)
         if self._switches.retry_rearmed_by_card_change:
             payment = replace(payment, retries=0)
         payment = self._charging.charge(payment, "backup", at)
         if payment.status == "open" and not self._switches.retry_uses_new_card:
-            self._store.save_payment(replace(payment, card=before.card, story=before.story))
+            self._store.save_payment(replace(payment, card=before.card, scenario=before.scenario))

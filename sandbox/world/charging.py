@@ -69,7 +69,7 @@ class Charging:
             return bank.scripted(payment.script, payment.charges)
         attempt = payment.charges + 1
         code = payment.decline_code or "generic_decline"
-        return bank.decide(payment.story, code, at, attempt, self._pace)
+        return bank.decide(payment.scenario, code, at, attempt, self._pace)
 
     def _count(self, payment: Payment, by: By, at: datetime) -> Payment:
         retries = payment.retries + (by == "retry")
@@ -179,7 +179,7 @@ class Charging:
     def _plan_refund(self, payment: Payment, at: datetime) -> None:
         if payment.script or payment.payments_failed == 0:
             return
-        if Random(f"{payment.story.luck}/refund").random() < REFUNDED_SHARE:
+        if Random(f"{payment.scenario.luck}/refund").random() < REFUNDED_SHARE:
             self._store.schedule(Due("refund", payment.id, at + self._pace.refund_after))
 
 

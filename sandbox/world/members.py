@@ -59,7 +59,7 @@ class Members:
         """A message about a payment moves some members to pay; answers when this one does."""
         payment = self._store.payment(payment_id)
         number = self._store.next_number(f"mail/{payment_id}")
-        random = Random(f"{payment.story.luck}/mail/{number}")
+        random = Random(f"{payment.scenario.luck}/mail/{number}")
         assumed = self._assumed
         helps = assumed.odds_of(payment.decline_code or "").member_pays * assumed.mail_helps
         helps *= assumed.mail_fades ** (number - 1)
@@ -90,4 +90,4 @@ class Members:
         card = draw_card(Random(key), key, at)
         self._store.save_membership(replace(membership, card=card, updated_at=at))
         self._charging.cards.keep(membership, card, at)
-        return replace(payment, card=card, story=bank.new_card(payment.story, at))
+        return replace(payment, card=card, scenario=bank.new_card(payment.scenario, at))

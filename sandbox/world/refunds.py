@@ -27,7 +27,7 @@ class Refunds:
         if payment.status != PAID or left <= 0:
             return None
         if amount is None:
-            partly = Random(f"{payment.story.luck}/part").random() < PARTLY_REFUNDED_SHARE
+            partly = Random(f"{payment.scenario.luck}/part").random() < PARTLY_REFUNDED_SHARE
             amount = (left / 2).quantize(Decimal("0.01")) if partly else left
         refund = Refund(
             id=identifier("rf", self._seed, self._store.next_number("refund")),

@@ -22,8 +22,8 @@ from sandbox.state.store import Store
 from sandbox.wire.mail_events import MailEvents
 from sandbox.wire.mail_signing import SENDGRID_KEY, Signer
 from sandbox.wire.shapes import Shapes
-from sandbox.wire.webhooks import MAIL_EVENTS, Deliver, Letter, Outbox, signed
-from sandbox.world.acts import Deeds
+from sandbox.wire.webhooks import MAIL_EVENTS, Deliver, Outbox, PendingDelivery, signed
+from sandbox.world.acts import Acts
 from sandbox.world.announcing import Announcer
 from sandbox.world.cards import Cards
 from sandbox.world.charging import Charging
@@ -67,7 +67,7 @@ class World:
         self.cards: Cards = charging.cards
         self.ledger: Ledger = charging.ledger
         self.mail_events = MailEvents(self.store, self.outbox, self.seed)
-        self._deeds = Deeds(
+        self._acts = Acts(
             self.store,
             charging,
             announcer,
@@ -82,7 +82,7 @@ class World:
         """A renewal is charged and declined; answers the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
-            payment = self._deeds.fail_renewal(account_id, wanted, utc(now))
+            payment = self._acts.fail_renewal(account_id, wanted, utc(now))
         self.deliver_due(now)
         return payment.id
 
@@ -90,59 +90,59 @@ class World:
         """A renewal is charged and paid; answers the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
-            payment = self._deeds.renew(account_id, wanted, utc(now))
+            payment = self._acts.renew(account_id, wanted, utc(now))
         self.deliver_due(now)
         return payment.id
 
     def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
         """What the API's retry does; its webhooks leave with the next `deliver_due`."""
         with self.store.transaction():
-            return self._deeds.retry(payment_id, utc(now), key)
+            return self._acts.retry(payment_id, utc(now), key)
 
     def set_card(self, membership_id: str, card: SavedCard, now: datetime) -> Membership:
         """What the API's update of a membership does; as with `retry`, webhooks leave later."""
         with self.store.transaction():
             membership = self.store.membership(membership_id)
-            return self._deeds.backup.set_card(membership, card, utc(now))
+            return self._acts.backup.set_card(membership, card, utc(now))
 
     def member_pays(self, payment_id: str, now: datetime) -> bool:
         with self.store.transaction():
-            paid = self._deeds.members.pay(payment_id, utc(now))
+            paid = self._acts.members.pay(payment_id, utc(now))
         self.deliver_due(now)
         return paid
 
     def change_card(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.members.change_card, payment_id, now)
+        self._do(self._acts.members.change_card, payment_id, now)
 
     def cancel_membership(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.endings.cancel_membership, payment_id, now)
+        self._do(self._acts.endings.cancel_membership, payment_id, now)
 
     def cancel_at_period_end(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.endings.cancel_at_period_end, payment_id, now)
+        self._do(self._acts.endings.cancel_at_period_end, payment_id, now)
 
     def uncancel(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.endings.uncancel, payment_id, now)
+        self._do(self._acts.endings.uncancel, payment_id, now)
 
     def void(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.endings.void, payment_id, now)
+        self._do(self._acts.endings.void, payment_id, now)
 
     def mark_uncollectible(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.endings.mark_uncollectible, payment_id, now)
+        self._do(self._acts.endings.mark_uncollectible, payment_id, now)
 
     def dispute(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.disputes.open, payment_id, now)
+        self._do(self._acts.disputes.open, payment_id, now)
 
     def dispute_alert(self, payment_id: str, now: datetime) -> None:
-        self._do(self._deeds.disputes.alert, payment_id, now)
+        self._do(self._acts.disputes.alert, payment_id, now)
 
     def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
         with self.store.transaction():
-            self._deeds.refunds.give(payment_id, utc(now), amount)
+            self._acts.refunds.give(payment_id, utc(now), amount)
         self.deliver_due(now)
 
     def mail_arrives(self, payment_id: str, now: datetime) -> datetime | None:
         with self.store.transaction():
-            return self._deeds.members.mail_arrives(payment_id, utc(now))
+            return self._acts.members.mail_arrives(payment_id, utc(now))
 
     def advance(self, now: datetime) -> None:
         """Performs all that is due up to `now`, webhooks included, each at its own time."""
@@ -157,36 +157,41 @@ class World:
 
     def next_due(self) -> datetime | None:
         due = self.store.first_due()
-        letter = self.outbox.first() if self.deliver else None
-        return min((at for at in (due and due.at, letter and letter.due_at) if at), default=None)
+        delivery = self.outbox.first() if self.deliver else None
+        return min(
+            (at for at in (due and due.at, delivery and delivery.due_at) if at), default=None
+        )
 
-    def _do(self, deed: Callable[[str, datetime], object], payment_id: str, now: datetime) -> None:
+    def _do(self, act: Callable[[str, datetime], object], payment_id: str, now: datetime) -> None:
         with self.store.transaction():
-            deed(payment_id, utc(now))
+            act(payment_id, utc(now))
         self.deliver_due(now)
 
     def _step(self, now: datetime, *, deliver_only: bool) -> bool:
         """The earliest thing due; False when nothing is left."""
         with self.store.transaction():
             due = None if deliver_only else self.store.first_due()
-            letter = self.outbox.first() if self.deliver else None
-            if due and due.at <= now and not (letter and letter.due_at < due.at):
+            delivery = self.outbox.first() if self.deliver else None
+            if due and due.at <= now and not (delivery and delivery.due_at < due.at):
                 self.store.forget_due(due.kind, due.subject)
-                self._deeds.perform(due)
+                self._acts.perform(due)
                 return True
-            if letter is None or letter.due_at > now:
+            if delivery is None or delivery.due_at > now:
                 return False
-            sent_at = self._sent_at(letter.due_at)
-            self.outbox.claim(letter, sent_at)
-        self._send(letter, sent_at)
+            sent_at = self._sent_at(delivery.due_at)
+            self.outbox.claim(delivery, sent_at)
+        self._send(delivery, sent_at)
         return True
 
-    def _send(self, letter: Letter, sent_at: datetime) -> None:
+    def _send(self, delivery: PendingDelivery, sent_at: datetime) -> None:
         """Outside the transaction: a slow receiver must not stop the world."""
-        if letter.type == MAIL_EVENTS:
-            deliver, headers = self.deliver_mail_events, self.mail_signer.sign(letter.body, sent_at)
+        if delivery.type == MAIL_EVENTS:
+            deliver, headers = (
+                self.deliver_mail_events,
+                self.mail_signer.sign(delivery.body, sent_at),
+            )
         else:
             deliver = self.deliver
-            headers = signed(self.webhook_secret, letter.webhook_id, letter.body, sent_at)
-        if deliver and 200 <= deliver(headers, letter.body) < 300:
-            self.outbox.accepted(letter)
+            headers = signed(self.webhook_secret, delivery.webhook_id, delivery.body, sent_at)
+        if deliver and 200 <= deliver(headers, delivery.body) < 300:
+            self.outbox.accepted(delivery)

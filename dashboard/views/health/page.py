@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.health import (
     Standing,
     ask_for_replay,
@@ -18,9 +18,9 @@ from dashboard.data.health import (
 )
 from dashboard.settings import DashboardSettings
 from dashboard.text.finding import Finding
-from dashboard.text.health import judge, sum_up
+from dashboard.text.health import assess, sum_up
 from dashboard.text.payments import count
-from dashboard.ui import banners as notices
+from dashboard.ui import banners
 from dashboard.ui.html import fill, show_html
 from dashboard.ui.palette import render_insight_style
 from db.session import head_revision
@@ -42,14 +42,14 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings)
 
 
-@st.fragment(run_every=notices.REFRESH)
+@st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     standing = for_company(settings, find_standing)
-    if isinstance(standing, Trouble):
-        notices.show_trouble(standing)
+    if isinstance(standing, Unavailable):
+        banners.show_unavailable(standing)
         return
     zone = ZoneInfo(standing.time_zone)
-    findings = judge(standing.facts, standing.as_of, head_revision())
+    findings = assess(standing.facts, standing.as_of, head_revision())
     # Apart from the time, which changes at every refresh: only a new state is read out.
     show_html(render_overall(sum_up(findings)))
     show_html(render_freshness(standing, zone))
@@ -107,8 +107,8 @@ def show_poison(settings: DashboardSettings, standing: Standing, zone: ZoneInfo)
     shown, number = standing.facts.poison, standing.facts.poison_count
     told = [(event, say_time(event.received_at, zone)) for event in shown]
     show_html(fill("views/health/poison.html", events=told, rest=number - len(shown)))
-    if standing.replay_asked_at is not None:
-        asked = say_time(standing.replay_asked_at, zone)
+    if standing.replay_requested_at is not None:
+        asked = say_time(standing.replay_requested_at, zone)
         show_html(
             Markup(
                 '<p class="note" role="status">Replay asked for at {}; the daemon does it within '

@@ -8,11 +8,11 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data import insights as figures
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.insights import NothingToShowError, Span, View, Whose, find_whose
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_whole
-from dashboard.ui import banners as notices
+from dashboard.ui import banners
 from dashboard.ui.html import show_html
 from dashboard.ui.palette import choose as choose_palette
 from dashboard.ui.palette import render_insight_style
@@ -26,16 +26,16 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings)
 
 
-@st.fragment(run_every=notices.REFRESH)
+@st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """Often, to see a database that is back; the figures themselves are kept for five minutes."""
     whose = for_company(settings, find_whose)
     try:
-        if isinstance(whose, Trouble):
+        if isinstance(whose, Unavailable):
             raise NothingToShowError(whose)
         show_figures(settings, whose)
     except NothingToShowError as error:
-        notices.show_trouble(error.trouble)
+        banners.show_unavailable(error.reason)
 
 
 def show_figures(settings: DashboardSettings, whose: Whose) -> None:
@@ -44,7 +44,7 @@ def show_figures(settings: DashboardSettings, whose: Whose) -> None:
     view = View(whose.company_id, whose.time_zone, span, read_choices())
     whole = figures.read_whole(settings, view)
     show_html(Markup('<p class="lead">{}</p>').format(describe_whole(whole, span.value)))
-    if part is not Part.WORTH:
+    if part is not Part.LIFT:
         show_chips(view.only)
     colours = choose_palette(st.context.theme.type)
     SHOWN[part](settings, view, colours)

@@ -15,9 +15,9 @@ from dashboard.charts.lift import draw_lift
 from dashboard.charts.steps import draw_steps
 from dashboard.charts.tables import (
     list_curve_rows,
+    list_lift_rows,
     list_step_rows,
     list_try_rows,
-    list_worth_rows,
 )
 from dashboard.data import insights as figures
 from dashboard.data.insights import View
@@ -40,7 +40,7 @@ class Part(StrEnum):
     WHEN = "Time"
     WHAT = "Products and cards"
     MESSAGES = "Messages"
-    WORTH = "What we add"
+    LIFT = "What we add"
 
 
 def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
@@ -120,7 +120,7 @@ def show_messages(settings: DashboardSettings, view: View, colours: Palette) -> 
     )
 
 
-def show_worth(settings: DashboardSettings, view: View, colours: Palette) -> None:
+def show_lift(settings: DashboardSettings, view: View, colours: Palette) -> None:
     lift = figures.read_lift(settings, view.company_id)
     baseline = figures.read_baseline(settings, view.company_id)
     known = lift if isinstance(lift, Lift) else None
@@ -131,7 +131,7 @@ def show_worth(settings: DashboardSettings, view: View, colours: Palette) -> Non
             "Over Whop alone",
             draw_lift(known, colours) if known else None,
             describe_lift(lift) if lift is not None else none,
-            list_worth_rows(known, baseline),
+            list_lift_rows(known, baseline),
             note="All time, each member once; the lines are 95% intervals. No choice narrows it.",
         )
     )
@@ -147,5 +147,5 @@ SHOWN: dict[Part, Callable[[DashboardSettings, View, Palette], None]] = {
     Part.WHEN: show_when,
     Part.WHAT: show_what,
     Part.MESSAGES: show_messages,
-    Part.WORTH: show_worth,
+    Part.LIFT: show_lift,
 }

@@ -8,15 +8,15 @@ from dataclasses import asdict
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble
-from dashboard.data.messages import Studio, restore_words, save_words
+from dashboard.data.database import Unavailable
+from dashboard.data.messages import MessagePage, restore_words, save_words
 from dashboard.settings import DashboardSettings
-from dashboard.ui import banners as notices
+from dashboard.ui import banners
 from dashboard.ui.html import show_html, show_note
 from db.company_settings.templates import OwnTemplate
 from db.session import now
-from mail.filling import FILTERS, NAMES, BrokenTemplateError
-from mail.letters import OURS
+from mail.messages import OURS
+from mail.rendering import FILTERS, NAMES, BrokenTemplateError
 from mail.templates import check_part
 from recovery.status import Step
 
@@ -30,17 +30,17 @@ LINE = re.compile(r"line (\d+): ")
 AWAY = "The database does not answer. Nothing was changed."
 
 
-def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnTemplate | None:
+def show_editor(settings: DashboardSettings, page: MessagePage, step: Step) -> OwnTemplate | None:
     """The words to preview: those typed where they work, else those that are sent."""
-    if studio.company_id is None:
+    if page.company_id is None:
         show_note("Words can be changed once a company is known.")
         return None
-    saved = studio.own or OURS[step]
+    saved = page.own or OURS[step]
     fill_fields(step, saved)
-    show_told()
+    show_result()
     with st.expander("Change the words", key="editor"):
         draft = show_fields(step)
-        show_buttons(settings, studio, step)
+        show_buttons(settings, page, step)
         broken = show_faults(draft, step)
     if draft != saved:
         shown = "those that are sent until this is put right" if broken else "these"
@@ -52,7 +52,7 @@ def show_editor(settings: DashboardSettings, studio: Studio, step: Step) -> OwnT
                 "open them above to see why.</p>"
             )
         )
-    return studio.own if broken or draft == saved else draft
+    return page.own if broken or draft == saved else draft
 
 
 def fill_fields(step: Step, saved: OwnTemplate) -> None:
@@ -120,23 +120,23 @@ def render_fault(label: str, fault: str, typed: str) -> Markup:
     return Markup('<p class="amiss" role="alert">{}, {}{}</p>').format(label, fault, quoted)
 
 
-def show_buttons(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+def show_buttons(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
     with st.container(horizontal=True, gap="small"):
-        arguments = (settings, studio, step)
+        arguments = (settings, page, step)
         st.button("Save", key="save-words", type="primary", on_click=save, args=arguments)
         st.button("Undo changes", key="undo-words", on_click=forget_fields, args=(step,))
         st.button(
             "Restore ours",
             key="restore-words",
-            disabled=studio.own is None,
+            disabled=page.own is None,
             on_click=consider,
             args=(step,),
         )
-    if st.session_state.get(RESTORING) == step and studio.own is not None:
-        confirm(settings, studio, step)
+    if st.session_state.get(RESTORING) == step and page.own is not None:
+        confirm(settings, page, step)
 
 
-def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+def confirm(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
     with st.container(border=True):
         show_html(Markup('<p role="alert">Send our words again? Yours are forgotten.</p>'))
         with st.container(horizontal=True, gap="small"):
@@ -145,7 +145,7 @@ def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
                 key="confirm-restore",
                 type="primary",
                 on_click=restore,
-                args=(settings, studio.company_id, step),
+                args=(settings, page.company_id, step),
             )
             st.button("No, keep mine", key="keep-words", on_click=consider, args=(None,))
 
@@ -153,28 +153,28 @@ def confirm(settings: DashboardSettings, studio: Studio, step: Step) -> None:
 # --- what a click does -------------------------------------------------------------------------
 
 
-def save(settings: DashboardSettings, studio: Studio, step: Step) -> None:
+def save(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
     draft = read_draft(step)
-    if draft == (studio.own or OURS[step]):
-        tell(True, "Nothing was changed.")
+    if draft == (page.own or OURS[step]):
+        announce(True, "Nothing was changed.")
         return
-    assert studio.company_id is not None
+    assert page.company_id is not None
     try:
-        trouble = save_words(settings, studio.company_id, step, draft, now())
+        refused = save_words(settings, page.company_id, step, draft, now())
     except BrokenTemplateError:
-        tell(False, "Nothing was saved: see below.")
+        announce(False, "Nothing was saved: see below.")
         return
     said = "Saved. They are sent from the next message on."
-    tell(trouble is None, AWAY if isinstance(trouble, Trouble) else said)
+    announce(refused is None, AWAY if isinstance(refused, Unavailable) else said)
 
 
 def restore(settings: DashboardSettings, company_id: str, step: Step) -> None:
     consider(None)
-    if isinstance(restore_words(settings, company_id, step, now()), Trouble):
-        tell(False, AWAY)
+    if isinstance(restore_words(settings, company_id, step, now()), Unavailable):
+        announce(False, AWAY)
         return
     forget_fields(step)
-    tell(True, "Our words are sent again, from the next message on.")
+    announce(True, "Our words are sent again, from the next message on.")
 
 
 def consider(step: Step | None) -> None:
@@ -186,12 +186,12 @@ def forget_fields(step: Step) -> None:
         st.session_state.pop(name_field(step, part), None)
 
 
-def tell(good: bool, words: str) -> None:
+def announce(good: bool, words: str) -> None:
     st.session_state[TOLD] = (good, words)
 
 
-def show_told() -> None:
+def show_result() -> None:
     """Once: the next click makes it old."""
     good, words = st.session_state.pop(TOLD, (True, ""))
     if words:
-        notices.show_told(good, words)
+        banners.show_result(good, words)

@@ -9,20 +9,20 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble, for_company
-from dashboard.data.messages import Studio, read_studio
+from dashboard.data.database import Unavailable, for_company
+from dashboard.data.messages import MessagePage, read_message_page
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count, format_share, format_when
-from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import show_deeds
+from dashboard.ui import banners
+from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html
 from dashboard.views.messages.editor import FIELDS, show_editor
-from dashboard.views.messages.preview import show_letter
+from dashboard.views.messages.preview import show_message
 from dashboard.views.payments.filters import CLASSES, choose
 from db.reporting.message_results import Results
 from recovery.declines import DeclineClass
 from recovery.message_schedule import SEQUENCES
-from recovery.status import MailTrouble, Step
+from recovery.status import DeliveryFailure, Step
 
 STEPS: dict[Step, str] = {
     Step.PAYMENT_FAILED: "Payment failed",
@@ -33,11 +33,11 @@ STEPS: dict[Step, str] = {
 PERIODS = {30: "Last 30 days", 90: "Last 90 days"}
 FEW = 20
 """Below this a share in percent would say more than is known."""
-WHY_SUPPRESSED: dict[MailTrouble, str] = {
-    MailTrouble.BOUNCED: "do not exist or refuse mail",
-    MailTrouble.DROPPED: "are not written to by the mail service",
-    MailTrouble.SPAM_REPORT: "called a message spam",
-    MailTrouble.UNSUBSCRIBED: "asked for no more",
+WHY_SUPPRESSED: dict[DeliveryFailure, str] = {
+    DeliveryFailure.BOUNCED: "do not exist or refuse mail",
+    DeliveryFailure.DROPPED: "are not written to by the mail service",
+    DeliveryFailure.SPAM_REPORT: "called a message spam",
+    DeliveryFailure.UNSUBSCRIBED: "asked for no more",
 }
 
 
@@ -55,26 +55,28 @@ def show(settings: DashboardSettings) -> None:
     chosen = read_chosen(st.query_params)
     show_choices(chosen)
 
-    def look() -> Studio | Trouble:
-        return for_company(settings, read_studio, chosen.step, chosen.decline_class, chosen.days)
+    def look() -> MessagePage | Unavailable:
+        return for_company(
+            settings, read_message_page, chosen.step, chosen.decline_class, chosen.days
+        )
 
-    studio = look()
-    if isinstance(studio, Trouble):
-        notices.wait_out(look, FIELDS)
+    page = look()
+    if isinstance(page, Unavailable):
+        banners.wait_out(look, FIELDS)
         return
-    zone = ZoneInfo(studio.time_zone)
-    standing = describe_words(studio, chosen.step, zone)
+    zone = ZoneInfo(page.time_zone)
+    standing = describe_words(page, chosen.step, zone)
     show_html(Markup('<p class="standing">{}</p>').format(standing))
-    words = show_editor(settings, studio, chosen.step)
-    show_letter(studio, chosen.step, chosen.decline_class, words)
+    words = show_editor(settings, page, chosen.step)
+    show_message(page, chosen.step, chosen.decline_class, words)
     st.header(f"What came of it: {STEPS[chosen.step]}", anchor=False)
     show_period(chosen.days)
-    show_html(render_results(studio.results.get(chosen.step, Results())))
+    show_html(render_results(page.results.get(chosen.step, Results())))
     st.header("Addresses that are not written to", anchor=False)
-    suppressed = describe_suppressed(studio.suppressed)
+    suppressed = describe_suppressed(page.suppressed)
     show_html(Markup('<p class="lines">{}</p>').format(suppressed))
     st.header("What was done here", anchor=False)
-    show_deeds(studio.deeds, zone)
+    show_audit_log(page.entries, zone)
 
 
 # --- what is shown -----------------------------------------------------------------------------
@@ -142,11 +144,11 @@ def apply() -> None:
 # --- what is said ------------------------------------------------------------------------------
 
 
-def describe_words(studio: Studio, step: Step, zone: ZoneInfo) -> str:
-    if studio.own is None or studio.own_since is None:
+def describe_words(page: MessagePage, step: Step, zone: ZoneInfo) -> str:
+    if page.own is None or page.own_since is None:
         return f"{STEPS[step]}: our words are sent."
-    when = format_when(studio.own_since, zone)
-    return f"{STEPS[step]}: your own words are sent, saved {when} by {studio.own_by}."
+    when = format_when(page.own_since, zone)
+    return f"{STEPS[step]}: your own words are sent, saved {when} by {page.own_by}."
 
 
 RESULTS = {
@@ -154,7 +156,7 @@ RESULTS = {
     "Delivered": "Of those sent as mail: the member's mail server took it.",
     "Opened": "Of those sent as mail: the mail service was told that it was opened.",
     "Clicked": "Of those sent as mail: a link in it was followed.",
-    "Trouble": "Of those sent as mail: bounced, dropped, called spam or answered with no more.",
+    "Unavailable": "Of those sent as mail: bounced, dropped, called spam or answered with no more.",
     "Paid after": "Of those sent: the member paid later, and neither our charge nor Whop's "
     "explains it.",
 }
@@ -166,7 +168,7 @@ def render_results(results: Results) -> Markup:
         say_share(results.delivered, results.mails),
         say_share(results.opened, results.mails),
         say_share(results.clicked, results.mails),
-        say_share(results.troubled, results.mails),
+        say_share(results.undelivered, results.mails),
         say_share(results.paid_after, results.sent),
     )
     fact = Markup('<b>{}</b><span class="note">{}</span>')
@@ -181,7 +183,7 @@ def say_share(part: int, whole: int) -> str:
     return of if whole < FEW else f"{format_share(part / whole)} ({of})"
 
 
-def describe_suppressed(suppressed: Mapping[MailTrouble, int]) -> str:
+def describe_suppressed(suppressed: Mapping[DeliveryFailure, int]) -> str:
     if not suppressed:
         return "None: every address may be written to."
     listed = [

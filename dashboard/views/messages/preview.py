@@ -8,12 +8,12 @@ from dataclasses import replace
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.messages import Studio
+from dashboard.data.messages import MessagePage
 from dashboard.ui.html import show_html, show_note
 from dashboard.views.payments.mail_preview import describe_link
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.letters import Letter, describe_letter
-from mail.letters import Destination, write, write_chat
+from db.member_messages.message_context import MessageContext, describe_context
+from mail.messages import Destination, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from recovery.declines import DeclineClass
 from recovery.money import format_money
@@ -28,14 +28,14 @@ WITH_EVERY_MAIL = Markup(
 )
 
 
-def show_letter(
-    studio: Studio, step: Step, decline_class: DeclineClass, words: OwnTemplate | None
+def show_message(
+    page: MessagePage, step: Step, decline_class: DeclineClass, words: OwnTemplate | None
 ) -> None:
     """`words`: the template; None: ours."""
-    letter, destination = choose_letter(studio, step, decline_class)
-    written = write(letter, destination, studio.manners, words)
-    chat = write_chat(letter, destination, studio.manners, words)
-    show_note(f"{describe_source(studio)} {describe_link(written)}")
+    context, destination = choose_message(page, step, decline_class)
+    written = write(context, destination, page.messaging, words)
+    chat = write_chat(context, destination, page.messaging, words)
+    show_note(f"{describe_source(page)} {describe_link(written)}")
     as_mail, as_text, as_chat = st.tabs(["As a mail", "As plain text", "In Whop's chat"])
     with as_mail:
         show_html(SUBJECT.format(written.subject))
@@ -63,19 +63,19 @@ def show_mail(name: str, label: str, width: int, html: str) -> None:
         )
 
 
-def choose_letter(
-    studio: Studio, step: Step, decline_class: DeclineClass
-) -> tuple[Letter, Destination]:
-    payment = studio.payment
+def choose_message(
+    page: MessagePage, step: Step, decline_class: DeclineClass
+) -> tuple[MessageContext, Destination]:
+    payment = page.payment
     if payment is None:
-        sample = replace(make_sample(step, decline_class), time_zone=studio.time_zone)
-        return sample, replace(DESTINATION, seller=studio.seller or DESTINATION.seller)
-    letter = describe_letter(step, payment, studio.time_zone)
-    return letter, Destination(MEMBERSHIPS_PAGE, studio.seller)
+        sample = replace(make_sample(step, decline_class), time_zone=page.time_zone)
+        return sample, replace(DESTINATION, seller=page.seller or DESTINATION.seller)
+    context = describe_context(step, payment, page.time_zone)
+    return context, Destination(MEMBERSHIPS_PAGE, page.seller)
 
 
-def describe_source(studio: Studio) -> str:
-    payment = studio.payment
+def describe_source(page: MessagePage) -> str:
+    payment = page.payment
     if payment is None:
         return "A sample, about nobody: none of your newest payments failed for this reason."
     member = payment.member_name or payment.payment_id

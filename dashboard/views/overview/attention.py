@@ -9,7 +9,7 @@ from dashboard.data.overview import PaymentRow, Snapshot
 from dashboard.text.payments import count
 from dashboard.ui.html import show_html
 from dashboard.ui.links import address, render_link
-from dashboard.ui.table import link_to_story
+from dashboard.ui.table import link_to_detail
 from db.reporting.attention import Needed
 from recovery.action_required import NEEDS
 from recovery.money import format_money
@@ -28,7 +28,7 @@ def show_needs(snapshot: Snapshot) -> None:
     show_html(
         Markup('<ul class="needs">{}</ul><ul class="needy">{}</ul><p class="more">{}</p>').format(
             Markup("").join(render_needed(needed) for needed in snapshot.needed),
-            Markup("").join(render_needy(row) for row in snapshot.needy),
+            Markup("").join(render_needing_action(row) for row in snapshot.needing_action),
             everything,
         )
     )
@@ -42,6 +42,6 @@ def render_needed(needed: Needed) -> Markup:
     )
 
 
-def render_needy(row: PaymentRow) -> Markup:
+def render_needing_action(row: PaymentRow) -> Markup:
     words = f"{row.member}, {format_money(row.amount, row.currency)}"
-    return Markup("<li>{}</li>").format(render_link(words, link_to_story(row)))
+    return Markup("<li>{}</li>").format(render_link(words, link_to_detail(row)))

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import ROWS, Snapshot, take_snapshot
 from dashboard.settings import DashboardSettings
-from dashboard.ui import banners as notices
+from dashboard.ui import banners
 from dashboard.ui.html import show_html
 from dashboard.ui.links import render_link
 from dashboard.ui.table import render_table
@@ -25,29 +25,29 @@ TITLE = "💰 Revenue Recovery Dashboard"
 def show(settings: DashboardSettings) -> None:
     st.title(TITLE, anchor=False)
     loading = st.empty()
-    loading.info("Reading your payments…")
+    loading.info("ParsedEvent your payments…")
     refresh(settings)
     loading.empty()
 
 
-@st.fragment(run_every=notices.REFRESH)
+@st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """All that changes. Each part has its place, filled or not, so that nothing jumps."""
     notice, figures, needs, money, payments = (st.container() for _ in range(5))
     snapshot = for_company(settings, take_snapshot)
-    if isinstance(snapshot, Trouble):
+    if isinstance(snapshot, Unavailable):
         with notice:
-            notices.show_trouble(snapshot)
+            banners.show_unavailable(snapshot)
         return
     with notice:
-        notices.show_freshness(snapshot)
-        notices.show_amiss(snapshot)
+        banners.show_freshness(snapshot)
+        banners.show_amiss(snapshot)
     with figures:
         show_cards(snapshot)
         show_findings(snapshot.findings)
     if not snapshot.payments:
         with money:
-            notices.show_first_steps(settings.base_url)
+            banners.show_first_steps(settings.base_url)
         return
     with needs:
         show_needs(snapshot)

@@ -9,21 +9,21 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import copy_payment
-from dashboard.data.payments import ask, read_story
+from dashboard.data.payments import ask, read_detail
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import MARKS, State, describe_state, format_when
 from dashboard.text.standing import describe_standing
 from dashboard.text.timeline import Entry, list_entries
-from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import show_deeds
+from dashboard.ui import banners
+from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
 from dashboard.ui.state import render_state
 from dashboard.views.payments.mail_preview import choose_step, describe_link, write_preview
 from db.models import Payment
-from db.reporting.payment_detail import Story
+from db.reporting.payment_detail import PaymentDetail
 from db.session import now
 from recovery.money import format_money
 from recovery.status import RequestKind
@@ -31,40 +31,40 @@ from recovery.status import RequestKind
 CONFIRMING = "confirming"
 """In the session: the payment and the deed that the reader is asked about once more."""
 QUESTIONS: dict[RequestKind, str] = {
-    RequestKind.HASTEN: "Charge {amount} to {card} within the next minute?",
+    RequestKind.RETRY_NOW: "Charge {amount} to {card} within the next minute?",
     RequestKind.STOP: "Stop all work on this payment, for good? Nothing more is charged.",
 }
 LABELS: dict[RequestKind, tuple[str, str]] = {
-    RequestKind.HASTEN: ("Retry now", "Yes, charge it now"),
+    RequestKind.RETRY_NOW: ("Retry now", "Yes, charge it now"),
     RequestKind.STOP: ("Stop", "Yes, stop it"),
 }
 
 
-def show_story(settings: DashboardSettings, payment_id: str, kept: Mapping[str, str]) -> None:
+def show_detail(settings: DashboardSettings, payment_id: str, kept: Mapping[str, str]) -> None:
     back = render_link("← All payments", address("payments", kept))
     show_html(Markup('<p class="back">{}</p>').format(back))
     refresh(settings, payment_id)
 
 
-@st.fragment(run_every=notices.REFRESH)
+@st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings, payment_id: str) -> None:
     at = now()
-    story = for_company(settings, read_story, payment_id, at)
-    if isinstance(story, Trouble):
-        notices.show_trouble(story)
+    detail = for_company(settings, read_detail, payment_id, at)
+    if isinstance(detail, Unavailable):
+        banners.show_unavailable(detail)
         return
-    if story is None:
+    if detail is None:
         st.warning("There is no such payment.")
         return
-    zone = ZoneInfo(story.time_zone)
-    state = describe_state(copy_payment(story.payment, story.need), at)
-    show_html(render_head(story.payment, zone, state))
-    show_html(Markup('<p class="standing">{}</p>').format(describe_standing(story, at)))
-    show_actions(settings, story)
+    zone = ZoneInfo(detail.time_zone)
+    state = describe_state(copy_payment(detail.payment, detail.need), at)
+    show_html(render_head(detail.payment, zone, state))
+    show_html(Markup('<p class="standing">{}</p>').format(describe_standing(detail, at)))
+    show_actions(settings, detail)
     st.header("What happened, and what comes", anchor=False)
-    show_html(render_timeline(list_entries(story, at), zone))
+    show_html(render_timeline(list_entries(detail, at), zone))
     st.header("What was done here", anchor=False)
-    show_deeds(story.deeds, zone)
+    show_audit_log(detail.entries, zone)
 
 
 def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
@@ -96,27 +96,27 @@ def render_timeline(entries: list[Entry], zone: ZoneInfo) -> Markup:
     return fill("views/payments/timeline.html", entries=told, marks=MARKS)
 
 
-def show_actions(settings: DashboardSettings, story: Story) -> None:
-    refusals = {RequestKind.HASTEN: story.cannot_retry, RequestKind.STOP: story.cannot_stop}
+def show_actions(settings: DashboardSettings, detail: PaymentDetail) -> None:
+    refusals = {RequestKind.RETRY_NOW: detail.cannot_retry, RequestKind.STOP: detail.cannot_stop}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for kind, refusal in refusals.items():
             st.button(
                 LABELS[kind][0],
                 key=f"ask-{kind}",
                 disabled=refusal is not None,
-                type="primary" if kind is RequestKind.HASTEN else "secondary",
+                type="primary" if kind is RequestKind.RETRY_NOW else "secondary",
                 on_click=consider,
-                args=(story.payment.payment_id, kind),
+                args=(detail.payment.payment_id, kind),
             )
         preview = st.toggle("Preview mail", key="preview")
     reasons = {f"{LABELS[kind][0]}: {refusal}." for kind, refusal in refusals.items() if refusal}
     if reasons:
         show_note(" ".join(sorted(reasons)))
     payment_id, considered = st.session_state.get(CONFIRMING, (None, None))
-    if payment_id == story.payment.payment_id and not refusals[considered]:
-        confirm(settings, story.payment, considered)
+    if payment_id == detail.payment.payment_id and not refusals[considered]:
+        confirm(settings, detail.payment, considered)
     if preview:
-        show_preview(story)
+        show_preview(detail)
 
 
 def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
@@ -150,12 +150,12 @@ def forget() -> None:
     st.session_state.pop(CONFIRMING, None)
 
 
-def show_preview(story: Story) -> None:
-    step = choose_step(story)
+def show_preview(detail: PaymentDetail) -> None:
+    step = choose_step(detail)
     if step is None:
         show_note("Members are not written to about a failure of this kind.")
         return
-    written = write_preview(story, step)
+    written = write_preview(detail, step)
     show_html(
         Markup(
             '<p class="note">What the member would get, as things stand. Subject: <b>{}</b>. {}</p>'

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.payments import Query, Within, list_products
 from dashboard.settings import DashboardSettings
 from db.reporting.pagination import Order
@@ -87,7 +87,7 @@ def read_amount(text: str | None) -> Decimal | None:
     return amount if amount.is_finite() and amount >= 0 else None
 
 
-def keep_filters(address: Mapping[str, str]) -> dict[str, str]:
+def store_filters(address: Mapping[str, str]) -> dict[str, str]:
     """Those that narrow anything, for a link that keeps them."""
     return {
         name: value
@@ -132,7 +132,7 @@ def select(label: str, key: str, names: Mapping[str, str], width: int | None = N
 
 def name_products(settings: DashboardSettings, query: Query) -> dict[str, str]:
     found = for_company(settings, list_products)
-    names = [] if isinstance(found, Trouble) else found
+    names = [] if isinstance(found, Unavailable) else found
     chosen = [query.filters.product] if query.filters.product else []
     return {ANY: "Any product"} | {name: name for name in [*chosen, *names]}
 
@@ -157,7 +157,7 @@ def set_widgets(query: Query) -> None:
 def apply() -> None:
     """From the widgets to the address; the list starts at its beginning again."""
     chosen = {name: write_value(st.session_state.get(f"find-{name}")) for name in NAMES}
-    st.query_params.from_dict(keep_filters(chosen))
+    st.query_params.from_dict(store_filters(chosen))
 
 
 def write_value(value: str | float | None) -> str:

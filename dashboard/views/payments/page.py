@@ -8,25 +8,25 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import PaymentRow
 from dashboard.data.payments import Listing, Query, export, list_payments
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count
-from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import show_deeds
+from dashboard.ui import banners
+from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import show_html, show_note
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import render_table
-from dashboard.views.payments.detail import show_story
-from dashboard.views.payments.filters import keep_filters, read_query, show_filters
+from dashboard.views.payments.detail import show_detail
+from dashboard.views.payments.filters import read_query, show_filters, store_filters
 from db.reporting.pagination import PAGE
 from db.reporting.search import MOST_COUNTED, MOST_EXPORTED
 
 
 def show(settings: DashboardSettings) -> None:
     if payment_id := st.query_params.get("payment"):
-        show_story(settings, payment_id, keep_filters(st.query_params))
+        show_detail(settings, payment_id, store_filters(st.query_params))
         return
     st.title("Payments", anchor=False)
     query = read_query(st.query_params)
@@ -34,11 +34,11 @@ def show(settings: DashboardSettings) -> None:
     refresh(settings, query)
 
 
-@st.fragment(run_every=notices.REFRESH)
+@st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings, query: Query) -> None:
     listing = for_company(settings, list_payments, query)
-    if isinstance(listing, Trouble):
-        notices.show_trouble(listing)
+    if isinstance(listing, Unavailable):
+        banners.show_unavailable(listing)
         return
     show_count(settings, query, listing)
     if listing.rows:
@@ -46,11 +46,11 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
     else:
         st.info(
             "No payment matches. Take a filter away, or search for how a name begins."
-            if keep_filters(st.query_params)
+            if store_filters(st.query_params)
             else "No payment has failed yet. The overview says how to see one now."
         )
     st.header("What was done here", anchor=False)
-    show_deeds(listing.deeds, ZoneInfo(listing.time_zone))
+    show_audit_log(listing.entries, ZoneInfo(listing.time_zone))
 
 
 def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> None:
@@ -75,7 +75,7 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
 
 
 def show_page(listing: Listing) -> None:
-    kept = keep_filters(st.query_params)
+    kept = store_filters(st.query_params)
 
     def link(row: PaymentRow) -> str:
         return address("payments", kept | {"payment": row.payment_id})

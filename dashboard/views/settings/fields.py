@@ -85,7 +85,7 @@ def draw_number(least: int, most: int) -> Callable[[str, str], object]:
     return lambda label, key: st.number_input(label, least, most, step=1, key=key)
 
 
-TERMS = (
+RECOVERY = (
     Choice(
         "time_zone",
         "Time zone",
@@ -111,7 +111,7 @@ TERMS = (
         draw_switch,
     ),
 )
-MANNERS = (
+MESSAGING = (
     Choice("enabled", "Write to members", "on", "Off: no member is written to.", draw_switch),
     Choice("channel", "Channel", "e-mail", "Where members are written to.", draw_channel),
     Choice(
@@ -158,7 +158,7 @@ MANNERS = (
         draw_number(1, LARGEST_CAP),
     ),
 )
-ALERTS = (
+NOTIFICATIONS = (
     Choice("digest_to", "The digest goes to", "none", "One e-mail address of yours.", draw_line),
     Choice(
         "digest",
@@ -183,7 +183,7 @@ ALERTS = (
         draw_switch,
     ),
     Choice(
-        "on_trouble",
+        "on_problem",
         "Post troubles",
         "off",
         "A post when something is wrong, and when it is over. It needs a webhook.",
@@ -191,7 +191,7 @@ ALERTS = (
     ),
 )
 CHOICES: dict[Group, tuple[Choice, ...]] = {
-    Group.TERMS: TERMS,
-    Group.MANNERS: MANNERS,
-    Group.ALERTS: ALERTS,
+    Group.RECOVERY: RECOVERY,
+    Group.MESSAGING: MESSAGING,
+    Group.NOTIFICATIONS: NOTIFICATIONS,
 }

@@ -9,24 +9,24 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.choices import DEFAULTS, Choices, Chosen, Group, find_faults, save_choices
-from dashboard.data.database import Trouble
+from dashboard.data.database import Unavailable
 from dashboard.settings import DashboardSettings
-from dashboard.ui import banners as notices
+from dashboard.ui import banners
 from dashboard.ui.html import show_html, show_note
 from dashboard.views.settings.fields import CHOICES, Choice
-from db.company_settings.notifications import Alerts
+from db.company_settings.notifications import NotificationSettings
 from db.company_settings.recovery import ChoiceError
 from db.session import now
 
 HEADS: dict[Group, tuple[str, str]] = {
-    Group.TERMS: (
+    Group.RECOVERY: (
         "Figures and charges",
         "The time zone holds for the figures at once, and a retry that is planned keeps its time. "
         "The holdout holds for payments that fail from now on, the other card from the next "
         "decision about each payment.",
     ),
-    Group.MANNERS: ("Messages to members", "All of it holds for what is sent from now on."),
-    Group.ALERTS: (
+    Group.MESSAGING: ("Messages to members", "All of it holds for what is sent from now on."),
+    Group.NOTIFICATIONS: (
         "What you are told",
         "It holds from now on: recoveries from before are not told of.",
     ),
@@ -46,7 +46,7 @@ def show_group(settings: DashboardSettings, chosen: Chosen, group: Group) -> Non
     st.header(title, anchor=False)
     show_note(since)
     if told:
-        notices.show_told(good, told)
+        banners.show_result(good, told)
     with st.form(f"form-{group}"):
         for choice in CHOICES[group]:
             show_choice(group, choice, kept, faults.get(choice.name))
@@ -56,7 +56,7 @@ def show_group(settings: DashboardSettings, chosen: Chosen, group: Group) -> Non
             on_click=save,
             args=(settings, chosen.company_id, group, kept),
         )
-    if isinstance(kept, Alerts) and kept.post_url is not None:
+    if isinstance(kept, NotificationSettings) and kept.post_url is not None:
         st.button(
             "Forget the webhook and stop posts",
             key="forget-webhook",
@@ -71,7 +71,7 @@ def show_choice(group: Group, choice: Choice, kept: Choices, fault: str | None) 
         words = fault[:1].upper() + fault[1:]
         show_html(Markup('<p class="amiss" role="alert">{}.</p>').format(words))
     now_kept = ""
-    if choice.name == "post_url" and isinstance(kept, Alerts):
+    if choice.name == "post_url" and isinstance(kept, NotificationSettings):
         now_kept = f" Kept now: {kept.describe_post_url()}."
     show_note(f"{choice.effect} Default: {choice.default}.{now_kept}")
 
@@ -99,18 +99,18 @@ def save(settings: DashboardSettings, company_id: str, group: Group, shown: Choi
     changes = read_changes(group, shown)
     faults = find_faults(replace(shown, **changes), DEFAULTS[group], settings.in_development)
     if faults:
-        tell(group, False, "Nothing was saved: see below.", faults)
+        announce(group, False, "Nothing was saved: see below.", faults)
         return
     try:
         done = save_choices(settings, company_id, group, changes, now())
     except ChoiceError as error:
         # Each was right by what the reader saw; somebody else has changed what it needs.
-        tell(group, False, f"Nothing was saved: {error}.")
+        announce(group, False, f"Nothing was saved: {error}.")
         return
-    if isinstance(done, Trouble):
-        tell(group, False, AWAY)
+    if isinstance(done, Unavailable):
+        announce(group, False, AWAY)
     else:
-        tell(group, True, describe_saved(group, done))
+        announce(group, True, describe_saved(group, done))
 
 
 def read_changes(group: Group, shown: Choices) -> dict[str, Any]:
@@ -124,15 +124,15 @@ def read_changes(group: Group, shown: Choices) -> dict[str, Any]:
 
 
 def forget_webhook(settings: DashboardSettings, company_id: str) -> None:
-    changes = {"post_url": None, "on_recovery": False, "on_trouble": False}
-    done = save_choices(settings, company_id, Group.ALERTS, changes, now())
-    if isinstance(done, Trouble):
-        tell(Group.ALERTS, False, AWAY)
+    changes = {"post_url": None, "on_recovery": False, "on_problem": False}
+    done = save_choices(settings, company_id, Group.NOTIFICATIONS, changes, now())
+    if isinstance(done, Unavailable):
+        announce(Group.NOTIFICATIONS, False, AWAY)
     else:
-        tell(Group.ALERTS, True, "The webhook is forgotten. Nothing is posted any more.")
+        announce(Group.NOTIFICATIONS, True, "The webhook is forgotten. Nothing is posted any more.")
 
 
-def tell(group: Group, good: bool, words: str, faults: dict[str, str] | None = None) -> None:
+def announce(group: Group, good: bool, words: str, faults: dict[str, str] | None = None) -> None:
     st.session_state[f"told-{group}"] = (good, words, faults or {})
 
 

@@ -8,25 +8,25 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.choices import Chosen, Group, read_choices
-from dashboard.data.database import Trouble, for_company
+from dashboard.data.database import Unavailable, for_company
 from dashboard.settings import DashboardSettings
 from dashboard.text.payments import count
-from dashboard.ui import banners as notices
-from dashboard.ui.audit_list import show_deeds
+from dashboard.ui import banners
+from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html
 from dashboard.views.settings.group import FIELDS, show_group
-from db.company_settings.recovery import Terms
+from db.company_settings.recovery import RecoverySettings
 
 
 def show(settings: DashboardSettings) -> None:
     st.title("Settings", anchor=False)
 
-    def look() -> Chosen | Trouble | None:
+    def look() -> Chosen | Unavailable | None:
         return for_company(settings, read_choices)
 
     chosen = look()
-    if isinstance(chosen, Trouble):
-        notices.wait_out(look, FIELDS)
+    if isinstance(chosen, Unavailable):
+        banners.wait_out(look, FIELDS)
         return
     if chosen is None:
         st.info("No company is known yet. Set `WHOP_COMPANY_ID`, or wait for its first payment.")
@@ -44,12 +44,14 @@ def show(settings: DashboardSettings) -> None:
     show_environment(settings)
     if chosen is not None:
         st.header("What was done here", anchor=False)
-        show_deeds(chosen.deeds, find_zone(chosen))
+        show_audit_log(chosen.entries, find_zone(chosen))
 
 
 def find_zone(chosen: Chosen) -> ZoneInfo:
-    terms = chosen.kept[Group.TERMS]
-    return ZoneInfo(terms.time_zone if isinstance(terms, Terms) else "UTC")
+    recovery_settings = chosen.kept[Group.RECOVERY]
+    return ZoneInfo(
+        recovery_settings.time_zone if isinstance(recovery_settings, RecoverySettings) else "UTC"
+    )
 
 
 def show_environment(settings: DashboardSettings) -> None:

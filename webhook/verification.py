@@ -15,7 +15,7 @@ from starlette.types import Receive
 
 from db.ledger.inbox import Event
 from db.models import JsonText
-from recovery.reports import Reading
+from recovery.reports import ParsedEvent
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 from whop.signature import SignatureError, is_signed, verify_signature
@@ -88,18 +88,18 @@ def read_delivery(event_id: str, body: bytes, now: datetime, default_company: st
         except RecursionError:
             raise Refusal(400, "the body is too deeply nested") from None
     try:
-        reading: Reading | None = read_event(content, now, default_company)
+        parsed: ParsedEvent | None = read_event(content, now, default_company)
         error = None
     except PayloadError as problem:
-        reading, error = None, str(problem)
-    kind = reading.type if reading else kind_of(content)
+        parsed, error = None, str(problem)
+    kind = parsed.type if parsed else kind_of(content)
     return Event(
         event_id=UNSTORABLE.sub("", event_id),
         payload=payload,
-        reading=reading,
+        parsed=parsed,
         type=kind,
-        company_id=reading.company_id if reading else None,
-        payment_id=reading.payment_id if reading else None,
+        company_id=parsed.company_id if parsed else None,
+        payment_id=parsed.payment_id if parsed else None,
         error=error,
     )
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.company_settings.recovery import Terms, learn_terms
+from db.company_settings.recovery import RecoverySettings, learn_terms
 from db.session import SessionFactory
 
 GOOD_FOR = timedelta(seconds=10)
 """A creator's choice holds for new payments after this time at the latest."""
 
 
-class KnownTerms:
+class SettingsCache:
     """Asking with each batch would cost the hot path a round trip. Only what is committed is kept:
     every company in it can be referred to."""
 
     def __init__(self, sessions: SessionFactory) -> None:
         self.sessions = sessions
-        self.known: dict[str, Terms] = {}
+        self.known: dict[str, RecoverySettings] = {}
         self.good_until: datetime | None = None
 
-    def find(self, company_ids: set[str], now: datetime) -> Mapping[str, Terms]:
+    def find(self, company_ids: set[str], now: datetime) -> Mapping[str, RecoverySettings]:
         """Of these companies at least; the unknown ones are added."""
         if self.good_until is None or now >= self.good_until:
             self.known = {}

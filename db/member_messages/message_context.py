@@ -16,7 +16,7 @@ from recovery.status import Channel, MessageState, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class OpenAmount:
     """Another open payment of the same member, told of in the same message."""
 
     product: str | None
@@ -25,7 +25,7 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MessageContext:
     """One message in hand, with what its text needs."""
 
     message_id: int
@@ -47,13 +47,15 @@ class Letter:
     window_ends_at: datetime
     recovery_url: str | None
     time_zone: str = "UTC"
-    others: tuple[Owed, ...] = ()
+    others: tuple[OpenAmount, ...] = ()
     channel: Channel = Channel.EMAIL
     user_id: str | None = None
     taken_at: datetime | None = None
 
 
-def write_letter(session: Session, message: Message, payment: Payment, company: Company) -> Letter:
+def build_context(
+    session: Session, message: Message, payment: Payment, company: Company
+) -> MessageContext:
     others = session.scalars(
         select(Payment)
         .join(Message, Message.payment_id == Payment.payment_id)
@@ -61,21 +63,21 @@ def write_letter(session: Session, message: Message, payment: Payment, company: 
         .order_by(Payment.failed_at)
     )
     owed = (
-        Owed(other.product, other.amount, other.currency)
+        OpenAmount(other.product, other.amount, other.currency)
         for other in others
         if may_write(other.status, other.closed_reason)
     )
-    letter = describe_letter(message.step, payment, company.time_zone, tuple(owed))
+    context = describe_context(message.step, payment, company.time_zone, tuple(owed))
     return replace(
-        letter, message_id=message.id, channel=message.channel, taken_at=message.sending_at
+        context, message_id=message.id, channel=message.channel, taken_at=message.sending_at
     )
 
 
-def describe_letter(
-    step: Step, payment: Payment, time_zone: str, others: tuple[Owed, ...] = ()
-) -> Letter:
+def describe_context(
+    step: Step, payment: Payment, time_zone: str, others: tuple[OpenAmount, ...] = ()
+) -> MessageContext:
     """What would be said of it now; it belongs to no message yet."""
-    return Letter(
+    return MessageContext(
         message_id=0,
         payment_id=payment.payment_id,
         company_id=payment.company_id,

@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from db.company_settings.messaging import Manners
-from db.member_messages.letters import Letter, Owed
+from db.company_settings.messaging import MessagingSettings
+from db.member_messages.message_context import MessageContext, OpenAmount
 from mail.colours import choose_edge, choose_ink, contrast
-from mail.letters import write, write_chat
+from mail.context import MOST_OTHERS, Destination, describe_card, format_time
+from mail.messages import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
-from mail.words import MOST_OTHERS, Destination, describe_card, format_time
 from recovery.decline_codes import CODES
 from recovery.declines import DeclineClass
 from recovery.money import format_money
@@ -25,16 +25,16 @@ FIRST_LINE = "Northside Run Club is writing to you about Marathon Training Pro."
 FAILED = Step.PAYMENT_FAILED
 
 
-def funds(step: Step = FAILED, **overrides) -> Letter:
+def funds(step: Step = FAILED, **overrides) -> MessageContext:
     return replace(make_sample(step, DeclineClass.FUNDS), **overrides)
 
 
 @pytest.mark.parametrize("decline_class", DeclineClass)
 @pytest.mark.parametrize("step", Step)
 def test_every_message_says_who_writes_what_it_is_about_and_where_to_go(step, decline_class):
-    letter = make_sample(step, decline_class)
-    written = write(letter, DESTINATION)
-    chat = write_chat(letter, DESTINATION)
+    context = make_sample(step, decline_class)
+    written = write(context, DESTINATION)
+    chat = write_chat(context, DESTINATION)
     assert written.text.startswith(FIRST_LINE)
     assert chat.startswith(FIRST_LINE)
     link = CONFIRM if decline_class is DeclineClass.AUTHENTICATION else DESTINATION.manage_url
@@ -43,17 +43,17 @@ def test_every_message_says_who_writes_what_it_is_about_and_where_to_go(step, de
         assert "Marathon Training Pro" in words
         assert "None" not in words
         assert words.count(link) == 1
-    if letter.card_last4:
+    if context.card_last4:
         assert "Visa ending in 4242" in written.text
 
 
 @pytest.mark.parametrize("step", Step)
 def test_the_member_never_reads_that_a_card_is_thought_lost_stolen_or_abused(step):
     for code in CODES[DeclineClass.FRAUD]:
-        letter = replace(make_sample(step, DeclineClass.FRAUD), decline_code=code)
-        written = write(letter, DESTINATION)
+        context = replace(make_sample(step, DeclineClass.FRAUD), decline_code=code)
+        written = write(context, DESTINATION)
         said = (
-            written.subject + written.text + written.html + write_chat(letter, DESTINATION)
+            written.subject + written.text + written.html + write_chat(context, DESTINATION)
         ).lower()
         for word in ("stolen", "lost", "fraud", "suspic", "risk", "blocked", "blacklist"):
             assert word not in said
@@ -99,15 +99,18 @@ def test_the_one_button_is_for_what_the_member_can_do(decline_class, button):
 
 
 def test_without_a_page_for_confirming_the_button_leads_to_the_membership():
-    letter = replace(make_sample(FAILED, DeclineClass.AUTHENTICATION), recovery_url=None)
-    assert f"Update your card: {DESTINATION.manage_url}" in write(letter, DESTINATION).text
+    context = replace(make_sample(FAILED, DeclineClass.AUTHENTICATION), recovery_url=None)
+    assert f"Update your card: {DESTINATION.manage_url}" in write(context, DESTINATION).text
 
 
 def test_other_open_payments_of_the_member_are_told_of_in_the_same_message():
-    others = (Owed("Recipe Vault", Decimal("900"), "jpy"), Owed(None, Decimal("5"), "eur"))
-    letter = funds(others=others)
-    written = write(letter, DESTINATION)
-    for words in (written.text, written.html, write_chat(letter, DESTINATION)):
+    others = (
+        OpenAmount("Recipe Vault", Decimal("900"), "jpy"),
+        OpenAmount(None, Decimal("5"), "eur"),
+    )
+    context = funds(others=others)
+    written = write(context, DESTINATION)
+    for words in (written.text, written.html, write_chat(context, DESTINATION)):
         assert "Also open" in words
         assert "Recipe Vault: 900 JPY" in words
         assert "your membership: €5" in words
@@ -116,8 +119,10 @@ def test_other_open_payments_of_the_member_are_told_of_in_the_same_message():
 
 
 def test_the_company_s_manners_show():
-    manners = Manners(sender_name="Maya", accent="#ffd400", note="See you in class,\nMaya & co")
-    written = write(funds(), DESTINATION, manners)
+    messaging = MessagingSettings(
+        sender_name="Maya", accent="#ffd400", note="See you in class,\nMaya & co"
+    )
+    written = write(funds(), DESTINATION, messaging)
     assert written.text.startswith("Maya is writing to you about Marathon Training Pro.")
     assert "See you in class,\nMaya & co\n" in written.text
     assert "Maya &amp; co" in written.html
@@ -219,14 +224,14 @@ MAY_NOT_BE_SEEN = re.compile(
 )
 
 
-def hostile(words: str) -> Letter:
+def hostile(words: str) -> MessageContext:
     return funds(
         Step.LAST_DAY,
         member_name=words,
         product=words,
         card_brand=words,
         card_last4=words,
-        others=(Owed(words, Decimal("9"), "eur"),),
+        others=(OpenAmount(words, Decimal("9"), "eur"),),
     )
 
 
@@ -250,7 +255,7 @@ def test_hostile_words_stay_one_line_of_sane_length(words):
 @pytest.mark.parametrize("words", HOSTILE)
 def test_in_whops_chat_names_make_no_links_no_pictures_and_no_mentions(words):
     chat = write_chat(
-        hostile(words), replace(DESTINATION, seller=words), Manners(note=words or None)
+        hostile(words), replace(DESTINATION, seller=words), MessagingSettings(note=words or None)
     )
     links = re.findall(r"(?<!\\)\]\(([^)]*)", chat)
     assert links == [DESTINATION.manage_url]

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from db.rate_limit import SharedPace, fingerprint
+from db.rate_limit import SharedRateLimit, fingerprint
 from db.session import SessionFactory, connect, session_factory
 from tests.factories import COMPANY, NOW
 from whop.client import WhopClient
 from whop.errors import BusyError
-from whop.rate_limit import Pace
+from whop.rate_limit import RateLimit
 
 RETRY = "payments.retry"
 MINUTE = timedelta(minutes=1)
@@ -38,13 +38,13 @@ class Time:
         self.seconds += seconds
 
 
-def make_shared(sessions: SessionFactory, per_minute: int, key: str = "apik_x") -> SharedPace:
-    return SharedPace(sessions, per_minute, fingerprint(key), sleep=lambda seconds: None)
+def make_shared(sessions: SessionFactory, per_minute: int, key: str = "apik_x") -> SharedRateLimit:
+    return SharedRateLimit(sessions, per_minute, fingerprint(key), sleep=lambda seconds: None)
 
 
 def free_at(engine: Engine, operation: str = RETRY) -> datetime:
     with engine.connect() as connection:
-        query = text("select free_at from paces where operation = :operation")
+        query = text("select free_at from rate_limits where operation = :operation")
         return connection.execute(query, {"operation": operation}).scalar_one()
 
 
@@ -58,43 +58,43 @@ def database_time(engine: Engine) -> datetime:
 
 def test_calls_of_one_operation_are_spread_over_the_minute():
     time = Time()
-    pace = Pace(60, time.now, time.sleep)
-    assert [pace.wait("payments.retrieve") for _ in range(4)] == [None] * 4
-    assert pace.wait("payments.retry") is None
+    rate_limit = RateLimit(60, time.now, time.sleep)
+    assert [rate_limit.wait("payments.retrieve") for _ in range(4)] == [None] * 4
+    assert rate_limit.wait("payments.retry") is None
     assert time.slept == [1.0, 1.0, 1.0]
 
 
 def test_a_hold_keeps_one_operation_back_and_the_others_not():
     time = Time()
-    pace = Pace(60, time.now, time.sleep)
-    pace.hold(RETRY, MINUTE)
-    assert pace.wait(RETRY) == MINUTE
-    assert pace.wait("payments.retrieve") is None
+    rate_limit = RateLimit(60, time.now, time.sleep)
+    rate_limit.hold(RETRY, MINUTE)
+    assert rate_limit.wait(RETRY) == MINUTE
+    assert rate_limit.wait("payments.retrieve") is None
     assert time.slept == []
 
 
 def test_a_hold_is_never_shortened_by_a_later_one():
     time = Time()
-    pace = Pace(60, time.now, time.sleep)
-    pace.hold(RETRY, MINUTE)
-    pace.hold(RETRY, MINUTE / 2)
-    assert pace.wait(RETRY) == MINUTE
+    rate_limit = RateLimit(60, time.now, time.sleep)
+    rate_limit.hold(RETRY, MINUTE)
+    rate_limit.hold(RETRY, MINUTE / 2)
+    assert rate_limit.wait(RETRY) == MINUTE
 
 
 def test_after_a_hold_the_calls_are_spread_again():
     time = Time()
-    pace = Pace(60, time.now, time.sleep)
-    pace.hold(RETRY, timedelta(seconds=5))
+    rate_limit = RateLimit(60, time.now, time.sleep)
+    rate_limit.hold(RETRY, timedelta(seconds=5))
     for _ in range(3):
-        pace.wait(RETRY)
+        rate_limit.wait(RETRY)
     assert time.slept == [5.0, 1.0, 1.0]
 
 
 def test_a_slow_pace_makes_a_queue_not_refusals():
     time = Time()
-    pace = Pace(60, time.now, lambda seconds: None)  # nobody sleeps: all ask at once
-    assert [pace.wait(RETRY) for _ in range(26)] == [None] * 26
-    assert pace.wait(RETRY) == timedelta(seconds=26)
+    rate_limit = RateLimit(60, time.now, lambda seconds: None)  # nobody sleeps: all ask at once
+    assert [rate_limit.wait(RETRY) for _ in range(26)] == [None] * 26
+    assert rate_limit.wait(RETRY) == timedelta(seconds=26)
 
 
 # --- shared by daemons -------------------------------------------------------------------------
@@ -106,10 +106,10 @@ def test_two_daemons_never_take_turns_closer_than_the_gap(engine: Engine, sessio
     paces = [make_shared(sessions, 600), make_shared(session_factory(other), 600)]
     began, taken = database_time(engine), []
 
-    def take_some(pace: SharedPace) -> None:
-        taken.extend(pace.take(RETRY)[1] for _ in range(15))
+    def take_some(rate_limit: SharedRateLimit) -> None:
+        taken.extend(rate_limit.take(RETRY)[1] for _ in range(15))
 
-    threads = [threading.Thread(target=take_some, args=[pace]) for pace in paces * 3]
+    threads = [threading.Thread(target=take_some, args=[rate_limit]) for rate_limit in paces * 3]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -123,32 +123,32 @@ def test_two_daemons_never_take_turns_closer_than_the_gap(engine: Engine, sessio
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(seconds=3)])
 def test_a_turn_is_a_whole_gap_after_the_last_one_or_now(engine: Engine, sessions, ahead):
-    pace = make_shared(sessions, 60)
-    pace.hold(RETRY, ahead)
+    rate_limit = make_shared(sessions, 60)
+    rate_limit.hold(RETRY, ahead)
     before = max(free_at(engine), database_time(engine))
-    delay, taken = pace.take(RETRY)
+    delay, taken = rate_limit.take(RETRY)
     assert taken
     assert delay <= ahead
     assert free_at(engine) >= before + timedelta(seconds=1)
-    second, taken = pace.take(RETRY)
+    second, taken = rate_limit.take(RETRY)
     assert taken
     assert second > ahead + timedelta(seconds=0.5)
 
 
 def test_a_slow_shared_pace_makes_a_queue_not_refusals(sessions: SessionFactory):
-    pace = make_shared(sessions, 60)
-    assert [pace.wait(RETRY) for _ in range(25)] == [None] * 25
-    pace.hold(RETRY, MINUTE)
-    assert pace.wait(RETRY) is not None
+    rate_limit = make_shared(sessions, 60)
+    assert [rate_limit.wait(RETRY) for _ in range(25)] == [None] * 25
+    rate_limit.hold(RETRY, MINUTE)
+    assert rate_limit.wait(RETRY) is not None
 
 
 def test_it_sleeps_until_its_turn_with_no_transaction_open(engine: Engine, sessions):
     seen: list[tuple[float, int]] = []
-    pace = SharedPace(
+    rate_limit = SharedRateLimit(
         sessions, 60, fingerprint("k"), lambda s: seen.append((s, engine.pool.checkedout()))
     )
-    assert pace.wait(RETRY) is None
-    assert pace.wait(RETRY) is None
+    assert rate_limit.wait(RETRY) is None
+    assert rate_limit.wait(RETRY) is None
     ((slept, connections),) = seen
     assert 0 < slept <= 1
     assert connections == 0
@@ -210,7 +210,7 @@ def test_without_a_database_no_call_is_made(engine: Engine):
 def test_the_table_holds_no_key(engine: Engine, sessions: SessionFactory):
     make_shared(sessions, 60, key="apik_secret").wait(RETRY)
     with engine.connect() as connection:
-        (stored,) = connection.execute(text("select credential from paces")).scalars()
+        (stored,) = connection.execute(text("select credential from rate_limits")).scalars()
     assert stored == hashlib.sha256(b"apik_secret").hexdigest()[:16]
 
 

@@ -11,13 +11,13 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page
 
-from db.company_settings.messaging import Manners
+from db.company_settings.messaging import MessagingSettings
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.letters import Owed
+from db.member_messages.message_context import OpenAmount
 from mail.colours import VISIBLE, contrast
-from mail.letters import write
+from mail.context import LONGEST_TITLE
+from mail.messages import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
-from mail.words import LONGEST_TITLE
 from recovery.declines import DeclineClass
 from recovery.status import Step
 from recovery.text import make_plain
@@ -119,12 +119,12 @@ def stays_within(page: Page) -> bool:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("step", "decline_class"), MAILS)
 def test_every_mail_is_readable(show: Callable[..., Page], step, decline_class, width, scheme):
-    letter = make_sample(step, DeclineClass(decline_class))
+    context = make_sample(step, DeclineClass(decline_class))
     if step is Step.REMINDER:
-        letter = replace(letter, others=(Owed("Recipe Vault", Decimal("9"), "eur"),))
-    manners = Manners(accent="#c2410c", note=NOTE if step is Step.LAST_DAY else None)
+        context = replace(context, others=(OpenAmount("Recipe Vault", Decimal("9"), "eur"),))
+    messaging = MessagingSettings(accent="#c2410c", note=NOTE if step is Step.LAST_DAY else None)
     url = UNSUBSCRIBE_URL if step in (Step.REMINDER, Step.LAST_DAY) else None
-    page = show(write(letter, DESTINATION, manners, None, url).html, width, scheme)
+    page = show(write(context, DESTINATION, messaging, None, url).html, width, scheme)
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"{step}-{decline_class}-{width}-{scheme}.png", full_page=True)
     assert stays_within(page)
@@ -135,8 +135,8 @@ def test_every_mail_is_readable(show: Callable[..., Page], step, decline_class, 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("accent", ["#ffffff", "#000000", "#ffd400", "#767676", "#1c1c21"])
 def test_a_button_of_any_colour_is_readable_and_seen(show: Callable[..., Page], accent, scheme):
-    letter = make_sample(Step.PAYMENT_FAILED, DeclineClass.CARD)
-    page = show(write(letter, DESTINATION, Manners(accent=accent)).html, 390, scheme)
+    context = make_sample(Step.PAYMENT_FAILED, DeclineClass.CARD)
+    page = show(write(context, DESTINATION, MessagingSettings(accent=accent)).html, 390, scheme)
     assert find_faint(page) == []
     edge, sheet = page.evaluate("""() => [
         getComputedStyle(document.querySelector('.button')).borderTopColor,
@@ -148,12 +148,12 @@ def test_a_button_of_any_colour_is_readable_and_seen(show: Callable[..., Page], 
 @pytest.mark.parametrize("words", HOSTILE)
 @pytest.mark.parametrize("step", [Step.PAYMENT_FAILED, Step.LAST_DAY])
 def test_hostile_words_are_shown_as_words_and_do_nothing(show: Callable[..., Page], step, words):
-    letter = replace(
+    context = replace(
         make_sample(step, DeclineClass.ISSUER),
         member_name=words.replace(" ", "\u00a0"),
         product=words,
         card_brand=words,
-        others=(Owed(words, Decimal("9"), "eur"),),
+        others=(OpenAmount(words, Decimal("9"), "eur"),),
     )
     own = OwnTemplate(
         "{{ product }}",
@@ -161,8 +161,8 @@ def test_hostile_words_are_shown_as_words_and_do_nothing(show: Callable[..., Pag
         "<p title='{{ product }}' dir='{{ name }}'>{{ product }}</p>",
     )
     for template in (None, own):
-        manners = Manners(sender_name=words, note=words)
-        page = show(write(letter, DESTINATION, manners, template, UNSUBSCRIBE_URL).html)
+        messaging = MessagingSettings(sender_name=words, note=words)
+        page = show(write(context, DESTINATION, messaging, template, UNSUBSCRIBE_URL).html)
         assert stays_within(page)
         assert page.locator(".sheet a").count() == 2
         shown = make_plain(words, LONGEST_TITLE)

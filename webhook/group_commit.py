@@ -29,9 +29,9 @@ from db.session import (
     find_outage,
     is_passing,
 )
-from recovery.retry_policy import Settings
+from recovery.retry_policy import RetryRules
 from webhook import metrics
-from webhook.terms import KnownTerms
+from webhook.settings_cache import SettingsCache
 from whop.values import PayloadError
 
 log = logging.getLogger(__name__)
@@ -59,18 +59,18 @@ class Waiting:
     loop: asyncio.AbstractEventLoop
 
 
-class Inbox:
+class GroupCommit:
     """Owns the writer thread. `now` is the clock, read once per batch."""
 
     def __init__(
         self,
         sessions: SessionFactory,
-        rules: Settings,
+        rules: RetryRules,
         read: Reader,
         now: Callable[[], datetime],
     ) -> None:
         self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
-        self.terms = KnownTerms(sessions)
+        self.recovery_settings = SettingsCache(sessions)
         self.gathered: list[Waiting] = []
         self.handed_over: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
         self.unanswered = 0
@@ -143,7 +143,7 @@ class Inbox:
         if error is None or isinstance(error, DatabaseUnavailable):
             return [error] * len(batch)
         if len(batch) == 1:
-            return [self.keep_poison(batch[0], error)]
+            return [self.record_poison(batch[0], error)]
         # invariant 10: one bad event does not spoil its batch
         return [outcome for event in batch for outcome in self.record_all([event])]
 
@@ -153,25 +153,29 @@ class Inbox:
         fresh = False
         for _ in range(TRIES):
             try:
-                terms = self.terms.find(starting, now)
+                recovery_settings = self.recovery_settings.find(starting, now)
                 with self.sessions.begin() as session:
-                    events.record(session, batch, now, self.rules, self.read, terms)
+                    events.record(session, batch, now, self.rules, self.read, recovery_settings)
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
                 if is_passing(error):
                     continue  # asking the server beforehand each time would cost a round trip
                 if outage := find_outage(error):
                     return DatabaseUnavailable(outage)
-                if isinstance(error, IntegrityError) and not fresh and self.terms.forget():
+                if (
+                    isinstance(error, IntegrityError)
+                    and not fresh
+                    and self.recovery_settings.forget()
+                ):
                     fresh = True  # a company that was known may be gone
                     continue
                 log.warning("%d event(s) not recorded: %s", len(batch), type(error).__name__)
                 return UnstorableError(explain(error))
         return DatabaseUnavailable()
 
-    def keep_poison(self, event: Event, error: Refused) -> Refused:
+    def record_poison(self, event: Event, error: Refused) -> Refused:
         """Stored without being applied, with its error, so that it can be seen and replayed."""
-        poison = replace(event, reading=None, error=str(error))
+        poison = replace(event, parsed=None, error=str(error))
         outcome = self.record([poison])
         if isinstance(outcome, UnstorableError):
             outcome = self.record([replace(poison, payload=JsonText("null"))])

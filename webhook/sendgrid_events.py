@@ -15,17 +15,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from db.member_messages import delivery_events as deliveries
+from db.member_messages import delivery_events
 from db.models import Company, Message
 from db.session import DatabaseUnavailable, SessionFactory, find_outage, is_passing
 from mail import events
 from mail.links import read_unsubscribe_token
 from webhook import pages
-from webhook.deliveries import Refusal, read_body
-from webhook.inbox import TRIES
+from webhook.group_commit import TRIES
 from webhook.openapi import MAIL_EVENTS_PATH, UNSUBSCRIBE_PATH
 from webhook.routes import AGAIN, STORED, greet, refuse
 from webhook.settings import WebhookSettings
+from webhook.verification import Refusal, read_body
 from whop.client import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ again for 24 hours. Whether it then signs anew is not documented; signed long ag
 Result = TypeVar("Result")
 
 
-class MailDesk:
+class SendGridWebhook:
     def __init__(
         self, settings: WebhookSettings, sessions: SessionFactory, now: Callable[[], datetime]
     ) -> None:
@@ -78,7 +78,7 @@ class MailDesk:
             raise Refusal(400, str(error)) from None
         except events.EventsError as error:
             raise Refusal(422, str(error)) from None
-        new = self.commit(lambda session: deliveries.record(session, reports, now))
+        new = self.commit(lambda session: delivery_events.record(session, reports, now))
         log.info("%d event(s) about mails, %d new", len(reports), new)
 
     def authenticate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
@@ -114,7 +114,9 @@ class MailDesk:
     def end(self, message_id: int) -> Response:
         """No more messages; the payment is another matter."""
         now = self.now()
-        if not self.commit(lambda session: deliveries.note_opt_out(session, message_id, now)):
+        if not self.commit(
+            lambda session: delivery_events.record_opt_out(session, message_id, now)
+        ):
             return pages.deny()
         log.info("message %d: its reader wants no more", message_id)
         return pages.confirm(MEMBERSHIPS_PAGE)

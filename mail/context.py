@@ -8,8 +8,8 @@ from datetime import datetime
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from db.company_settings.messaging import Manners
-from db.member_messages.letters import Letter
+from db.company_settings.messaging import MessagingSettings
+from db.member_messages.message_context import MessageContext
 from recovery.declines import DeclineClass, explain_to_member
 from recovery.money import format_money
 from recovery.text import make_plain
@@ -33,19 +33,21 @@ class Destination:
     product: str | None = None
 
 
-def choose_words(letter: Letter, destination: Destination, manners: Manners) -> Words:
+def choose_words(
+    context: MessageContext, destination: Destination, messaging: MessagingSettings
+) -> Words:
     """What a template may use. None: there is no such thing in this letter."""
-    button, link = choose_button(letter, destination)
+    button, link = choose_button(context, destination)
     return {
-        "name": choose_greeting(letter.member_name),
-        "seller": make_plain(manners.sender_name or destination.seller or "", LONGEST_TITLE)
+        "name": choose_greeting(context.member_name),
+        "seller": make_plain(messaging.sender_name or destination.seller or "", LONGEST_TITLE)
         or None,
-        "product": name_product(letter.product or destination.product),
-        "amount": format_money(letter.amount, letter.currency),
-        "card": describe_means(letter),
-        "explanation": explain_to_member(letter.decline_class, letter.decline_code),
-        "next_try": format_time(letter.next_retry_at, letter.time_zone),
-        "ends": format_time(letter.window_ends_at, letter.time_zone),
+        "product": name_product(context.product or destination.product),
+        "amount": format_money(context.amount, context.currency),
+        "card": describe_means(context),
+        "explanation": explain_to_member(context.decline_class, context.decline_code),
+        "next_try": format_time(context.next_retry_at, context.time_zone),
+        "ends": format_time(context.window_ends_at, context.time_zone),
         "button": button,
         "link": link,
         "others": [
@@ -53,7 +55,7 @@ def choose_words(letter: Letter, destination: Destination, manners: Manners) -> 
                 "product": name_product(owed.product),
                 "amount": format_money(owed.amount, owed.currency),
             }
-            for owed in letter.others[:MOST_OTHERS]
+            for owed in context.others[:MOST_OTHERS]
         ],
     }
 
@@ -68,12 +70,12 @@ def name_product(product: str | None) -> str:
     return make_plain(product or "", LONGEST_TITLE) or "your membership"
 
 
-def choose_button(letter: Letter, destination: Destination) -> tuple[str, str]:
+def choose_button(context: MessageContext, destination: Destination) -> tuple[str, str]:
     """What it says, and where it leads. Confirming needs Whop's own page for this payment."""
     page = quote_link(destination.manage_url)
-    match letter.decline_class:
-        case DeclineClass.AUTHENTICATION if letter.recovery_url:
-            return "Confirm the payment", quote_link(letter.recovery_url)
+    match context.decline_class:
+        case DeclineClass.AUTHENTICATION if context.recovery_url:
+            return "Confirm the payment", quote_link(context.recovery_url)
         case DeclineClass.CONSENT:
             return "See your membership", page
         case DeclineClass.BANK_DEBIT:
@@ -87,10 +89,10 @@ def quote_link(url: str) -> str:
     return quote(url, safe=":/?#[]@!$&*+,;=%~")
 
 
-def describe_means(letter: Letter) -> str:
-    if letter.decline_class is DeclineClass.BANK_DEBIT and letter.card_last4 is None:
+def describe_means(context: MessageContext) -> str:
+    if context.decline_class is DeclineClass.BANK_DEBIT and context.card_last4 is None:
         return "your bank account"
-    return describe_card(letter.card_brand, letter.card_last4)
+    return describe_card(context.card_brand, context.card_last4)
 
 
 def describe_card(brand: str | None, last4: str | None) -> str:

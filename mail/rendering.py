@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mail.words import Words
+from mail.context import Words
 
 NAMES = "name seller product amount card explanation next_try ends button link others"
 VARIABLES = frozenset(NAMES.split())

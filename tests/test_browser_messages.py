@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import find_manners
+from db.company_settings.messaging import find_messaging_settings
 from db.company_settings.templates import find_template
 from recovery.status import Step
 from tests.chromium import Database, Visit, never_scrolls_sideways, take_picture
@@ -71,7 +71,7 @@ def test_a_setting_is_refused_beside_its_field_and_then_saved(
     save.click()
     expect(page.get_by_text("Saved: Answers go to.")).to_be_visible()
     expect(page.get_by_text("dashboard changed reply to")).to_be_visible()
-    assert find_manners(records, COMPANY).reply_to == "help@example.com"
+    assert find_messaging_settings(records, COMPANY).reply_to == "help@example.com"
     take_picture(page, f"settings-saved-{width}.png")
 
 

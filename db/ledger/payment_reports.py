@@ -11,23 +11,23 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from db.ledger import attempts
-from db.ledger.credit import credit, note_paid
+from db.ledger.attribution import attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
-from db.member_messages import planner as planning
+from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from recovery.attribution import counts_failure, shows_decline
 from recovery.decline_codes import classify
-from recovery.reports import Details, PaymentReport
-from recovery.retry_policy import Settings
+from recovery.reports import PaymentDetails, PaymentReport
+from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, AttemptOutcome, RecoveredBy
 from recovery.transitions import WAITING, find_stop
 
-CORRECTED = (*(field.name for field in fields(Details)), "retryable", "refunded_amount")
+CORRECTED = (*(field.name for field in fields(PaymentDetails)), "retryable", "refunded_amount")
 
 
-def hear(
-    session: Session, payment: Payment, report: PaymentReport, now: datetime, rules: Settings
+def apply_report(
+    session: Session, payment: Payment, report: PaymentReport, now: datetime, rules: RetryRules
 ) -> None:
     """Takes in one report, in whatever order reports arrive; the same one twice changes nothing."""
     # invariant 6: an event cannot reach another company's payment
@@ -35,18 +35,20 @@ def hear(
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     attempt = attempts.find_unsettled(session, payment)
     known_class = payment.decline_class
-    newer = report.as_of > payment.as_of  # invariant 2: an older report is not the newest word
+    newer = (
+        report.observed_at > payment.observed_at
+    )  # invariant 2: an older report is not the newest word
     if newer:
-        note_facts(payment, report)
-    declined = attempt is not None and tells_of_decline(report, attempt)
+        record_facts(payment, report)
+    declined = attempt is not None and is_declined(report, attempt)
     if attempt is not None and declined:
-        note_declined(payment, attempt, report, now)
+        record_declined(payment, attempt, report, now)
         attempt = None
     if report.paid:
-        note_paid(session, payment, attempt, report, now)
+        record_paid(session, payment, attempt, report, now)
         return
-    note_whops_plan(session, payment, report)
-    attempts.note_foreign_failure(session, payment, report)
+    record_whop_schedule(session, payment, report)
+    attempts.record_foreign_failure(session, payment, report)
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
@@ -54,7 +56,7 @@ def hear(
     elif stop is not None or newer or declined:
         choose_again(session, payment, report, attempt, now, rules)
         if payment.decline_class is not known_class:
-            planning.plan_again(session, payment, now)
+            planner.plan_again(session, payment, now)
 
 
 def choose_again(
@@ -63,7 +65,7 @@ def choose_again(
     report: PaymentReport,
     attempt: Attempt | None,
     now: datetime,
-    rules: Settings,
+    rules: RetryRules,
 ) -> None:
     """Whop's own stop is for good, so an old word of it is as good as a new one."""
     if (stop := find_stop(report)) is not None:
@@ -74,28 +76,30 @@ def choose_again(
         schedule(session, payment, now, rules)
 
 
-def tells_of_decline(report: PaymentReport, attempt: Attempt) -> bool:
+def is_declined(report: PaymentReport, attempt: Attempt) -> bool:
     if report.paid:
         # Whop counts a failure after ours was sent. Whose, it does not say: not claimed.
         return counts_failure(report, attempt.failures_before)
     return shows_decline(report, attempt.sent_at, attempt.failures_before)
 
 
-def note_whops_plan(session: Session, payment: Payment, report: PaymentReport) -> None:
+def record_whop_schedule(session: Session, payment: Payment, report: PaymentReport) -> None:
     """When Whop itself tries next, by its newest word on it. Heard after the payment, that word
     can still change who made it."""
-    told_before = payment.whop_said_at is not None and report.as_of <= payment.whop_said_at
+    told_before = (
+        payment.whop_announced_at is not None and report.observed_at <= payment.whop_announced_at
+    )
     if told_before or report.pending:  # while a bank is settling it, Whop plans nothing
         return
-    payment.whop_said_at = report.as_of
+    payment.whop_announced_at = report.observed_at
     payment.whop_next_attempt_at = report.next_attempt_at
     if payment.recovered_by in {RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US}:
-        credit(session, payment)
+        attribute_payment(session, payment)
 
 
-def note_facts(payment: Payment, report: PaymentReport) -> None:
+def record_facts(payment: Payment, report: PaymentReport) -> None:
     """What a newer report says outright. What it leaves out stays as it was."""
-    payment.as_of = report.as_of
+    payment.observed_at = report.observed_at
     for column in CORRECTED:
         if (value := getattr(report, column)) is not None:
             setattr(payment, column, value)
@@ -109,7 +113,7 @@ def note_facts(payment: Payment, report: PaymentReport) -> None:
         payment.decline_class = decline.decline_class
 
 
-def note_declined(
+def record_declined(
     payment: Payment, attempt: Attempt, report: PaymentReport | None, now: datetime
 ) -> None:
     attempts.finish(payment, attempt, AttemptOutcome.DECLINED, now)

@@ -13,19 +13,19 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from db.company_settings.messaging import NO_MANNERS, Manners
+from db.company_settings.messaging import DEFAULT_MESSAGING_SETTINGS, MessagingSettings
 from db.company_settings.templates import OwnTemplate
-from db.member_messages.letters import Letter
+from db.member_messages.message_context import MessageContext
 from mail.colours import choose_edge, choose_ink
-from mail.filling import BrokenTemplateError, fill
+from mail.context import Destination, Words, choose_words, describe_card
+from mail.html_allowlist import check_markup
 from mail.markdown import escape_markdown, escape_words
-from mail.markup import check_markup
-from mail.words import Destination, Words, choose_words, describe_card
+from mail.rendering import BrokenTemplateError, fill
 from recovery.money import format_money
 from recovery.status import Step
 from recovery.text import make_plain
 
-__all__ = ["Destination", "Written", "describe_card", "format_money", "write", "write_chat"]
+__all__ = ["Destination", "RenderedMessage", "describe_card", "format_money", "write", "write_chat"]
 
 log = logging.getLogger(__name__)
 
@@ -56,36 +56,36 @@ layouts = Environment(
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RenderedMessage:
     subject: str
     text: str
     html: str
 
 
 def write(
-    letter: Letter,
+    context: MessageContext,
     destination: Destination,
-    manners: Manners = NO_MANNERS,
+    messaging: MessagingSettings = DEFAULT_MESSAGING_SETTINGS,
     template: OwnTemplate | None = None,
     unsubscribe_url: str | None = None,
-) -> Written:
+) -> RenderedMessage:
     """The member never reads why the bank refused."""
-    words = choose_words(letter, destination, manners)
-    filled = fill_step(letter, words, template)
+    words = choose_words(context, destination, messaging)
+    filled = fill_step(context, words, template)
     subject = make_plain(filled.subject, LONGEST_SUBJECT)
     frame = words | {
         "subject": subject,
-        "details": list_details(letter, words),
-        "note": manners.note,
+        "details": list_details(context, words),
+        "note": messaging.note,
         "unsubscribe_url": unsubscribe_url,
     }
     look = {
-        "accent": manners.accent,
-        "ink": choose_ink(manners.accent),
-        "edge": choose_edge(manners.accent),
+        "accent": messaging.accent,
+        "ink": choose_ink(messaging.accent),
+        "edge": choose_edge(messaging.accent),
     }
     body = Markup(filled.html)  # noqa: S704 - fill_step has escaped the words and checked the rest
-    return Written(
+    return RenderedMessage(
         subject,
         layouts.get_template("layout.txt").render(frame, body=filled.text.strip()),
         layouts.get_template("layout.html").render(frame | look, body=body),
@@ -93,23 +93,23 @@ def write(
 
 
 def write_chat(
-    letter: Letter,
+    context: MessageContext,
     destination: Destination,
-    manners: Manners = NO_MANNERS,
+    messaging: MessagingSettings = DEFAULT_MESSAGING_SETTINGS,
     template: OwnTemplate | None = None,
 ) -> str:
     """Markdown, for Whop's support chat."""
-    words = escape_words(choose_words(letter, destination, manners))
-    filled = fill_step(letter, words, template)
+    words = escape_words(choose_words(context, destination, messaging))
+    filled = fill_step(context, words, template)
     return layouts.get_template("layout.md").render(
         words,
         body=filled.text.strip(),
-        details=list_details(letter, words),
-        note=None if manners.note is None else escape_markdown(manners.note),
+        details=list_details(context, words),
+        note=None if messaging.note is None else escape_markdown(messaging.note),
     )
 
 
-def fill_step(letter: Letter, words: Words, template: OwnTemplate | None) -> OwnTemplate:
+def fill_step(context: MessageContext, words: Words, template: OwnTemplate | None) -> OwnTemplate:
     """A company's template that no longer works must not hold a message up: ours is sent."""
     if template is not None:
         try:
@@ -117,12 +117,12 @@ def fill_step(letter: Letter, words: Words, template: OwnTemplate | None) -> Own
         except BrokenTemplateError as error:
             log.warning(
                 "company %s: its own %s was not used for payment %s: %s",
-                letter.company_id,
-                letter.step,
-                letter.payment_id,
+                context.company_id,
+                context.step,
+                context.payment_id,
                 error,
             )
-    return fill_template(OURS[Step(letter.step)], words)
+    return fill_template(OURS[Step(context.step)], words)
 
 
 def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:
@@ -136,14 +136,14 @@ def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:
     return filled
 
 
-def list_details(letter: Letter, words: Words) -> list[tuple[str, str]]:
+def list_details(context: MessageContext, words: Words) -> list[tuple[str, str]]:
     """The payment at a glance. What this letter does not have is left out."""
     card = str(words["card"]).removeprefix("your ")
     rows = (
         ("Membership", words["product"]),
         ("Amount", words["amount"]),
-        ("Card", card if letter.card_last4 else None),
+        ("Card", card if context.card_last4 else None),
         ("Next try", words["next_try"]),
-        ("Ends", words["ends"] if letter.step != Step.NOTICE else None),
+        ("Ends", words["ends"] if context.step != Step.NOTICE else None),
     )
     return [(name, str(value)) for name, value in rows if value]

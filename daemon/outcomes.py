@@ -8,8 +8,8 @@ from db.ledger.claims import Claim
 from db.ledger.conclusions import Conclusion
 from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
-from recovery.retry_policy import Settings, wait_for_whop
-from recovery.status import AttemptOutcome, Means, Trigger
+from recovery.retry_policy import RetryRules, wait_for_whop
+from recovery.status import AttemptOutcome, ChargeMethod, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
 
 KEY_IS_GOOD_FOR = timedelta(hours=23)
@@ -18,8 +18,8 @@ SOON = timedelta(minutes=1)
 LATER = timedelta(hours=1)
 
 
-def judge(
-    claim: Claim, payment: PaymentReport, rules: Settings, credential: str, now: datetime
+def interpret(
+    claim: Claim, payment: PaymentReport, rules: RetryRules, credential: str, now: datetime
 ) -> Conclusion | None:
     """What the payment, just read, already settles. None: charge.
 
@@ -34,7 +34,7 @@ def judge(
         outcome = AttemptOutcome.PENDING if sent else AttemptOutcome.REFUSED
         return Conclusion(outcome, payment, "a payment is being settled", now + SOON)
     if claim.sent_at is not None:
-        return judge_sent(claim, claim.sent_at, payment, credential, now)
+        return interpret_sent(claim, claim.sent_at, payment, credential, now)
     if is_stopped(payment):  # invariant 3: what is not retryable is not charged
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop says it is not retryable")
     again = wait_for_whop(rules, now, payment.next_attempt_at)
@@ -43,7 +43,7 @@ def judge(
     return None
 
 
-def judge_sent(
+def interpret_sent(
     claim: Claim, sent_at: datetime, payment: PaymentReport, credential: str, now: datetime
 ) -> Conclusion | None:
     """Of an attempt that may have charged. None: the same call may be made again."""
@@ -54,7 +54,7 @@ def judge_sent(
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop never ran it", again)
     # Whop knows an idempotency key only together with the API key that it came with.
     # invariant 3: an attempt is repeated only under the key to Whop that it was sent with
-    repeatable = claim.means is Means.RETRY and claim.sent_with == credential
+    repeatable = claim.charge_method is ChargeMethod.RETRY and claim.sent_with == credential
     if is_stopped(payment) or not repeatable:
         return Conclusion(AttemptOutcome.UNKNOWN, payment, "no trace of the charge yet")
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import NoReturn
 
-from mail.filling import BrokenTemplateError
+from mail.rendering import BrokenTemplateError
 
 TAGS = (
     "a b blockquote br div em h1 h2 h3 hr i li ol p small span strong sub sup table tbody td th "

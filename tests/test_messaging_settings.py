@@ -1,4 +1,4 @@
-"""`python -m db writing`: what a company may choose about its messages, and what is refused."""
+"""`python -m db messaging`: what a company may choose about its messages, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from sqlalchemy.orm import Session
 
 from db import __main__ as commands
 from db.company_settings.messaging import (
-    NO_MANNERS,
-    Manners,
-    find_manners,
-    read_manners,
-    save_manners,
+    DEFAULT_MESSAGING_SETTINGS,
+    MessagingSettings,
+    find_messaging_settings,
+    read_messaging_settings,
+    save_messaging_settings,
 )
-from db.company_settings.recovery import ChoiceError, Terms, find_terms, save_terms
+from db.company_settings.recovery import (
+    ChoiceError,
+    RecoverySettings,
+    find_recovery_settings,
+    save_recovery_settings,
+)
 from recovery.status import Channel
 from tests.factories import COMPANY, NOW
 
-CHOSEN = Manners(
+CHOSEN = MessagingSettings(
     sender_name="Maya Fit Club 👩‍💻",
     reply_to="help+club@maya.example",
     accent="#FF5A1F",
@@ -41,21 +46,25 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path, database_url: str) -
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["db", "writing", COMPANY, *options])
+    monkeypatch.setattr(sys, "argv", ["db", "messaging", COMPANY, *options])
     return commands.main()
 
 
 def test_it_keeps_every_choice_beside_the_company_s_others(session: Session):
-    save_terms(session, COMPANY, Terms("Europe/Berlin", 10, True), "somebody", NOW)
-    save_manners(session, COMPANY, CHOSEN, "somebody", NOW)
+    save_recovery_settings(
+        session, COMPANY, RecoverySettings("Europe/Berlin", 10, True), "somebody", NOW
+    )
+    save_messaging_settings(session, COMPANY, CHOSEN, "somebody", NOW)
     session.commit()
-    assert find_manners(session, COMPANY) == CHOSEN
-    assert find_terms(session, COMPANY) == Terms("Europe/Berlin", 10, True)
+    assert find_messaging_settings(session, COMPANY) == CHOSEN
+    assert find_recovery_settings(session, COMPANY) == RecoverySettings("Europe/Berlin", 10, True)
 
 
 def test_a_company_that_chose_nothing_has_the_defaults(session: Session):
-    assert find_manners(session, "biz_unknown") == NO_MANNERS
-    assert read_manners({"manners": {"note": "Hi", "of_a_later_version": 1}}) == Manners(note="Hi")
+    assert find_messaging_settings(session, "biz_unknown") == DEFAULT_MESSAGING_SETTINGS
+    assert read_messaging_settings(
+        {"messaging": {"note": "Hi", "of_a_later_version": 1}}
+    ) == MessagingSettings(note="Hi")
 
 
 @pytest.mark.parametrize(
@@ -82,8 +91,8 @@ def test_a_company_that_chose_nothing_has_the_defaults(session: Session):
 )
 def test_it_refuses_what_cannot_be_kept_and_says_what_could(session: Session, choice, words):
     with pytest.raises(ChoiceError, match=words):
-        save_manners(session, COMPANY, replace(CHOSEN, **choice), "somebody", NOW)
-    assert find_manners(session, COMPANY) == NO_MANNERS
+        save_messaging_settings(session, COMPANY, replace(CHOSEN, **choice), "somebody", NOW)
+    assert find_messaging_settings(session, COMPANY) == DEFAULT_MESSAGING_SETTINGS
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -97,7 +106,7 @@ def test_the_command_keeps_what_is_chosen_and_leaves_the_rest(
     )
     assert run(monkeypatch, *options) == 0
     assert run(monkeypatch, "--note", "", "--quiet", "off", "--messages", "on") == 0
-    assert find_manners(session, COMPANY) == Manners(
+    assert find_messaging_settings(session, COMPANY) == MessagingSettings(
         sender_name="Maya",
         reply_to="help@maya.example",
         accent="#ff5a1f",
@@ -116,7 +125,7 @@ def test_the_command_keeps_what_is_chosen_and_leaves_the_rest(
 def test_without_options_the_command_only_shows(monkeypatch, session: Session, capsys):
     assert run(monkeypatch) == 0
     assert "the company's name at Whop" in capsys.readouterr().out
-    assert find_manners(session, COMPANY) == NO_MANNERS
+    assert find_messaging_settings(session, COMPANY) == DEFAULT_MESSAGING_SETTINGS
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -131,4 +140,4 @@ def test_without_options_the_command_only_shows(monkeypatch, session: Session, c
 def test_the_command_refuses_with_words(monkeypatch, session: Session, capsys, options, words):
     assert run(monkeypatch, *options) == 2
     assert words in capsys.readouterr().err
-    assert find_manners(session, COMPANY) == NO_MANNERS
+    assert find_messaging_settings(session, COMPANY) == DEFAULT_MESSAGING_SETTINGS

@@ -13,12 +13,12 @@ from db.models import Attempt, Message, Payment
 from recovery.attribution import Circumstances, attribute, may_be_whops
 from recovery.reports import PaymentReport
 from recovery.status import AttemptOutcome, MessageState, PaymentStatus, RecoveredBy, Trigger
-from recovery.transitions import Place
+from recovery.transitions import Transition
 
 PAID_WITHOUT_US = "paid without us"
 
 
-def note_paid(
+def record_paid(
     session: Session,
     payment: Payment,
     attempt: Attempt | None,
@@ -28,19 +28,19 @@ def note_paid(
     """Recovered, whoever did it."""
     if payment.status is PaymentStatus.RECOVERED:
         return
-    payment.recovered_at = min(report.paid_at or report.as_of, now)
+    payment.recovered_at = min(report.paid_at or report.observed_at, now)
     if report.last_attempt_at is not None:  # the charge that paid it, whatever we heard before
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
-    move(session, payment, Place(PaymentStatus.RECOVERED))
-    credit(session, payment, attempt)
+    move(session, payment, Transition(PaymentStatus.RECOVERED))
+    attribute_payment(session, payment, attempt)
     if attempt is not None:
         ours = payment.recovered_by is RecoveredBy.RETRY
         outcome = AttemptOutcome.PAID if ours else AttemptOutcome.REFUSED
         attempts.finish(payment, attempt, outcome, now, None if ours else PAID_WITHOUT_US)
 
 
-def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
+def attribute_payment(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
     """Says who made it, by the circumstances, and keeps the try that did."""
     assert payment.recovered_at is not None
     # A message about another payment may have spoken for this one too.
@@ -63,4 +63,4 @@ def credit(session: Session, payment: Payment, attempt: Attempt | None = None) -
     payment.recovered_by = attribute(seen)
     if payment.recovered_by is not RecoveredBy.RETRY:
         trigger = Trigger.WHOP if may_be_whops(seen) else Trigger.MEMBER
-        attempts.note_foreign_payment(session, payment, trigger, payment.recovered_at)
+        attempts.record_foreign_payment(session, payment, trigger, payment.recovered_at)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mail.letters import Written
+from mail.messages import RenderedMessage
 from recovery.delivery import Delivery
 
 
-class MailCarrier(Protocol):
+class EmailClient(Protocol):
     def send(
         self,
         address: str,
-        written: Written,
+        written: RenderedMessage,
         arguments: dict[str, str],
         *,
         sender_name: str | None = None,
@@ -23,11 +23,11 @@ class MailCarrier(Protocol):
     ) -> Delivery: ...
 
 
-class ChatCarrier(Protocol):
+class ChatClient(Protocol):
     """Writes to a member's support chat with the creator."""
 
     def send(self, company_id: str, user_id: str, content: str) -> Delivery: ...
 
 
-class PostCarrier(Protocol):
+class PostClient(Protocol):
     def send(self, post_url: str, text: str) -> Delivery: ...
