@@ -30,7 +30,7 @@ def write_digest(digest: Digest, dashboard_url: str) -> RenderedMessage:
         "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
         "at_risk": describe_sum(digest.at_risk),
         "needed": describe_sum(digest.needed_in_all) if digest.needed else "",
-        "needy": [describe_needing_action(payment) for payment in digest.needing_action],
+        "needing_action": [describe_needing_action(payment) for payment in digest.needing_action],
         "more": digest.needed_in_all.payments - len(digest.needing_action),
         "missing": digest.sync.missing_permissions if digest.sync else (),
         "whop_unread": digest.sync is not None and digest.sync.failure is not None,

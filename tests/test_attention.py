@@ -387,8 +387,8 @@ def of_overview(**wrong: Callable[..., Any]) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("where", "wrong"),
     [
-        ("dashboard.data.overview.troubles", of_overview(count_needed=count_fewer)),
-        ("dashboard.data.overview.troubles", of_overview(list_needed=list_others)),
+        ("dashboard.data.overview.attention", of_overview(count_needed=count_fewer)),
+        ("dashboard.data.overview.attention", of_overview(list_needed=list_others)),
         ("dashboard.data.payments.find_needs_of", find_fewer),
         ("dashboard.data.payments.find_needs_of", find_of_others),
         ("db.reporting.search.NEEDS_CREATOR", WITHOUT_HISTORY),

@@ -239,7 +239,7 @@ def test_no_private_choice_and_no_words_are_in_it(session: Session) -> None:
 
 DB_COMMANDS = {
     "company": (("--holdout", "10"), Action.SETTINGS),
-    "writing": (("--sender-name", "Maya"), Action.SETTINGS),
+    "messaging": (("--sender-name", "Maya"), Action.SETTINGS),
     "notifications": (("--digest-to", "jo@example.com"), Action.SETTINGS),
 }
 DAEMON_COMMANDS: dict[str, tuple[Callable[[Daemon], None], Action]] = {
@@ -382,7 +382,7 @@ def test_the_list_is_written_in_one_place_and_never_changed() -> None:
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
-        if re.search(r"\bDeed\b", path.read_text()) and "models" not in path.parts
+        if re.search(r"\bAuditEntry\b", path.read_text()) and "models" not in path.parts
     }
     allowed = ("dashboard.", "db.reporting.")
     assert {name for name in knows if not name.startswith(allowed)} == {"db.audit_log"}

@@ -148,7 +148,7 @@ def read_warnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that the overview warns of."""
     said: list[str] = []
     collect = SimpleNamespace(warning=said.append)
-    facts = {"pulse": find_heartbeat(session), "sync": find_sync(session, COMPANY)}
+    facts = {"heartbeat": find_heartbeat(session), "sync": find_sync(session, COMPANY)}
     snapshot: Any = SimpleNamespace(**facts, as_of=NOW, time_zone="UTC", company_id=COMPANY)
     with monkeypatch.context() as patch:
         patch.setattr(banners, "st", collect)

@@ -99,11 +99,11 @@ def test_a_refund_nobody_told_us_about_nets_out(rig: Rig, session):
     assert summarize(session, COMPANY, rig.clock.now).recovered_amount == Decimal("25.00")
 
 
-@pytest.mark.parametrize("deed", ["void", "mark_uncollectible"])
-def test_an_end_nobody_told_us_about_stops_the_retries(rig: Rig, entry):
+@pytest.mark.parametrize("act", ["void", "mark_uncollectible"])
+def test_an_end_nobody_told_us_about_stops_the_retries(rig: Rig, act):
     payment_id = rig.fail()
     deafen(rig)
-    getattr(rig.world, entry)(payment_id, rig.clock.now)
+    getattr(rig.world, act)(payment_id, rig.clock.now)
     rig.pass_time(2)
     rig.cycle.run()
     assert rig.payment(payment_id).closed_reason is ClosedReason.CANCELED

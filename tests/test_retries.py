@@ -472,9 +472,9 @@ def asked(rig: Rig, monkeypatch) -> list[str]:
     return asked
 
 
-@pytest.mark.parametrize("deed", ["member_pays", "cancel_membership"])
+@pytest.mark.parametrize("act", ["member_pays", "cancel_membership"])
 def test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged(
-    rig: Rig, monkeypatch, asked, entry
+    rig: Rig, monkeypatch, asked, act
 ):
     payment_id = rig.fail()
     rig.pass_time(1)
@@ -482,13 +482,13 @@ def test_a_payment_that_is_paid_or_stopped_while_we_ask_is_not_charged(
 
     def act_after_answer(*arguments):
         answer = real(*arguments)
-        getattr(rig.world, entry)(payment_id, rig.clock.now)
+        getattr(rig.world, act)(payment_id, rig.clock.now)
         return answer
 
     monkeypatch.setattr(rig.cycle.retrier.whop, "get_payment", act_after_answer)
     rig.cycle.retrier.retry_one()
     assert asked == []
-    paid = entry == "member_pays"
+    paid = act == "member_pays"
     assert rig.payment(payment_id).status == ("recovered" if paid else "permanent_fail")
 
 

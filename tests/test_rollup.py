@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
-from db.commands import figures as rollup_command
+from db.commands import rollup as rollup_command
 from db.company_settings.recovery import (
     DEFAULT_RECOVERY_SETTINGS,
     RecoverySettings,

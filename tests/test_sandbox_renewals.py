@@ -284,7 +284,7 @@ def test_it_knows_no_dispute_of_money_that_never_came(stage):
 
 
 @pytest.mark.parametrize(
-    ("deed", "status", "substatus", "told"),
+    ("act", "status", "substatus", "told"),
     [
         ("void", "void", "canceled", ["payment.canceled"]),
         ("mark_uncollectible", "uncollectible", "uncollectible", []),

@@ -49,7 +49,7 @@ from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules,
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import Case, Trial, run_trial
 from sandbox.world.world import World
-from tests.test_policy import situation
+from tests.test_policy import context
 
 SHARE_BANDS = {
     "funds": (0.30, 0.40),
@@ -304,9 +304,9 @@ def test_the_levels_go_from_little_to_much():
 
 
 def test_a_schedule_charges_at_its_hours_and_then_no_more(live):
-    asked = situation(failed_at=START)
-    later = situation(failed_at=START, declined_retries=1, last_charge_at=START + 12 * HOUR)
-    last = situation(failed_at=START, declined_retries=4, last_charge_at=START + 96 * HOUR)
+    asked = context(failed_at=START)
+    later = context(failed_at=START, declined_retries=1, last_charge_at=START + 12 * HOUR)
+    last = context(failed_at=START, declined_retries=4, last_charge_at=START + 96 * HOUR)
     rules = rules_for("woocommerce")
     assert decide(asked, rules, START) == Retry(START + 12 * HOUR)
     assert decide(later, rules, START + 12 * HOUR) == Retry(START + 24 * HOUR)
@@ -316,7 +316,7 @@ def test_a_schedule_charges_at_its_hours_and_then_no_more(live):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_no_schedule_charges_what_must_never_be_charged(live, name):
-    asked = situation(failed_at=START, decline_class=DeclineClass.FRAUD)
+    asked = context(failed_at=START, decline_class=DeclineClass.FRAUD)
     rules = replace(rules_for(name), max_retries=5)
     assert decide(asked, rules, START) == NoRetry(NoRetryReason.FORBIDDEN)
 

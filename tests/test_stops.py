@@ -37,17 +37,17 @@ def assert_stopped(rig: Rig, payment_id: str, reason: ClosedReason) -> None:
 
 @pytest.mark.parametrize("shape", ["current", "legacy"])
 @pytest.mark.parametrize(
-    ("deed", "reason"),
+    ("act", "reason"),
     [
         ("cancel_membership", ClosedReason.MEMBERSHIP_ENDED),
         ("cancel_at_period_end", ClosedReason.MEMBER_CANCELED),
         ("void", ClosedReason.CANCELED),
     ],
 )
-def test_it_stops_as_soon_as_whop_tells(rig: Rig, entry, reason, shape):
+def test_it_stops_as_soon_as_whop_tells(rig: Rig, act, reason, shape):
     rig.world.switches.webhook_shape = shape
     payment_id = rig.fail()
-    getattr(rig.world, entry)(payment_id, rig.clock.now)
+    getattr(rig.world, act)(payment_id, rig.clock.now)
     assert_stopped(rig, payment_id, reason)
 
 

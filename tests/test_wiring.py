@@ -32,7 +32,7 @@ WIRED = {
     "SupportChat",
 }
 JOBS = {"Cycle", "CreatorNotifier", "MessageSender", "Reconciler", "Replayer"}
-OUTSIDE = {"courier", "transport"}
+OUTSIDE = {"sendgrid_client", "transport"}
 ROOTS = (
     *(ROOT / "daemon").glob("*.py"),
     *(ROOT / "sandbox").rglob("*.py"),
@@ -89,9 +89,9 @@ def test_the_process_the_past_and_the_rough_rig_have_the_same_objects(
     past = describe_jobs(Rig(sessions, tmp_path).jobs)
     rough = describe_jobs(RoughRig(sessions, tmp_path / "rough", Nothing()).crew.jobs)
     assert {found["is"] for found in whole.values() if found != "callable"} == JOBS
-    assert whole["messenger"]["chat"]["is"] == "SupportChat"
-    assert whole["herald"]["poster"]["is"] == "Poster"
-    assert whole["herald"]["mailer"] == whole["messenger"]["mailer"]
+    assert whole["message_sender"]["chat"]["is"] == "SupportChat"
+    assert whole["notifier"]["poster"]["is"] == "Poster"
+    assert whole["notifier"]["mailer"] == whole["message_sender"]["mailer"]
     assert rough == whole
     # The past hears every webhook: its cycle reads nothing back.
     assert past["cycle"].pop("reconciler") == "NoneType"

@@ -26,7 +26,9 @@ def show_needs(snapshot: Snapshot) -> None:
         address("payments", {"status": "needs_you"}),
     )
     show_html(
-        Markup('<ul class="needs">{}</ul><ul class="needy">{}</ul><p class="more">{}</p>').format(
+        Markup(
+            '<ul class="needs">{}</ul><ul class="needing-action">{}</ul><p class="more">{}</p>'
+        ).format(
             Markup("").join(render_needed(needed) for needed in snapshot.needed),
             Markup("").join(render_needing_action(row) for row in snapshot.needing_action),
             everything,
