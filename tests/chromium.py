@@ -1,34 +1,28 @@
-"""The dashboard in a real browser: what every such test needs.
-
-The fixtures are there for every test (conftest.py). A file that needs more than one failed payment
-has `records` of its own.
-"""
+"""The dashboard in a real browser: what the fixtures of browser.py are made of."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from dashboard.ui.palette import DARK, LIGHT
-from db import embedded, migrate
+from db import embedded
 from db.models import Heartbeat
-from db.session import connect, now, session_factory
+from db.session import now, session_factory
+from tests.databases import Postgres, empty
 from tests.factories import COMPANY, fail_now
-from tests.processes import ROOT, empty, free_port
+from tests.processes import ROOT, free_port
 
 PICTURES = ROOT / "test-output"
 ARGUMENTS = [
@@ -86,45 +80,9 @@ SETTLED = """() => document.querySelector('.stApp').dataset.testScriptState === 
 Visit = Callable[..., Page]
 
 
-class Database:
-    """A server of its own: these tests stop it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = embedded.Server(folder / "data", folder / "run")
-        embedded.initialize(self.server, durable=False)
-        self.start()
-
-    def start(self) -> None:
-        self.process = embedded.start(self.server)
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait()
-
-
-@pytest.fixture(scope="session")
-def database() -> Iterator[Database]:
-    folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
-    folder.chmod(0o755)
-    database = Database(folder)
-    yield database
-    database.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def own_engine(database: Database) -> Iterator[Engine]:
-    engine = connect(database.server.url, "tests")
-    migrate.upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def records(own_engine: Engine) -> Iterator[Session]:
-    """One failed payment, and a daemon that ran just now."""
-    with session_factory(own_engine)() as session:
+@contextmanager
+def record_one_failure(engine: Engine) -> Iterator[Session]:
+    with session_factory(engine)() as session:
         fail_now(session, now(), user={"id": "u1", "name": "Maya Okafor"})
         at = now()
         session.add(
@@ -132,12 +90,12 @@ def records(own_engine: Engine) -> Iterator[Session]:
         )
         session.commit()
         yield session
-    empty(own_engine)
+    empty(engine)
 
 
 @contextmanager
 def run_dashboard(
-    database: Database, command: list[str] = MODULE, company_id: str = COMPANY
+    database: Postgres, command: list[str] = MODULE, company_id: str = COMPANY
 ) -> Iterator[str]:
     """The address of a dashboard, once it says that it listens."""
     port = free_port()
@@ -165,16 +123,8 @@ def run_dashboard(
             process.kill()
 
 
-@pytest.fixture(scope="module")
-def dashboard(database: Database, own_engine: Engine) -> Iterator[str]:
-    """One for each file: what it keeps of the figures for minutes is that file's alone."""
-    with run_dashboard(database) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Not for the whole run: while Playwright is there, no other test can have an event loop."""
+@contextmanager
+def launch() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium is not None, "no Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
@@ -183,9 +133,8 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def visit(browser: Browser, dashboard: str) -> Iterator[Visit]:
-    """Opens a page, and at the end proves that it asked no other machine and met no error."""
+@contextmanager
+def visiting(browser: Browser, dashboard: str) -> Iterator[Visit]:
     hosts: set[str | None] = set()
     errors: list[str] = []
     pages: list[Page] = []

@@ -1,24 +1,26 @@
-"""A real Postgres for the whole run, a clean database for every test."""
+"""A real Postgres for the whole run, a clean database for every test.
+
+What takes long to import is imported by the fixture that needs it: most tests need none of it.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, text
-from sqlalchemy.orm import Session
 
-from db import embedded, migrate
-from db.models import Base
-from db.session import SessionFactory, connect, session_factory
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
 
-pytest_plugins = ["tests.chromium"]
+    from db.embedded import Server
+    from db.session import SessionFactory
+
+pytest_plugins = ["tests.browser", "tests.quick", "tests.soak"]
 numbers = itertools.count()
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
@@ -28,31 +30,25 @@ for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[embedded.Server]:
-    """Its folder must be open to the user that Postgres runs as, which pytest's own is not."""
+def postgres() -> Iterator[Server]:
+    from db.embedded import Server
+    from tests.databases import running
+
     if shared := os.environ.get("TEST_POSTGRES"):  # a run within a run (test_invariants)
-        yield embedded.Server(Path(shared), Path(shared).parent / "run")
+        yield Server(Path(shared), Path(shared).parent / "run")
         return
-    folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
-    folder.chmod(0o755)
-    server = embedded.Server(folder / "data", folder / "run")
-    embedded.initialize(server, durable=False)
-    process = embedded.start(server)
-    yield server
-    if process.poll() is None:
-        process.send_signal(signal.SIGQUIT)  # nothing here is worth a checkpoint
-        process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    with running() as own:
+        yield own.server
 
 
 @pytest.fixture(scope="session")
-def migrated_engine(postgres: embedded.Server) -> Iterator[Engine]:
+def migrated_engine(postgres: Server) -> Iterator[Engine]:
+    from db.session import connect
+    from tests.databases import create_migrated
+
     name = f"tests_{os.getpid()}"
-    with connect(postgres.url, "tests").connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text(f"create database {name}"))
+    create_migrated(postgres, name)
     engine = connect(postgres.url.set(database=name), "tests", pool_size=10)
-    migrate.upgrade(engine)
     yield engine
     engine.dispose()
 
@@ -60,20 +56,20 @@ def migrated_engine(postgres: embedded.Server) -> Iterator[Engine]:
 @pytest.fixture
 def engine(migrated_engine: Engine) -> Iterator[Engine]:
     """Migrated and empty."""
+    from tests.databases import empty
+
     yield migrated_engine
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with migrated_engine.begin() as connection:
-        connection.execute(text("set local lock_timeout = '10s'"))
-        connection.execute(text(f"truncate {tables} restart identity cascade"))
+    empty(migrated_engine)
 
 
 @pytest.fixture
-def empty_engine(postgres: embedded.Server) -> Iterator[Engine]:
+def empty_engine(postgres: Server) -> Iterator[Engine]:
     """A database of its own, without any schema."""
+    from db.session import connect
+    from tests.databases import create
+
     name = f"empty_{os.getpid()}_{next(numbers)}"
-    with connect(postgres.url, "tests").connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text(f"create database {name}"))
+    create(postgres, name)
     engine = connect(postgres.url.set(database=name), "tests")
     yield engine
     engine.dispose()
@@ -86,6 +82,8 @@ def database_url(engine: Engine) -> str:
 
 @pytest.fixture
 def sessions(engine: Engine) -> SessionFactory:
+    from db.session import session_factory
+
     return session_factory(engine)
 
 
