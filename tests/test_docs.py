@@ -67,6 +67,7 @@ def test_the_procfile_starts_what_the_brief_names():
     assert names == ["release", "web", "daemon", "dashboard"]
 
 
+@pytest.mark.slow
 def test_imports_go_down_only():
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],

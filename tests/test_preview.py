@@ -33,6 +33,7 @@ def test_it_writes_what_its_index_lists(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert text.startswith("Subject: One day left to keep Marathon Training Pro\n\nNorthside")
 
 
+@pytest.mark.slow
 def test_it_needs_no_settings_and_no_database(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-m", "daemon", "preview"],

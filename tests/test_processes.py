@@ -35,6 +35,8 @@ from tests.processes import (
     wait_until_it_answers,
 )
 
+pytestmark = pytest.mark.slow
+
 STOPS = [signal.SIGTERM, signal.SIGINT]
 
 

@@ -75,6 +75,7 @@ def test_it_refuses_a_filter_that_is_neither_true_nor_false(stage):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "expired")
 
 
+@pytest.mark.slow
 def test_it_gives_a_share_of_members_a_spare_card_and_the_same_story_to_all():
     def world(**wanted: Any) -> World:
         world = World(seed=9)

@@ -56,6 +56,8 @@ from sandbox.servers.transport import InProcess
 from sandbox.wire.versions import SUPPORTED
 from sandbox.world.world import World
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "ws_sandbox_secret"
 ONCE: Any = {"max_retries": 0}

@@ -27,6 +27,8 @@ from sandbox.world.world import World
 from tests.rig import Rig
 from tests.stage import DAY, HOUR, NOON, Stage
 
+pytestmark = pytest.mark.slow
+
 MAIL: dict[str, Any] = {
     "personalizations": [{"to": [{"email": "jo@example.com"}]}],
     "from": {"email": "billing@example.com", "name": "Lantern Academy"},

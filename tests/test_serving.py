@@ -13,6 +13,8 @@ import pytest
 from tests.door import SIGNED_IN, settings_for, start
 from tests.processes import free_port, started_in, wait_until_it_answers
 
+pytestmark = pytest.mark.slow
+
 NEVER_KEPT = "private, no-store"
 
 

@@ -35,6 +35,7 @@ def write_rule(root: Path, text: str, name: str = "rule.py") -> None:
     (folder / name).write_text(text)
 
 
+@pytest.mark.slow
 def test_every_folder_of_the_product_is_measured():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages == set(CODE)
@@ -112,6 +113,7 @@ def test_it_ends_with_an_error_when_a_rule_is_broken(tmp_path: Path, capsys):
     assert "recovery/rule.py:1 imports os" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_product_keeps_its_budgets(capsys):
     assert main() == 0, capsys.readouterr().out
 

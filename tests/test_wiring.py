@@ -113,6 +113,7 @@ def test_nobody_else_wires_them_by_hand():
     assert by_hand == {"daemon/wiring.py": WIRED}
 
 
+@pytest.mark.slow
 def test_only_who_sends_mail_carries_sendgrids_package():
     lean = "import sys, daemon.__main__, daemon.wiring; sys.exit('sendgrid' in sys.modules)"
     assert run([sys.executable, "-c", lean], cwd=ROOT).returncode == 0
