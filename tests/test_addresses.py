@@ -25,6 +25,7 @@ from recovery.status import MessageState
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY
 from tests.rig import Rig
+from tests.soak import at_length
 from tests.test_mailer import WORDS, Box
 
 GOOD = (
@@ -131,8 +132,9 @@ def test_anything_else_is_none(address: str) -> None:
     assert not address or address not in str(caught.value)
 
 
+@pytest.mark.slow
 @given(TYPED)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=at_length(500))
 @example("jo@example.com")
 @example("a..b@example.com")
 def test_what_may_be_kept_may_be_sent_to_and_the_reverse(address: str) -> None:
@@ -147,8 +149,9 @@ def test_what_may_be_kept_may_be_sent_to_and_the_reverse(address: str) -> None:
     assert len(answers) == 1
 
 
+@pytest.mark.slow
 @given(TYPED)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_length(300))
 def test_what_leaves_is_one_address_in_ascii_and_an_address_itself(address: str) -> None:
     sent = send(address)
     if sent is not None:

@@ -35,11 +35,12 @@ from tests.factories import (
     sign,
 )
 from tests.mail_service import MailReceiver, add_message, mail_event, sign_events
+from tests.soak import at_length, choose_seed
 from webhook.app import create_app
 from webhook.openapi import MAIL_EVENTS_PATH
 from webhook.settings import WebhookSettings
 
-REQUESTS, BATCH = 10_000, 100
+REQUESTS, BATCH = at_length(10_000), 100
 PATHS = ("/webhook/whop", "/webhook/payment_failed")
 KNOWN = [f"pay_known_{number}" for number in range(12)]
 UNKNOWN = [f"pay_new_{number}" for number in range(12)]
@@ -480,11 +481,12 @@ DRAWS: list[tuple[str, Callable[[random.Random], Sent]]] = [
 ]
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("company")
 def test_ten_thousand_bad_requests_are_answered_and_move_no_figure(
     apps: dict[str, Any], session: Session
 ):
-    rng = random.Random(20_26)
+    rng = random.Random(choose_seed(20_26))
     books = read_books(session)
     statuses: Counter[int] = Counter()
     for number in range(REQUESTS // BATCH):
@@ -546,10 +548,7 @@ envelopes = st.fixed_dictionaries(
 
 @pytest.mark.usefixtures("company")
 @settings(
-    max_examples=40,
-    deadline=None,
-    database=None,
-    derandomize=True,
+    max_examples=at_length(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(contents=st.lists(documents | envelopes, min_size=5, max_size=10))
@@ -601,16 +600,17 @@ def draw_mail_post(rng: random.Random, message_id: int, *, forged: bool) -> Sent
     return replace(sent, headers=tuple((n, value if n == header else v) for n, v in sent.headers))
 
 
+@pytest.mark.soak
 def test_bad_events_about_mails_are_answered_and_move_only_their_own_message(
     engine: Engine, session: Session
 ):
     app = MailReceiver(engine).app
-    rng = random.Random(20_27)
+    rng = random.Random(choose_seed(20_27))
     message_id, other = add_message(session), add_message(session, customer_email="al@example.com")
     untouched = session.get_one(Message, other)
     statuses: Counter[int] = Counter()
     told = 0
-    for number in range(24):
+    for number in range(at_length(24)):
         forged = number % 2 == 0
         requests = [draw_mail_post(rng, message_id, forged=forged) for _ in range(50)]
         before = session.scalar(select(func.count()).select_from(MailEvent))

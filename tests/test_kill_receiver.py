@@ -18,8 +18,9 @@ from sqlalchemy import Engine, text
 
 from tests.factories import COMPANY, encode, event, failing_at, payment_data, sign
 from tests.processes import SECRET, TOKEN, Process, Processes, free_port, started_in
+from tests.soak import at_length, choose_seed
 
-ROUNDS = 3
+ROUNDS = at_length(3)
 CONNECTIONS = 12
 numbers = itertools.count(1)
 
@@ -104,12 +105,13 @@ def read_ids(engine: Engine, query: str) -> Counter[str]:
         return Counter(value for (value,) in connection.execute(text(query)))
 
 
+@pytest.mark.soak
 def test_no_acknowledged_delivery_is_lost_and_none_counts_twice(
     processes: Processes, engine: Engine, database_url: str
 ):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    random_kill = random.Random(3)
+    random_kill = random.Random(choose_seed(3))
     accepted: list[Delivery] = []
     interrupted: list[Delivery] = []
     for _ in range(ROUNDS):

@@ -1,10 +1,9 @@
 """kill -9 of whoever sends messages, at every step and then at random. The oracle is the
-sandbox's letter box. `KILLS=1000` kills as often as that."""
+sandbox's letter box."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,9 +19,11 @@ from db.session import now
 from tests.factories import HOURLY, failing_at, report
 from tests.kill_sender import PORTION, STEPS, Left
 from tests.processes import Stage, stage_in
+from tests.soak import at_length, choose_seed
 
-KILLS = int(os.environ.get("KILLS", "40"))
-SEED = 4
+pytestmark = pytest.mark.soak
+
+KILLS, SEED = at_length(40), choose_seed(4)
 SPARE = 200
 """A sender that lives long sends more than what comes due at its end."""
 EVERYBODY_LATER = "update payments set next_message_at = now() + interval '1 day'"

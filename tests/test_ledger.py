@@ -38,6 +38,7 @@ from tests.factories import (
     payment_data,
     report,
 )
+from tests.soak import at_length
 from whop.payloads import read_event
 
 ROOT = Path(__file__).parent.parent
@@ -128,9 +129,7 @@ def test_every_order_of_a_payments_events_ends_the_same(sessions: SessionFactory
         wipe(sessions)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=at_length(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_duplicates_in_any_grouping_change_nothing(sessions: SessionFactory, data):
     deliveries = data.draw(st.lists(st.sampled_from(STORY), max_size=12)) + STORY
@@ -263,6 +262,7 @@ def test_a_payment_without_a_dollar_value_is_counted_but_in_no_sum(sessions: Ses
 CODE = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard")
 
 
+@pytest.mark.slow
 def test_only_the_ledger_writes_a_status():
     """One home: db/ledger/payments.py moves payments, attempts.py finishes attempts."""
     sources = {

@@ -21,6 +21,7 @@ from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_sendgrid_client
 from mail.messages import RenderedMessage
 from recovery.delivery import Delivery, DeliveryState, refused
 from tests.factories import NOW
+from tests.soak import at_length
 
 WORDS = RenderedMessage("Your payment did not go through", "Hello.", "<p>Hello.</p>")
 UNSUBSCRIBE = "https://receiver.example.com/unsubscribe/1.7.abc"
@@ -176,7 +177,7 @@ def test_a_link_that_could_be_more_is_refused_before_it_leaves(url):
 
 
 @given(st.text(), st.text())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=at_length(300))
 def test_no_text_whatever_breaks_a_line(name, subject):
     sent = send(sender_name=name, written=RenderedMessage(subject or "s", "t", "h"))
     for text in (sent["from"]["name"], sent.get("subject", "")):
@@ -268,6 +269,7 @@ def over(url: str) -> Mailer:
     return Mailer(make_sendgrid_client("SG.x", url), "us@example.com", clock=lambda: NOW)
 
 
+@pytest.mark.slow
 def test_the_package_brings_back_the_id_and_how_long_to_wait(serve):
     mailer = over(serve(202, X_Message_Id="mail_9"))
     assert mailer.send("jo@example.com", WORDS, {}).provider_id == "mail_9"

@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from sqlalchemy import URL, Engine
 
 from db.session import connect
+from tests.soak import at_length
 from webhook.app import create_app
 from webhook.settings import WebhookSettings
 
@@ -48,10 +49,7 @@ schema = schemathesis.openapi.from_asgi(
 
 @schema.parametrize()
 @settings(
-    max_examples=40,
-    deadline=None,
-    database=None,
-    derandomize=True,
+    max_examples=at_length(40),
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_as_described(case: schemathesis.Case, app: FastAPI):

@@ -5,15 +5,12 @@ members who pay, cancel and dispute, refunds, webhooks lost, doubled, late and r
 does not answer, daemons that are killed, that meet, or that have an old key. `tests/audit.py` says
 what must hold after every step and, once all has been read back, at the end.
 
-The usual run is short and always the same. A longer one, different each time:
-
-    MACHINE_EXAMPLES=400 MACHINE_STEPS=50 python -m pytest tests/test_recovery_machine.py
+The usual run is short and always the same; `make soak` makes a longer one (tests/soak.py).
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -22,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -46,9 +44,10 @@ from tests.audit import Audit
 from tests.factories import COMPANY, NOW
 from tests.processes import empty
 from tests.rough_rig import Delivery, Killed, RoughRig
+from tests.soak import SEED, at_length
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
-STEPS = int(os.environ.get("MACHINE_STEPS", "30"))
+EXAMPLES = at_length(30)
+STEPS = 50 if SEED else 30
 LONGEST = timedelta(days=24)
 """What is paid later than a month after its window is no longer looked for."""
 A_WHILE = timedelta(days=8)
@@ -393,6 +392,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.work(self.crew.reading.run)
 
 
+@pytest.mark.soak
 def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_path: Path):
     numbers = itertools.count()
 
@@ -404,12 +404,8 @@ def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_pa
     run_state_machine_as_test(
         start,
         settings=settings(
-            max_examples=EXAMPLES or 30,
+            max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
-            database=None,
-            derandomize=not EXAMPLES,
-            print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),
     )

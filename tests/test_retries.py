@@ -7,6 +7,7 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -17,9 +18,9 @@ from db.ledger import claims, conclusions
 from db.ledger.claims import LEASE
 from db.session import SessionFactory
 from recovery.status import AttemptOutcome, ClosedReason, PaymentStatus, RecoveredBy
-from sandbox.model.switches import Switches
 from tests.factories import NOW
 from tests.rig import Rig
+from tests.soak import SEED
 from whop.errors import BusyError, DownError, NoAnswerError
 
 
@@ -598,30 +599,53 @@ def test_every_decision_is_one_log_line_without_a_person_in_it(rig: Rig, caplog)
     assert "Some One" not in caplog.text
 
 
+READINGS: tuple[dict[str, Any], ...] = (
+    {"retry_limit": 1},
+    {"retry_limit": 1, "retry_rearmed_by_whop_attempt": True},
+    {"retry_answers": "async"},
+    {"retry_moves_next_attempt": True, "webhook_timing": "before_answer"},
+    {"failed_webhook_for": "first_only", "webhook_shape": "legacy"},
+    {"lapsed_payment": "void"},
+)
+UNUSUAL: tuple[tuple[str, Any], ...] = (
+    ("retry_limit", 1),
+    ("retryable_shows_limit", False),
+    ("retry_rearmed_by_whop_attempt", True),
+    ("retry_rearmed_by_card_change", True),
+    ("retry_uses_new_card", False),
+    ("retry_answers", "async"),
+    ("retry_moves_next_attempt", True),
+    ("card_change_charges", False),
+    ("card_update_answers", "async"),
+    ("card_update_charges", "newest"),
+    ("card_update_charges", "every"),
+    ("unknown_card_status", 404),
+    ("cancel_request_stops_retries", True),
+    ("failed_webhook_for", "first_only"),
+    ("webhook_shape", "legacy"),
+    ("webhook_timing", "before_answer"),
+    ("lapsed_payment", "uncollectible"),
+    ("lapsed_payment", "void"),
+    ("max_page", 2),
+)
+PAIRS = [dict(pair) for pair in itertools.combinations(UNUSUAL, 2) if pair[0][0] != pair[1][0]]
+TRIED = (*READINGS, *PAIRS) if SEED else READINGS
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("number", "reading"), [*enumerate(TRIED)], ids=str)
 def test_under_every_reading_of_whop_the_ledger_shows_one_paid_charge(
-    sessions: SessionFactory, tmp_path
+    sessions: SessionFactory, tmp_path, number: int, reading: dict[str, Any]
 ):
-    """A short life in each world that Whop's documentation allows."""
-    readings = [
-        Switches(retry_limit=1),
-        Switches(retry_limit=1, retry_rearmed_by_whop_attempt=True),
-        Switches(retry_answers="async"),
-        Switches(retry_moves_next_attempt=True, webhook_timing="before_answer"),
-        Switches(failed_webhook_for="first_only", webhook_shape="legacy"),
-        Switches(lapsed_payment="void"),
-    ]
-    for number, switches in enumerate(readings):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        rig = Rig(sessions, folder, seed=number)
-        for name, value in vars(switches).items():
-            setattr(rig.world.switches, name, value)
-        payment_ids = [rig.world.fail_renewal(NOW) for _ in range(12)]
-        rig.run(hours=125)
-        assert rig.world.ledger.paid_twice() == []
-        for payment_id in payment_ids:
-            paid = "paid" in [c.outcome for c in rig.world.ledger.charges(payment_id)]
-            payment = rig.payment(payment_id)
-            assert (payment.status is PaymentStatus.RECOVERED) == paid
-            if payment.recovered_by is RecoveredBy.RETRY:
-                assert "paid" in rig.charges(payment_id)
+    """A short life in a world that Whop's documentation allows."""
+    rig = Rig(sessions, tmp_path, seed=SEED + number)
+    vars(rig.world.switches).update(reading)
+    payment_ids = [rig.world.fail_renewal(NOW) for _ in range(12)]
+    rig.run(hours=125)
+    assert rig.world.ledger.paid_twice() == []
+    for payment_id in payment_ids:
+        paid = "paid" in [c.outcome for c in rig.world.ledger.charges(payment_id)]
+        payment = rig.payment(payment_id)
+        assert (payment.status is PaymentStatus.RECOVERED) == paid
+        if payment.recovered_by is RecoveredBy.RETRY:
+            assert "paid" in rig.charges(payment_id)

@@ -36,6 +36,7 @@ from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
 from tests.processes import empty
 from tests.raw_figures import check_days, check_summary, read_rows
 from tests.rig import Rig
+from tests.soak import at_length
 
 OTHER = "biz_other"
 # Clocks are set at midnight in Havana and Asuncion; Kathmandu and Kiritimati are far from UTC.
@@ -202,9 +203,7 @@ happenings = some.one_of(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=at_length(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some.lists(changes, min_size=4, max_size=8), some.lists(happenings, min_size=2, max_size=12))
 def test_the_figures_are_those_of_the_raw_rows(
     sessions: SessionFactory, before: list[Any], after: list[Any]

@@ -49,7 +49,10 @@ from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules,
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import Case, Trial, run_trial
 from sandbox.world.world import World
+from tests.soak import at_length, choose_seed
 from tests.test_policy import context
+
+pytestmark = pytest.mark.slow
 
 SHARE_BANDS = {
     "funds": (0.30, 0.40),
@@ -65,7 +68,9 @@ SHARE_BANDS = {
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SMALL = Study(1, 1, 2, ("middle",), ("smart", "whop"), (3,), (24, 48, 72, 96), many=2)
+SMALL = Study(
+    choose_seed(1), 1, at_length(2), ("middle",), ("smart", "whop"), (3,), (24, 48, 72, 96), many=2
+)
 
 Live = Callable[[Trial], list[Case]]
 
@@ -116,6 +121,7 @@ UNPAID = case(FAILED, charge("retry", "generic_decline", 26), usd=60, messages=2
 # --- the same draws, through the real code ------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_the_same_seed_gives_the_same_report_in_whatever_process(live):
     quick = {trial: run_quickly(trial) for trial in SMALL.crowd.trials()}
     here = SMALL.write({trial: live(trial) for trial in SMALL.trials()}, quick)
@@ -128,7 +134,7 @@ def test_the_same_seed_gives_the_same_report_in_whatever_process(live):
     assert done.returncode == 0, done.stderr
     assert done.stdout == here + "\n"
     assert "3 of 3: " in done.stderr
-    assert "Made by `python -m sandbox.simulate --seed 1 " in here
+    assert f"Made by `python -m sandbox.simulate --seed {SMALL.seed} " in here
 
 
 def test_another_seed_draws_other_failures(live):
@@ -167,8 +173,9 @@ def test_what_a_mail_moves_a_member_to_does_not_depend_on_other_mails():
     assert plans(0, 100) != plans(0, 200)
 
 
+@pytest.mark.soak
 def test_it_goes_through_the_real_receiver_and_daemon(live, sessions, tmp_path):
-    trial = Trial("smart", "middle", 103, 8)
+    trial = Trial("smart", "middle", choose_seed(103), at_length(8))
     with sessions() as session:
         assert not session.scalar(select(func.count()).select_from(WebhookEvent))
     cases = run_trial(trial, sessions, tmp_path)

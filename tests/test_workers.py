@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from daemon.workers import MOST_ERRORS, Tally, run_until_empty
+from tests.soak import at_length
 
 AWAY = OperationalError("select 1", {}, Exception("the server closed the connection"))
 A_BUG = ValueError("a bug")
@@ -46,7 +47,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     outcomes=st.lists(st.sampled_from([True, A_BUG]), max_size=MOST_ERRORS - 1),
     workers=st.integers(1, 5),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=at_length(50))
 def test_every_unit_is_run_once_and_what_breaks_is_passed_over(outcomes, workers):
     units = Units(outcomes)
     done, errors = outcomes.count(True), outcomes.count(A_BUG)
