@@ -10,10 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from db.embedded import Server
 from tests.marks import find_marks, take_out
@@ -38,6 +41,7 @@ class Guard:
         return int(self.mark.split(":")[0])
 
 
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")
 HEARD = "3: what was just read is heard before the charge"
 GUARDS = [
     Guard(
@@ -174,39 +178,64 @@ GUARDS = [
 ]
 
 
+class Copy:
+    """Of the code, in which a line may be missing, and an interpreter that is ready to run it."""
+
+    def __init__(self, folder: Path, postgres: Server) -> None:
+        self.folder, self.words = folder, folder / "words"
+        for name in CODE:
+            shutil.copytree(ROOT / name, folder / name, ignore=HALF_WRITTEN)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        self.warm = subprocess.Popen(
+            [sys.executable, "-m", "tests.warm"],
+            cwd=folder,
+            env=inherited | {"PYTHONDONTWRITEBYTECODE": "1", "TEST_POSTGRES": str(postgres.data)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, test: str) -> int:
+        """pytest's exit code."""
+        assert self.warm.stdin is not None
+        assert self.warm.stdout is not None
+        self.warm.stdin.write(f"tests/{test} {self.words}\n")
+        self.warm.stdin.flush()
+        return int(self.warm.stdout.readline())
+
+    @contextmanager
+    def without(self, guard: Guard) -> Iterator[None]:
+        changed: set[Path] = set()
+        try:
+            for mark, instead in ((guard.mark, guard.instead), (guard.also, None)):
+                if mark is not None:
+                    changed.add(path := self.find(mark))
+                    path.write_text(take_out(path.read_text(), mark, instead))
+            yield
+        finally:
+            for path in changed:
+                shutil.copy2(ROOT / path.relative_to(self.folder), path)
+
+    def find(self, mark: str) -> Path:
+        return dict(find_marks([self.folder / name for name in PRODUCT]))[mark]
+
+
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("copy")
-    for name in CODE:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
+def copy(tmp_path_factory: pytest.TempPathFactory, migrated_engine: Engine, postgres: Server):
+    copy = Copy(tmp_path_factory.mktemp("copy"), postgres)
+    with copy.warm:
+        yield copy
+        copy.warm.stdin.close()
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=[guard.mark for guard in GUARDS])
-def test_the_test_fails_when_the_line_is_gone(copy: Path, guard: Guard, postgres: Server):
-    files = dict(find_marks([copy / name for name in PRODUCT]))
-    wholes = {files[text]: files[text].read_text() for text in (guard.mark, guard.also) if text}
-    take_out_of(files[guard.mark], guard.mark, guard.instead)
-    if guard.also is not None:
-        take_out_of(files[guard.also], guard.also)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", f"tests/{guard.test}"],
-            cwd=copy,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TEST_POSTGRES": str(postgres.data)},
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        for path, whole in wholes.items():
-            path.write_text(whole)
-    assert done.returncode == 1, done.stdout[-2000:]
-    assert "failed" in done.stdout.splitlines()[-1]
-
-
-def take_out_of(path: Path, mark: str, instead: str | None = None) -> None:
-    path.write_text(take_out(path.read_text(), mark, instead))
+def test_the_test_fails_when_the_line_is_gone(copy: Copy, guard: Guard):
+    with copy.without(guard):
+        code = copy.run(guard.test)
+    words = copy.words.read_text()
+    assert code == 1, words[-2000:]
+    assert "failed" in words.splitlines()[-1]
 
 
 def test_each_mark_has_one_guard_and_each_guard_one_mark():
