@@ -1,9 +1,18 @@
-# make run, make test, make check, make bench. Each does all the set-up it needs by itself.
+# make run, make quick, make test, make soak, make check, make bench. Each does all the set-up it
+# needs by itself.
 
 BIN := .venv/bin
+# What is compiled once is not compiled again by each of the many processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 ROOMS := recovery db mail whop webhook daemon dashboard sandbox bench
 
-.PHONY: run test check format bench setup clean
+# Tests at work side by side. The soak: what is drawn, how far it goes, and which of its tests.
+WORKERS ?= 2
+SEED ?= 1
+TIMES ?= 10
+TESTS ?= tests
+
+.PHONY: run quick test soak check format bench setup clean
 .DEFAULT_GOAL := run
 
 setup:
@@ -17,10 +26,20 @@ run: setup
 		$(BIN)/python -m sandbox.prepare && \
 		exec $(BIN)/honcho -f Procfile.dev start'
 
+# What needs no database, no browser and no process, in ten seconds.
+quick: setup
+	@$(BIN)/python -m pytest --quick -q
+
+# Each worker has a database of its own. One file alone: .venv/bin/python -m pytest tests/test_x.py
 test: setup
 	@scripts/browser
 	@scripts/axe
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 15
+
+# The long proofs, ten times as far as `make test` takes them. Others: make soak SEED=7 TIMES=25
+soak: setup
+	@SOAK_SEED=$(SEED) SOAK_TIMES=$(TIMES) $(BIN)/python -m pytest $(TESTS) -m "soak or hypothesis" \
+		--hypothesis-seed $(SEED) --numprocesses $(WORKERS) --dist worksteal --durations 15
 
 check: setup
 	@$(BIN)/ruff check .
