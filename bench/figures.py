@@ -20,7 +20,7 @@ def ratio(part: float, whole: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line of the table in docs/speed.md, with what this run measured."""
+    """One line of the table in docs/developers/speed.md, with what this run measured."""
 
     name: str
     sense: Literal[">=", "<="]

@@ -1,7 +1,8 @@
 """Whose a charge was. Conservative: what Whop's own retry explains is never claimed.
 
-Nobody tells us who made a payment; the circumstances do. docs/attribution.md gives the rules in a
-creator's words. Pure, so that the order in which we heard of the circumstances plays no part.
+Nobody tells us who made a payment; the circumstances do. docs/creators/attribution.md
+gives the rules in a creator's words. Pure, so that the order in which we heard of
+the circumstances plays no part.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The codes are Whop's `PaymentDeclineCodes` (an open list: `classify` has a default). The grouping
 follows Visa's and Mastercard's reattempt rules and the lists other processors publish; where they
-disagree, the stricter reading wins. docs/declines.md shows the table.
+disagree, the stricter reading wins. docs/creators/declines.md shows the table.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """How well recovery works: the facts, and the one judgement of each that pages, warnings and posts
-share. Pure; docs/dashboard.md lists the thresholds."""
+share. Pure; docs/operators/health.md lists the thresholds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which message a member gets when: pure rules, counted back from the end of the window.
 
-docs/messages.md shows them as a table, docs/decisions.md says why.
+docs/creators/messages.md shows them as a table, docs/decisions says why.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from recovery.declines import (
     explain_to_member,
 )
 
-DOCS = Path(__file__).parent.parent / "docs" / "declines.md"
+DOCS = Path(__file__).parent.parent / "docs" / "creators" / "declines.md"
 
 
 def test_our_codes_are_exactly_those_of_the_official_sdk():

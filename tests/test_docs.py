@@ -12,10 +12,13 @@ import pytest
 from daemon.settings import DaemonSettings
 from dashboard.settings import ServerSettings
 from recovery.status import PaymentStatus
+from tests.structure import CODE
 from webhook.openapi import WEBHOOK_PATHS
 from webhook.settings import WebhookSettings
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 README = (ROOT / "README.md").read_text()
 SETTINGS = sorted(
     {
@@ -24,6 +27,10 @@ SETTINGS = sorted(
         for name in kind.model_fields
     }
 )
+
+
+def name_page(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -48,18 +55,46 @@ def test_defaults_in_the_readme_are_those_of_the_code():
 
 
 def test_every_status_is_explained():
-    assert all(f"`{status}`" in (ROOT / "docs/figures.md").read_text() for status in PaymentStatus)
+    page = (DOCS / "developers" / "figures.md").read_text()
+    assert [status for status in PaymentStatus if f"`{status}`" not in page] == []
 
 
 def test_the_readme_names_the_routes():
     assert all(path in README for path in (*WEBHOOK_PATHS, "/stats/summary", "/payments/list"))
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+def name_anchors(page: Path) -> set[str]:
+    """As GitHub names a heading's anchor: lower case, hyphens for spaces, no other signs."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" not in target:
+            path, _, anchor = target.partition("#")
+            found = (page.parent / path) if path else page
+            assert found.exists(), target
+            assert not anchor or anchor in name_anchors(found), target
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if DOCS in page.parents], ids=name_page)
+def test_the_index_lists_every_page_once(page):
+    path = page.relative_to(DOCS).as_posix()
+    links = re.findall(r"\]\(([^)#\s]+)\)", (DOCS / "README.md").read_text())
+    assert path in ("README.md", *links) or path.startswith("decisions/")
+    assert links.count(path) <= 1
+
+
+def test_every_document_that_the_code_names_exists():
+    sources = [*(path for room in (*CODE, "tests") for path in (ROOT / room).rglob("*.py"))]
+    text = "".join(source.read_text() for source in (*sources, ROOT / "render.yaml"))
+    named = set(re.findall(r"docs/[a-z/-]+\.md", text))
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
 def test_the_procfile_starts_what_the_brief_names():

@@ -1,4 +1,4 @@
-"""What breaks outside our code. docs/faults.md lists them, and the test of each."""
+"""What breaks outside our code. docs/developers/faults.md lists them, and the test of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.rig import Rig
 from tests.test_retries import Killed, crash_in
 from whop.signature import SignatureError
 
-PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
+PAGE = Path(__file__).parent.parent / "docs" / "developers" / "faults.md"
 HOUR = timedelta(hours=1)
 
 
@@ -176,7 +176,7 @@ def test_every_test_that_the_page_names_exists():
     named = re.findall(r"`(test_\w+)\.py::(test_\w+)`", PAGE.read_text())
     assert len(named) > 10
     for file, test in named:
-        source = (PAGE.parent.parent / "tests" / f"{file}.py").read_text()
+        source = (PAGE.parents[2] / "tests" / f"{file}.py").read_text()
         assert re.search(rf"^def {test}\(", source, re.MULTILINE), f"{file}.py::{test}"
 
 

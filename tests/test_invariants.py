@@ -1,4 +1,4 @@
-"""The invariants of docs/invariants.md, each held by a line, each line guarded by a test.
+"""The invariants of docs/developers/invariants.md: a line holds each, a test guards each line.
 
 The line carries a mark (tests/marks.py). It is taken out of a copy of the code, and the test that
 guards it must then fail. A test that cannot fail would be worth nothing.
@@ -245,7 +245,7 @@ def test_each_mark_has_one_guard_and_each_guard_one_mark():
 
 
 def test_every_invariant_is_guarded_and_documented():
-    page = (ROOT / "docs/invariants.md").read_text()
+    page = (ROOT / "docs/developers/invariants.md").read_text()
     assert {guard.invariant for guard in GUARDS} == set(range(1, 11))
     for guard in GUARDS:
         assert guard.test.split("::")[1] in page, guard.test

@@ -1,4 +1,4 @@
-"""docs/messages.md tells when each message is sent; here is what the rules say."""
+"""docs/creators/messages.md tells when each message is sent; here is what the rules say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recovery.message_schedule import (
 from recovery.status import MessageState, Step
 from tests.factories import NOW
 
-PAGE = (Path(__file__).parent.parent / "docs" / "messages.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "creators" / "messages.md").read_text()
 COLUMNS = (Step.PAYMENT_FAILED, Step.REMINDER, Step.LAST_DAY, Step.NOTICE)
 ENDS = NOW + timedelta(days=5)
 

@@ -761,7 +761,7 @@ def test_it_starts_as_a_command_and_stops_cleanly_on_sigterm(tmp_path):
 
 
 def test_it_explains_every_switch_and_fault():
-    page = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text()
+    page = (Path(__file__).parent.parent / "docs" / "developers" / "sandbox.md").read_text()
 
     explained = [f.name for f in fields(Switches)] + list(get_args(FaultKind))
     assert [name for name in explained if f"`{name}`" not in page] == []

@@ -497,7 +497,7 @@ def test_it_announces_only_events_the_sdk_knows(stage):
     stage.later(days=40)
 
     told = {json.loads(body)["type"] for _, body in stage.delivered}
-    page = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text()
+    page = (Path(__file__).parent.parent / "docs" / "developers" / "sandbox.md").read_text()
     assert told <= known(WebhookEvent)
     assert len(told) == 12
     assert [event for event in told if f"`{event}`" not in page] == []

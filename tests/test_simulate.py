@@ -474,7 +474,7 @@ def test_the_verdict_says_when_smart_breaks_a_limit_or_charges_too_much():
 
 
 def test_the_page_holds_a_report_of_todays_assumptions_and_how_to_make_it():
-    page = (ROOT / "docs/policy.md").read_text()
+    page = (ROOT / "docs/developers/policy-comparison.md").read_text()
     report = page.split("<!-- report -->\n")[1].split("<!-- end of report -->")[0]
     command = re.search(r"Made by `python -m sandbox\.simulate (.*?)`", report)
     study, _ = read_arguments(command[1].split())

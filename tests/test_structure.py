@@ -22,7 +22,7 @@ from tests.structure import (
     main,
 )
 
-FORMER_NAMES = ROOT / "docs/former-names.md"
+FORMER_NAMES = ROOT / "docs/developers/former-names.md"
 
 
 def module(lines: int = 10, functions: tuple[int, ...] = (), name: str = "db/one.py") -> Module:
@@ -119,7 +119,7 @@ def test_the_product_keeps_its_budgets(capsys):
 
 
 def test_every_room_is_described():
-    page = (ROOT / "docs/rooms.md").read_text()
+    page = (ROOT / "docs/developers/rooms.md").read_text()
     rooms = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/__init__.py")}
     rooms |= {f"db/{path.parent.name}" for path in (ROOT / "db").glob("*/__init__.py")}
     for folder in ("dashboard", "sandbox"):

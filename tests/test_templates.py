@@ -187,5 +187,5 @@ def test_a_result_without_end_is_refused():
 
 
 def test_the_docs_name_every_variable_and_filter():
-    page = (ROOT / "docs" / "messages.md").read_text()
+    page = (ROOT / "docs" / "creators" / "wording.md").read_text()
     assert [name for name in VARIABLES | FILTERS.keys() if f"`{name}`" not in page] == []

@@ -29,7 +29,7 @@ COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 class WebhookHandler:
     """Takes deliveries in. Reads ASGI's own messages: a framework's request and middleware would
-    cost as much again (docs/speed.md)."""
+    cost as much again (docs/developers/speed.md)."""
 
     def __init__(self, settings: WebhookSettings, inbox: GroupCommit) -> None:
         self.settings, self.inbox = settings, inbox

@@ -1,6 +1,6 @@
 """Whether all is well, in words: each part green, amber or red, since when, and what to do.
 
-Pure: `judge` gets the facts and the time. docs/dashboard.md lists the thresholds.
+Pure: `judge` gets the facts and the time. docs/operators/health.md lists the thresholds.
 """
 
 from __future__ import annotations

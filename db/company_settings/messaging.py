@@ -1,4 +1,4 @@
-"""How a company wants its members written to. docs/messages.md tells what each choice does."""
+"""How a company wants its members written to. docs/creators/wording.md tells what each does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a creator has chosen to be told, and where. docs/alerts.md tells what each choice does."""
+"""What a creator has chosen to be told, and where: docs/creators/notifications.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a creator has chosen for their company. docs/company-settings.md tells
+"""What a creator has chosen for their company. docs/creators/settings.md tells
 what each choice does."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A creator's week in figures: what failed, what came back and by whom, what needs them.
 
-Money is in US dollars as everywhere (docs/figures.md). A payment without a dollar value is
+Money is in US dollars as everywhere (docs/creators/figures.md). A payment without a dollar value is
 counted, and in no sum.
 """
 

@@ -1,7 +1,8 @@
 """The hot path's one round trip: any number of events with the payments they make known.
 
 Plain SQL with arrays and one JSON parameter, handed to the driver as it is: building the same from
-expressions costs more of the receiver's time than Postgres needs to run it (docs/speed.md).
+expressions costs more of the receiver's time than Postgres needs to run it
+(docs/developers/speed.md).
 """
 
 from __future__ import annotations

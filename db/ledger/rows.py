@@ -15,7 +15,8 @@ from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Tri
 @dataclass(kw_only=True)
 class NewPayment:
     """A failed payment that has just been heard of. Its decisions are filled in as they are made;
-    neither frozen nor with slots, since the hot path makes one for each event (docs/speed.md)."""
+    neither frozen nor with slots, since the hot path makes one for each event
+    (docs/developers/speed.md)."""
 
     payment_id: str
     company_id: str

@@ -1,6 +1,6 @@
 """What comes back, and of which payments: by reason, try, time, product, card and message.
 
-docs/dashboard.md defines each figure. All are aggregates over the closed windows of one company's
+docs/creators/insights.md defines each. All are aggregates over the closed windows of one company's
 payments (`db.reporting.cohorts`), found by index; no row leaves the database.
 """
 

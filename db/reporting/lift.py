@@ -1,7 +1,7 @@
 """What our work adds over Whop alone, and what came back before we were there.
 
 Both read an entry of their own index for each payment they are about, which is too much for every
-refresh, and change slowly: ask seldom. docs/figures.md defines them.
+refresh, and change slowly: ask seldom. docs/developers/figures.md defines them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every figure, as SQL. REST and dashboard both call these, so they cannot disagree.
 
-docs/figures.md defines each one. Money is in US dollars, as Whop normalized it when the payment
-was charged; a payment without a dollar value is counted, but is in no sum (`unconverted`).
+docs/developers/figures.md defines each. Money is in US dollars, as Whop normalized it when the
+payment was charged; a payment without a dollar value is counted, but is in no sum (`unconverted`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Summary:
     """All time unless the name says otherwise. Rates in percent, 0 to 100; amounts in dollars.
 
     `by_retry`: one of our own charges collected it. `by_member`: the member paid after a message
-    of ours. The rest of what was recovered came without us (docs/attribution.md).
+    of ours. The rest of what was recovered came without us (docs/creators/attribution.md).
     """
 
     total_failed: int

@@ -22,7 +22,7 @@ WEBHOOK = "webhook"
 
 @dataclass
 class Switches:
-    """Each stands for one UNKNOWN of Whop's documentation; docs/sandbox.md says which."""
+    """Each stands for one UNKNOWN of Whop's documentation: docs/developers/sandbox.md."""
 
     retry_limit: int = 3
     retryable_shows_limit: bool = True

@@ -1,7 +1,7 @@
 """The schedules of others, as policies to compare ours with. Not for creators.
 
 A schedule is hours after the failed charge, one for each retry. All run through `decide`: what no
-policy may do (docs/retry-policy.md) binds them too.
+policy may do (docs/creators/retry-policy.md) binds them too.
 """
 
 from __future__ import annotations
