@@ -94,8 +94,16 @@ def test_the_index_lists_each_page_once_under_its_one_question(page):
     assert f"- [{title.removeprefix('# ')}]({path})" in INDEX.read_text().splitlines()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_every_path_that_a_document_names_exists(page):
+    rooms = "|".join((*CODE, "tests", "scripts"))
+    former = page == DOCS / "developers" / "former-names.md"
+    named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text())
+    assert [path for path in named if not former and not (ROOT / path).exists()] == []
+
+
 def test_every_document_that_the_code_names_exists():
-    sources = [*(path for room in (*CODE, "tests") for path in (ROOT / room).rglob("*.py"))]
+    sources = [path for room in (*CODE, "tests") for path in (ROOT / room).rglob("*.py")]
     text = "".join(source.read_text() for source in (*sources, ROOT / "render.yaml"))
     named = set(re.findall(r"docs/[a-z/-]+\.md", text))
     assert len(named) > 10
