@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recovery import labels
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 GLOSSARY = (DOCS / "glossary.md").read_text()
@@ -41,22 +43,32 @@ def find_uses(former: str, text: str) -> list[str]:
     return re.findall(rf"(?<![a-z]){re.escape(former)}e?s?(?![a-z])", text, re.IGNORECASE)
 
 
+def read_labels() -> dict[str, tuple[str, ...]]:
+    """Of each value, by the heading of its table."""
+    tables = re.split(r"^### (.*)$", LABELS, flags=re.MULTILINE)[1:]
+    return {
+        f"{heading}: {value.strip('`')}": tuple(said)
+        for heading, table in zip(tables[::2], tables[1::2], strict=True)
+        for value, *said in read_rows(table)
+    }
+
+
 def name_page(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def test_each_word_is_there_once_and_in_order():
+def test_each_word_is_there_once_and_in_order() -> None:
     words = [row[0].casefold() for row in read_rows(WORDS)]
     assert len(words) > 80
     assert words == sorted(set(words))
 
 
-def test_each_word_has_a_meaning_and_room_for_the_word_before():
+def test_each_word_has_a_meaning_and_room_for_the_word_before() -> None:
     assert [row for row in read_rows(WORDS) if len(row) != 3 or not row[1]] == []
 
 
 @pytest.mark.parametrize("former", ["deeds", "occasion", "`hasten`"])
-def test_a_former_word_is_found_wherever_it_stands(former):
+def test_a_former_word_is_found_wherever_it_stands(former: str) -> None:
     plain = former.strip("`")
     for text in (f"the {plain}.", f"list_{plain}", plain.upper(), f"{plain}s"):
         assert find_uses(plain, text), text
@@ -64,17 +76,52 @@ def test_a_former_word_is_found_wherever_it_stands(former):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
-def test_no_document_uses_a_former_word(page):
+def test_no_document_uses_a_former_word(page: Path) -> None:
     text = " ".join(page.read_text().split())
     formers = [*list_former_words(), *list_former_commands()]
     assert len(formers) > 15
     assert {former: found for former in formers if (found := find_uses(former, text))} == {}
 
 
-def test_no_decision_names_anything_by_a_former_word():
+def test_no_decision_names_anything_by_a_former_word() -> None:
     """They may quote what was before, in what was considered instead."""
     for page in (DOCS / "decisions").glob("0*.md"):
         text = " ".join(page.read_text().split("**Considered instead.**")[0].split())
         assert [former for former in list_former_words() if find_uses(former, text)] == [], (
             page.name
         )
+
+
+# As the glossary heads them. The three of messages stand side by side.
+LABELLED: dict[str, tuple[str, ...]] = {
+    "Statuses of a payment": ("STATUSES",),
+    "Reasons for a decline": ("REASONS",),
+    "Who recovered it": ("RECOVERED_BY",),
+    "Why a payment is not recovered": ("CLOSED_REASONS",),
+    "What needs you": ("NEEDS",),
+    "What started a try": ("TRIGGERS",),
+    "The outcome of a try": ("OUTCOMES",),
+    "What is charged": ("CHARGE_METHODS",),
+    "Channels": ("CHANNELS",),
+    "Messages": ("MESSAGES", "EMAILS", "CHAT_MESSAGES"),
+    "States of a message": ("MESSAGE_STATES",),
+    "What happened to an email": ("EMAIL_EVENTS",),
+    "Requests": ("REQUESTS",),
+    "The audit log": ("ACTIONS",),
+    "Notices to creators": ("NOTICES",),
+}
+
+
+def test_the_labels_are_those_that_people_read() -> None:
+    tables = {name: table for name, table in vars(labels).items() if name.isupper()}
+    assert read_labels() == {
+        f"{heading}: {member}": tuple(tables[name][member] for name in names)
+        for heading, names in LABELLED.items()
+        for member in tables[names[0]]
+    }
+
+
+def test_no_table_of_labels_is_left_out() -> None:
+    shown = {name for names in LABELLED.values() for name in names}
+    # What failed in a delivery is one of the things that happened to an email.
+    assert {name for name in vars(labels) if name.isupper()} - shown == {"DELIVERY_FAILURES"}
