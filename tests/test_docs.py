@@ -38,18 +38,18 @@ def name_page(page: Path) -> str:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_documented_and_in_the_example(name):
+def test_every_setting_is_documented_and_in_the_example(name: str) -> None:
     assert f"| `{name}` |" in README
     assert re.search(rf"^{name}=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 
 
-def test_no_setting_is_documented_or_exemplified_that_nobody_reads():
+def test_no_setting_is_documented_or_exemplified_that_nobody_reads() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     exemplified = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert documented == exemplified == set(SETTINGS)
 
 
-def test_defaults_in_the_readme_are_those_of_the_code():
+def test_defaults_in_the_readme_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE)
     assert rows
     for name, default in rows:
@@ -58,12 +58,12 @@ def test_defaults_in_the_readme_are_those_of_the_code():
                 assert str(field.default).lower() == default.lower(), name
 
 
-def test_every_status_is_explained():
+def test_every_status_is_explained() -> None:
     page = (DOCS / "developers" / "figures.md").read_text()
     assert [status for status in PaymentStatus if f"`{status}`" not in page] == []
 
 
-def test_the_readme_names_the_routes():
+def test_the_readme_names_the_routes() -> None:
     assert all(path in README for path in (*WEBHOOK_PATHS, "/stats/summary", "/payments/list"))
 
 
@@ -76,7 +76,7 @@ def name_anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
-def test_every_link_leads_somewhere(page):
+def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" not in target:
             path, _, anchor = target.partition("#")
@@ -86,7 +86,7 @@ def test_every_link_leads_somewhere(page):
 
 
 @pytest.mark.parametrize("page", ASKED, ids=name_page)
-def test_the_index_lists_each_page_once_under_its_one_question(page):
+def test_the_index_lists_each_page_once_under_its_one_question(page: Path) -> None:
     title = page.read_text().splitlines()[0]
     assert re.fullmatch(r"# [^?]+\?", title), title
     path = page.relative_to(DOCS).as_posix()
@@ -95,14 +95,14 @@ def test_the_index_lists_each_page_once_under_its_one_question(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
-def test_every_path_that_a_document_names_exists(page):
+def test_every_path_that_a_document_names_exists(page: Path) -> None:
     rooms = "|".join((*CODE, "tests", "scripts"))
     former = page == DOCS / "developers" / "former-names.md"
     named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", page.read_text())
     assert [path for path in named if not former and not (ROOT / path).exists()] == []
 
 
-def test_every_document_that_the_code_names_exists():
+def test_every_document_that_the_code_names_exists() -> None:
     sources = [path for room in (*CODE, "tests") for path in (ROOT / room).rglob("*.py")]
     text = "".join(source.read_text() for source in (*sources, ROOT / "render.yaml"))
     named = set(re.findall(r"docs/[a-z/-]+\.md", text))
@@ -110,13 +110,13 @@ def test_every_document_that_the_code_names_exists():
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_the_procfile_starts_what_the_brief_names():
+def test_the_procfile_starts_what_the_brief_names() -> None:
     names = re.findall(r"^(\w+):", (ROOT / "Procfile").read_text(), re.MULTILINE)
     assert names == ["release", "web", "daemon", "dashboard"]
 
 
 @pytest.mark.slow
-def test_imports_go_down_only():
+def test_imports_go_down_only() -> None:
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
