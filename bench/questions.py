@@ -14,7 +14,7 @@ from db.reporting import attention, health, insights, search, trends
 from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.lift import measure_baseline, measure_lift
 from db.reporting.pagination import Order
-from db.reporting.search import Filters, Which
+from db.reporting.search import Filters, StatusFilter
 from db.reporting.summary import find_time_zone, list_days, summarize
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
@@ -83,15 +83,15 @@ def look(
 LOOKS = {
     "payments, newest first": look(deep=True),
     "payments, largest first": look(Order.LARGEST, deep=True),
-    "unpaid": look(which=Which.UNPAID),
-    "needs you": look(which=Which.NEEDS_YOU),
-    "planned": look(which=Which.PENDING_RETRY),
-    "recovered": look(which=Which.RECOVERED),
-    "recovered, largest first": look(Order.LARGEST, which=Which.RECOVERED),
-    "recovered in 30 days": look(which=Which.RECOVERED, days=30),
-    "recovered in half a year": look(which=Which.RECOVERED, days=182),
-    "recovered by us": look(which=Which.RECOVERED, recovered_by=RecoveredBy.RETRY),
-    "given up": look(which=Which.PERMANENT_FAIL),
+    "unpaid": look(which=StatusFilter.UNPAID),
+    "needs you": look(which=StatusFilter.NEEDS_YOU),
+    "planned": look(which=StatusFilter.PENDING_RETRY),
+    "recovered": look(which=StatusFilter.RECOVERED),
+    "recovered, largest first": look(Order.LARGEST, which=StatusFilter.RECOVERED),
+    "recovered in 30 days": look(which=StatusFilter.RECOVERED, days=30),
+    "recovered in half a year": look(which=StatusFilter.RECOVERED, days=182),
+    "recovered by us": look(which=StatusFilter.RECOVERED, recovered_by=RecoveredBy.RETRY),
+    "given up": look(which=StatusFilter.PERMANENT_FAIL),
     "failed in 7 days": look(days=7),
     "a common reason": look(decline_class=DeclineClass.CARD),
     "a rare reason": look(decline_class=DeclineClass.AMOUNT),

@@ -36,7 +36,7 @@ class BenchError(Exception):
 @contextmanager
 def folder() -> Iterator[Path]:
     """Open to the user that Postgres runs as, on a disk (/tmp is often none), gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=embedded.ASIDE))
+    path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=embedded.FALLBACK_ROOT))
     path.chmod(0o755)
     try:
         yield path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from db.company_settings.recovery import learn_name
+from db.company_settings.recovery import save_whop_name
 from db.ledger import sync
 from db.session import SessionFactory
 from whop.client import WhopClient
@@ -30,4 +30,4 @@ def ask_for_name(
         return
     if seller is not None:
         with sessions.begin() as session:
-            learn_name(session, company_id, seller)
+            save_whop_name(session, company_id, seller)

@@ -88,7 +88,7 @@ class Cycle:
         honoured = 0
         while not self.stopping():
             with self.sessions.begin() as session:
-                request = requests.honour_one(session, self.clock(), self.retrier.rules)
+                request = requests.fulfil_next(session, self.clock(), self.retrier.rules)
                 if request is None:
                     break
                 log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)

@@ -14,7 +14,7 @@ from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.member_messages.delivery_events import settle_unknown
 from db.member_messages.message_context import MessageContext
-from db.member_messages.queue import Taken
+from db.member_messages.queue import TakenMessage
 from db.session import SessionFactory
 from mail.messages import Destination, write, write_chat
 from recovery.delivery import Delivery
@@ -92,21 +92,21 @@ class MessageSender:
         why = f" ({delivery.detail})" if delivery.detail else ""
         log.info("payment %s message %s: %s%s", context.payment_id, context.step, state, why)
 
-    def prepare(self, taken: Taken) -> Callable[[], Delivery]:
+    def prepare(self, taken: TakenMessage) -> Callable[[], Delivery]:
         """All that can go wrong before anything leaves."""
         destination = self.find_destination(taken.context)
         if taken.context.channel is Channel.WHOP:
             return self.prepare_chat(taken, destination)
         return self.prepare_mail(taken, destination)
 
-    def prepare_chat(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
+    def prepare_chat(self, taken: TakenMessage, destination: Destination) -> Callable[[], Delivery]:
         context = taken.context
         assert self.chat is not None
         assert context.user_id is not None
         content = write_chat(context, destination, taken.messaging, taken.template)
         return partial(self.chat.send, context.company_id, context.user_id, content)
 
-    def prepare_mail(self, taken: Taken, destination: Destination) -> Callable[[], Delivery]:
+    def prepare_mail(self, taken: TakenMessage, destination: Destination) -> Callable[[], Delivery]:
         context, messaging = taken.context, taken.messaging
         assert self.mailer is not None
         stop = None

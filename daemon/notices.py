@@ -15,7 +15,7 @@ from daemon.workers import never, run_until_empty
 from db.company_settings.notifications import (
     NotificationSettings,
     find_notification_settings,
-    list_listening,
+    list_notified,
 )
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import Digest, find_name, measure_recoveries, measure_week
@@ -55,7 +55,7 @@ class CreatorNotifier:
         """Returns how many errands were run, whatever came of them."""
         with self.sessions.begin() as session:
             notices.give_up_interrupted(session, self.clock())
-            listening = list_listening(session)
+            listening = list_notified(session)
         for company_id in listening:
             with self.sessions.begin() as session:
                 plan_notices(session, company_id, self.clock(), self.pause)

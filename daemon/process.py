@@ -91,7 +91,7 @@ class Daemon:
     def run_cycle(self) -> object:
         """A Whop that is down ends a cycle early; what is left need not wait for an hour."""
         self.jobs.cycle.run()
-        return SOON if self.whop.circuit.is_resting() else None
+        return SOON if self.whop.circuit.is_open() else None
 
     def send_messages(self) -> None:
         self.jobs.message_sender.send_due(self.is_stopping)

@@ -31,7 +31,7 @@ from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
 from recovery.status import SyncError
 from whop.client import WhopClient
-from whop.errors import NotFoundError, WhopError, name_sync_error
+from whop.errors import NotFoundError, WhopError, classify_sync_error
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Reconciler:
                 complete = not self.stopping()
                 ask_for_name(self.sessions, self.whop, company_id, self.stopping)
         except WhopError as error:
-            failure = SyncFailure(name_sync_error(error), str(error))
+            failure = SyncFailure(classify_sync_error(error), str(error))
         log_faults(company_id, failure, missing)
         with self.sessions.begin() as session:
             sync.release_sync(
@@ -138,7 +138,7 @@ class Reconciler:
             )
             cursor = page.next_cursor
             with self.sessions.begin() as session:
-                found += self.take_in(session, progress.company_id, page.items, imported=True)
+                found += self.apply_reports(session, progress.company_id, page.items, imported=True)
                 sync.record_page(session, progress.company_id, cursor, self.clock())
             if cursor is None:
                 log.info("company %s: history imported", progress.company_id)
@@ -151,7 +151,7 @@ class Reconciler:
             page = self.whop.list_payments(company_id, after=cursor, **query)
             cursor = page.next_cursor
             with self.sessions.begin() as session:
-                found += self.take_in(session, company_id, page.items)
+                found += self.apply_reports(session, company_id, page.items)
                 sync.renew_claim(session, company_id, self.clock())
             if cursor is None:
                 break
@@ -159,7 +159,7 @@ class Reconciler:
 
     def ask_for_quiet(self, company_id: str, started_at: datetime) -> None:
         with self.sessions() as session:
-            quiet = sync.list_quiet(session, company_id, started_at, self.clock(), MOST_ASKED)
+            quiet = sync.list_unread(session, company_id, started_at, self.clock(), MOST_ASKED)
         for payment_id in quiet:
             if self.stopping():
                 return
@@ -168,18 +168,18 @@ class Reconciler:
             except NotFoundError:
                 heard = []
             with self.sessions.begin() as session:
-                self.take_in(session, company_id, heard)
+                self.apply_reports(session, company_id, heard)
                 sync.record_read(session, payment_id, self.clock())
                 sync.renew_claim(session, company_id, self.clock())
 
-    def take_in(
+    def apply_reports(
         self,
         session: Session,
         company_id: str,
         heard: Sequence[PaymentReport],
         imported: bool = False,
     ) -> int:
-        return sync.take_in(
+        return sync.apply_reports(
             session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
         )
 

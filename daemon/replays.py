@@ -39,7 +39,7 @@ class Replayer:
             if self.stopping():
                 return
             with self.sessions.begin() as session:
-                request = replays.honour_next(session, self.clock(), self.rules, self.read, last)
+                request = replays.replay_next(session, self.clock(), self.rules, self.read, last)
             if request is None and last == 0:
                 return
             last = 0 if request is None else request.id
@@ -53,7 +53,9 @@ class Replayer:
         last, left = 0, 0
         while not self.stopping():
             with self.sessions.begin() as session:
-                tried = replays.try_next(session, true(), last, self.clock(), self.rules, self.read)
+                tried = replays.try_next_event(
+                    session, true(), last, self.clock(), self.rules, self.read
+                )
             if tried is None:
                 break
             last, left = tried.id, left + (tried.error is not None)

@@ -21,7 +21,7 @@ from functools import partial
 
 from daemon.outcomes import SOON, compare, interpret, read_charge, read_unasked
 from db.ledger import claims, conclusions
-from db.ledger.claims import Claim, Sending
+from db.ledger.claims import ChargeIntent, Claim
 from db.ledger.conclusions import Conclusion
 from db.session import SessionFactory
 from recovery.reports import PaymentReport
@@ -60,7 +60,7 @@ class Retrier:
         return self.work_on(claims.claim_unsettled)
 
     def work_on(self, take: Callable[..., Claim | None]) -> bool:
-        if self.whop.circuit.is_resting():
+        if self.whop.circuit.is_open():
             return False  # it stays due: claiming it would only write down that nothing was sent
         with self.sessions.begin() as session:
             # invariant 5: Whop is called outside the transaction
@@ -95,7 +95,7 @@ class Retrier:
             return read_unasked(claim, error, self.clock())
         if claim.charge_method is ChargeMethod.BACKUP_CARD and other is None:
             return Conclusion(AttemptOutcome.REFUSED, before, "the member has no other card")
-        sending = Sending(before, self.credential, other)
+        sending = ChargeIntent(before, self.credential, other)
         with self.sessions.begin() as session:
             if not claims.mark_sent(session, claim, sending, self.clock(), self.rules):
                 return self.stand_back(claim, before)

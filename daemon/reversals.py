@@ -26,7 +26,7 @@ def read_refunds(
         page = whop.list_refunds(progress.company_id, created_after=since, after=cursor)
         cursor = page.next_cursor
         with sessions.begin() as session:
-            sync.take_in_refunds(session, progress.company_id, page.items)
+            sync.apply_refunds(session, progress.company_id, page.items)
         if cursor is None:
             break
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.models import AuditEntry
 from recovery.status import Action
 
-SHOWN = 20
+LISTED = 20
 COMMAND = "command"
 """Who acts by a command: its user on the server is nobody whom the company knows."""
 DASHBOARD = "dashboard"
@@ -44,7 +44,7 @@ def record(
 
 
 def list_entries(
-    session: Session, company_id: str, payment_id: str | None = None, limit: int = SHOWN
+    session: Session, company_id: str, payment_id: str | None = None, limit: int = LISTED
 ) -> Sequence[AuditEntry]:
     """The newest first; of one payment, or of all."""
     query = select(AuditEntry).where(AuditEntry.company_id == company_id)

@@ -26,9 +26,9 @@ from sqlalchemy.engine import URL
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "churn"
 SUPERUSER = "postgres"
-SERVANT = "nobody"  # Postgres refuses to run as root
-SHORT = Path("/tmp")
-ASIDE = Path("/var/tmp")
+SERVER_USER = "nobody"  # Postgres refuses to run as root
+SOCKET_ROOT = Path("/tmp")
+FALLBACK_ROOT = Path("/var/tmp")
 PR_SET_PDEATHSIG = 1
 
 
@@ -78,8 +78,8 @@ def default_server() -> Server:
     mark = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     data = ROOT / ".data" / "postgres"
     if os.geteuid() == 0 and not reachable(ROOT):
-        data = ASIDE / f"whop-churn-{mark}" / "postgres"
-    return Server(data, SHORT / f"whop-churn-{mark}")
+        data = FALLBACK_ROOT / f"whop-churn-{mark}" / "postgres"
+    return Server(data, SOCKET_ROOT / f"whop-churn-{mark}")
 
 
 def url() -> URL:
@@ -101,28 +101,28 @@ def find_binaries() -> Path:
     install = Path(package.origin).parent / "pginstall"
     if os.geteuid() != 0 or reachable(install):
         return install / "bin"
-    aside = ASIDE / f"whop-churn-binaries-{install.stat().st_mtime_ns}"
-    if not (aside / "bin" / "postgres").exists():
-        shutil.copytree(install, aside, symlinks=True, dirs_exist_ok=True)
-    return aside / "bin"
+    copied = FALLBACK_ROOT / f"whop-churn-binaries-{install.stat().st_mtime_ns}"
+    if not (copied / "bin" / "postgres").exists():
+        shutil.copytree(install, copied, symlinks=True, dirs_exist_ok=True)
+    return copied / "bin"
 
 
 def prepare_folder(path: Path, mode: int) -> None:
     path.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), servant()[0]}:
+    if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), server_user()[0]}:
         raise EmbeddedPostgresError(f"{path} belongs to somebody else; remove it")
     path.chmod(mode)
     if os.geteuid() == 0:
-        shutil.chown(path, SERVANT)
+        shutil.chown(path, SERVER_USER)
 
 
-def servant() -> tuple[int, int] | tuple[None, None]:
+def server_user() -> tuple[int, int] | tuple[None, None]:
     """User and group that own the server; None: whoever we are."""
     if os.geteuid() != 0:
         return None, None
     import pwd  # Unix only, and every process imports this module
 
-    entry = pwd.getpwnam(SERVANT)
+    entry = pwd.getpwnam(SERVER_USER)
     return entry.pw_uid, entry.pw_gid
 
 
@@ -145,7 +145,7 @@ def initialize(server: Server, *, durable: bool = True) -> None:
         "--locale=C",
         *([] if durable else ["--no-sync"]),
     ]
-    user, group = servant()
+    user, group = server_user()
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", user=user, group=group)
     if done.returncode != 0:
         raise EmbeddedPostgresError(f"initdb failed: {done.stderr.strip()}")
@@ -162,7 +162,7 @@ def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
         *("-c", "listen_addresses="),
         *options,
     ]
-    user, group = servant()
+    user, group = server_user()
     log_file = server.log.open("wb")
     process = subprocess.Popen(
         command,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from db.models import Heartbeat
 from recovery.health import CycleReport
 
-FORGOTTEN = timedelta(days=7)
+KEPT_FOR = timedelta(days=7)
 INSTANCE = f"{socket.gethostname()}:{os.getpid()}"
 OUTAGE = "whop_down_since"
 COUNTS = tuple(field.name for field in fields(CycleReport))
@@ -47,7 +47,7 @@ def beat(
         )
     )
     session.execute(
-        delete(Heartbeat).where(Heartbeat.process == process, Heartbeat.beat_at < now - FORGOTTEN)
+        delete(Heartbeat).where(Heartbeat.process == process, Heartbeat.beat_at < now - KEPT_FOR)
     )
 
 
@@ -58,8 +58,8 @@ def write_details(whop_down_since: datetime | None, report: CycleReport | None) 
 
 def read_report(details: Mapping[str, Any]) -> CycleReport | None:
     """None: no cycle has ended yet."""
-    told = {name: details[name] for name in COUNTS if type(details.get(name)) is int}
-    return CycleReport(**told) if told else None
+    counts = {name: details[name] for name in COUNTS if type(details.get(name)) is int}
+    return CycleReport(**counts) if counts else None
 
 
 def read_outage(details: Mapping[str, Any]) -> datetime | None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.models import Dispute, Payment
 
 # What tells whose a payment is; which of them we are told depends on the shape.
-MEMBERS_NAMES = ("member_id", "user_id", "membership_id")
+MEMBER_IDS = ("member_id", "user_id", "membership_id")
 
 
 def is_disputing(session: Session, payment: Payment) -> bool:
@@ -19,7 +19,7 @@ def is_disputing(session: Session, payment: Payment) -> bool:
     charged, and nobody writes to them."""
     same = [
         getattr(Dispute, name) == value
-        for name in MEMBERS_NAMES
+        for name in MEMBER_IDS
         if (value := getattr(payment, name)) is not None
     ]
     query = exists().where(Dispute.company_id == payment.company_id, or_(false(), *same))
@@ -35,7 +35,7 @@ class Member:
     value: str
 
 
-def name_member(payment: Payment) -> Member:
+def identify_member(payment: Payment) -> Member:
     if payment.member_id is not None:
         return Member(payment.company_id, "member_id", payment.member_id)
     if payment.member_email is not None:
@@ -50,5 +50,5 @@ COLUMNS: dict[str, ColumnElement[Any]] = {
 }
 
 
-def of_member(member: Member) -> ColumnElement[bool]:
+def is_of_member(member: Member) -> ColumnElement[bool]:
     return COLUMNS[member.name] == member.value

@@ -23,7 +23,7 @@ INTERRUPTED = timedelta(minutes=10)
 """What has been in hand for longer was left there by a daemon that was killed."""
 
 
-def name_state(state: DeliveryState) -> MessageState:
+def to_message_state(state: DeliveryState) -> MessageState:
     match state:
         case DeliveryState.SENT:
             return MessageState.SENT
@@ -48,14 +48,14 @@ def finish(
     **more: Any,
 ) -> MessageState:
     """Records what came of these rows; `more` are columns of this outbox alone."""
-    state = name_state(delivery.state)
+    state = to_message_state(delivery.state)
     sent_at = now if state is MessageState.SENT else None
     written = {"state": state, "detail": delivery.detail, "sent_at": sent_at} | more
     session.execute(update(outbox).where(outbox.id.in_(ids)).values(written))
     return state
 
 
-def find_interrupted(outbox: Outbox, now: datetime) -> Update:
+def update_interrupted(outbox: Outbox, now: datetime) -> Update:
     return update(outbox).where(
         outbox.state == MessageState.SENDING, outbox.sending_at < now - INTERRUPTED
     )
@@ -68,7 +68,7 @@ def give_up_interrupted(
     may_have_left: ColumnElement[bool] | None = None,
 ) -> list[int]:
     """Returns the rows of which nobody knows. Without `may_have_left` any of them may have."""
-    unknown = find_interrupted(outbox, now).where(
+    unknown = update_interrupted(outbox, now).where(
         true() if may_have_left is None else may_have_left
     )
     lost = unknown.values(state=MessageState.UNKNOWN, detail="interrupted while sending")

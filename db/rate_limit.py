@@ -14,7 +14,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from db.session import SessionFactory
-from recovery.pacing import LONGEST_WAIT, QUEUE
+from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
 
 # `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
 TAKE = text("""
@@ -25,7 +25,7 @@ set free_at = greatest(rate_limits.free_at, clock_timestamp()) + :gap
 where rate_limits.free_at <= clock_timestamp() + :longest
 returning free_at - :gap - clock_timestamp()
 """)
-LOOK = text("""
+PEEK = text("""
 select free_at - clock_timestamp() from rate_limits
 where credential = :credential and operation = :operation
 """)
@@ -54,17 +54,17 @@ class SharedRateLimit:
     ) -> None:
         self.sessions, self.credential, self.sleep = sessions, credential, sleep
         self.gap = timedelta(minutes=1) / per_minute
-        self.longest = max(LONGEST_WAIT, QUEUE * self.gap)
+        self.longest = max(LONGEST_WAIT, MOST_QUEUED * self.gap)
 
     def wait(self, operation: str) -> timedelta | None:
-        delay, taken = self.take(operation)
+        delay, taken = self.reserve(operation)
         if not taken:
             return delay
         if delay > timedelta():
             self.sleep(delay.total_seconds())  # with no transaction open
         return None
 
-    def take(self, operation: str) -> tuple[timedelta, bool]:
+    def reserve(self, operation: str) -> tuple[timedelta, bool]:
         """How far off the next turn is, and whether it was taken; it is not if too far."""
         whose = {"credential": self.credential, "operation": operation}
         with self.sessions.begin() as session:
@@ -72,7 +72,7 @@ class SharedRateLimit:
             delay: timedelta | None = session.scalar(TAKE, whose | limits)
             if delay is not None:
                 return delay, True
-            return session.execute(LOOK, whose).scalar_one(), False
+            return session.execute(PEEK, whose).scalar_one(), False
 
     def hold(self, operation: str, wait: timedelta) -> None:
         whose = {"credential": self.credential, "operation": operation}

@@ -28,9 +28,9 @@ SessionFactory = sessionmaker[Session]
 STATEMENT_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 DEADLOCK = "40P01"
-NOT_THERE = {"42P01", "42703"}
+UNDEFINED = {"42P01", "42703"}
 """A table or a column that this code knows and the database does not."""
-TOO_MUCH = "54"
+LIMIT_EXCEEDED = "54"
 """Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
 
 
@@ -71,11 +71,11 @@ def find_outage(error: Exception) -> Outage | None:
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return Outage.AWAY
     if isinstance(error, OperationalError):
-        return None if find_code(error).startswith(TOO_MUCH) else Outage.AWAY
-    return Outage.UNMIGRATED if find_code(error) in NOT_THERE else None
+        return None if find_code(error).startswith(LIMIT_EXCEEDED) else Outage.AWAY
+    return Outage.UNMIGRATED if find_code(error) in UNDEFINED else None
 
 
-def is_passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same work may succeed at once: a deadlock; or a connection that was old news (the
     server was restarted), which the pool has dropped."""
     if not isinstance(error, DBAPIError):
@@ -156,14 +156,14 @@ def wait_until_reachable(engine: Engine) -> None:
 
 
 def wait_while(engine: Engine, reasons: set[Outage], stopped: Callable[[], bool]) -> bool:
-    told = None
+    logged = None
     while not stopped():
         reason = unready_reason(engine)
         if reason not in reasons:
             return True
-        if reason != told:
+        if reason != logged:
             log.warning("waiting: %s%s", reason, hint(engine) if reason is Outage.AWAY else "")
-            told = reason
+            logged = reason
         time.sleep(0.5)
     return False
 

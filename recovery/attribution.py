@@ -14,11 +14,11 @@ from recovery.reports import PaymentReport
 from recovery.status import RecoveredBy
 
 # How far Whop's own charge may be from the time it announced. Our assumption: not published.
-WHOPS_DELAY = timedelta(minutes=15)
+WHOP_DELAY = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class Evidence:
     """`paid_at`: when the charge was made that paid it; a bank may settle it days later. `proven`:
     Whop's answer to our own key says paid. `charge_sent_at`: a charge of ours whose
     end was unknown. `whops_attempt_at`: the last one that Whop announced while it was unpaid.
@@ -28,35 +28,38 @@ class Circumstances:
     paid_at: datetime
     proven: bool = False
     charge_sent_at: datetime | None = None
-    whops_attempt_at: datetime | None = None
+    whop_attempt_at: datetime | None = None
     message_sent_at: datetime | None = None
 
 
-def attribute(seen: Circumstances) -> RecoveredBy:
-    if seen.proven or collected_by_our_charge(seen):
+def attribute(evidence: Evidence) -> RecoveredBy:
+    if evidence.proven or collected_by_our_charge(evidence):
         return RecoveredBy.RETRY
-    if seen.message_sent_at is None or seen.message_sent_at > seen.paid_at:
+    if evidence.message_sent_at is None or evidence.message_sent_at > evidence.paid_at:
         return RecoveredBy.WITHOUT_US
-    return RecoveredBy.WITHOUT_US if may_be_whops(seen) else RecoveredBy.MEMBER
+    return RecoveredBy.WITHOUT_US if may_be_whop_charge(evidence) else RecoveredBy.MEMBER
 
 
-def collected_by_our_charge(seen: Circumstances) -> bool:
+def collected_by_our_charge(evidence: Evidence) -> bool:
     """Sent, paid after it was sent, and no charge of Whop's own due in between."""
-    sent_at, whops = seen.charge_sent_at, seen.whops_attempt_at
+    sent_at, whop_attempt_at = evidence.charge_sent_at, evidence.whop_attempt_at
     # Whop's times may come in whole seconds.
-    if sent_at is None or seen.paid_at < sent_at.replace(microsecond=0):
+    if sent_at is None or evidence.paid_at < sent_at.replace(microsecond=0):
         return False
     # Just before the charge Whop was asked: what it had announced for earlier has been and gone.
-    return whops is None or not sent_at - WHOPS_DELAY <= whops <= seen.paid_at + WHOPS_DELAY
+    return (
+        whop_attempt_at is None
+        or not sent_at - WHOP_DELAY <= whop_attempt_at <= evidence.paid_at + WHOP_DELAY
+    )
 
 
-def may_be_whops(seen: Circumstances) -> bool:
+def may_be_whop_charge(evidence: Evidence) -> bool:
     """Whether an announced attempt of Whop's had come by the time of the payment.
 
     However long ago: since then Whop may have announced others that we have not heard of.
     """
-    whops = seen.whops_attempt_at
-    return whops is not None and whops <= seen.paid_at + WHOPS_DELAY
+    whop_attempt_at = evidence.whop_attempt_at
+    return whop_attempt_at is not None and whop_attempt_at <= evidence.paid_at + WHOP_DELAY
 
 
 def counts_failure(report: PaymentReport, failures_before: int | None) -> bool:

@@ -42,8 +42,13 @@ def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
     return morning.astimezone(at.tzinfo)
 
 
-def avoid_whop(at: datetime, whops: datetime | None, before: timedelta = BEFORE_WHOP) -> datetime:
+def avoid_whop(
+    at: datetime, whop_attempt_at: datetime | None, before: timedelta = BEFORE_WHOP
+) -> datetime:
     """Whop is about to charge by itself: a charge just before would only spend an attempt."""
-    if whops is not None and whops - before < at <= whops + AFTER_WHOP:
-        return whops + AFTER_WHOP
+    if (
+        whop_attempt_at is not None
+        and whop_attempt_at - before < at <= whop_attempt_at + AFTER_WHOP
+    ):
+        return whop_attempt_at + AFTER_WHOP
     return at

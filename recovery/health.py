@@ -11,7 +11,7 @@ from recovery.status import SyncError
 
 BEAT_LATE, BEAT_LOST = timedelta(minutes=3), timedelta(minutes=15)
 CYCLE_LATE, CYCLE_LOST = timedelta(hours=2), timedelta(hours=6)
-READING_LATE = timedelta(hours=3)
+SYNC_LATE = timedelta(hours=3)
 QUIET = timedelta(days=1)
 FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
 
@@ -122,7 +122,7 @@ class WhopState(State):
     DOWN = "down", Level.RED
 
 
-FAILED = {
+WHOP_STATES = {
     SyncError.ACCESS_DENIED: WhopState.KEY_REFUSED,
     SyncError.PERMISSION_MISSING: WhopState.NOT_PERMITTED,
     SyncError.UNAVAILABLE: WhopState.UNREADABLE,
@@ -137,10 +137,10 @@ def assess_whop(
     if heartbeat is not None and heartbeat.whop_down_since is not None:
         return WhopState.DOWN
     if sync is not None and sync.failure is not None:
-        return FAILED[sync.failure.error]
+        return WHOP_STATES[sync.failure.error]
     if sync is None or sync.read_until is None:
         return WhopState.UNREAD
-    return WhopState.LATE if now - sync.read_until > READING_LATE else WhopState.FINE
+    return WhopState.LATE if now - sync.read_until > SYNC_LATE else WhopState.FINE
 
 
 def is_key_refused(state: WhopState) -> bool | None:
@@ -152,18 +152,18 @@ def is_key_refused(state: WhopState) -> bool | None:
 class Webhooks:
     """When one was heard last, and the first failure since then that only reading back found."""
 
-    heard_at: datetime | None = None
-    missed_at: datetime | None = None
+    last_received_at: datetime | None = None
+    first_missed_at: datetime | None = None
 
     @property
     def silent_since(self) -> datetime | None:
         """None: nothing was missed."""
-        return (self.heard_at or self.missed_at) if self.missed_at else None
+        return (self.last_received_at or self.first_missed_at) if self.first_missed_at else None
 
 
 class WebhookState(State):
     FINE = "fine", Level.GREEN
-    UNHEARD = "unheard", Level.NONE
+    NONE_RECEIVED = "unheard", Level.NONE
     QUIET = "quiet", Level.AMBER
     """A small company may have nothing to tell."""
     SILENT = "silent", Level.RED
@@ -173,9 +173,9 @@ class WebhookState(State):
 def assess_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
     if webhooks.silent_since is not None and now - webhooks.silent_since >= QUIET:
         return WebhookState.SILENT
-    if webhooks.heard_at is None:
-        return WebhookState.UNHEARD
-    return WebhookState.QUIET if now - webhooks.heard_at > QUIET else WebhookState.FINE
+    if webhooks.last_received_at is None:
+        return WebhookState.NONE_RECEIVED
+    return WebhookState.QUIET if now - webhooks.last_received_at > QUIET else WebhookState.FINE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
-ENOUGH = 30
+MIN_MEMBERS = 30
 """Members in each group, below which nothing is said: an interval would be wider than of use."""
 Z = NormalDist().inv_cdf(0.975)
 
@@ -75,8 +75,8 @@ class NotEnoughData:
 
 def compare(treated: Group, held_out: Group) -> Lift | NotEnoughData:
     missing = NotEnoughData(
-        max(ENOUGH - treated.members, 0),
-        max(ENOUGH - held_out.members, 0),
+        max(MIN_MEMBERS - treated.members, 0),
+        max(MIN_MEMBERS - held_out.members, 0),
     )
     if missing.treated_missing or missing.held_out_missing:
         return missing
@@ -125,7 +125,7 @@ def subtract_shares(one: Money, other: Money) -> Interval | None:
     correction), and the interval is the normal one. It relies on numbers; where a group is small,
     or nobody or everybody in it paid in full, it would claim a certainty that nobody has: None.
     """
-    if min(one.members, other.members) < ENOUGH or one.x <= 0 or other.x <= 0:
+    if min(one.members, other.members) < MIN_MEMBERS or one.x <= 0 or other.x <= 0:
         return None
     if any(money.share <= 0 or money.share >= 1 for money in (one, other)):
         return None

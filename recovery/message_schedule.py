@@ -96,16 +96,18 @@ def plan_next(context: ScheduleContext, now: datetime) -> PlannedMessage | None:
     for step in SEQUENCES[context.decline_class]:
         if step in context.written or (step is Step.NOTICE and context.written):
             continue
-        at = find_moment(step, context, now)
+        at = choose_send_time(step, context, now)
         if at is not None:
             return PlannedMessage(step, at)
     return None
 
 
-def find_moment(step: Step, context: ScheduleContext, now: datetime) -> datetime | None:
+def choose_send_time(step: Step, context: ScheduleContext, now: datetime) -> datetime | None:
     """None: its time is over, or so near the next step's that it gives way to it."""
     earliest = now if context.last_message_at is None else max(now, context.last_message_at + GAP)
-    at = apply_quiet_hours(max(earliest, find_wish(step, context, now)), earliest, context)
+    at = apply_quiet_hours(
+        max(earliest, choose_preferred_time(step, context, now)), earliest, context
+    )
     last_day = context.window_ends_at - BEFORE_END[Step.LAST_DAY]
     if at is None:
         return None
@@ -116,7 +118,7 @@ def find_moment(step: Step, context: ScheduleContext, now: datetime) -> datetime
     return at
 
 
-def find_wish(step: Step, context: ScheduleContext, now: datetime) -> datetime:
+def choose_preferred_time(step: Step, context: ScheduleContext, now: datetime) -> datetime:
     """The step's own moment, whatever was said before."""
     if step in BEFORE_END:
         return context.window_ends_at - BEFORE_END[step]

@@ -79,35 +79,35 @@ STRICTEST_LIMIT = min(CARD_LIMITS.values())
 MOST_IN_A_DAY = 10
 
 
-def find_no_retry_reason(context: RetryContext, settings: RetryRules) -> NoRetryReason | None:
+def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryReason | None:
     """What forbids a charge at any time, whatever the policy and whoever asks for it."""
     if context.held_out:
         return NoRetryReason.HELD_OUT
-    if context.declined_retries >= settings.max_retries:
+    if context.declined_retries >= rules.max_retries:
         return NoRetryReason.RETRIES_USED
     # invariant 3: forbidden declines are not charged
     if context.decline_class in NEVER_CHARGED_AGAIN:
         return NoRetryReason.FORBIDDEN
     if not context.retryable:
         return NoRetryReason.NOT_RETRYABLE
-    if is_worn_out(context.card_brand, context.charges):
+    if is_over_card_limit(context.card_brand, context.charges):
         return NoRetryReason.CARD_LIMIT
     return None
 
 
-def is_worn_out(card_brand: str | None, charges: int) -> bool:
+def is_over_card_limit(card_brand: str | None, charges: int) -> bool:
     """Whether the network allows no further attempt on a card with so many in 30 days."""
     return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
 
 
-def decide(context: RetryContext, settings: RetryRules, now: datetime) -> Decision:
+def decide(context: RetryContext, rules: RetryRules, now: datetime) -> Decision:
     """The policy's moment, within what is allowed."""
-    reason_not_to = find_no_retry_reason(context, settings)
+    reason_not_to = find_no_retry_reason(context, rules)
     if reason_not_to is not None:
         return NoRetry(reason_not_to)
     # invariant 9: rules are told the time
-    earliest = max(context.last_charge_at + settings.interval, now)
-    at = POLICIES[settings.policy](context, earliest)
+    earliest = max(context.last_charge_at + rules.interval, now)
+    at = POLICIES[rules.policy](context, earliest)
     if at is None:
         return NoRetry(NoRetryReason.NEEDS_MEMBER)
     if at >= context.window_ends_at:
@@ -182,11 +182,13 @@ def fit_window(
     return deadline if in_time and clear else context.window_ends_at
 
 
-def wait_for_whop(settings: RetryRules, now: datetime, whops: datetime | None) -> datetime | None:
+def wait_for_whop(
+    rules: RetryRules, now: datetime, whop_attempt_at: datetime | None
+) -> datetime | None:
     """When to look again instead of charging now, with Whop's plan as it has just told it. Only
     `smart` minds Whop's plan."""
-    clear = avoid_whop(now, whops)
-    return clear if settings.policy == "smart" and clear > now else None
+    clear = avoid_whop(now, whop_attempt_at)
+    return clear if rules.policy == "smart" and clear > now else None
 
 
 POLICIES: dict[str, Callable[[RetryContext, datetime], datetime | None]] = {

@@ -145,11 +145,11 @@ class Audit:
             "its window is over": payment.window_ends_at <= now,
             "retries are used": payment.retry_count >= self.rig.rules.max_retries
             and attempt.charge_method is ChargeMethod.RETRY,
-            "its card is worn out": self.is_worn_out(session, payment, now),
+            "its card is worn out": self.is_over_card_limit(session, payment, now),
         }
         self.wrong += [f"charging {payment_id}: {why}" for why, is_so in reasons.items() if is_so]
 
-    def is_worn_out(self, session: Session, payment: Payment, now: datetime) -> bool:
+    def is_over_card_limit(self, session: Session, payment: Payment, now: datetime) -> bool:
         """By the declines on its card that we had been told of: its own, just asked for, and
         others' up to when they were last heard of. A backup card is another one."""
         stored = self.store.payment(payment.payment_id)
@@ -163,7 +163,7 @@ class Audit:
             and charge.at > now - MONTH
             and charge.at <= heard.get(charge.payment_id, charge.at - MONTH)
         ]
-        return retry_policy.is_worn_out(stored.card.brand, len(declines))
+        return retry_policy.is_over_card_limit(stored.card.brand, len(declines))
 
     # --- at any time ---------------------------------------------------------------------------
 

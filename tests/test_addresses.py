@@ -10,13 +10,10 @@ from sqlalchemy import select
 
 from daemon.mailer import Mailer
 from daemon.settings import DaemonSettings
+from db.company_settings import messaging, notifications
 from db.company_settings.addresses import AddressError, is_address, parse_address, parse_sender
-from db.company_settings.messaging import KEY, MessagingSettings
-from db.company_settings.notifications import (
-    KEPT_UNDER,
-    NotificationSettings,
-    find_notification_settings,
-)
+from db.company_settings.messaging import MessagingSettings
+from db.company_settings.notifications import NotificationSettings, find_notification_settings
 from db.company_settings.recovery import ChoiceError, add_companies
 from db.models import Company, Message
 from db.session import SessionFactory
@@ -217,7 +214,9 @@ def test_a_member_s_address_that_is_none_is_told_of_and_not_written_to(rig: Rig)
 
 
 def test_a_kept_address_for_answers_that_is_none_holds_no_message_up(rig: Rig) -> None:
-    keep(rig, **{KEY: {"reply_to": "a..b@example.com", "quiet_from": 0, "quiet_until": 0}})
+    keep(
+        rig, **{messaging.KEY: {"reply_to": "a..b@example.com", "quiet_from": 0, "quiet_until": 0}}
+    )
     rig.fail("expired_card", "expired_card")
     rig.message_sender.send_due()
     (mail,) = SendGrid(rig.world).mails()
@@ -225,7 +224,7 @@ def test_a_kept_address_for_answers_that_is_none_holds_no_message_up(rig: Rig) -
 
 
 def test_a_kept_address_for_the_digest_that_is_none_can_still_be_read(rig: Rig) -> None:
-    keep(rig, **{KEPT_UNDER: {"digest": True, "digest_to": "jo@\uff45xample.com"}})
+    keep(rig, **{notifications.KEY: {"digest": True, "digest_to": "jo@\uff45xample.com"}})
     with rig.sessions() as session:
         assert find_notification_settings(session, COMPANY) == NotificationSettings(
             True, "jo@\uff45xample.com"

@@ -26,7 +26,7 @@ from db.creator_notices.queue import NoticeBatch
 from db.creator_notices.weeks import Week
 from db.models import Message, Payment
 from db.reporting import attention
-from db.reporting.search import Filters, Which, find_page
+from db.reporting.search import Filters, StatusFilter, find_page
 from mail.digest import write_digest
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
@@ -224,14 +224,14 @@ def ask_overview(session: Session, receiver: MailReceiver) -> Answer:
 
 def ask_search(session: Session, receiver: MailReceiver) -> Answer:
     """The filter finds them, and no other row that waits says that it needs anybody."""
-    total, found = read_rows(session, Which.NEEDS_YOU)
-    _, waiting = read_rows(session, Which.FAILED)
+    total, found = read_rows(session, StatusFilter.NEEDS_YOU)
+    _, waiting = read_rows(session, StatusFilter.FAILED)
     named = {payment_id: need for payment_id, need in waiting.items() if need is not None}
     assert found == named
     return Answer(total=total, named=named, names_all=True)
 
 
-def read_rows(session: Session, which: Which) -> tuple[int, dict[str, str]]:
+def read_rows(session: Session, which: StatusFilter) -> tuple[int, dict[str, str]]:
     rows: dict[str, str] = {}
     after = None
     while after != "":
@@ -437,7 +437,7 @@ ASKED_OF_THE_DATABASE = {
     "how many": attention.count_needed,
     "the dearest": lambda session, company_id: attention.list_needed(session, company_id, 10),
     "those of the list": lambda session, company_id: find_page(
-        session, company_id, Filters(Which.NEEDS_YOU)
+        session, company_id, Filters(StatusFilter.NEEDS_YOU)
     ),
     "those of one page": lambda session, _: attention.find_needs_of(session, list(range(1, 51))),
 }

@@ -15,7 +15,7 @@ from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from db.session import SessionFactory
-from recovery.attribution import WHOPS_DELAY, Circumstances, attribute
+from recovery.attribution import WHOP_DELAY, Evidence, attribute
 from recovery.delivery import sent
 from recovery.status import RecoveredBy
 from tests.factories import NOW, event, iso, paid_data, payment_data
@@ -30,26 +30,26 @@ def at(hours: float) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("seen", "who"),
+    ("evidence", "who"),
     [
-        ({"proven": True, "whops_attempt_at": at(10)}, RETRY),
+        ({"proven": True, "whop_attempt_at": at(10)}, RETRY),
         ({"charge_sent_at": at(9)}, RETRY),
-        ({"charge_sent_at": at(9), "whops_attempt_at": at(8)}, RETRY),
-        ({"charge_sent_at": at(9), "whops_attempt_at": at(9) - WHOPS_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": at(9), "whops_attempt_at": at(10) + WHOPS_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": at(9), "whops_attempt_at": at(10) + WHOPS_DELAY + SECOND}, RETRY),
+        ({"charge_sent_at": at(9), "whop_attempt_at": at(8)}, RETRY),
+        ({"charge_sent_at": at(9), "whop_attempt_at": at(9) - WHOP_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": at(9), "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": at(9), "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, RETRY),
         ({"charge_sent_at": at(11)}, WITHOUT_US),
         ({}, WITHOUT_US),
         ({"message_sent_at": at(1)}, MEMBER),
         ({"message_sent_at": at(10) + SECOND}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whops_attempt_at": at(2)}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whops_attempt_at": at(10) + WHOPS_DELAY}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whops_attempt_at": at(10) + WHOPS_DELAY + SECOND}, MEMBER),
+        ({"message_sent_at": at(1), "whop_attempt_at": at(2)}, WITHOUT_US),
+        ({"message_sent_at": at(1), "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
+        ({"message_sent_at": at(1), "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, MEMBER),
     ],
 )
-def test_it_claims_only_what_nothing_else_explains(seen: dict[str, Any], who: RecoveredBy):
+def test_it_claims_only_what_nothing_else_explains(evidence: dict[str, Any], who: RecoveredBy):
     """Paid ten hours after the failure."""
-    assert attribute(Circumstances(paid_at=at(10), **seen)) is who
+    assert attribute(Evidence(paid_at=at(10), **evidence)) is who
 
 
 def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[str, Any]) -> bool:

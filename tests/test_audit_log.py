@@ -103,7 +103,7 @@ ACTS: dict[str, list[tuple[Action, Act]]] = {
 }
 NOBODYS_CHOICE = {
     "db.company_settings.recovery.add_companies": "a company as it is before anybody chose",
-    "db.company_settings.recovery.learn_name": "Whop's word",
+    "db.company_settings.recovery.save_whop_name": "Whop's word",
     "db.audit_log.record": "the audit list itself",
 }
 CHOSEN = {"Company", "Template", "Request", "AuditEntry"}

@@ -244,4 +244,4 @@ def test_it_does_not_take_a_replay_for_a_charge(session: Session) -> None:
     with pytest.raises(ValueError, match="replay"):
         session.execute(query.order_by(Request.id).limit(1)).all()
     session.rollback()
-    assert requests.honour_one(session, NOW, HOURLY) is asked
+    assert requests.fulfil_next(session, NOW, HOURLY) is asked

@@ -102,7 +102,7 @@ def test_while_whop_is_down_nothing_is_uncertain(rig: Rig, chat: SupportChat):
     rig.world.faults.add("*", "status", status=503, times=None)
     for _ in range(6):
         assert chat.send(COMPANY, user_id, WORDS).state is DeliveryState.PUT_OFF
-    assert rig.cycle.retrier.whop.circuit.is_resting()
+    assert rig.cycle.retrier.whop.circuit.is_open()
 
 
 @pytest.mark.parametrize("permission", ["support_chat:create", "support_chat:message:create"])

@@ -196,9 +196,9 @@ def test_after_the_rest_one_answer_closes_it(answer):
 def test_after_the_rest_one_probe_is_let_through_at_a_time():
     circuit = open_circuit(clock := Clock())
     clock.now += FIRST_REST
-    circuit.let_through()
+    circuit.begin_call()
     with pytest.raises(DownError):
-        circuit.let_through()
+        circuit.begin_call()
     with pytest.raises(DownError):
         circuit.check()
 
@@ -210,11 +210,11 @@ def test_each_probe_without_an_answer_doubles_the_rest_up_to_five_minutes():
         began = clock.now
         clock.now = circuit.resting_until
         rests.append(clock.now - began)
-        circuit.let_through()
-        circuit.unanswered()
+        circuit.begin_call()
+        circuit.record_no_answer()
     assert rests[:4] == [FIRST_REST, FIRST_REST * 2, FIRST_REST * 4, FIRST_REST * 8]
     assert rests[4:] == [LONGEST_REST] * 2
-    circuit.answered()
+    circuit.record_answer()
     open_again(circuit)
     assert circuit.resting_until - clock.now == FIRST_REST
 
@@ -222,9 +222,9 @@ def test_each_probe_without_an_answer_doubles_the_rest_up_to_five_minutes():
 def test_a_probe_that_is_cut_off_does_not_bar_the_way_for_ever():
     circuit = open_circuit(clock := Clock())
     clock.now += FIRST_REST
-    circuit.let_through()
+    circuit.begin_call()
     clock.now += FIRST_REST * 2
-    circuit.let_through()
+    circuit.begin_call()
 
 
 def test_a_clock_set_back_does_not_keep_it_open():
@@ -241,7 +241,7 @@ def test_of_many_threads_only_one_probes():
     def call() -> None:
         start.wait()
         try:
-            circuit.let_through()
+            circuit.begin_call()
         except DownError:
             return
         sent.append(1)
@@ -270,5 +270,5 @@ def open_circuit(clock: Clock) -> Circuit:
 
 def open_again(circuit: Circuit) -> None:
     for _ in range(MOST_UNANSWERED):
-        circuit.let_through()
-        circuit.unanswered()
+        circuit.begin_call()
+        circuit.record_no_answer()

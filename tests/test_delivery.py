@@ -14,7 +14,7 @@ from daemon.notices import CreatorNotifier
 from db.company_settings.messaging import MessagingSettings, save_messaging_settings
 from db.company_settings.notifications import NotificationSettings, save_notification_settings
 from db.models import Message, Notice
-from db.outboxes import INTERRUPTED, name_state
+from db.outboxes import INTERRUPTED, to_message_state
 from db.session import SessionFactory
 from recovery.delivery import Delivery, DeliveryState, put_off, refused, sent, skipped, unknown
 from recovery.status import Channel
@@ -159,7 +159,7 @@ def test_a_surprise_while_it_leaves_is_an_unknown_end(rig: Rig, way, model):
 
 
 def test_every_state_has_a_place_in_the_database():
-    assert {state: name_state(state).value for state in DeliveryState} == KEPT
+    assert {state: to_message_state(state).value for state in DeliveryState} == KEPT
 
 
 def test_what_is_put_off_past_the_window_has_failed(rig: Rig):

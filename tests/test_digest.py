@@ -332,7 +332,7 @@ def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, em
 
 def list_needs(session: Session) -> list[Need]:
     digest = measure_week(session, COMPANY, WEEK)
-    assert digest.needed_in_all.payments == len(digest.needing_action)
+    assert digest.needed_total.payments == len(digest.needing_action)
     return [payment.need for payment in digest.needing_action]
 
 
@@ -349,7 +349,7 @@ def test_the_dearest_ten_are_named_and_the_rest_counted(session: Session):
         set_payment(session, payment, amount_usd=Decimal(dollars), amount=Decimal(dollars))
     digest = measure_week(session, COMPANY, WEEK)
     assert [payment.amount for payment in digest.needing_action] == [*range(11, 1, -1)]
-    assert digest.needed_in_all == Sum(12, Decimal(66))
+    assert digest.needed_total == Sum(12, Decimal(66))
     text = write_digest(digest, "https://dash.example").text
     assert "- Payments that wait for you: $66.00 (12 payments)\n- $11.00" in text
     assert "- and 2 more" in text
@@ -359,7 +359,7 @@ def test_what_is_at_risk_and_unpaid_is_told_however_old_it_is(session: Session):
     payment = add_payment(session, rules=SMART, decline_code="invalid_amount")
     set_payment(session, payment, failed_at=NOW - 400 * DAY, window_ends_at=NOW - 395 * DAY)
     digest = measure_week(session, COMPANY, WEEK)
-    assert (digest.at_risk, digest.needed_in_all) == (Sum(1, Decimal(49)), Sum(1, Decimal(49)))
+    assert (digest.at_risk, digest.needed_total) == (Sum(1, Decimal(49)), Sum(1, Decimal(49)))
 
 
 def test_a_missing_permission_needs_a_person(session: Session):

@@ -23,13 +23,13 @@ from dashboard.ui import banners
 from db import heartbeats
 from db.company_settings.recovery import add_companies
 from db.creator_notices import triggers
-from db.creator_notices.queue import OVER
+from db.creator_notices.queue import ENDINGS
 from db.heartbeats import read_outage, read_report, write_details
 from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.health import find_heartbeat, find_sync, gather_facts
 from db.session import head_revision
 from recovery.health import (
-    FAILED,
+    WHOP_STATES,
     CycleReport,
     CycleState,
     DaemonHeartbeat,
@@ -54,7 +54,7 @@ from whop.errors import (
     UnfundedError,
     WhopError,
     check,
-    name_sync_error,
+    classify_sync_error,
 )
 
 DAY = timedelta(days=1)
@@ -161,7 +161,7 @@ def read_warnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> str:
 def compare(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What two of them say differently."""
     levels, warnings = read_page(session), read_warnings(session, monkeypatch)
-    told = {PARTS[kind]: triggers.is_there(session, COMPANY, kind, NOW) for kind in OVER}
+    told = {PARTS[kind]: triggers.is_active(session, COMPANY, kind, NOW) for kind in ENDINGS}
     broken = {part: levels[part] is Level.RED for part in PARTS.values()}
     warned = {
         "Last cycle": "until the daemon runs" in warnings,
@@ -233,7 +233,7 @@ def test_rephrasing_what_whop_said_changes_no_judgement(error: SyncError, detail
     def assess(words: str) -> WhopState:
         return assess_whop(None, SyncState(NOW, SyncFailure(error, words)), NOW)
 
-    assert assess(detail) is assess("Whop answered 401: who?") is FAILED[error]
+    assert assess(detail) is assess("Whop answered 401: who?") is WHOP_STATES[error]
 
 
 LEAVES = {
@@ -256,7 +256,7 @@ def test_every_error_of_whop_s_has_its_value_whatever_it_says() -> None:
     assert find_errors(WhopError) == set(LEAVES)
     for kind, value in LEAVES.items():
         made = kind("Whop answered 401", HOUR) if kind is BusyError else kind("Whop answered 401")
-        assert name_sync_error(made) is value
+        assert classify_sync_error(made) is value
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_every_error_of_whop_s_has_its_value_whatever_it_says() -> None:
 def test_only_401_and_403_speak_of_our_key(status: int, value: SyncError) -> None:
     with pytest.raises(WhopError) as raised:
         check(httpx.Response(status, json={"error": {"code": None, "message": "no"}}))
-    assert name_sync_error(raised.value) is value
+    assert classify_sync_error(raised.value) is value
 
 
 def test_a_daemon_that_knows_no_errors_yet_is_understood(session: Session) -> None:

@@ -24,7 +24,7 @@ from db.models import Payment
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from recovery import lift
 from recovery.lift import (
-    ENOUGH,
+    MIN_MEMBERS,
     Group,
     Interval,
     Lift,
@@ -175,7 +175,7 @@ def test_it_claims_no_certainty_about_money_where_all_or_none_came_back() -> Non
         same = add_up([(49.0, 49.0 * share)] * 40)
         assert subtract_shares(same, some_paid) is None
         assert subtract_shares(some_paid, same) is None
-    few = draw_money(random.Random(3), 0.5, ENOUGH - 1)
+    few = draw_money(random.Random(3), 0.5, MIN_MEMBERS - 1)
     assert subtract_shares(some_paid, few) is None
 
 
@@ -261,7 +261,7 @@ def test_it_measures_what_the_rows_say(session: Session, company: str) -> None:
         ]
         assert (group.members, group.recovered) == (len(rows), sum(y > 0 for _, y in pairs))
         assert group.money == Money(*(pytest.approx(v) for v in vars_of(add_up(pairs))))
-        assert group.members > ENOUGH
+        assert group.members > MIN_MEMBERS
     by_number = subtract_proportions(
         found.treated.recovered,
         found.treated.members,
@@ -285,7 +285,7 @@ def count_members(session: Session) -> tuple[int, int]:
     """Those that count, treated and held out."""
     found = measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, NotEnoughData)
-    return ENOUGH - found.treated_missing, ENOUGH - found.held_out_missing
+    return MIN_MEMBERS - found.treated_missing, MIN_MEMBERS - found.held_out_missing
 
 
 def test_a_member_counts_once_by_their_first_payment(session: Session, company: str) -> None:
@@ -294,13 +294,13 @@ def test_a_member_counts_once_by_their_first_payment(session: Session, company: 
         for days in (-30, -60, -90):
             fail(session, member, days=days, paid=days == -60)
     assert count_members(session) == (1, 1)
-    for number in range(ENOUGH):  # enough of others, so that there is something to read
+    for number in range(MIN_MEMBERS):  # enough of others, so that there is something to read
         fail(session, find_members(HALF, False)[number + 1])
         fail(session, find_members(HALF, True)[number + 1])
     found = measure_lift(session, COMPANY, ENDED)
     assert isinstance(found, Lift)
-    assert (found.treated.members, found.treated.recovered) == (ENOUGH + 1, 0)
-    assert (found.held_out.members, found.held_out.recovered) == (ENOUGH + 1, 0)
+    assert (found.treated.members, found.treated.recovered) == (MIN_MEMBERS + 1, 0)
+    assert (found.held_out.members, found.held_out.recovered) == (MIN_MEMBERS + 1, 0)
 
 
 def test_a_member_stays_in_the_group_of_their_first_payment(session: Session, company: str) -> None:

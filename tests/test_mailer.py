@@ -29,7 +29,7 @@ TURNED = "\u202emoc.elpmaxe@live\u202c"
 
 
 @dataclass
-class Taken:
+class TakenMessage:
     headers: dict[str, str]
 
 
@@ -40,11 +40,11 @@ class Box:
         self.error = error
         self.sent: list[dict[str, Any]] = []
 
-    def send(self, message: Mail) -> Taken:
+    def send(self, message: Mail) -> TakenMessage:
         self.sent.append(message.get())
         if self.error:
             raise self.error
-        return Taken({"X-Message-Id": "mail_1"})
+        return TakenMessage({"X-Message-Id": "mail_1"})
 
 
 def send(

@@ -22,7 +22,7 @@ from dashboard.views.payments.filters import DEFAULTS, read_query, store_filters
 from db.company_settings import recovery as companies
 from db.models import AuditEntry, Payment, Request
 from db.reporting.pagination import PAGE, Order
-from db.reporting.search import Filters, Which
+from db.reporting.search import Filters, StatusFilter
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
 from recovery.status import Action, AttemptOutcome, PaymentStatus, RequestKind
@@ -325,7 +325,7 @@ def test_every_filter_can_stand_in_the_address() -> None:
             "after": "x",
         }
     )
-    assert query.filters.which is Which.RECOVERED
+    assert query.filters.which is StatusFilter.RECOVERED
     assert query.filters.decline_class is DeclineClass.FUNDS
     assert (query.filters.least, query.filters.most) == (Decimal("1.50"), Decimal(20))
     assert (query.filters.product, query.filters.words) == ("Gold", "maya")

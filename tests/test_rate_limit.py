@@ -107,7 +107,7 @@ def test_two_daemons_never_take_turns_closer_than_the_gap(engine: Engine, sessio
     began, taken = database_time(engine), []
 
     def take_some(rate_limit: SharedRateLimit) -> None:
-        taken.extend(rate_limit.take(RETRY)[1] for _ in range(15))
+        taken.extend(rate_limit.reserve(RETRY)[1] for _ in range(15))
 
     threads = [threading.Thread(target=take_some, args=[rate_limit]) for rate_limit in paces * 3]
     for thread in threads:
@@ -126,11 +126,11 @@ def test_a_turn_is_a_whole_gap_after_the_last_one_or_now(engine: Engine, session
     rate_limit = make_shared(sessions, 60)
     rate_limit.hold(RETRY, ahead)
     before = max(free_at(engine), database_time(engine))
-    delay, taken = rate_limit.take(RETRY)
+    delay, taken = rate_limit.reserve(RETRY)
     assert taken
     assert delay <= ahead
     assert free_at(engine) >= before + timedelta(seconds=1)
-    second, taken = rate_limit.take(RETRY)
+    second, taken = rate_limit.reserve(RETRY)
     assert taken
     assert second > ahead + timedelta(seconds=0.5)
 
@@ -178,9 +178,9 @@ def test_every_daemon_is_held_back_and_a_refused_turn_is_not_used_up(
 def test_a_daemon_killed_between_its_turn_and_its_call_wastes_that_turn_only(
     engine: Engine, sessions: SessionFactory
 ):
-    make_shared(sessions, 60).take(RETRY)  # and is never heard of again
+    make_shared(sessions, 60).reserve(RETRY)  # and is never heard of again
     after_first = free_at(engine)
-    delay, taken = make_shared(sessions, 60).take(RETRY)
+    delay, taken = make_shared(sessions, 60).reserve(RETRY)
     assert taken
     assert delay <= timedelta(seconds=1)
     assert free_at(engine) == after_first + timedelta(seconds=1)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from daemon import reconcile
 from daemon.cycle import Cycle
-from db.company_settings.recovery import learn_name, save_name
+from db.company_settings.recovery import save_name, save_whop_name
 from db.creator_notices.digest import find_name
 from db.ledger import sync as sync_ledger
 from db.models import Message, Payment, Sync
@@ -186,7 +186,7 @@ def test_a_payment_that_another_company_owns_is_left_alone(rig: Rig, session):
     rig.world.faults.add("webhook", "delay", seconds=7200, times=None)
     rig.world.member_pays(theirs, rig.clock.now)
     report = rig.cycle.retrier.whop.get_payment(theirs, COMPANY)
-    sync_ledger.take_in(session, COMPANY, [report], rig.clock.now, rig.rules, rig.inbox.read)
+    sync_ledger.apply_reports(session, COMPANY, [report], rig.clock.now, rig.rules, rig.inbox.read)
     session.commit()
     assert rig.payment(theirs).status is PaymentStatus.FAILED
 
@@ -380,7 +380,7 @@ def test_the_operators_name_for_it_stays(rig: Rig, monkeypatch):
     rig.reconciler.run()
     assert (called(rig), asked) == ("Maya's Kitchen", [])
     with rig.sessions.begin() as session:
-        learn_name(session, COMPANY, "Lantern Academy")
+        save_whop_name(session, COMPANY, "Lantern Academy")
     assert called(rig) == "Maya's Kitchen"
 
 
@@ -396,6 +396,6 @@ def test_a_name_that_cannot_be_read_is_no_trouble_and_asked_for_again(rig: Rig):
 
 def test_a_name_is_kept_as_one_plain_line(rig: Rig):
     with rig.sessions.begin() as session:
-        learn_name(session, COMPANY, "Maya\n\u202eKitchen" + "x" * 500)
+        save_whop_name(session, COMPANY, "Maya\n\u202eKitchen" + "x" * 500)
     assert called(rig).startswith("Maya Kitchenx")
     assert len(called(rig)) == 80

@@ -62,7 +62,7 @@ def ask(session: Session, company_id: str = COMPANY, at: datetime = NOW) -> bool
 
 
 def step(session: Session, after: int = 0) -> Request | None:
-    return replays.honour_next(session, NOW, HOURLY, read, after)
+    return replays.replay_next(session, NOW, HOURLY, read, after)
 
 
 @pytest.fixture
@@ -154,13 +154,13 @@ def test_no_company_waits_for_one_with_many_events(
     ask(session, COMPANY)
     ask(session, OTHER)
     turns: list[str] = []
-    real = replays.try_again
+    real = replays.try_event
 
     def watch(session: Session, stored: WebhookEvent, *rest: Any) -> str | None:
         turns.append(str(stored.company_id))
         return real(session, stored, *rest)
 
-    monkeypatch.setattr(replays, "try_again", watch)
+    monkeypatch.setattr(replays, "try_event", watch)
     replayer.honour()
     assert turns == [COMPANY, OTHER, COMPANY, COMPANY]
 
@@ -271,10 +271,10 @@ def test_a_replay_holds_no_lock_longer_than_one_event(
         assert step(replaying) is not None
         requests.ask(other, payment.payment_id, RequestKind.STOP, "dashboard", NOW)
         other.commit()
-        done = requests.honour_one(other, NOW, HOURLY)
+        done = requests.fulfil_next(other, NOW, HOURLY)
         assert done is not None
         assert done.answer == requests.DONE
-        assert requests.honour_one(other, NOW, HOURLY) is None
+        assert requests.fulfil_next(other, NOW, HOURLY) is None
 
 
 # --- the daemon --------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_a_stop_that_comes_while_whop_is_asked_is_in_time(rig: Rig, monkeypatch)
     def stop_meanwhile(*arguments):
         ask(rig, payment_id, RequestKind.STOP)
         with rig.sessions.begin() as session:
-            requests.honour_one(session, rig.clock.now, rig.rules)
+            requests.fulfil_next(session, rig.clock.now, rig.rules)
         return real(*arguments)
 
     monkeypatch.setattr(rig.cycle.retrier.whop, "get_payment", stop_meanwhile)
@@ -111,7 +111,7 @@ def test_a_payment_with_a_charge_in_hand_is_not_hastened(rig: Rig):
     rig.cycle.run()
     request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
     rig.cycle.honour_requests()
-    assert answer(rig, request_id) == requests.IN_HAND
+    assert answer(rig, request_id) == requests.CHARGE_RUNNING
     assert len(rig.attempts(payment_id)) == 1
 
 
@@ -135,7 +135,7 @@ def test_nobody_asks_about_another_companys_payment(rig: Rig):
 def test_two_daemons_honour_a_request_once(rig: Rig):
     ask(rig, rig.fail(), RequestKind.STOP)
     with rig.sessions() as one, rig.sessions() as other:
-        assert requests.honour_one(one, rig.clock.now, rig.rules) is not None
-        assert requests.honour_one(other, rig.clock.now, rig.rules) is None
+        assert requests.fulfil_next(one, rig.clock.now, rig.rules) is not None
+        assert requests.fulfil_next(other, rig.clock.now, rig.rules) is None
         one.commit()
-        assert requests.honour_one(other, rig.clock.now, rig.rules) is None
+        assert requests.fulfil_next(other, rig.clock.now, rig.rules) is None

@@ -21,8 +21,8 @@ from db import audit_log
 from db.company_settings import recovery as companies
 from db.models import Payment
 from db.reporting import search, trends
-from db.reporting.pagination import Mark, Order, place_mark, read_mark
-from db.reporting.search import Filters, Which, count_matches, find_page
+from db.reporting.pagination import Cursor, Order, make_cursor, read_cursor
+from db.reporting.search import Filters, StatusFilter, count_matches, find_page
 from recovery.declines import DeclineClass
 from recovery.status import (
     Action,
@@ -31,7 +31,7 @@ from recovery.status import (
     RecoveredBy,
 )
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
-from whop.values import LONGEST
+from whop.values import LONGEST_TEXT
 
 ANOTHER = "biz_another"
 
@@ -81,16 +81,16 @@ def cast(session: Session) -> Session:
     ("filters", "names"),
     [
         (Filters(), {"Planned", "Waiting", "Wrong", "Paid", "Lost"}),
-        (Filters(Which.UNPAID), {"Planned", "Waiting", "Wrong"}),
-        (Filters(Which.NEEDS_YOU), {"Wrong"}),
-        (Filters(Which.PENDING_RETRY), {"Planned"}),
-        (Filters(Which.FAILED), {"Waiting", "Wrong"}),
-        (Filters(Which.RECOVERED), {"Paid"}),
-        (Filters(Which.PERMANENT_FAIL), {"Lost"}),
+        (Filters(StatusFilter.UNPAID), {"Planned", "Waiting", "Wrong"}),
+        (Filters(StatusFilter.NEEDS_YOU), {"Wrong"}),
+        (Filters(StatusFilter.PENDING_RETRY), {"Planned"}),
+        (Filters(StatusFilter.FAILED), {"Waiting", "Wrong"}),
+        (Filters(StatusFilter.RECOVERED), {"Paid"}),
+        (Filters(StatusFilter.PERMANENT_FAIL), {"Lost"}),
         (Filters(decline_class=DeclineClass.CARD), {"Lost"}),
         (Filters(since=NOW - 25 * HOUR), {"Planned", "Waiting", "Wrong"}),
-        (Filters(Which.RECOVERED, since=NOW - HOUR), {"Paid"}),
-        (Filters(Which.RECOVERED, since=NOW + HOUR), set()),
+        (Filters(StatusFilter.RECOVERED, since=NOW - HOUR), {"Paid"}),
+        (Filters(StatusFilter.RECOVERED, since=NOW + HOUR), set()),
         (Filters(least=Decimal("49.01")), {"Paid"}),
         (Filters(most=Decimal(49)), {"Planned", "Waiting", "Wrong"}),
         (Filters(product="Gold"), {"Paid"}),
@@ -98,7 +98,7 @@ def cast(session: Session) -> Session:
         (Filters(recovered_by=RecoveredBy.MEMBER), set()),
         (Filters(words=" pla"), {"Planned"}),
         (Filters(words="JO@EXAMPLE"), {"Planned", "Waiting", "Wrong", "Paid", "Lost"}),
-        (Filters(Which.UNPAID, decline_class=DeclineClass.AMOUNT, words="wr"), {"Wrong"}),
+        (Filters(StatusFilter.UNPAID, decline_class=DeclineClass.AMOUNT, words="wr"), {"Wrong"}),
         (Filters(words="lanned"), set()),
         (Filters(words="%"), set()),
         (Filters(words="_lanned"), set()),
@@ -168,13 +168,13 @@ def test_it_sorts_by_time_or_by_worth(cast: Session) -> None:
 
 @pytest.mark.parametrize("order", Order)
 def test_a_mark_survives_the_address(session: Session, order: Order) -> None:
-    mark = place_mark(add(session, "Somebody"), order)
-    assert read_mark(str(mark), order) == mark
+    mark = make_cursor(add(session, "Somebody"), order)
+    assert read_cursor(str(mark), order) == mark
 
 
 @given(some.text(), some.sampled_from(Order))
 def test_a_mark_that_makes_no_sense_is_none(text: str, order: Order) -> None:
-    assert isinstance(read_mark(text, order), Mark | None)
+    assert isinstance(read_cursor(text, order), Cursor | None)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_mark_that_makes_no_sense_is_none(text: str, order: Order) -> None:
 )
 @pytest.mark.parametrize("order", Order)
 def test_a_mark_needs_a_whole_place(text: str, order: Order) -> None:
-    assert read_mark(text, order) is None
+    assert read_cursor(text, order) is None
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_mark_needs_a_whole_place(text: str, order: Order) -> None:
     [(f"{10**18}~{2**63 - 1}", 5), (f"1E-16383~{2**63 - 1}", 1), ("-0.5~0", 0)],
 )
 def test_the_furthest_marks_are_places_too(cast: Session, mark: str, left: int) -> None:
-    after = read_mark(mark, Order.LARGEST)
+    after = read_cursor(mark, Order.LARGEST)
     assert after is not None
     page = find_page(cast, COMPANY, Filters(), Order.LARGEST, after=after)
     assert len(page.payments) == left
@@ -241,8 +241,8 @@ def explain(session: Session, filters: Filters, order: Order, forbidden: Sequenc
     "filters",
     [
         Filters(),
-        Filters(Which.RECOVERED),
-        Filters(Which.PERMANENT_FAIL),
+        Filters(StatusFilter.RECOVERED),
+        Filters(StatusFilter.PERMANENT_FAIL),
         Filters(decline_class=DeclineClass.CARD),
         Filters(since=NOW - 25 * HOUR),
         Filters(least=Decimal(1), most=Decimal(2)),
@@ -270,7 +270,7 @@ def test_the_longest_texts_that_are_kept_fit_into_every_index(session: Session) 
     """A row that does not is refused, and its webhook with it."""
     rng = random.Random(5)  # what repeats itself would be stored in less
     name, address, product = (
-        "".join(chr(rng.randrange(0x20000, 0x2A6D0)) for _ in range(LONGEST)) for _ in range(3)
+        "".join(chr(rng.randrange(0x20000, 0x2A6D0)) for _ in range(LONGEST_TEXT)) for _ in range(3)
     )
     user = {"id": f"user_{'u' * 95}", "name": name}
     company = f"biz_{'c' * 96}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mail.events import EVENT_ID, MOST_EVENTS
-from whop.values import IDENT, LONGEST, MOST
+from whop.values import IDENT, LARGEST_AMOUNT, LONGEST_TEXT
 
 ID = {"type": "string", "pattern": f"^{IDENT.pattern}$"}
-AMOUNT = {"type": "number", "minimum": 0, "maximum": float(MOST), "multipleOf": 0.01}
-TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": r"[^\s\x1c-\x1f]"}
+AMOUNT = {"type": "number", "minimum": 0, "maximum": float(LARGEST_AMOUNT), "multipleOf": 0.01}
+TEXT = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"[^\s\x1c-\x1f]"}
 
 FLAT = {
     "type": "object",

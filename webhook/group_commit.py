@@ -22,12 +22,12 @@ from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
 from db.session import (
-    TOO_MUCH,
+    LIMIT_EXCEEDED,
     DatabaseUnavailable,
     SessionFactory,
     find_code,
     find_outage,
-    is_passing,
+    is_transient,
 )
 from recovery.retry_policy import RetryRules
 from webhook import metrics
@@ -158,7 +158,7 @@ class GroupCommit:
                     events.record(session, batch, now, self.rules, self.read, recovery_settings)
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
-                if is_passing(error):
+                if is_transient(error):
                     continue  # asking the server beforehand each time would cost a round trip
                 if outage := find_outage(error):
                     return DatabaseUnavailable(outage)
@@ -186,7 +186,7 @@ def explain(error: Exception) -> str:
     """Ours say what is wrong; a library's text may quote rows, so only its kind is told."""
     if isinstance(error, (WrongCompanyError, PayloadError)):
         return str(error)
-    if find_code(error).startswith(TOO_MUCH):
+    if find_code(error).startswith(LIMIT_EXCEEDED):
         return "it is too long or too deeply nested to be stored"
     return f"it cannot be stored ({type(error).__name__})"
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from db.models import Payment
 from db.reporting.attention import find_needs_of
-from db.reporting.pagination import Mark, Order, parse_mark
-from db.reporting.search import Filters, Which, find_page
+from db.reporting.pagination import Cursor, Order, parse_cursor
+from db.reporting.search import Filters, StatusFilter, find_page
 from recovery.action_required import Need
 from recovery.declines import DeclineClass, explain_to_creator
 from recovery.status import PaymentStatus
@@ -71,7 +71,7 @@ def payments(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PaymentPage:
     """Failed payments, newest first."""
-    filters = Filters(Which(status.value) if status else Which.ALL)
+    filters = Filters(StatusFilter(status.value) if status else StatusFilter.ALL)
     after = read_cursor(cursor) if cursor else None
     rows = find_page(session, company_id, filters, after=after, limit=limit).payments
     needs = find_needs_of(session, [row.id for row in rows])
@@ -92,13 +92,13 @@ def write_cursor(last: Payment) -> str:
     return base64.urlsafe_b64encode(f"{last.failed_at.isoformat()}|{last.id}".encode()).decode()
 
 
-def read_cursor(value: str) -> Mark:
+def read_cursor(value: str) -> Cursor:
     try:
         text = base64.b64decode(value, altchars=b"-_", validate=True).decode()
     except ValueError:  # binascii's and Unicode's errors are both of this kind
         text = ""
     failed_at, _, number = text.partition("|")
-    mark = parse_mark(failed_at, number, Order.NEWEST)
+    mark = parse_cursor(failed_at, number, Order.NEWEST)
     if mark is None:
         raise HTTPException(422, "cursor: use a next_cursor from this API")
     return mark

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from db.member_messages import delivery_events
 from db.models import Company, Message
-from db.session import DatabaseUnavailable, SessionFactory, find_outage, is_passing
+from db.session import DatabaseUnavailable, SessionFactory, find_outage, is_transient
 from mail import events
 from mail.links import read_unsubscribe_token
 from webhook import pages
@@ -130,7 +130,7 @@ class SendGridWebhook:
                 with self.sessions.begin() as session:
                     return work(session)
             except SQLAlchemyError as error:
-                if is_passing(error):
+                if is_transient(error):
                     continue
                 if outage := find_outage(error):
                     raise DatabaseUnavailable(outage) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from db.company_settings.recovery import RecoverySettings, learn_terms
+from db.company_settings.recovery import RecoverySettings, load_recovery_settings
 from db.session import SessionFactory
 
 GOOD_FOR = timedelta(seconds=10)
@@ -28,7 +28,7 @@ class SettingsCache:
             self.good_until = now + GOOD_FOR
         if missing := company_ids - self.known.keys():
             with self.sessions.begin() as session:
-                self.known |= learn_terms(session, missing)
+                self.known |= load_recovery_settings(session, missing)
         return self.known
 
     def forget(self) -> bool:

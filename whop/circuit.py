@@ -37,35 +37,35 @@ class Circuit:
         with self.lock:
             return None if self.resting_until is None else self.missed_since
 
-    def is_resting(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a call made now would be refused."""
         with self.lock:
-            return self.rests_at(self.clock())
+            return self.is_open_at(self.clock())
 
     def check(self) -> None:
         """Raises DownError while no call would be let through."""
         with self.lock:
-            self.refuse_at_rest(self.clock())
+            self.refuse_while_open(self.clock())
 
-    def let_through(self) -> None:
+    def begin_call(self) -> None:
         """The last thing before a call is sent. Raises DownError."""
         with self.lock:
             now = self.clock()
-            self.refuse_at_rest(now)
+            self.refuse_while_open(now)
             if self.resting_until is not None:
                 # This call is the probe. The next one's turn is set before its end is known, and
                 # later than any call can last: a probe that is cut off must not bar the way.
                 self.rest = min(self.rest * 2, LONGEST_REST)
                 self.resting_until = now + self.rest
 
-    def answered(self) -> None:
+    def record_answer(self) -> None:
         with self.lock:
             if self.resting_until is not None:
                 log.warning("Whop answers again")
             self.missed, self.missed_since = 0, None
             self.rest, self.resting_until = FIRST_REST, None
 
-    def unanswered(self) -> None:
+    def record_no_answer(self) -> None:
         with self.lock:
             now = self.clock()
             self.missed += 1
@@ -74,10 +74,10 @@ class Circuit:
                 self.resting_until = now + self.rest
                 log.warning("Whop did not answer %d calls in a row; none for now", self.missed)
 
-    def rests_at(self, now: datetime) -> bool:
+    def is_open_at(self, now: datetime) -> bool:
         left = timedelta() if self.resting_until is None else self.resting_until - now
         return timedelta() < left <= self.rest  # more only if the clock was set back
 
-    def refuse_at_rest(self, now: datetime) -> None:
-        if self.rests_at(now):
+    def refuse_while_open(self, now: datetime) -> None:
+        if self.is_open_at(now):
             raise DownError(f"not sent: Whop has not answered since {self.missed_since:%H:%M:%S}")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import httpx
 
-from recovery.pacing import RateLimiter
+from recovery.rate_limit import RateLimiter
 from recovery.reports import PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
@@ -155,7 +155,7 @@ class WhopClient:
             "/support_channels",
             json={"account_id": company_id, "user_id": user_id},
         )
-        return need_id(answer)
+        return require_id(answer)
 
     def send_chat_message(self, channel_id: str, content: str) -> str:
         """The message's id. `content` is Markdown. One POST, and no key protects it: the endpoint
@@ -166,7 +166,7 @@ class WhopClient:
             "/messages",
             json={"channel_id": channel_id, "content": content},
         )
-        return need_id(answer)
+        return require_id(answer)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ def read_membership(answer: Json) -> Membership:
     )
 
 
-def need_id(answer: Json) -> str:
+def require_id(answer: Json) -> str:
     """Of what was just made. A message's may have characters that other ids never have."""
     found = text(answer, "id")
     if found is None:

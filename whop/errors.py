@@ -80,7 +80,7 @@ def check(response: httpx.Response) -> None:
     raise RefusedError(said)
 
 
-def name_sync_error(error: WhopError) -> SyncError:
+def classify_sync_error(error: WhopError) -> SyncError:
     """What it means for reading back."""
     match error:
         case UnfundedError():

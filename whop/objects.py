@@ -20,10 +20,10 @@ from whop.values import (
     ident,
     link,
     money_currency,
-    need_amount,
-    need_ident,
     part,
     read_amount,
+    require_amount,
+    require_ident,
     text,
     time,
 )
@@ -51,7 +51,7 @@ def read_payment(
         company_id=owner,
         observed_at=observed_at,
         **read_money(data, where),
-        payment_id=need_ident(data, "id", where),
+        payment_id=require_ident(data, "id", where),
         **read_state(data, kind),
         retryable=flag(data, "retryable"),
         decline_code=text(data, "decline_code"),
@@ -69,7 +69,7 @@ def read_payment(
 def read_money(data: Json, where: str) -> dict[str, Any]:
     said = money_currency(data.get("total")) or text(data, "currency")
     currency = (said or NO_CURRENCY).lower()
-    amount = need_amount(data, "total" if data.get("total") is not None else "subtotal", where)
+    amount = require_amount(data, "total" if data.get("total") is not None else "subtotal", where)
     return {
         "amount": amount,
         "currency": currency,
@@ -137,10 +137,10 @@ def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport
         raise PayloadError("data.payment_id", "is missing")
     field = "amount" if data.get("amount") is not None else "original_amount"
     return RefundReport(
-        refund_id=need_ident(data, "id", "data."),
+        refund_id=require_ident(data, "id", "data."),
         payment_id=payment_id,
         company_id=company,
-        amount=need_amount(data, field, "data."),
+        amount=require_amount(data, field, "data."),
         status=text(data, "status") or "pending",
         observed_at=observed_at,
     )
@@ -164,7 +164,7 @@ def read_dispute(data: Json, company: str) -> DisputeReport:
 
 def read_membership_end(kind: str, data: Json, company: str) -> MembershipEnd | None:
     """None: it goes on, and is to be renewed."""
-    membership_id = need_ident(data, "id", "data.")
+    membership_id = require_ident(data, "id", "data.")
     if kind == MEMBERSHIP_ENDED or text(data, "status") in ENDED_MEMBERSHIPS:
         return MembershipEnd(membership_id, company)
     if flag(data, "cancel_at_period_end"):

@@ -24,9 +24,9 @@ from whop.values import (
     Json,
     PayloadError,
     ident,
-    need_amount,
-    need_ident,
-    need_text,
+    require_amount,
+    require_ident,
+    require_text,
     text,
     time,
 )
@@ -48,7 +48,7 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
         raise PayloadError("body", "must be a JSON object")
     if is_flat(body):
         return read_flat(body, received_at, default_company)
-    kind = need_text(body, "type")
+    kind = require_text(body, "type")
     data = body.get("data")
     company = ident(body, "account_id") or ident(body, "company_id")
     if kind not in UNDERSTOOD:
@@ -81,10 +81,10 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
     company = ident(body, "company_id") or ident(body, "account_id") or default_company
     if company is None:
         raise PayloadError("company_id", "is missing, and WHOP_COMPANY_ID is not set")
-    amount = need_amount(body, "amount")
+    amount = require_amount(body, "amount")
     currency = (text(body, "currency") or "usd").lower()
     payment = PaymentReport(
-        payment_id=need_ident(body, "payment_id"),
+        payment_id=require_ident(body, "payment_id"),
         company_id=company,
         observed_at=received_at,
         amount=amount,
@@ -92,7 +92,7 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
         amount_usd=amount if currency == "usd" else None,
         starts_dunning=True,
         failure_message=text(body, "reason"),
-        member_id=need_text(body, "member_id"),
+        member_id=require_text(body, "member_id"),
         member_name=text(body, "member_name"),
         member_email=text(body, "member_email"),
         product=text(body, "product"),

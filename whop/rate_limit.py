@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 
-from recovery.pacing import LONGEST_WAIT, QUEUE
+from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
 
 
 class RateLimit:
@@ -21,7 +21,7 @@ class RateLimit:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.gap = 60 / per_minute
-        self.longest = max(LONGEST_WAIT.total_seconds(), QUEUE * self.gap)
+        self.longest = max(LONGEST_WAIT.total_seconds(), MOST_QUEUED * self.gap)
         self.clock, self.sleep = clock, sleep
         self.free_at: dict[str, float] = defaultdict(float)
         self.lock = threading.Lock()

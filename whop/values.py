@@ -10,10 +10,10 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
-MOST = Decimal(10) ** 12
-FINEST = Decimal("1e-18")
+LARGEST_AMOUNT = Decimal(10) ** 12
+SMALLEST_AMOUNT = Decimal("1e-18")
 IDENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}", re.ASCII)
-LONGEST = 500
+LONGEST_TEXT = 500
 """Characters kept of any text field."""
 
 
@@ -32,13 +32,13 @@ def part(data: Json, name: str) -> Json:
 
 def text(data: Json, name: str) -> str | None:
     value = data.get(name)
-    return value[:LONGEST] if isinstance(value, str) and value else None
+    return value[:LONGEST_TEXT] if isinstance(value, str) and value else None
 
 
-def need_text(data: Json, name: str, where: str = "") -> str:
+def require_text(data: Json, name: str, where: str = "") -> str:
     value = data.get(name)
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST:
-        raise PayloadError(where + name, f"must be a text of 1 to {LONGEST} characters")
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_TEXT:
+        raise PayloadError(where + name, f"must be a text of 1 to {LONGEST_TEXT} characters")
     return value
 
 
@@ -48,7 +48,7 @@ def ident(data: Json, name: str) -> str | None:
     return value if isinstance(value, str) and IDENT.fullmatch(value) else None
 
 
-def need_ident(data: Json, name: str, where: str = "") -> str:
+def require_ident(data: Json, name: str, where: str = "") -> str:
     value = ident(data, name)
     if value is None:
         raise PayloadError(where + name, "must be an id: 1 to 100 letters, digits, or . : _ -")
@@ -81,7 +81,7 @@ def link(data: Json, name: str) -> str | None:
     return value if value is not None and value.startswith("https://") else None
 
 
-def need_amount(data: Json, name: str, where: str = "") -> Decimal:
+def require_amount(data: Json, name: str, where: str = "") -> Decimal:
     amount = read_amount(data.get(name))
     if amount is None:
         raise PayloadError(where + name, "must be an amount of money from 0 to 10^12")
@@ -98,9 +98,9 @@ def read_amount(value: Any) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    if not amount.is_finite() or not 0 <= amount <= MOST:
+    if not amount.is_finite() or not 0 <= amount <= LARGEST_AMOUNT:
         return None
-    return amount if amount == 0 or amount >= FINEST else None
+    return amount if amount == 0 or amount >= SMALLEST_AMOUNT else None
 
 
 def money_currency(value: Any) -> str | None:

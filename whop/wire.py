@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from recovery.pacing import RateLimiter
+from recovery.rate_limit import RateLimiter
 from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
 from whop.values import Json
@@ -59,7 +59,7 @@ class Wire:
         self.circuit.check()
         if (held := self.rate_limit.wait(operation)) is not None:
             raise BusyError(f"not sent: the next turn for {operation} is too far off", held)
-        self.circuit.let_through()  # it may have opened while we waited
+        self.circuit.begin_call()  # it may have opened while we waited
         response = self.send(method, path, timeout=timeout, **request)
         try:
             check(response)
@@ -72,12 +72,12 @@ class Wire:
         try:
             response = self.http.request(method, path, **request)
         except httpx.HTTPError as error:
-            self.circuit.unanswered()
+            self.circuit.record_no_answer()
             raise NoAnswerError(f"no answer from Whop ({type(error).__name__})") from None
         if response.is_server_error:
-            self.circuit.unanswered()
+            self.circuit.record_no_answer()
         else:
-            self.circuit.answered()
+            self.circuit.record_answer()
         return response
 
 

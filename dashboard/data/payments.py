@@ -20,7 +20,7 @@ from db.ledger import requests
 from db.models import AuditEntry, Payment
 from db.reporting import payment_detail, search
 from db.reporting.attention import find_needs_of
-from db.reporting.pagination import Order, read_mark
+from db.reporting.pagination import Order, read_cursor
 from db.reporting.search import Filters
 from db.reporting.summary import find_time_zone
 from db.session import now
@@ -82,8 +82,8 @@ def read_listing(session: Session, company_id: str | None, query: Query, at: dat
         whose,
         filters,
         query.order,
-        after=read_mark(query.after, query.order),
-        before=read_mark(query.before, query.order),
+        after=read_cursor(query.after, query.order),
+        before=read_cursor(query.before, query.order),
     )
     needs = find_needs_of(session, [payment.id for payment in page.payments])
     return Listing(

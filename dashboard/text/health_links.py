@@ -32,7 +32,7 @@ WHOP_TODO = {
 }
 WEBHOOK_TODO = {
     WebhookState.FINE: "",
-    WebhookState.UNHEARD: CHECK_WEBHOOK,
+    WebhookState.NONE_RECEIVED: CHECK_WEBHOOK,
     WebhookState.QUIET: "A small company may just be quiet; if payments were made, see Whop's "
     "webhook log.",
     WebhookState.SILENT: f"They are worked on all the same, up to an hour later. {CHECK_WEBHOOK}",
@@ -40,7 +40,7 @@ WEBHOOK_TODO = {
 
 
 def describe_webhooks(facts: HealthFacts, now: datetime) -> Finding:
-    heard, missed = facts.webhooks.heard_at, facts.webhooks.silent_since
+    heard, missed = facts.webhooks.last_received_at, facts.webhooks.silent_since
     state = assess_webhooks(facts.webhooks, now)
     words = "No webhook has been heard."
     if heard is not None:

@@ -17,7 +17,7 @@ from db.company_settings.changes import Changes, record_changes
 from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
 
-KEPT_UNDER = "notifications"
+KEY = "notifications"
 
 
 class Platform(StrEnum):
@@ -83,7 +83,7 @@ DEFAULT_NOTIFICATION_SETTINGS = NotificationSettings()
 
 
 def read_notification_settings(settings: Mapping[str, Any]) -> NotificationSettings:
-    kept = settings.get(KEPT_UNDER, {})
+    kept = settings.get(KEY, {})
     return NotificationSettings(
         **{name: kept[name] for name in asdict(DEFAULT_NOTIFICATION_SETTINGS) if name in kept}
     )
@@ -99,9 +99,7 @@ def find_notification_settings(session: Session, company_id: str) -> Notificatio
 def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
     """Since when recoveries are told of: what came before is not caught up on."""
     since = session.scalar(
-        select(Company.settings[KEPT_UNDER]["recoveries_since"].astext).where(
-            Company.id == company_id
-        )
+        select(Company.settings[KEY]["recoveries_since"].astext).where(Company.id == company_id)
     )
     return None if since is None else datetime.fromisoformat(since)
 
@@ -117,15 +115,15 @@ def save_notification_settings(
     """Raises ChoiceError."""
     notifications.check(in_development)
     company = lock_company(session, company_id)
-    known = company.settings.get(KEPT_UNDER, {})
+    known = company.settings.get(KEY, {})
     before, after = asdict(read_notification_settings(company.settings)), asdict(notifications)
     since = known.get("recoveries_since") if known.get("on_recovery") else now.isoformat()
     kept = after | ({"recoveries_since": since} if notifications.on_recovery else {})
-    company.settings = company.settings | {KEPT_UNDER: kept}
+    company.settings = company.settings | {KEY: kept}
     return record_changes(session, company_id, before, after, actor, now)
 
 
-def list_listening(session: Session) -> list[str]:
+def list_notified(session: Session) -> list[str]:
     """Companies that have ever chosen to be told anything."""
-    query = select(Company.id).where(Company.settings.has_key(KEPT_UNDER)).order_by(Company.id)
+    query = select(Company.id).where(Company.settings.has_key(KEY)).order_by(Company.id)
     return list(session.scalars(query))

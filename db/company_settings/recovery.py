@@ -92,7 +92,7 @@ def lock_company(session: Session, company_id: str) -> Company:
     return session.get_one(Company, company_id, with_for_update=True, populate_existing=True)
 
 
-def learn_terms(session: Session, ids: set[str]) -> dict[str, RecoverySettings]:
+def load_recovery_settings(session: Session, ids: set[str]) -> dict[str, RecoverySettings]:
     """Of all these companies; those not known are added."""
     add_companies(session, ids)
     found = session.execute(
@@ -140,7 +140,7 @@ def save_name(
     return record_changes(session, company_id, {"name": before}, {"name": name}, actor, now)
 
 
-def learn_name(session: Session, company_id: str, name: str) -> None:
+def save_whop_name(session: Session, company_id: str, name: str) -> None:
     """Whop's word, where nobody has named the company yet."""
     unnamed = update(Company).where(Company.id == company_id, Company.name.is_(None))
     session.execute(unnamed.values(name=make_plain(name, LONGEST_NAME) or None))

@@ -53,7 +53,7 @@ def store_template(
         .values(company_id=company_id, step=step, **row)
         .on_conflict_do_update(index_elements=["company_id", "step"], set_=row)
     )
-    record_words(session, company_id, step, actor, now, restored=False)
+    record_template_change(session, company_id, step, actor, now, restored=False)
     return True
 
 
@@ -64,11 +64,11 @@ def restore_template(
     gone = delete(Template).where(Template.company_id == company_id, Template.step == step)
     if session.execute(gone.returning(Template.step)).first() is None:
         return False
-    record_words(session, company_id, step, actor, now, restored=True)
+    record_template_change(session, company_id, step, actor, now, restored=True)
     return True
 
 
-def record_words(
+def record_template_change(
     session: Session, company_id: str, step: Step, actor: str, now: datetime, *, restored: bool
 ) -> None:
     """Whose words a message has now, never which."""

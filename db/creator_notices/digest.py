@@ -77,7 +77,7 @@ class Digest:
     sync: SyncState | None
 
     @property
-    def needed_in_all(self) -> Sum:
+    def needed_total(self) -> Sum:
         return Sum(
             sum(needed.payments for needed in self.needed),
             sum((needed.amount for needed in self.needed), Decimal("0.00")),

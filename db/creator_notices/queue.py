@@ -25,7 +25,7 @@ DIGEST_STALE = timedelta(hours=48)
 TRY_AGAIN_AFTER = timedelta(minutes=5)
 
 
-OVER = {
+ENDINGS = {
     NoticeKind.KEY_REFUSED: NoticeKind.KEY_REFUSED_OVER,
     NoticeKind.WEBHOOK_SILENT: NoticeKind.WEBHOOK_SILENT_OVER,
     NoticeKind.MAILS_BOUNCING: NoticeKind.MAILS_BOUNCING_OVER,

@@ -14,7 +14,7 @@ from db.company_settings.notifications import (
 )
 from db.creator_notices.queue import (
     DIGEST_STALE,
-    OVER,
+    ENDINGS,
     STALE,
     find_last,
     lock_notices,
@@ -37,7 +37,7 @@ from recovery.health import (
 from recovery.status import NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
 
 # Between a trouble's end and the next post about it: what comes and goes is told once.
-REST = timedelta(hours=6)
+COOLDOWN = timedelta(hours=6)
 
 
 def plan_notices(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
@@ -70,7 +70,7 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
     if last is not None and now - last.due_at < pause:
         return
     since = find_recoveries_since(session, company_id) or now
-    told = exists().where(
+    announced = exists().where(
         Notice.company_id == company_id,
         Notice.kind == NoticeKind.RECOVERY,
         Notice.trigger_key == Payment.payment_id,
@@ -80,7 +80,7 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
         Payment.status == PaymentStatus.RECOVERED,
         Payment.recovered_at > max(since, now - STALE),
         Payment.recovered_by.in_((RecoveredBy.RETRY, RecoveredBy.MEMBER)),
-        ~told,
+        ~announced,
     )
     queue_notices(
         session,
@@ -96,21 +96,21 @@ def plan_problems(
     session: Session, company_id: str, notifications: NotificationSettings, now: datetime
 ) -> None:
     """The start of each that is new, and the end of each that was told of."""
-    for kind, over in OVER.items():
+    for kind, over in ENDINGS.items():
         last = find_last(session, company_id, [kind, over])
-        told = last is not None and last.kind == kind
-        if not (notifications.on_problem or told):
+        announced = last is not None and last.kind == kind
+        if not (notifications.on_problem or announced):
             continue
-        there = is_there(session, company_id, kind, now)
-        if told and last is not None and there is False:
+        active = is_active(session, company_id, kind, now)
+        if announced and last is not None and active is False:
             queue_notices(session, company_id, over, [last.trigger_key], NoticeChannel.POST, now)
-        rested = last is None or now - last.due_at >= REST
-        if notifications.on_problem and there and not told and rested:
+        cooled_down = last is None or now - last.due_at >= COOLDOWN
+        if notifications.on_problem and active and not announced and cooled_down:
             start = now.isoformat(timespec="seconds")
             queue_notices(session, company_id, kind, [start], NoticeChannel.POST, now)
 
 
-def is_there(session: Session, company_id: str, kind: NoticeKind, now: datetime) -> bool | None:
+def is_active(session: Session, company_id: str, kind: NoticeKind, now: datetime) -> bool | None:
     """As the health page judges it. None: it cannot be said."""
     match kind:
         case NoticeKind.KEY_REFUSED:

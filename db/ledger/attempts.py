@@ -98,12 +98,12 @@ def record_foreign_failure(session: Session, payment: Payment, report: PaymentRe
 def record_foreign_payment(
     session: Session, payment: Payment, trigger: Trigger, paid_at: datetime
 ) -> None:
-    forget_foreign_payment(session, payment)
+    delete_foreign_payment(session, payment)
     key = paid_key(payment)
     record_foreign(session, payment, key, trigger, AttemptOutcome.PAID, paid_at)
 
 
-def forget_foreign_payment(session: Session, payment: Payment) -> None:
+def delete_foreign_payment(session: Session, payment: Payment) -> None:
     """It turned out to be ours, or somebody else's."""
     session.execute(DELETE_FOREIGN, {"key": paid_key(payment)})
 

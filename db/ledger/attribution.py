@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from db.ledger import attempts
 from db.ledger.payments import move
 from db.models import Attempt, Message, Payment
-from recovery.attribution import Circumstances, attribute, may_be_whops
+from recovery.attribution import Evidence, attribute, may_be_whop_charge
 from recovery.reports import PaymentReport
 from recovery.status import AttemptOutcome, MessageState, PaymentStatus, RecoveredBy, Trigger
 from recovery.transitions import Transition
@@ -54,13 +54,13 @@ def attribute_payment(session: Session, payment: Payment, attempt: Attempt | Non
             func.coalesce(lead.state, Message.state) == MessageState.SENT,
         )
     )
-    seen = Circumstances(
+    evidence = Evidence(
         paid_at=min(payment.recovered_at, payment.last_attempt_at),
         charge_sent_at=attempt.sent_at if attempt is not None else None,
-        whops_attempt_at=payment.whop_next_attempt_at,
+        whop_attempt_at=payment.whop_next_attempt_at,
         message_sent_at=session.scalar(mailed),
     )
-    payment.recovered_by = attribute(seen)
+    payment.recovered_by = attribute(evidence)
     if payment.recovered_by is not RecoveredBy.RETRY:
-        trigger = Trigger.WHOP if may_be_whops(seen) else Trigger.MEMBER
+        trigger = Trigger.WHOP if may_be_whop_charge(evidence) else Trigger.MEMBER
         attempts.record_foreign_payment(session, payment, trigger, payment.recovered_at)

@@ -17,7 +17,7 @@ from db import members
 from db.ledger import attempts, card_velocity, payment_reports, payments
 from db.models import Attempt, Payment
 from recovery.reports import PaymentReport
-from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_worn_out
+from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_over_card_limit
 from recovery.status import (
     UNPAID,
     UNSETTLED,
@@ -79,7 +79,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class ChargeIntent:
     """What is committed just before a charge: how Whop described the payment, and what is sent."""
 
     before: PaymentReport
@@ -94,7 +94,9 @@ def claim_due(session: Session, now: datetime, *, retry_now: bool = False) -> Cl
     """
     asked = Payment.next_trigger == Trigger.CREATOR if retry_now else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
-        if is_worn_out(payment.card_brand, card_velocity.count_charges(session, payment, now)):
+        if is_over_card_limit(
+            payment.card_brand, card_velocity.count_charges(session, payment, now)
+        ):
             payments.move(session, payment, WAITING)
             session.flush()
             continue
@@ -139,10 +141,10 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
 
 
 def mark_sent(
-    session: Session, claim: Claim, sending: Sending, now: datetime, rules: RetryRules
+    session: Session, claim: Claim, sending: ChargeIntent, now: datetime, rules: RetryRules
 ) -> bool:
     """The last look before the charge. False: do not charge; the payment or the claim has moved."""
-    payment, attempt = hold(session, claim)
+    payment, attempt = lock_claim(session, claim)
     # invariant 3: what was just read is heard before the charge
     payment_reports.apply_report(session, payment, sending.before, now, rules)
     # invariant 3: a disputing member is not charged
@@ -167,7 +169,7 @@ def mark_sent(
     return True
 
 
-def hold(session: Session, claim: Claim) -> tuple[Payment, Attempt]:
+def lock_claim(session: Session, claim: Claim) -> tuple[Payment, Attempt]:
     """The payment's lock first, always: webhooks take it in the same order."""
     payment = payments.lock_payments(session, [claim.payment_id])[claim.payment_id]
     attempt = session.get_one(Attempt, claim.attempt_id, populate_existing=True)

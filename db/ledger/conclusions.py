@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from db.ledger import attempts, payment_reports, payments
-from db.ledger.claims import Claim, hold
+from db.ledger.claims import Claim, lock_claim
 from db.models import Payment
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
@@ -32,13 +32,13 @@ def conclude(
     session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
     """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
-    payment, attempt = hold(session, claim)
+    payment, attempt = lock_claim(session, claim)
     if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
         # Whop's answer to our own key: stronger than what a webhook let us infer.
         attempts.finish(payment, attempt, AttemptOutcome.PAID, now)
         apply_if_given(session, payment, conclusion, now, rules)
         payment.recovered_by = RecoveredBy.RETRY
-        attempts.forget_foreign_payment(session, payment)
+        attempts.delete_foreign_payment(session, payment)
         return
     if attempt.outcome not in UNSETTLED:
         apply_if_given(session, payment, conclusion, now, rules)

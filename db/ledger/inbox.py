@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.company_settings.recovery import RecoverySettings, learn_terms
+from db.company_settings.recovery import RecoverySettings, load_recovery_settings
 from db.ledger import bulk_insert, new_payments, payment_reports, payments, stops
 from db.ledger.refunds import record_refund
 from db.ledger.rows import NewEvent
@@ -98,7 +98,9 @@ def store(
             starters.setdefault(report.payment_id, (event.event_id, report))
     reports = [report for _, report in starters.values()]
     if recovery_settings is None:
-        recovery_settings = learn_terms(session, {report.company_id for report in reports})
+        recovery_settings = load_recovery_settings(
+            session, {report.company_id for report in reports}
+        )
     rows = [
         new_payments.describe_new(r, recovery_settings[r.company_id], now, rules) for r in reports
     ]

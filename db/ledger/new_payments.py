@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
 from db.ledger.bulk_insert import insert_payments
-from db.ledger.payments import put
+from db.ledger.payments import apply_transition
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
 from db.ledger.rows import NewPayment
 from recovery.decline_codes import classify
@@ -23,7 +23,7 @@ from recovery.status import UNPAID
 from recovery.transitions import WAITING, WINDOW, Transition, find_stop
 
 AS_REPORTED = tuple(field.name for field in fields(PaymentFacts))
-TELL = attrgetter(*AS_REPORTED)
+READ_FACTS = attrgetter(*AS_REPORTED)
 NOTHING = Decimal(0)
 
 
@@ -66,9 +66,11 @@ def describe_new(
     *,
     imported: bool = False,
 ) -> NewPayment:
-    payment = introduce(report, recovery_settings, now, imported)
+    payment = build_payment(report, recovery_settings, now, imported)
     context = describe_retry_context(payment, report.failures or 1, recovery_settings)
-    put(payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now))
+    apply_transition(
+        payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now)
+    )
     # Nobody is written to about history, nor those who are left to Whop alone.
     if may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out):
         message = plan_first(payment.decline_class, payment.window_ends_at, now)
@@ -77,7 +79,7 @@ def describe_new(
     return payment
 
 
-def introduce(
+def build_payment(
     report: PaymentReport,
     recovery_settings: RecoverySettings,
     now: datetime,
@@ -87,7 +89,7 @@ def introduce(
     decline = classify(report.decline_code, report.failure_message)
     failed_at = find_first_failure(report, now)
     return NewPayment(
-        **dict(zip(AS_REPORTED, TELL(report), strict=True)),
+        **dict(zip(AS_REPORTED, READ_FACTS(report), strict=True)),
         refunded_amount=report.refunded_amount or NOTHING,
         reason=decline.words,
         decline_code=decline.code,

@@ -52,14 +52,14 @@ def apply_report(
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
-            outbox.silence(session, payment, "nobody is to collect it any more")
+            outbox.cancel_messages(session, payment, "nobody is to collect it any more")
     elif stop is not None or newer or declined:
-        choose_again(session, payment, report, attempt, now, rules)
+        decide_again(session, payment, report, attempt, now, rules)
         if payment.decline_class is not known_class:
             planner.plan_again(session, payment, now)
 
 
-def choose_again(
+def decide_again(
     session: Session,
     payment: Payment,
     report: PaymentReport,

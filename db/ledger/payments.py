@@ -63,14 +63,14 @@ def lock_payments(session: Session, payment_ids: Iterable[str]) -> dict[str, Pay
 def move(session: Session, payment: Payment, transition: Transition) -> None:
     if not may_move(payment.status, transition.status):
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {transition.status}")
-    put(payment, transition)
+    apply_transition(payment, transition)
     if not may_write(transition.status, transition.closed_reason):
-        outbox.silence(
+        outbox.cancel_messages(
             session, payment, f"the payment is {transition.closed_reason or transition.status}"
         )
 
 
-def put(payment: Payment | NewPayment, transition: Transition) -> None:
+def apply_transition(payment: Payment | NewPayment, transition: Transition) -> None:
     payment.status = transition.status
     payment.next_retry_at = transition.next_retry_at
     payment.next_charge_method, payment.next_trigger = transition.charge_method, transition.trigger

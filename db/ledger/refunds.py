@@ -43,4 +43,4 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
     if payment.status in UNPAID:
         move(session, payment, closed(ClosedReason.REFUNDED))
     else:
-        outbox.silence(session, payment, "it is refunded")
+        outbox.cancel_messages(session, payment, "it is refunded")

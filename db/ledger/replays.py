@@ -29,7 +29,7 @@ OPEN = and_(Request.kind == RequestKind.REPLAY, Request.done_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedEvent:
     """An event of the inbox; `error`: why it is still poison. None: it is not."""
 
     id: int
@@ -60,7 +60,7 @@ def find_open(session: Session, company_id: str) -> datetime | None:
     )
 
 
-def honour_next(
+def replay_next(
     session: Session, now: datetime, rules: RetryRules, read: inbox.Reader, after: int = 0
 ) -> Request | None:
     """One event more for the first that is asked for after request `after`; it is done when there
@@ -74,8 +74,8 @@ def honour_next(
     )
     if request is None:
         return None
-    whose = belongs_to(request.company_id, is_only_company(session))
-    tried = try_next(session, whose, request.tried_up_to or 0, now, rules, read)
+    whose = is_event_of(request.company_id, is_only_company(session))
+    tried = try_next_event(session, whose, request.tried_up_to or 0, now, rules, read)
     if tried is None:
         request.done_at, request.answer = now, DONE
     else:
@@ -90,20 +90,20 @@ def record_for_all(session: Session, actor: str, now: datetime) -> None:
         audit_log.record(session, company_id, actor, Action.REPLAY_EVENTS, now)
 
 
-def belongs_to(company_id: str, alone: bool) -> ColumnElement[bool]:
+def is_event_of(company_id: str, alone: bool) -> ColumnElement[bool]:
     """A company's events. One that does not even tell its company is theirs who are alone here."""
     theirs = WebhookEvent.company_id == company_id
     return or_(theirs, WebhookEvent.company_id.is_(None)) if alone else theirs
 
 
-def try_next(
+def try_next_event(
     session: Session,
     whose: ColumnElement[bool],
     after: int,
     now: datetime,
     rules: RetryRules,
     read: inbox.Reader,
-) -> Tried | None:
+) -> TriedEvent | None:
     """The first poison event after the event `after`, with today's code. None: there is none."""
     poison = select(WebhookEvent).where(WebhookEvent.error.is_not(None), whose)
     stored = session.scalar(
@@ -111,10 +111,10 @@ def try_next(
     )
     if stored is None:
         return None
-    return Tried(stored.id, try_again(session, stored, now, rules, read))
+    return TriedEvent(stored.id, try_event(session, stored, now, rules, read))
 
 
-def try_again(
+def try_event(
     session: Session, stored: WebhookEvent, now: datetime, rules: RetryRules, read: inbox.Reader
 ) -> str | None:
     """Why it is still poison. None: it is applied, or waits for its payment to be known."""

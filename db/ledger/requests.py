@@ -21,7 +21,7 @@ from recovery.transitions import Transition, closed
 
 ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"
-IN_HAND = "a charge is in hand; what it comes to decides"
+CHARGE_RUNNING = "a charge is in hand; what it comes to decides"
 
 
 class UnknownPaymentError(LookupError):
@@ -50,7 +50,7 @@ def ask(
     return request
 
 
-def honour_one(session: Session, now: datetime, rules: RetryRules) -> Request | None:
+def fulfil_next(session: Session, now: datetime, rules: RetryRules) -> Request | None:
     """The oldest that is open. None: there is none."""
     found = session.execute(
         select(Request, Payment.payment_id)
@@ -72,7 +72,7 @@ def honour_one(session: Session, now: datetime, rules: RetryRules) -> Request | 
 def stop(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
     """A charge in hand that has not been sent is not sent any more."""
     if (refusal := refuse_stop(payment)) is not None:
-        outbox.silence(session, payment, "the creator asked for no more")
+        outbox.cancel_messages(session, payment, "the creator asked for no more")
         return refusal
     payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE
@@ -100,7 +100,7 @@ def refuse_retry_now(
     if payment.status not in UNPAID or payment.window_ends_at <= now:
         return f"nothing to charge: it is {payment.status}"
     if attempts.find_unsettled(session, payment) is not None:
-        return IN_HAND
+        return CHARGE_RUNNING
     context = payments.find_retry_context(session, payment, now)
     if (reason_not_to := find_no_retry_reason(context, rules)) is not None:
         return f"not charged: {reason_not_to}"

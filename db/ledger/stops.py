@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.ledger.payments import move
 from db.member_messages import queue as outbox
-from db.members import MEMBERS_NAMES
+from db.members import MEMBER_IDS
 from db.models import Dispute, Payment
 from recovery.reports import DisputeReport, MembershipEnd
 from recovery.status import UNPAID, ClosedReason
@@ -36,7 +36,7 @@ def record_dispute(session: Session, dispute: DisputeReport, now: datetime) -> b
             Payment.payment_id == dispute.payment_id, Payment.company_id == dispute.company_id
         )
     ).one_or_none()
-    whose = {name: getattr(dispute, name) or getattr(known, name, None) for name in MEMBERS_NAMES}
+    whose = {name: getattr(dispute, name) or getattr(known, name, None) for name in MEMBER_IDS}
     if not any(whose.values()):
         return False
     row = whose | {
@@ -62,6 +62,6 @@ def close_all(
     for payment in payments:
         move(session, payment, closed(reason))
     session.flush()
-    outbox.silence_all(
+    outbox.cancel_all_messages(
         session, (Payment.company_id == company_id) & or_(*whose), f"the payment is {reason}"
     )

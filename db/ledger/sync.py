@@ -29,8 +29,8 @@ from recovery.status import UNPAID, PaymentStatus
 HISTORY = timedelta(days=90)
 LEASE = timedelta(minutes=10)
 # A payment that we have given up may still be paid: looked at once a day for a month.
-STILL_LOOKED_AT = timedelta(days=30)
-SELDOM = timedelta(days=1)
+RECHECKED_FOR = timedelta(days=30)
+RECHECK_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ def claim_sync(session: Session, company_id: str, now: datetime) -> Progress | N
 
 
 def renew_claim(session: Session, company_id: str, now: datetime) -> None:
-    change(session, company_id, claimed_until=now + LEASE)
+    update_sync(session, company_id, claimed_until=now + LEASE)
 
 
 def record_page(session: Session, company_id: str, cursor: str | None, now: datetime) -> None:
     """How far the import has come: in the same transaction as what the page said."""
     done = {} if cursor else {"imported_at": now}
-    change(session, company_id, import_cursor=cursor, claimed_until=now + LEASE, **done)
+    update_sync(session, company_id, import_cursor=cursor, claimed_until=now + LEASE, **done)
 
 
 def release_sync(
@@ -83,7 +83,7 @@ def release_sync(
 ) -> None:
     """`read_until` only after a complete reading: what follows must find what this one missed."""
     complete = {"read_until": read_until} if read_until else {}
-    change(
+    update_sync(
         session,
         company_id,
         claimed_until=None,
@@ -94,11 +94,11 @@ def release_sync(
     )
 
 
-def change(session: Session, company_id: str, **values: object) -> None:
+def update_sync(session: Session, company_id: str, **values: object) -> None:
     session.execute(update(Sync).where(Sync.company_id == company_id).values(values))
 
 
-def take_in(
+def apply_reports(
     session: Session,
     company_id: str,
     reports: Sequence[PaymentReport],
@@ -135,7 +135,7 @@ def has_failed(report: PaymentReport) -> bool:
     return report.renewal and (report.failed or (report.paid and bool(report.failures)))
 
 
-def take_in_refunds(session: Session, company_id: str, refunds: Sequence[RefundReport]) -> None:
+def apply_refunds(session: Session, company_id: str, refunds: Sequence[RefundReport]) -> None:
     """Of payments that never failed they are not ours to keep."""
     known = payments.lock_payments(session, [refund.payment_id for refund in refunds])
     for refund in refunds:
@@ -144,21 +144,21 @@ def take_in_refunds(session: Session, company_id: str, refunds: Sequence[RefundR
             record_refund(session, payment, refund)
 
 
-def list_quiet(
+def list_unread(
     session: Session, company_id: str, before: datetime, now: datetime, limit: int
 ) -> list[str]:
     """Payments that no list has shown since `before` and that may have changed: the unpaid ones,
     and, once a day, those given up lately. Longest unread first."""
     given_up = and_(
         Payment.status == PaymentStatus.PERMANENT_FAIL,
-        or_(Payment.read_at.is_(None), Payment.read_at < now - SELDOM),
+        or_(Payment.read_at.is_(None), Payment.read_at < now - RECHECK_EVERY),
     )
     unread = or_(Payment.read_at.is_(None), Payment.read_at < before)
     query = (
         select(Payment.payment_id)
         .where(
             Payment.company_id == company_id,
-            Payment.failed_at > now - STILL_LOOKED_AT,  # nothing older is unpaid: windows end
+            Payment.failed_at > now - RECHECKED_FOR,  # nothing older is unpaid: windows end
             or_(and_(Payment.status.in_(UNPAID), unread), given_up),
         )
         .order_by(Payment.read_at.asc().nulls_first())

@@ -45,11 +45,11 @@ class MailReport:
 
 def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
     """Returns how many were new. Those about no message of their company are ignored."""
-    told = {report.event_id: report for report in reports}
-    messages = lock_messages(session, {report.message_id for report in told.values()})
+    by_id = {report.event_id: report for report in reports}
+    messages = lock_messages(session, {report.message_id for report in by_id.values()})
     ours = [
         report
-        for report in told.values()
+        for report in by_id.values()
         if report.message_id in messages
         and messages[report.message_id].company_id == report.company_id
     ]

@@ -27,7 +27,7 @@ class Ineligible:
     until: datetime | None = None
 
 
-def choose_way(
+def choose_channel(
     session: Session,
     message: Message,
     payment: Payment,

@@ -8,15 +8,15 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.members import name_member, of_member
+from db.members import identify_member, is_of_member
 from db.models import Message, Payment
 from recovery.message_schedule import GAP
 from recovery.status import MessageState, Step
 
-TOLD = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
+COUNTED = (MessageState.QUEUED, MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN)
 
 
-def find_written(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:
+def find_written_steps(session: Session, payments: Sequence[Payment]) -> dict[str, frozenset[Step]]:
     ids = [payment.payment_id for payment in payments]
     found = session.execute(
         select(Message.payment_id, Message.step).where(Message.payment_id.in_(ids))
@@ -31,11 +31,11 @@ def find_last_message_at(session: Session, payment: Payment, now: datetime) -> d
         .join(Payment, Payment.payment_id == Message.payment_id)
         .where(
             Message.company_id == payment.company_id,
-            Message.state.in_(TOLD),
+            Message.state.in_(COUNTED),
             # Each has an index of its own.
             (Message.dispatched_at > now - GAP)
             | (Message.state == MessageState.QUEUED)
             | (Message.state == MessageState.SENDING),
-            of_member(name_member(payment)),
+            is_of_member(identify_member(payment)),
         )
     )

@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import read_messaging_settings
-from db.member_messages.history import find_last_message_at, find_written
-from db.members import COLUMNS, Member, name_member
+from db.member_messages.history import find_last_message_at, find_written_steps
+from db.members import COLUMNS, Member, identify_member
 from db.models import Company, Message, Payment
 from recovery.message_schedule import (
     GAP,
@@ -44,7 +44,7 @@ WAIT_FOR_CHARGE = timedelta(hours=1)
 
 def plan_again(session: Session, payment: Payment, now: datetime) -> None:
     """Something about it has changed that decides what its member is told."""
-    written = find_written(session, [payment])
+    written = find_written_steps(session, [payment])
     last_message_at = find_last_message_at(session, payment, now)
     save_plan(payment, plan(session, payment, written[payment.payment_id], last_message_at, now))
 
@@ -93,16 +93,18 @@ def queue_due(session: Session, now: datetime) -> int:
     """Writes the messages that have come due, and plans each payment's next one. Returns how many
     payments were looked at; fewer than MOST_AT_ONCE: there are no more."""
     due = session.scalars(DUE, {"now": now, "limit": MOST_AT_ONCE}).all()
-    for payments in gather(session, due, now):
+    for payments in group_by_member(session, due, now):
         queue_one(session, payments, now)
     return len(due)
 
 
-def gather(session: Session, due: Sequence[Payment], now: datetime) -> Iterable[list[Payment]]:
+def group_by_member(
+    session: Session, due: Sequence[Payment], now: datetime
+) -> Iterable[list[Payment]]:
     """By member, with the payments that the same message may speak for."""
     members: dict[Member, list[Payment]] = {}
     for payment in due:
-        members.setdefault(name_member(payment), []).append(payment)
+        members.setdefault(identify_member(payment), []).append(payment)
     if not members:
         return ()
     same = [
@@ -118,7 +120,7 @@ def gather(session: Session, due: Sequence[Payment], now: datetime) -> Iterable[
         .with_for_update(skip_locked=True)
     )
     for payment in others:
-        group = members.get(name_member(payment))
+        group = members.get(identify_member(payment))
         if group is not None and payment not in group:
             group.append(payment)
     return members.values()
@@ -126,7 +128,7 @@ def gather(session: Session, due: Sequence[Payment], now: datetime) -> Iterable[
 
 def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
     """One member's message, if it is time for one, and what comes next for each payment."""
-    written = find_written(session, payments)
+    written = find_written_steps(session, payments)
     last_message_at = find_last_message_at(session, payments[0], now)
 
     def plan_all() -> list[tuple[Payment, PlannedMessage]]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from db import outboxes
 from db.company_settings.messaging import MessagingSettings, read_messaging_settings
 from db.company_settings.templates import OwnTemplate, find_template
-from db.member_messages.eligibility import Ineligible, check_eligibility, choose_way
+from db.member_messages.eligibility import Ineligible, check_eligibility, choose_channel
 from db.member_messages.message_context import MessageContext, build_context
 from db.models import Company, Message, Payment
 from recovery.delivery import Delivery, DeliveryState
@@ -26,7 +26,7 @@ from recovery.status import Channel, MessageState
 
 BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=2)
 CHANNELS = frozenset(Channel)
-NOT_YET = (MessageState.QUEUED, MessageState.JOINED)
+WAITING = (MessageState.QUEUED, MessageState.JOINED)
 NEXT = (
     select(Message, Payment, Company)
     .join(Payment, Payment.payment_id == Message.payment_id)
@@ -48,7 +48,7 @@ def count_due(session: Session, now: datetime, most: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenMessage:
     """A letter in hand, and how its company wants it written."""
 
     context: MessageContext
@@ -58,25 +58,29 @@ class Taken:
 
 def take_message(
     session: Session, now: datetime, channels: Collection[Channel] = CHANNELS
-) -> Taken | None:
+) -> TakenMessage | None:
     """Marks the next due message `sending`, skipping those that no longer make sense. `channels`:
     those that are switched on."""
     while (found := session.execute(NEXT, {"now": now}).one_or_none()) is not None:
         message, payment, company = found
         messaging = read_messaging_settings(company.settings)
-        way = choose_way(session, message, payment, company, messaging, channels, now)
+        way = choose_channel(session, message, payment, company, messaging, channels, now)
         if isinstance(way, Channel):
             message.channel = way
             # invariant 7: a mail is on disk as sending before it leaves
             message.state, message.sending_at = MessageState.SENDING, now
             context = build_context(session, message, payment, company)
-            return Taken(context, messaging, find_template(session, company.id, context.step))
-        hold_up(session, message, payment, way)
+            return TakenMessage(
+                context, messaging, find_template(session, company.id, context.step)
+            )
+        postpone_or_skip(session, message, payment, way)
         session.flush()
     return None
 
 
-def hold_up(session: Session, message: Message, payment: Payment, ineligible: Ineligible) -> None:
+def postpone_or_skip(
+    session: Session, message: Message, payment: Payment, ineligible: Ineligible
+) -> None:
     if ineligible.until is None or ineligible.until > payment.window_ends_at - LAST_CALL:
         skip(session, message, ineligible.reason)
     else:
@@ -109,7 +113,7 @@ def finish_message(
 ) -> MessageState:
     """What came of it, for those that it spoke for as well. Returns where that leaves it."""
     if delivery.state is DeliveryState.PUT_OFF:
-        return put_back(session, message_id, delivery, now)
+        return requeue(session, message_id, delivery, now)
     if delivery.state is DeliveryState.SKIPPED:
         message = session.get_one(Message, message_id, with_for_update=True)
         skip(session, message, delivery.detail or "")
@@ -125,7 +129,7 @@ def finish_message(
     return state
 
 
-def put_back(session: Session, message_id: int, delivery: Delivery, now: datetime) -> MessageState:
+def requeue(session: Session, message_id: int, delivery: Delivery, now: datetime) -> MessageState:
     """Later each time, or as late as the service asks; too late for the window it has failed."""
     message = session.get_one(Message, message_id, with_for_update=True)
     wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
@@ -147,7 +151,7 @@ def give_up_interrupted(session: Session, now: datetime) -> list[int]:
         session, Message, now, Message.dispatched_at.is_not(None)
     )
     session.execute(
-        outboxes.find_interrupted(Message, now)
+        outboxes.update_interrupted(Message, now)
         .where(Message.dispatched_at.is_(None))
         .values(state=MessageState.QUEUED, sending_at=None)
     )
@@ -173,13 +177,13 @@ def skip(session: Session, message: Message, reason: str) -> None:
         other.joined_to = joined[0].id
 
 
-def silence(session: Session, payment: Payment, reason: str) -> None:
+def cancel_messages(session: Session, payment: Payment, reason: str) -> None:
     """Nothing more is said about it: not what is planned, not what is queued."""
     payment.next_step = payment.next_message_at = None
     with session.no_autoflush:  # it may be half changed
         waiting = session.scalars(
             select(Message)
-            .where(Message.payment_id == payment.payment_id, Message.state.in_(NOT_YET))
+            .where(Message.payment_id == payment.payment_id, Message.state.in_(WAITING))
             .order_by(Message.id)
             .with_for_update()
         ).all()
@@ -189,7 +193,7 @@ def silence(session: Session, payment: Payment, reason: str) -> None:
             skip(session, message, reason)
 
 
-def silence_all(session: Session, whose: ColumnElement[bool], reason: str) -> None:
+def cancel_all_messages(session: Session, whose: ColumnElement[bool], reason: str) -> None:
     """The same for payments that are closed already but could still be paid."""
     planned = select(Payment).where(whose, Payment.next_message_at.is_not(None))
     queued = (
@@ -199,4 +203,4 @@ def silence_all(session: Session, whose: ColumnElement[bool], reason: str) -> No
     )
     for payments in (planned, queued):
         for payment in session.scalars(payments.order_by(Payment.id).with_for_update(of=Payment)):
-            silence(session, payment, reason)
+            cancel_messages(session, payment, reason)

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.member_messages.queue import silence_all
+from db.member_messages.queue import cancel_all_messages
 from db.models import Payment, Suppression
 from recovery.status import DeliveryFailure
 
@@ -41,8 +41,8 @@ def suppress(
         known.reason = choose_worst(known.reason, reason)
     if reason in DETAILS:
         same = (Payment.company_id == company_id) & (func.lower(Payment.member_email) == address)
-        silence_all(session, same, DETAILS[reason])
+        cancel_all_messages(session, same, DETAILS[reason])
 
 
-def choose_worst(known: DeliveryFailure | None, heard: DeliveryFailure) -> DeliveryFailure:
-    return heard if known is None else min(known, heard, key=WORST_FIRST.index)
+def choose_worst(known: DeliveryFailure | None, new: DeliveryFailure) -> DeliveryFailure:
+    return new if known is None else min(known, new, key=WORST_FIRST.index)

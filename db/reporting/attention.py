@@ -17,24 +17,26 @@ from recovery.action_required import ALWAYS_NEEDED, ONLY_THE_MEMBER, Need
 from recovery.status import NOT_ARRIVED, MessageState, PaymentStatus
 
 # Another payment's message to the same member may have spoken for this one too.
-Spoke = aliased(Message)
-LOST = Spoke.delivery_failure.in_(NOT_ARRIVED)
+LeadMessage = aliased(Message)
+NOT_DELIVERED = LeadMessage.delivery_failure.in_(NOT_ARRIVED)
 # A spam report and an opt-out come from somebody who was reached, whatever we know of the sending.
-TOLD = or_(
-    and_(Spoke.state == MessageState.SENT, Spoke.delivery_failure.is_(None)),
-    and_(Spoke.delivery_failure.is_not(None), Spoke.delivery_failure.not_in(NOT_ARRIVED)),
+REACHED = or_(
+    and_(LeadMessage.state == MessageState.SENT, LeadMessage.delivery_failure.is_(None)),
+    and_(
+        LeadMessage.delivery_failure.is_not(None), LeadMessage.delivery_failure.not_in(NOT_ARRIVED)
+    ),
 )
 # As a value and not as `exists`, which may be answered by reading everybody's messages.
-CANNOT_BE_TOLD = (
+CONTACT_NEED = (
     select(
         case(
-            (func.bool_or(TOLD), None),
+            (func.bool_or(REACHED), None),
             (func.coalesce(Payment.member_email, "") == "", Need.NO_ADDRESS.value),
-            (func.bool_or(LOST), Need.UNREACHED.value),
+            (func.bool_or(NOT_DELIVERED), Need.UNREACHED.value),
         )
     )
     .select_from(Message)
-    .join(Spoke, Spoke.id == func.coalesce(Message.joined_to, Message.id))
+    .join(LeadMessage, LeadMessage.id == func.coalesce(Message.joined_to, Message.id))
     .where(Message.payment_id == Payment.payment_id)
     .correlate(Payment)
     .scalar_subquery()
@@ -47,7 +49,7 @@ NEED = type_coerce(
     case(
         (Payment.status != PaymentStatus.FAILED, None),
         *((Payment.decline_class == kind, need.value) for kind, need in ALWAYS_NEEDED.items()),
-        (WAITS_FOR_MEMBER, CANNOT_BE_TOLD),
+        (WAITS_FOR_MEMBER, CONTACT_NEED),
     ),
     Word(Need),
 )

@@ -35,7 +35,7 @@ class Dimension(StrEnum):
     STEP = "step"
 
 
-FROM_NOW_ON = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
+WITHOUT_IMPORTED = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
 """Imported history is not in these: Whop does not tell why a payment failed once it is paid, nor
 its single tries, and nobody was written to."""
 
@@ -56,7 +56,7 @@ def closed(now: datetime) -> ColumnElement[bool]:
     return and_(over, Payment.window_ends_at <= now)
 
 
-def express(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
+def make_key(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
     """A column of the payment as text, so that whatever stands in an address can be compared."""
     local = func.timezone(zone.key, Payment.failed_at)
     match dimension:
@@ -76,7 +76,7 @@ def express(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
             raise ValueError(f"a payment has several {dimension} values")
 
 
-def narrow(cohort: Cohort, dimension: Dimension, value: str) -> ColumnElement[bool]:
+def match_value(cohort: Cohort, dimension: Dimension, value: str) -> ColumnElement[bool]:
     if dimension is Dimension.TRY:
         number = cast(Attempt.number + 1, Text)
         tried = exists().where(Attempt.payment_id == Payment.payment_id, number == value)
@@ -84,7 +84,7 @@ def narrow(cohort: Cohort, dimension: Dimension, value: str) -> ColumnElement[bo
     if dimension is Dimension.STEP:
         step, sent = cast(Message.step, Text), Message.state == MessageState.SENT
         return exists().where(Message.payment_id == Payment.payment_id, step == value, sent)
-    return express(dimension, cohort.zone) == value
+    return make_key(dimension, cohort.zone) == value
 
 
 def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Select[Any]:
@@ -92,7 +92,7 @@ def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Sel
     query = select(*columns).select_from(Payment).where(Payment.company_id == cohort.company_id)
     if cohort.since is not None:
         query = query.where(Payment.failed_at >= cohort.since)
-    if about in FROM_NOW_ON:
+    if about in WITHOUT_IMPORTED:
         query = query.where(~Payment.imported)
-    others = [narrow(cohort, what, value) for what, value in cohort.only if what is not about]
+    others = [match_value(cohort, what, value) for what, value in cohort.only if what is not about]
     return query.where(*others)

@@ -49,7 +49,7 @@ class HealthFacts:
 def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFacts:
     alone = is_only_company(session)
     heartbeat = find_heartbeat(session)
-    poison = and_(WebhookEvent.error.is_not(None), replays.belongs_to(company_id, alone))
+    poison = and_(WebhookEvent.error.is_not(None), replays.is_event_of(company_id, alone))
     waiting = and_(
         WebhookEvent.applied_at.is_(None),
         WebhookEvent.error.is_(None),

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, func
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Message, Payment
-from db.reporting.cohorts import Cohort, Dimension, closed, express, select_cohort
+from db.reporting.cohorts import Cohort, Dimension, closed, make_key, select_cohort
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
 from recovery.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState, RecoveredBy
 
@@ -115,7 +115,7 @@ def sum_cohort(session: Session, cohort: Cohort) -> Group:
 
 def list_groups(session: Session, cohort: Cohort, by: Dimension) -> list[Group]:
     """In the order of their keys; not for tries and steps, of which a payment has several."""
-    key = express(by, cohort.zone).label("key")
+    key = make_key(by, cohort.zone).label("key")
     query = select_cohort(cohort, by, key, *describe_group(cohort.now)).group_by(key)
     return sorted((make_group(*row) for row in session.execute(query)), key=lambda one: one.key)
 

@@ -15,7 +15,7 @@ from db.reporting.summary import count_if
 from recovery.health import Deliverability
 from recovery.status import AGAINST_THE_SENDER, Channel, DeliveryFailure, MessageState
 
-LATELY = timedelta(hours=24)
+LAST_DAY = timedelta(hours=24)
 RECENT_MESSAGES = 20_000
 """How far back it is looked for mails that were not sent: they have no index of their own."""
 
@@ -41,7 +41,7 @@ def measure_sending(session: Session, company_id: str, now: datetime) -> Sending
         Message.id > newest_id - RECENT_MESSAGES,
         Message.company_id == company_id,
         Message.channel == Channel.EMAIL,
-        Message.sending_at > now - LATELY,
+        Message.sending_at > now - LAST_DAY,
     )
     state = Message.state
     put_off = and_(state == MessageState.QUEUED, Message.sending_at.is_not(None))
@@ -69,7 +69,7 @@ def measure_deliverability(session: Session, company_id: str, now: datetime) -> 
     sent, undelivered = session.execute(
         select(func.count(), count_if(Message.delivery_failure.in_(AGAINST_THE_SENDER))).where(
             Message.company_id == company_id,
-            Message.sent_at > now - LATELY,
+            Message.sent_at > now - LAST_DAY,
             Message.state == MessageState.SENT,
             Message.channel == Channel.EMAIL,
         )

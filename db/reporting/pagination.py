@@ -34,7 +34,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Cursor:
     """A row of a page, by what the page is ordered by: the next one starts after it."""
 
     value: datetime | Decimal
@@ -50,22 +50,22 @@ class Page:
     """`before` and `after`: where the neighbouring pages begin; None: there is none."""
 
     payments: Sequence[Payment]
-    before: Mark | None
-    after: Mark | None
+    before: Cursor | None
+    after: Cursor | None
 
 
-def read_mark(text: str, order: Order) -> Mark | None:
+def read_cursor(text: str, order: Order) -> Cursor | None:
     """None for what makes no sense: the first page is shown."""
     value, _, number = text.rpartition("~")
-    return parse_mark(value, number, order)
+    return parse_cursor(value, number, order)
 
 
-def parse_mark(value: str, number: str, order: Order) -> Mark | None:
+def parse_cursor(value: str, number: str, order: Order) -> Cursor | None:
     try:
-        mark = Mark(parse_value(value, order), int(number))
+        cursor = Cursor(parse_value(value, order), int(number))
     except (ValueError, InvalidOperation):
         return None
-    return mark if 0 <= mark.id <= LARGEST_ID else None
+    return cursor if 0 <= cursor.id <= LARGEST_ID else None
 
 
 def parse_value(text: str, order: Order) -> datetime | Decimal:
@@ -87,23 +87,23 @@ def read_page(
     ids: Select[tuple[int]],
     order: Order = Order.NEWEST,
     *,
-    after: Mark | None = None,
-    before: Mark | None = None,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
     limit: int = PAGE,
 ) -> Page:
     """Of the payments with these ids those after one mark, or those just before the other."""
     back = before is not None and after is None
-    mark = before if back else after
-    found = find_rows(session, ids, order, mark, back=back, limit=limit + 1)
+    cursor = before if back else after
+    found = find_rows(session, ids, order, cursor, back=back, limit=limit + 1)
     more, rows = len(found) > limit, found[:limit]
     if back:
         rows.reverse()
-    earlier = more if back else mark is not None
+    earlier = more if back else cursor is not None
     later = back or more
     return Page(
         rows,
-        before=place_mark(rows[0], order) if rows and earlier else None,
-        after=place_mark(rows[-1], order) if rows and later else None,
+        before=make_cursor(rows[0], order) if rows and earlier else None,
+        after=make_cursor(rows[-1], order) if rows and later else None,
     )
 
 
@@ -111,14 +111,14 @@ def find_rows(
     session: Session,
     ids: Select[tuple[int]],
     order: Order,
-    mark: Mark | None,
+    cursor: Cursor | None,
     *,
     back: bool,
     limit: int,
 ) -> list[Payment]:
     key = find_key(order)
-    if mark is not None:
-        row = tuple_(mark.value, mark.id)
+    if cursor is not None:
+        row = tuple_(cursor.value, cursor.id)
         ids = ids.where(key > row if back else key < row)
     directed = [column.asc() if back else column.desc() for column in key.clauses]
     # Found in the index alone; only what is shown is read from the table.
@@ -136,6 +136,6 @@ def find_key(order: Order) -> Any:
             assert_never(order)
 
 
-def place_mark(payment: Payment, order: Order) -> Mark:
+def make_cursor(payment: Payment, order: Order) -> Cursor:
     by_time = order is Order.NEWEST
-    return Mark(payment.failed_at if by_time else payment.amount_usd or Decimal(0), payment.id)
+    return Cursor(payment.failed_at if by_time else payment.amount_usd or Decimal(0), payment.id)

@@ -15,7 +15,7 @@ from db.company_settings.messaging import MessagingSettings, find_messaging_sett
 from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, list_templates
 from db.ledger import payments, requests
-from db.members import MEMBERS_NAMES
+from db.members import MEMBER_IDS
 from db.models import Attempt, AuditEntry, Company, Dispute, Message, Payment, Refund, Request
 from db.reporting.attention import find_needs_of
 from recovery.action_required import Need
@@ -90,7 +90,7 @@ def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
     """Of this payment, or of another one of the same member: each ends the work on all."""
     same = [
         getattr(Dispute, name) == value
-        for name in MEMBERS_NAMES
+        for name in MEMBER_IDS
         if (value := getattr(payment, name)) is not None
     ]
     query = select(Dispute).where(

@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from db.models import Company, DailyFigures, Rollup
 
 KEPT_AFTER = timedelta(days=2)
-EVER, NEVER = "-infinity", "infinity"
+FROM_START, TO_END = "-infinity", "infinity"
 
 # `found`: kept days as they are (`at` is null), and raw events of all others, each with its moment.
 # Midnights in a zone are no safe bounds (clocks may be set at that hour), so they only narrow what
@@ -99,7 +99,7 @@ SUMS = (
     "member_usd",
     "without_us_usd",
 )
-KEEP = text(f"""{FOUND}
+INSERT_DAYS = text(f"""{FOUND}
 insert into daily_figures (company_id, day, {", ".join(SUMS)})
 select :company_id, day, {", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)}
 from found where at is not null group by day
@@ -119,12 +119,12 @@ order by companies.id
 """)
 
 
-def ask(
+def bind_found(
     company_id: str,
     zone: ZoneInfo,
     *,
-    first: date | str = EVER,
-    last: date | str = NEVER,
+    first: date | str = FROM_START,
+    last: date | str = TO_END,
     raw_days: Sequence[date] = (),
 ) -> dict[str, Any]:
     """What `FOUND` wants to be told. `raw_days` are read raw even where they are kept."""
@@ -165,7 +165,7 @@ def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = F
     session.execute(old)
     until = (now - KEPT_AFTER).astimezone(zone).date()
     last = until - timedelta(days=1)
-    session.execute(KEEP, ask(company_id, zone, last=last, raw_days=changed))
+    session.execute(INSERT_DAYS, bind_found(company_id, zone, last=last, raw_days=changed))
     state = {"company_id": company_id, "time_zone": name, "kept_until": until}
     keep = upsert(Rollup).values(state)
     session.execute(keep.on_conflict_do_update(index_elements=[Rollup.company_id], set_=state))

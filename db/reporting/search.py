@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.models import Payment
 from db.reporting.attention import NEEDS_CREATOR
-from db.reporting.pagination import PAGE, VALUE_USD, Mark, Order, Page, find_key, read_page
+from db.reporting.pagination import PAGE, VALUE_USD, Cursor, Order, Page, find_key, read_page
 from recovery.declines import DeclineClass
 from recovery.status import UNPAID, PaymentStatus, RecoveredBy
 
@@ -27,7 +27,7 @@ MOST_PRODUCTS = 100
 LOOKED_AT_FOR_PRODUCTS = 10_000
 
 
-class Which(StrEnum):
+class StatusFilter(StrEnum):
     """The value stands in the page's address."""
 
     ALL = "all"
@@ -45,7 +45,7 @@ class Filters:
     Amounts in dollars, so that currencies compare. `words`: how a member's name or address begins,
     or a payment's id."""
 
-    which: Which = Which.ALL
+    which: StatusFilter = StatusFilter.ALL
     decline_class: DeclineClass | None = None
     since: datetime | None = None
     least: Decimal | None = None
@@ -61,18 +61,18 @@ def find_page(
     filters: Filters,
     order: Order = Order.NEWEST,
     *,
-    after: Mark | None = None,
-    before: Mark | None = None,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
     limit: int = PAGE,
 ) -> Page:
-    ids = match(select(Payment.id), company_id, filters)
+    ids = apply_filters(select(Payment.id), company_id, filters)
     return read_page(session, ids, order, after=after, before=before, limit=limit)
 
 
 def count_matches(session: Session, company_id: str, filters: Filters) -> int:
     """One more than MOST_COUNTED: there are more, and they are not counted."""
     # No other column is asked for, so that an index of the filters' alone can answer.
-    some = match(select(Payment.company_id), company_id, filters)
+    some = apply_filters(select(Payment.company_id), company_id, filters)
     if filters.words.strip():
         # What most names begin with would else be looked for in the table, all companies' rows.
         some = some.order_by(Payment.failed_at.desc(), Payment.id.desc())
@@ -85,7 +85,9 @@ def list_all(
 ) -> Iterator[Payment]:
     """For an export: read in portions, MOST_EXPORTED at most."""
     columns = [column.desc() for column in find_key(order).clauses]
-    query = match(select(Payment), company_id, filters).order_by(*columns).limit(MOST_EXPORTED)
+    query = (
+        apply_filters(select(Payment), company_id, filters).order_by(*columns).limit(MOST_EXPORTED)
+    )
     yield from session.scalars(query.execution_options(yield_per=1_000))
 
 
@@ -102,13 +104,13 @@ def list_products(session: Session, company_id: str) -> list[str]:
     return list(session.scalars(query.order_by(newest.c.product).limit(MOST_PRODUCTS)))
 
 
-def match(query: Select[Any], company_id: str, filters: Filters) -> Select[Any]:
+def apply_filters(query: Select[Any], company_id: str, filters: Filters) -> Select[Any]:
     # invariant 6: the list is one company's
     query = query.where(Payment.company_id == company_id, *choose_status(filters.which))
     if filters.decline_class is not None:
         query = query.where(Payment.decline_class == filters.decline_class)
     if filters.since is not None:
-        paid = filters.which is Which.RECOVERED
+        paid = filters.which is StatusFilter.RECOVERED
         query = query.where((Payment.recovered_at if paid else Payment.failed_at) >= filters.since)
     if filters.least is not None:
         query = query.where(Payment.amount_usd.is_not(None), filters.least <= VALUE_USD)
@@ -119,34 +121,39 @@ def match(query: Select[Any], company_id: str, filters: Filters) -> Select[Any]:
     if filters.recovered_by is not None:
         query = query.where(Payment.recovered_by == filters.recovered_by)
     if words := filters.words.strip():
-        query = query.where(speaks_of(words))
+        query = query.where(matches_text(words))
     return query
 
 
-def choose_status(which: Which) -> list[ColumnElement[bool]]:
+def choose_status(which: StatusFilter) -> list[ColumnElement[bool]]:
     match which:
-        case Which.ALL:
+        case StatusFilter.ALL:
             return []
-        case Which.UNPAID:
+        case StatusFilter.UNPAID:
             return [Payment.status.in_(UNPAID)]
-        case Which.NEEDS_YOU:
+        case StatusFilter.NEEDS_YOU:
             return [NEEDS_CREATOR]
-        case Which.PENDING_RETRY | Which.FAILED | Which.RECOVERED | Which.PERMANENT_FAIL:
+        case (
+            StatusFilter.PENDING_RETRY
+            | StatusFilter.FAILED
+            | StatusFilter.RECOVERED
+            | StatusFilter.PERMANENT_FAIL
+        ):
             return [Payment.status == PaymentStatus(which.value)]
         case _:
             assert_never(which)
 
 
-def speaks_of(words: str) -> ColumnElement[bool]:
+def matches_text(words: str) -> ColumnElement[bool]:
     """Whole beginnings, and ids as a whole: that is what an index can find."""
     escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return or_(
-        begins(Payment.member_name, escaped),
-        begins(Payment.member_email, escaped),
+        starts_with(Payment.member_name, escaped),
+        starts_with(Payment.member_email, escaped),
         Payment.payment_id == words,
     )
 
 
-def begins(column: InstrumentedAttribute[str | None], pattern: str) -> ColumnElement[bool]:
+def starts_with(column: InstrumentedAttribute[str | None], pattern: str) -> ColumnElement[bool]:
     # Both lowered by the database, whose locale may know fewer letters than Python does.
     return and_(column.is_not(None), func.lower(column).like(func.lower(f"{pattern}%")))

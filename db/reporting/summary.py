@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select, t
 from sqlalchemy.orm import Session
 
 from db.models import Company, Payment
-from db.reporting.rollup import FOUND, SUMS, ask
+from db.reporting.rollup import FOUND, SUMS, bind_found
 from recovery.status import PaymentStatus
 
 CURRENCY = "usd"
@@ -77,7 +77,7 @@ select * from (
 def summarize(session: Session, company_id: str, now: datetime) -> Summary:
     zone = find_time_zone(session, company_id)
     month = now.astimezone(zone).date().replace(day=1)
-    row = session.execute(SUMMARIZE, ask(company_id, zone) | {"month": month}).one()
+    row = session.execute(SUMMARIZE, bind_found(company_id, zone) | {"month": month}).one()
     return Summary(
         total_failed=row.failed,
         total_recovered=row.recovered,
@@ -142,7 +142,7 @@ def list_days(session: Session, company_id: str, days: int, now: datetime) -> li
     zone = find_time_zone(session, company_id)
     today = now.astimezone(zone).date()
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]
-    rows = session.execute(LIST_DAYS, ask(company_id, zone, first=dates[0]))
+    rows = session.execute(LIST_DAYS, bind_found(company_id, zone, first=dates[0]))
     found = {
         row.day: Day(
             row.day,

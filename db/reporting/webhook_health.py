@@ -15,7 +15,7 @@ RECENT_EVENTS = 100_000
 """How far back the inbox is looked through for a company's newest event: it has no index of its
 own, which would cost every webhook."""
 MOST_COUNTED = 1_000
-SHOWN = 20
+LISTED = 20
 # Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.
 PROMPT = timedelta(minutes=10)
 LOOKED_BACK = timedelta(days=30)
@@ -34,9 +34,12 @@ class Poison:
 
 def find_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks:
     """A failure that a webhook told us of is known within minutes; one read back, later."""
-    told = (find_last_event(session, company_id), find_last_delivered_at(session, company_id, now))
-    heard_at = max((at for at in told if at), default=None)
-    return Webhooks(heard_at, find_first_missed(session, company_id, heard_at, now))
+    received = (
+        find_last_event(session, company_id),
+        find_last_delivered_at(session, company_id, now),
+    )
+    last_received_at = max((at for at in received if at), default=None)
+    return Webhooks(last_received_at, find_first_missed(session, company_id, last_received_at, now))
 
 
 def find_missed_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks | None:
@@ -98,6 +101,6 @@ def list_poison(session: Session, which: ColumnElement[bool]) -> tuple[Poison, .
         )
         .where(which)
         .order_by(WebhookEvent.received_at.desc())
-        .limit(SHOWN)
+        .limit(LISTED)
     )
     return tuple(Poison(*row) for row in session.execute(query))

@@ -60,7 +60,7 @@ def run_quick_trials(trials: Iterable[Trial], jobs: int) -> dict[Trial, list[Cas
 @contextmanager
 def scratch_postgres() -> Iterator[embedded.Server]:
     """In a folder open to the user that Postgres runs as, gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="churn-simulate-", dir=embedded.SHORT))
+    home = Path(tempfile.mkdtemp(prefix="churn-simulate-", dir=embedded.SOCKET_ROOT))
     home.chmod(0o755)
     server = embedded.Server(home / "data", home / "run")
     try:

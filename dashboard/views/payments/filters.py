@@ -13,20 +13,20 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.payments import Query, Within, list_products
 from dashboard.settings import DashboardSettings
 from db.reporting.pagination import Order
-from db.reporting.search import Filters, Which
+from db.reporting.search import Filters, StatusFilter
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
 
 Choice = TypeVar("Choice", bound=StrEnum)
 ANY = ""
 WHICH: dict[str, str] = {
-    Which.ALL: "All",
-    Which.UNPAID: "Unpaid, at risk",
-    Which.NEEDS_YOU: "Needs you",
-    Which.PENDING_RETRY: "We charge again",
-    Which.FAILED: "Waiting",
-    Which.RECOVERED: "Recovered",
-    Which.PERMANENT_FAIL: "Given up",
+    StatusFilter.ALL: "All",
+    StatusFilter.UNPAID: "Unpaid, at risk",
+    StatusFilter.NEEDS_YOU: "Needs you",
+    StatusFilter.PENDING_RETRY: "We charge again",
+    StatusFilter.FAILED: "Waiting",
+    StatusFilter.RECOVERED: "Recovered",
+    StatusFilter.PERMANENT_FAIL: "Given up",
 }
 CLASSES: dict[str, str] = {
     ANY: "Any reason",
@@ -52,13 +52,17 @@ BY: dict[str, str] = {
 ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
 # The names in the address. Those of a page's place and of one payment are not filters.
 NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
-DEFAULTS = {"status": Which.ALL.value, "within": Within.EVER.value, "sort": Order.NEWEST.value}
+DEFAULTS = {
+    "status": StatusFilter.ALL.value,
+    "within": Within.EVER.value,
+    "sort": Order.NEWEST.value,
+}
 
 
 def read_query(address: Mapping[str, str]) -> Query:
     """What makes no sense is left out: an address is typed by anybody."""
     filters = Filters(
-        which=choose(Which, address.get("status")) or Which.ALL,
+        which=choose(StatusFilter, address.get("status")) or StatusFilter.ALL,
         decline_class=choose(DeclineClass, address.get("class")),
         least=read_amount(address.get("least")),
         most=read_amount(address.get("most")),
@@ -107,7 +111,7 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
             width=320,
         )
         select("Status", "find-status", WHICH, 170)
-        paid = query.filters.which is Which.RECOVERED
+        paid = query.filters.which is StatusFilter.RECOVERED
         within = {choice.value: choice.value.capitalize() for choice in Within}
         select("Paid within" if paid else "Failed within", "find-within", within, 150)
         select("Order", "find-sort", ORDERS, 150)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 LONGEST_WAIT = timedelta(seconds=10)
 """For one's turn. Much longer would outlast the lease of the payment in hand."""
-QUEUE = 25
+MOST_QUEUED = 25
 """Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
 
 
