@@ -112,7 +112,7 @@ GUARDS = [
     Guard(
         "3: an attempt is repeated only under the key to Whop that it was sent with",
         "test_faults.py::test_an_unknown_charge_is_not_repeated_under_another_key_of_ours",
-        "repeatable = claim.means is ChargeMethod.RETRY",
+        "repeatable = claim.charge_method is ChargeMethod.RETRY",
     ),
     Guard(
         "4: no answer concludes nothing",
@@ -163,7 +163,7 @@ GUARDS = [
     Guard(
         "9: rules are told the time",
         "test_policy.py::test_no_rule_reads_the_clock",
-        "earliest = max(situation.last_charge_at, datetime.now(now.tzinfo))",
+        "earliest = max(context.last_charge_at, datetime.now(now.tzinfo))",
     ),
     Guard(
         "10: a signed event that cannot be read is kept",
