@@ -25,8 +25,8 @@ ABOUT_A_PAYMENT = {
     "stop": (RequestKind.STOP, "no more tries of one payment"),
     "retry-now": (RequestKind.RETRY_NOW, "charge one payment now"),
 }
+# How long a stop waits for the attempt in hand. After that it stays open for the next start.
 GRACE_SECONDS = 4.0
-"""How long a stop waits for the attempt in hand. After that it stays open for the next start."""
 
 
 def parse_arguments(description: str | None) -> argparse.Namespace:

@@ -14,10 +14,10 @@ from db.models import AuditEntry
 from recovery.status import Action
 
 LISTED = 20
+# Who acts by a command: its user on the server is nobody whom the company knows.
 COMMAND = "command"
-"""Who acts by a command: its user on the server is nobody whom the company knows."""
+# Who acts by a page: nobody signs in yet.
 DASHBOARD = "dashboard"
-"""Who acts by a page: nobody signs in yet."""
 
 
 def record(

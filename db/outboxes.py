@@ -19,8 +19,8 @@ from recovery.status import MessageState
 
 Outbox = type[Message] | type[Notice]
 
+# What has been in hand for longer was left there by a daemon that was killed.
 INTERRUPTED = timedelta(minutes=10)
-"""What has been in hand for longer was left there by a daemon that was killed."""
 
 
 def to_message_state(state: DeliveryState) -> MessageState:

@@ -28,10 +28,10 @@ SessionFactory = sessionmaker[Session]
 STATEMENT_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 DEADLOCK = "40P01"
+# A table or a column that this code knows and the database does not.
 UNDEFINED = {"42P01", "42703"}
-"""A table or a column that this code knows and the database does not."""
+# Postgres's class of errors for what exceeds its limits: the input's fault, not the server's.
 LIMIT_EXCEEDED = "54"
-"""Postgres's class of errors for what exceeds its limits: the input's fault, not the server's."""
 
 
 class Outage(StrEnum):

@@ -9,14 +9,14 @@ from recovery.declines import DeclineClass
 
 
 class Need(StrEnum):
+    # The price is set up in a way the bank does not take.
     AMOUNT = "amount"
-    """The price is set up in a way the bank does not take."""
+    # The bank took it for a second charge of the same thing.
     DUPLICATE = "duplicate"
-    """The bank took it for a second charge of the same thing."""
+    # Only the member can pay it, and we know no way to tell them.
     NO_ADDRESS = "no_address"
-    """Only the member can pay it, and we know no way to tell them."""
+    # Only the member can pay it, and no message of ours arrived.
     UNREACHED = "unreached"
-    """Only the member can pay it, and no message of ours arrived."""
 
 
 # The creator's own set-up, with money waiting: it needs them whoever the member is.

@@ -9,14 +9,14 @@ from enum import StrEnum
 
 class DeliveryState(StrEnum):
     SENT = "sent"
+    # It was not taken and never will be.
     REFUSED = "refused"
-    """It was not taken and never will be."""
+    # It was not taken; it may be tried again.
     PUT_OFF = "put_off"
-    """It was not taken; it may be tried again."""
+    # It may have been taken: it is never sent again.
     UNKNOWN = "unknown"
-    """It may have been taken: it is never sent again."""
+    # There was nothing to say any more, and nothing left.
     SKIPPED = "skipped"
-    """There was nothing to say any more, and nothing left."""
 
 
 @dataclass(frozen=True, slots=True)

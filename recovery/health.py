@@ -43,8 +43,8 @@ class CycleReport:
     """What a cycle did. A count that another version of the daemon does not give is 0."""
 
     settled: int = 0
+    # Failed payments that nobody had told us about.
     found: int = 0
-    """Failed payments that nobody had told us about."""
     retried: int = 0
     closed: int = 0
     errors: int = 0
@@ -71,8 +71,8 @@ class CycleState(State):
     NEVER = "never", Level.RED
 
 
+# Nothing is charged until a cycle runs.
 OVERDUE = frozenset({CycleState.LATE, CycleState.LOST, CycleState.NEVER})
-"""Nothing is charged until a cycle runs."""
 
 
 def assess_daemon(heartbeat: DaemonHeartbeat | None, now: datetime) -> Level:
@@ -115,8 +115,8 @@ class WhopState(State):
     FINE = "fine", Level.GREEN
     UNREAD = "unread", Level.NONE
     LATE = "late", Level.AMBER
+    # A permission is missing, which is told by itself.
     NOT_PERMITTED = "not permitted", Level.AMBER
-    """A permission is missing, which is told by itself."""
     UNREADABLE = "unreadable", Level.RED
     KEY_REFUSED = "key refused", Level.RED
     DOWN = "down", Level.RED
@@ -164,10 +164,10 @@ class Webhooks:
 class WebhookState(State):
     FINE = "fine", Level.GREEN
     NONE_RECEIVED = "unheard", Level.NONE
+    # A small company may have nothing to tell.
     QUIET = "quiet", Level.AMBER
-    """A small company may have nothing to tell."""
+    # There was something to tell.
     SILENT = "silent", Level.RED
-    """There was something to tell."""
 
 
 def assess_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
+# Members in each group, below which nothing is said: an interval would be wider than of use.
 MIN_MEMBERS = 30
-"""Members in each group, below which nothing is said: an interval would be wider than of use."""
 Z = NormalDist().inv_cdf(0.975)
 
 

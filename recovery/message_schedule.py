@@ -13,18 +13,18 @@ from recovery.declines import DeclineClass
 from recovery.status import UNPAID, ClosedReason, PaymentStatus, Step
 
 HOUR = timedelta(hours=1)
+# Between two messages to one member, whatever they are about.
 GAP = 20 * HOUR
-"""Between two messages to one member, whatever they are about."""
+# What arrives later than this before the end is read too late.
 LAST_CALL = 2 * HOUR
-"""What arrives later than this before the end is read too late."""
 BEFORE_END = {Step.REMINDER: 72 * HOUR, Step.LAST_DAY: 24 * HOUR}
+# Before the end: when a soft decline is first told of, if its first retry has had its chance, and
+# if that retry comes later.
 SOFT_FIRST, SOFT_FIRST_LATEST = 84 * HOUR, 48 * HOUR
-"""Before the end: when a soft decline is first told of, if its first retry has had its chance, and
-if that retry comes later."""
+# From a retry to the news of it.
 SETTLING = HOUR
-"""From a retry to the news of it."""
+# Before the quiet hours, what cannot wait for the morning.
 EVENING = HOUR
-"""Before the quiet hours, what cannot wait for the morning."""
 
 ALL_THREE = (Step.PAYMENT_FAILED, Step.REMINDER, Step.LAST_DAY)
 FIRST_AND_LAST = (Step.PAYMENT_FAILED, Step.LAST_DAY)
@@ -42,8 +42,8 @@ SEQUENCES: dict[DeclineClass, tuple[Step, ...]] = {
     DeclineClass.AMOUNT: (),
     DeclineClass.TEST: (),
 }
+# Whoever gets one of these may ask for no more.
 REMINDERS = frozenset({Step.REMINDER, Step.LAST_DAY})
-"""Whoever gets one of these may ask for no more."""
 SOFT = frozenset(cls for cls, steps in SEQUENCES.items() if steps == FIRST_AND_LAST)
 # The member can still pay, or is still owed a word.
 OPEN_TO_MEMBER = frozenset({ClosedReason.RETRIES_USED, ClosedReason.CONSENT_WITHDRAWN})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
+# For one's turn. Much longer would outlast the lease of the payment in hand.
 LONGEST_WAIT = timedelta(seconds=10)
-"""For one's turn. Much longer would outlast the lease of the payment in hand."""
+# Turns that may be taken ahead even if that is longer: as many as two daemons have threads.
 MOST_QUEUED = 25
-"""Turns that may be taken ahead even if that is longer: as many as two daemons have threads."""
 
 
 class RateLimiter(Protocol):

@@ -141,10 +141,10 @@ PLANS_BY_CODE: dict[str, tuple[float, ...]] = {
 # Money lasts a day more often than not, so a charge of Whop's own within the day finds what ours
 # would. Whop may allow us only one: it is worth most once Whop has stopped trying.
 LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
+# After a declined retry of ours. A broken line may be mended sooner.
 PAUSE = timedelta(hours=12)
-"""After a declined retry of ours. A broken line may be mended sooner."""
+# Kept free before the window's end: a charge and its settling need time.
 MARGIN = timedelta(hours=2)
-"""Kept free before the window's end: a charge and its settling need time."""
 
 
 def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:

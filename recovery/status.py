@@ -6,74 +6,74 @@ from enum import StrEnum
 
 
 class PaymentStatus(StrEnum):
+    # Unpaid, no retry scheduled: it waits for the member or for Whop.
     FAILED = "failed"
-    """Unpaid, no retry scheduled: it waits for the member or for Whop."""
+    # Unpaid, we charge again at `next_retry_at`.
     PENDING_RETRY = "pending_retry"
-    """Unpaid, we charge again at `next_retry_at`."""
+    # Whop says it is paid. A refund later is recorded beside it and nets out of money figures.
     RECOVERED = "recovered"
-    """Whop says it is paid. A refund later is recorded beside it and nets out of money figures."""
+    # Given up: retries used, window closed, or a stop rule fired.
     PERMANENT_FAIL = "permanent_fail"
-    """Given up: retries used, window closed, or a stop rule fired."""
 
 
 class AttemptOutcome(StrEnum):
+    # Committed before the charge; nothing is known yet.
     OPEN = "open"
-    """Committed before the charge; nothing is known yet."""
     PAID = "paid"
     DECLINED = "declined"
+    # The bank took it and has not settled it.
     PENDING = "pending"
-    """The bank took it and has not settled it."""
+    # No charge was made: Whop would not, or it was no longer owed.
     REFUSED = "refused"
-    """No charge was made: Whop would not, or it was no longer owed."""
+    # No usable answer: it may or may not have charged. Whop is asked, never charged blindly.
     UNKNOWN = "unknown"
-    """No usable answer: it may or may not have charged. Whop is asked, never charged blindly."""
 
 
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
+    # A creator asked for it now.
     CREATOR = "creator"
-    """A creator asked for it now."""
     WHOP = "whop"
     MEMBER = "member"
 
 
 class ChargeMethod(StrEnum):
+    # The card on file, charged again.
     RETRY = "retry"
-    """The card on file, charged again."""
+    # Another card that the member has saved; once per payment, and only where a creator allows.
     BACKUP_CARD = "backup_card"
-    """Another card that the member has saved; once per payment, and only where a creator allows."""
 
 
 class RecoveredBy(StrEnum):
+    # One of our attempts collected it.
     RETRY = "retry"
-    """One of our attempts collected it."""
+    # The member, after a message of ours.
     MEMBER = "member"
-    """The member, after a message of ours."""
+    # Whop's own retry, or the member unprompted. Never claimed as ours.
     WITHOUT_US = "without_us"
-    """Whop's own retry, or the member unprompted. Never claimed as ours."""
 
 
 class ClosedReason(StrEnum):
     RETRIES_USED = "retries_used"
     WINDOW_CLOSED = "window_closed"
     MEMBERSHIP_ENDED = "membership_ended"
+    # The membership runs on to the end of its period, but the member wants no renewal.
     MEMBER_CANCELED = "member_canceled"
-    """The membership runs on to the end of its period, but the member wants no renewal."""
+    # Whop voided the payment or called it uncollectible.
     CANCELED = "canceled"
-    """Whop voided the payment or called it uncollectible."""
+    # The member disputes this payment or another one of the same seller.
     DISPUTED = "disputed"
-    """The member disputes this payment or another one of the same seller."""
     REFUNDED = "refunded"
     CONSENT_WITHDRAWN = "consent_withdrawn"
+    # The creator asked for no more tries.
     STOPPED = "stopped"
-    """The creator asked for no more tries."""
 
 
 class RequestKind(StrEnum):
     STOP = "stop"
     RETRY_NOW = "retry_now"
+    # Of a company's poison events; the others are about one payment.
     REPLAY = "replay"
-    """Of a company's poison events; the others are about one payment."""
 
 
 class Action(StrEnum):
@@ -84,8 +84,8 @@ class Action(StrEnum):
     RETRY = "retry"
     STOP = "stop"
     REPLAY_EVENTS = "replay_events"
+    # From before there were codes; the entry's details keep its words.
     OTHER = "other"
-    """From before there were codes; the entry's details keep its words."""
 
 
 class Step(StrEnum):
@@ -93,16 +93,16 @@ class Step(StrEnum):
 
     PAYMENT_FAILED = "payment_failed"
     REMINDER = "reminder"
+    # With the exact time at which the membership ends.
     LAST_DAY = "last_day"
-    """With the exact time at which the membership ends."""
+    # Neutral, and the only one: where nothing more may be asked of the member.
     NOTICE = "notice"
-    """Neutral, and the only one: where nothing more may be asked of the member."""
 
 
 class Channel(StrEnum):
     EMAIL = "email"
+    # The creator's support chat with the member, inside Whop.
     WHOP = "whop"
-    """The creator's support chat with the member, inside Whop."""
 
 
 class DeliveryFailure(StrEnum):
@@ -114,42 +114,42 @@ class DeliveryFailure(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+# The member has not read it. A spam report or an opt-out comes from somebody who has.
 NOT_ARRIVED = frozenset({DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED})
-"""The member has not read it. A spam report or an opt-out comes from somebody who has."""
+# What makes mail services distrust our mails, a report by a reader included.
 AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
-"""What makes mail services distrust our mails, a report by a reader included."""
 
 
 class MailEventKind(StrEnum):
     """What the mail service tells of a mail."""
 
+    # It has taken the mail and will deliver it.
     PROCESSED = "processed"
-    """It has taken the mail and will deliver it."""
     DEFERRED = "deferred"
     DELIVERED = "delivered"
     OPENED = "opened"
     CLICKED = "clicked"
+    # The address does not exist.
     BOUNCED = "bounced"
-    """The address does not exist."""
+    # Refused this once: the address may still be good.
     BLOCKED = "blocked"
-    """Refused this once: the address may still be good."""
+    # Not even tried.
     DROPPED = "dropped"
-    """Not even tried."""
     SPAM_REPORT = "spam_report"
     UNSUBSCRIBED = "unsubscribed"
 
 
 class MessageState(StrEnum):
     QUEUED = "queued"
+    # Committed before the send. Found later, it was interrupted, and is never sent again.
     SENDING = "sending"
-    """Committed before the send. Found later, it was interrupted, and is never sent again."""
     SENT = "sent"
     FAILED = "failed"
+    # The mail service may have taken it. Not sent again: at most one mail.
     UNKNOWN = "unknown"
-    """The mail service may have taken it. Not sent again: at most one mail."""
     SKIPPED = "skipped"
+    # Another payment's message to the same member spoke for this one too (`joined_to`).
     JOINED = "joined"
-    """Another payment's message to the same member spoke for this one too (`joined_to`)."""
 
 
 class NoticeKind(StrEnum):
@@ -171,12 +171,12 @@ class NoticeChannel(StrEnum):
 class SyncError(StrEnum):
     """Why a company's payments could not be read back from Whop."""
 
+    # Whop refuses our key.
     ACCESS_DENIED = "access_denied"
-    """Whop refuses our key."""
+    # Whop takes our key and does not let it read payments.
     PERMISSION_MISSING = "permission_missing"
-    """Whop takes our key and does not let it read payments."""
+    # Anything else: no answer, or one that says nothing about the key.
     UNAVAILABLE = "unavailable"
-    """Anything else: no answer, or one that says nothing about the key."""
 
 
 UNSETTLED = frozenset({AttemptOutcome.OPEN, AttemptOutcome.PENDING, AttemptOutcome.UNKNOWN})

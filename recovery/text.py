@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+# Of a person, a company or a product, where it stands in a line of ours.
 LONGEST_NAME = 80
-"""Of a person, a company or a product, where it stands in a line of ours."""
 # Emoji and several scripts are written with these two, invisible as they are.
 JOINERS = "\u200c\u200d"
 HIDDEN = frozenset({"Cc", "Cf", "Cs"})

@@ -21,9 +21,9 @@ from whop.wire import Query, Wire, escape, write_time
 
 # Where every member can manage billing, when Whop does not give us the membership's own link.
 MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
+# Items asked for. 50 work for others (the most is not documented), but a page twice as long costs
+# the daemon six megabytes more.
 PAGE = 25
-"""Items asked for. 50 work for others (the most is not documented), but a page twice as long costs
-the daemon six megabytes more."""
 
 
 @dataclass(frozen=True, slots=True)

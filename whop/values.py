@@ -13,8 +13,8 @@ Json = Mapping[str, Any]
 LARGEST_AMOUNT = Decimal(10) ** 12
 SMALLEST_AMOUNT = Decimal("1e-18")
 IDENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}", re.ASCII)
+# Characters kept of any text field.
 LONGEST_TEXT = 500
-"""Characters kept of any text field."""
 
 
 class PayloadError(ValueError):

@@ -19,10 +19,10 @@ from whop.values import Json
 Query = Mapping[str, str | int | None]
 
 READ_TIMEOUT = httpx.Timeout(10, connect=5)
+# A bank may take its time. Reads with all their repetitions end within a payment's lease.
 WRITE_TIMEOUT = httpx.Timeout(30, connect=5)
-"""A bank may take its time. Reads with all their repetitions end within a payment's lease."""
+# Seconds before a read is repeated, give or take half.
 PAUSES = (0.5, 1.0)
-"""Seconds before a read is repeated, give or take half."""
 
 
 class Wire:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from db import audit_log
 from recovery.status import Action
 
+# Addresses, secrets, and what may hold one: of these it is only noted that they changed.
 PRIVATE = frozenset({"name", "sender_name", "reply_to", "note", "digest_to", "post_url"})
-"""Addresses, secrets, and what may hold one: of these it is only noted that they changed."""
 
 Changes = dict[str, Any]
 

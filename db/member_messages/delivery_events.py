@@ -27,8 +27,8 @@ FAILURES = {
     MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
     MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
+# Every other event is about a mail that was sent.
 NOT_SENT = frozenset({MailEventKind.DROPPED})
-"""Every other event is about a mail that was sent."""
 
 
 @dataclass(frozen=True, slots=True)

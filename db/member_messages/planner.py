@@ -34,8 +34,8 @@ DUE = (
     .with_for_update(skip_locked=True)
 )
 MOST_AT_ONCE = 200
+# What would be said to a member within this time is said with what is due.
 SAME_MESSAGE = timedelta(hours=24)
-"""What would be said to a member within this time is said with what is due."""
 WAIT_FOR_CHARGE = timedelta(hours=1)
 
 

@@ -18,11 +18,11 @@ WORST_FIRST = (
     DeliveryFailure.BOUNCED,
     DeliveryFailure.DROPPED,
 )
+# The member's own words: they end every message. A dead address ends only mails.
 DETAILS = {
     DeliveryFailure.SPAM_REPORT: "the member called a message spam",
     DeliveryFailure.UNSUBSCRIBED: "the member asked for no more",
 }
-"""The member's own words: they end every message. A dead address ends only mails."""
 
 
 def suppress(

@@ -45,6 +45,7 @@ CONTACT_NEED = (
 WAITS_FOR_MEMBER = and_(
     Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True), ~Payment.imported
 )
+# Null: it does not need its creator.
 NEED = type_coerce(
     case(
         (Payment.status != PaymentStatus.FAILED, None),
@@ -53,9 +54,8 @@ NEED = type_coerce(
     ),
     Word(Need),
 )
-"""Null: it does not need its creator."""
+# The same as a condition; the status stands by itself for the index of what is unpaid.
 NEEDS_CREATOR = and_(Payment.status == PaymentStatus.FAILED, NEED.is_not(None))
-"""The same as a condition; the status stands by itself for the index of what is unpaid."""
 
 
 @dataclass(frozen=True, slots=True)

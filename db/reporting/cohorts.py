@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, se
 from db.models import Attempt, Message, Payment
 from recovery.status import MessageState, PaymentStatus
 
+# In place of what Whop has not told.
 UNKNOWN = "unknown"
-"""In place of what Whop has not told."""
 
 
 class Dimension(StrEnum):
@@ -35,9 +35,9 @@ class Dimension(StrEnum):
     STEP = "step"
 
 
+# Imported history is not in these: Whop does not tell why a payment failed once it is paid, nor its
+# single tries, and nobody was written to.
 WITHOUT_IMPORTED = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
-"""Imported history is not in these: Whop does not tell why a payment failed once it is paid, nor
-its single tries, and nobody was written to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from recovery.health import Deliverability
 from recovery.status import AGAINST_THE_SENDER, Channel, DeliveryFailure, MessageState
 
 LAST_DAY = timedelta(hours=24)
+# How far back it is looked for mails that were not sent: they have no index of their own.
 RECENT_MESSAGES = 20_000
-"""How far back it is looked for mails that were not sent: they have no index of their own."""
 
 
 @dataclass(frozen=True, slots=True)

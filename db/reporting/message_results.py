@@ -12,8 +12,8 @@ from db.models import Message, Payment, Suppression
 from recovery.declines import DeclineClass
 from recovery.status import Channel, DeliveryFailure, MessageState, RecoveredBy, Step
 
+# Looked through for one of a class: a rare class has no index, and needs none for a preview.
 NEWEST_PAYMENTS = 1000
-"""Looked through for one of a class: a rare class has no index, and needs none for a preview."""
 
 
 @dataclass(frozen=True, slots=True)

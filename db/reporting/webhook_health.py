@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from db.models import Payment, WebhookEvent
 from recovery.health import Webhooks
 
+# How far back the inbox is looked through for a company's newest event: it has no index of its own,
+# which would cost every webhook.
 RECENT_EVENTS = 100_000
-"""How far back the inbox is looked through for a company's newest event: it has no index of its
-own, which would cost every webhook."""
 MOST_COUNTED = 1_000
 LISTED = 20
 # Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.
