@@ -364,5 +364,5 @@ def test_the_command_sums_up_anew(
     assert creator.read_kept()[: len(kept)] == kept
     assert rollup_command.run(Namespace(company_id=None), settings) == 0
     assert rollup_command.run(Namespace(company_id="biz_unknown"), settings) == 1
-    words = [f"Summed up anew: {number} of 2 companies." for number in (1, 2, 0)]
+    words = [f"Rebuilt the daily sums of {number} of 2 companies." for number in (1, 2, 0)]
     assert capsys.readouterr().out.splitlines() == words

@@ -1,8 +1,7 @@
-"""`python -m db company BIZ`: shows or changes what a company has chosen."""
+"""`python -m db company BIZ`: shows a company's recovery settings, or changes them."""
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import replace
 from typing import Any
@@ -21,35 +20,35 @@ from db.settings import CommonSettings
 
 
 def add_parser(commands: Any) -> None:
-    company = commands.add_parser("company", help="show or change what a company has chosen")
-    company.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
-    company.add_argument("--name", metavar="NAME", help="its name; '' for the one at Whop")
-    company.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
-    company.add_argument(
+    parser = commands.add_parser("company", help="show or change a company's recovery settings")
+    parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    parser.add_argument("--name", metavar="NAME", help="its name; '' for its name at Whop")
+    parser.add_argument("--time-zone", metavar="ZONE", help="such as Europe/Berlin")
+    parser.add_argument(
         "--holdout", type=int, metavar="PERCENT", help="share of members left to Whop alone"
     )
-    company.add_argument(
-        "--backup-card", choices=["on", "off"], help="whether another saved card may be tried once"
+    parser.add_argument(
+        "--backup-card", choices=["on", "off"], help="whether another saved card is tried once"
     )
-    company.set_defaults(run=run)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
-    whose, changes = arguments.company_id, read_changes(arguments)
+    company_id, changes = arguments.company_id, read_changes(arguments)
     with open_database(settings, "company").begin() as session:
-        recovery_settings = replace(find_recovery_settings(session, whose), **changes)
+        recovery_settings = replace(find_recovery_settings(session, company_id), **changes)
         if changes:
-            save_recovery_settings(session, whose, recovery_settings, COMMAND, now())
+            save_recovery_settings(session, company_id, recovery_settings, COMMAND, now())
         if arguments.name is not None:
-            save_name(session, whose, arguments.name.strip() or None, COMMAND, now())
-        name = find_chosen_name(session, whose)
-    sys.stdout.write(f"{whose}:\n{describe_recovery_settings(recovery_settings, name)}\n")
+            save_name(session, company_id, arguments.name.strip() or None, COMMAND, now())
+        name = find_chosen_name(session, company_id)
+    print(f"{company_id}:\n{describe_recovery_settings(recovery_settings, name)}")
     return 0
 
 
 def read_changes(arguments: Namespace) -> dict[str, Any]:
-    """Only what was given."""
+    """Only the options that were given."""
     given = {
         "time_zone": arguments.time_zone,
         "holdout_percent": arguments.holdout,

@@ -1,4 +1,4 @@
-"""How a command reaches the database."""
+"""How commands connect to the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from db.settings import CommonSettings
 
 
 def open_database(settings: CommonSettings, process: str, more: str = "") -> SessionFactory:
-    """Blocks until it is reachable. `more` are server options."""
+    """Blocks until the server is reachable. `process` shows in pg_stat_activity; `more` are options
+    for the server."""
     engine = connect(database_url(settings), process, more)
     wait_until_reachable(engine)
     return session_factory(engine)

@@ -1,8 +1,7 @@
-"""`python -m db messaging BIZ`: shows or changes how a company's members are written to."""
+"""`python -m db messaging BIZ`: shows how a company writes to its members, or changes it."""
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import replace
 from typing import Any
@@ -20,41 +19,44 @@ from db.settings import CommonSettings
 from recovery.status import Channel
 
 CHANNELS = {
-    Channel.EMAIL: "e-mail, and Whop's chat where no address is of use",
+    Channel.EMAIL: "email, and Whop's chat where no email can reach the member",
     Channel.WHOP: "Whop's support chat",
 }
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("messaging", help="show or change how its members are written to")
+    parser = commands.add_parser("messaging", help="show or change how a company writes to members")
     parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
     parser.add_argument(
-        "--sender-name", metavar="NAME", help="who writes; '' for Whop's name of it"
+        "--sender-name", metavar="NAME", help="who writes; '' for the company's name at Whop"
     )
     parser.add_argument("--reply-to", metavar="ADDRESS", help="where answers go; '' for the sender")
     parser.add_argument("--accent", metavar="#RRGGBB", help="the colour of the button")
-    parser.add_argument("--note", metavar="TEXT", help="your own words at the end; '' for none")
+    parser.add_argument("--note", metavar="TEXT", help="own words at the end; '' for none")
     parser.add_argument(
         "--quiet", metavar="FROM-UNTIL", help="hours without messages: 21-8, or off"
     )
-    parser.add_argument("--daily-cap", type=int, metavar="N", help="messages a day at most")
-    parser.add_argument("--channel", choices=[str(channel) for channel in Channel])
-    parser.add_argument("--messages", choices=["on", "off"], help="whether members are written to")
+    parser.add_argument("--daily-cap", type=int, metavar="N", help="most messages in a day")
+    parser.add_argument(
+        "--channel", choices=[str(channel) for channel in Channel], help="which way comes first"
+    )
+    parser.add_argument("--messages", choices=["on", "off"], help="whether members get messages")
     parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
-    whose, changes = arguments.company_id, read_changes(arguments)
+    company_id, changes = arguments.company_id, read_changes(arguments)
     with open_database(settings, "messaging").begin() as session:
-        messaging = replace(find_messaging_settings(session, whose), **changes)
+        messaging = replace(find_messaging_settings(session, company_id), **changes)
         if changes:
-            save_messaging_settings(session, whose, messaging, COMMAND, now())
-    sys.stdout.write(f"{whose}:\n{describe_messaging_settings(messaging)}\n")
+            save_messaging_settings(session, company_id, messaging, COMMAND, now())
+    print(f"{company_id}:\n{describe_messaging_settings(messaging)}")
     return 0
 
 
 def read_changes(arguments: Namespace) -> dict[str, Any]:
+    """Only the options that were given."""
     changes: dict[str, Any] = {}
     for name in ("sender_name", "reply_to", "note"):
         if (typed := getattr(arguments, name)) is not None:
@@ -76,14 +78,14 @@ def read_hours(typed: str) -> tuple[int, int]:
         return 0, 0
     first, _, last = typed.partition("-")
     if not (first.isdecimal() and last.isdecimal()):
-        raise ChoiceError(f"{typed} are not hours; some are 21-8, and off means none")
+        raise ChoiceError(f"{typed} is not a span of hours; write 21-8, or off for none")
     return int(first), int(last)
 
 
 def describe_messaging_settings(messaging: MessagingSettings) -> str:
     quiet = f"{messaging.quiet_from}:00 to {messaging.quiet_until}:00 in the company's time zone"
     lines = (
-        ("messages", "on" if messaging.enabled else "off: no member is written to"),
+        ("messages", "on" if messaging.enabled else "off: members get no messages"),
         ("channel", CHANNELS[messaging.channel]),
         ("sender", messaging.sender_name or "the company's name at Whop"),
         ("reply to", messaging.reply_to or "the sending address"),

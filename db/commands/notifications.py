@@ -1,4 +1,4 @@
-"""`python -m db notifications BIZ`: shows or changes what a creator is told, and where."""
+"""`python -m db notifications BIZ`: shows what a creator is notified of, or changes it."""
 
 from __future__ import annotations
 
@@ -18,46 +18,44 @@ from db.session import now
 from db.settings import CommonSettings
 
 SWITCHES = {
-    "digest": "a mail each Monday morning about the week before",
+    "digest": "an email each Monday morning about the week before",
     "on_recovery": "posts about recovered payments",
-    "on_problem": "posts when something is wrong, and when it is over",
+    "on_problem": "posts when something breaks, and when it works again",
 }
 
 
 def add_parser(commands: Any) -> None:
-    notifications = commands.add_parser(
-        "notifications", help="show or change what a creator is told, and where"
+    parser = commands.add_parser(
+        "notifications", help="show or change what a creator is notified of, and where"
     )
-    notifications.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
+    parser.add_argument("company_id", metavar="BIZ", help="its id at Whop, biz_…")
     for name, what in SWITCHES.items():
-        notifications.add_argument("--" + name.replace("_", "-"), choices=["on", "off"], help=what)
-    notifications.add_argument(
-        "--digest-to", metavar="ADDRESS", help="where the digest goes; '' for none"
-    )
-    notifications.add_argument(
+        parser.add_argument("--" + name.replace("_", "-"), choices=["on", "off"], help=what)
+    parser.add_argument("--digest-to", metavar="ADDRESS", help="where the digest goes; '' for none")
+    parser.add_argument(
         "--post-url",
         metavar="URL",
-        help="a Discord or Slack webhook; '' for none, - to read it from standard input, "
-        "where no list of processes shows it",
+        help="a Discord or Slack webhook; '' for none; - reads it from standard input, "
+        "which keeps it out of the list of processes",
     )
-    notifications.set_defaults(run=run)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """Raises ChoiceError."""
-    whose, changes = arguments.company_id, read_changes(arguments)
+    company_id, changes = arguments.company_id, read_changes(arguments)
     with open_database(settings, "notifications").begin() as session:
-        notifications = replace(find_notification_settings(session, whose), **changes)
+        notifications = replace(find_notification_settings(session, company_id), **changes)
         if changes:
             save_notification_settings(
-                session, whose, notifications, COMMAND, now(), settings.in_development
+                session, company_id, notifications, COMMAND, now(), settings.in_development
             )
-    sys.stdout.write(f"{whose}:\n{describe_notification_settings(notifications)}\n")
+    print(f"{company_id}:\n{describe_notification_settings(notifications)}")
     return 0
 
 
 def read_changes(arguments: Namespace) -> dict[str, Any]:
-    """Only what was given; an empty text takes an address away."""
+    """Only the options that were given; an empty text removes an address."""
     given = {name: getattr(arguments, name) for name in (*SWITCHES, "digest_to", "post_url")}
     changes: dict[str, Any] = {
         name: value == "on" if name in SWITCHES else value.strip() or None

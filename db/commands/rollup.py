@@ -1,4 +1,7 @@
-"""`python -m db rollup rebuild [BIZ]`: the daily sums from nothing, of one company or of all."""
+"""`python -m db rollup rebuild [BIZ]`: sums up the daily figures from scratch.
+
+Every figure stays right meanwhile: each company is rebuilt in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ from db.settings import CommonSettings
 
 
 def add_parser(commands: Any) -> None:
-    verbs = commands.add_parser("rollup", help="the figures' daily sums")
-    anew = verbs.add_subparsers(dest="verb", required=True).add_parser(
-        "rebuild", help="sum up again; the figures are right all the while"
-    )
-    anew.add_argument("company_id", nargs="?", metavar="BIZ", help="default: every company")
-    anew.set_defaults(run=run)
+    parser = commands.add_parser("rollup", help="rebuild the daily sums behind the figures")
+    verbs = parser.add_subparsers(required=True)
+    rebuilding = verbs.add_parser("rebuild", help="sum up again; the figures stay right meanwhile")
+    rebuilding.add_argument("company_id", nargs="?", metavar="BIZ", help="default: every company")
+    rebuilding.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: CommonSettings) -> int:
+    """1 where the company is not known."""
     company_id = arguments.company_id
     sessions = open_database(settings, "rollup", "-c statement_timeout=0")
     with sessions() as session:
@@ -30,5 +33,5 @@ def run(arguments: Namespace, settings: CommonSettings) -> int:
     for one in chosen:
         with sessions.begin() as session:
             rebuild(session, one, now())
-    print(f"Summed up anew: {len(chosen)} of {len(known)} companies.", flush=True)
+    print(f"Rebuilt the daily sums of {len(chosen)} of {len(known)} companies.")
     return 0 if chosen or company_id is None else 1
