@@ -14,8 +14,8 @@ from db.session import session_factory
 
 PAYMENTS = 10_000_000
 CHUNK = 500_000
+# The rest is spread over the others, evenly.
 SIZES = {"biz_large": 300_000, "biz_small": 10_000}
-"""The rest is spread over the others, evenly."""
 LARGE, SMALL = SIZES
 OTHERS = 1_000
 IMPORTED_UNTIL = timedelta(days=640)

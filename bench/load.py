@@ -21,10 +21,10 @@ import uvloop
 from bench.figures import percentile
 from bench.payloads import render
 
+# Seconds that are answered and counted, but not timed.
 WARM_UP = 1.0
-"""Seconds that are answered and counted, but not timed."""
+# Requests to have ready. A server that is faster only ends its run sooner.
 MOST_PER_SECOND = 8_000
-"""Requests to have ready. A server that is faster only ends its run sooner."""
 PATIENCE = 30.0
 
 

@@ -29,8 +29,8 @@ from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
 
+# FastAPI's own: as many `def` endpoints run at once.
 THREADS = 40
-"""FastAPI's own: as many `def` endpoints run at once."""
 RULES = RetryRules()
 SECRET = os.environ["WHOP_WEBHOOK_SECRET"]
 sessions = sessionmaker(create_engine(os.environ["DATABASE_URL"], pool_size=THREADS))

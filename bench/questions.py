@@ -114,10 +114,10 @@ LOOKS = {
     "words and a reason": look(words="ada", decline_class=DeclineClass.AMOUNT),
 }
 PAGES: dict[str, Question] = {name: look.find_page for name, look in LOOKS.items()}
+# Whatever the order, the count is the same.
 COUNTS: dict[str, Question] = {
     f"count of: {name}": look.count for name, look in LOOKS.items() if look.order is Order.NEWEST
 }
-"""Whatever the order, the count is the same."""
 
 
 def ask_insights(what: Callable[[Session, Cohort], object], days: int | None) -> Question:

@@ -17,12 +17,12 @@ from db.embedded import ROOT, Server
 
 BUSY, VIEWERS = 8, 50
 BUSY_SECONDS, WARM_UP = 30.0, 3.0
+# As the page asks (dashboard/ui/banners.py).
 EVERY = 10.0
-"""As the page asks (dashboard/ui/banners.py)."""
+# Seconds. Later than that, a reader would take the page for stuck.
 ON_TIME = 1.0
-"""Seconds. Later than that, a reader would take the page for stuck."""
+# Of the time: before, the first pages are drawn and all that is loaded late has come.
 SETTLED = 0.2
-"""Of the time: before, the first pages are drawn and all that is loaded late has come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,11 @@ from whop.payloads import read_event
 DUE = 10_000
 DAEMONS = 2
 ANSWER_SECONDS = 0.3
+# Charges a second: Whop's 600 calls a minute per operation and key.
 PERMITTED = 10.0
-"""Charges a second: Whop's 600 calls a minute per operation and key."""
+# What the daemons are told. Ten calls are kept back: one that is held up by a busy machine may
+# reach Whop up to a second late, in a minute that is already full.
 PER_MINUTE = 590
-"""What the daemons are told. Ten calls are kept back: one that is held up by a busy machine may
-reach Whop up to a second late, in a minute that is already full."""
 WARM_UP = timedelta(seconds=10)
 BATCH = 128
 COMPANY, KEY = "biz_bench", "apik_sandbox"

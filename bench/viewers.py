@@ -15,8 +15,8 @@ from websockets.typing import Origin
 
 from bench.scratch import BenchError
 
+# What the proxy would send that had signed them in.
 HEADER = "X-Forwarded-Email"
-"""What the proxy would send that had signed them in."""
 PATIENCE = 30.0
 FULL_SIZE = 2**26
 

@@ -21,9 +21,8 @@ from recovery.health import CycleReport
 
 log = logging.getLogger(__name__)
 
+# Enough for one daemon to use up Whop's limit while Whop takes half a second (docs/developers/speed.md).
 WORKERS = 12
-"""Enough for one daemon to use up Whop's limit while Whop takes half a second:
-docs/developers/speed.md."""
 
 
 class Cycle:

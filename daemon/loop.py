@@ -13,8 +13,8 @@ from db.session import DatabaseUnavailable, translate_errors
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
+# What a job returns that could not do all and wants to go on in a minute.
 SOON = object()
-"""What a job returns that could not do all and wants to go on in a minute."""
 
 
 class Loop:

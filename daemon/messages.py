@@ -25,8 +25,8 @@ from whop.errors import WhopError
 
 log = logging.getLogger(__name__)
 
+# Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link.
 SENDERS = 4
-"""Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link."""
 
 
 class MessageSender:

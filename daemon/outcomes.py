@@ -12,8 +12,8 @@ from recovery.retry_policy import RetryRules, wait_for_whop
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
 
+# Whop keeps an idempotency key for 24 hours; an hour is kept back for clocks that differ.
 KEY_IS_GOOD_FOR = timedelta(hours=23)
-"""Whop keeps an idempotency key for 24 hours; an hour is kept back for clocks that differ."""
 SOON = timedelta(minutes=1)
 LATER = timedelta(hours=1)
 

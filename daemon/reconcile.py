@@ -53,8 +53,8 @@ RENEWAL = "subscription_cycle"
 # Whop gives a payment up after five days; one that is a month older than that is history.
 OPEN_FOR = timedelta(days=35)
 LATELY = timedelta(hours=2)
+# Single payments asked for in a cycle. The rest has its turn in the next: longest unread first.
 MOST_ASKED = 500
-"""Single payments asked for in a cycle. The rest has its turn in the next: longest unread first."""
 
 
 class Reconciler:

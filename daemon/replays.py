@@ -16,8 +16,8 @@ from recovery.retry_policy import RetryRules
 
 log = logging.getLogger(__name__)
 
+# Events tried before the minute's other jobs have their turn; the rest stays asked for.
 MOST_AT_ONCE = 1_000
-"""Events tried before the minute's other jobs have their turn; the rest stays asked for."""
 
 
 class Replayer:

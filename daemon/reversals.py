@@ -13,8 +13,8 @@ from recovery.reports import DisputeReport
 from whop.client import WhopClient
 from whop.errors import NotFoundError
 
+# Read again each time: a refund that Whop wrote late must not fall between two readings.
 OVERLAP = timedelta(days=1)
-"""Read again each time: a refund that Whop wrote late must not fall between two readings."""
 
 
 def read_refunds(

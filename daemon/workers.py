@@ -11,8 +11,8 @@ from db.session import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 
+# Then something general is wrong, and whoever comes next tries again.
 MOST_ERRORS = 20
-"""Then something general is wrong, and whoever comes next tries again."""
 
 
 @dataclass(frozen=True, slots=True)

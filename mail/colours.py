@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+# What the words stand on, by day and by night; emails/layout.html uses the same.
 SHEET, DARK_SHEET = "#ffffff", "#1c1c21"
-"""What the words stand on, by day and by night; emails/layout.html uses the same."""
 GREY = "#8a8a94"
 READABLE = 4.5
 VISIBLE = 1.5

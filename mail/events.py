@@ -48,14 +48,14 @@ ENDS = {
     MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
     MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
+# SendGrid's words about the address. Its others ("Invalid SMTPAPI header", "Spam Content") are
+# about the mail, and say nothing against its reader.
 DROP_REASONS = {
     "bounced address": DeliveryFailure.BOUNCED,
     "spam reporting address": DeliveryFailure.SPAM_REPORT,
     "unsubscribed address": DeliveryFailure.UNSUBSCRIBED,
     "invalid": DeliveryFailure.DROPPED,
 }
-"""SendGrid's words about the address. Its others ("Invalid SMTPAPI header", "Spam Content") are
-about the mail, and say nothing against its reader."""
 
 
 class SignatureError(Exception):

@@ -10,8 +10,8 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@])")
 # A chat also makes links of bare addresses and calls whoever follows an @.
 LINKING = re.compile(r"(@|:(?=//)|\.(?=\S))")
 WORD_JOINER = "\u2060"  # not seen, and no line breaks at it
+# What others typed. The rest are our own words, and Whop's link.
 NAMES = frozenset({"name", "seller", "product", "card"})
-"""What others typed. The rest are our own words, and Whop's link."""
 
 
 def escape_markdown(text: str) -> str:

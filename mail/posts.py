@@ -16,8 +16,8 @@ from recovery.health import Deliverability
 from recovery.status import NoticeKind
 from recovery.text import LONGEST_NAME, make_plain
 
+# Discord's limit.
 LONGEST_POST = 2000
-"""Discord's limit."""
 SUPPRESS_EMBEDS = 4
 MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")
 WORDS = {

@@ -13,8 +13,8 @@ from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
 WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}
+# Hours.
 NEXT_TRY_AFTER = {Step.PAYMENT_FAILED: 30, Step.REMINDER: 74, Step.LAST_DAY: 104}
-"""Hours."""
 DESTINATION = Destination(
     "https://whop.com/billing/manage/mber_Sample/", "Northside Run Club", "Pro"
 )

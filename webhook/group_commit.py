@@ -38,16 +38,16 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 128
 TRIES = 3
+# Beyond this the answer is 503 at once: Whop delivers again, memory stays bounded.
 LONGEST_QUEUE = 5_000
-"""Beyond this the answer is 503 at once: Whop delivers again, memory stays bounded."""
 
 
 class UnstorableError(Exception):
     """422: this event can never be recorded."""
 
 
+# Nothing was stored. Each is one answer to the sender; the first is 503: deliver again.
 Refused: TypeAlias = DatabaseUnavailable | UnstorableError
-"""Nothing was stored. Each is one answer to the sender; the first is 503: deliver again."""
 
 
 @dataclass(slots=True)

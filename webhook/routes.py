@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 # The same for a new event and a repeated one: to the sender they are the same.
 STORED = Response(b'{"status":"stored"}', media_type="application/json")
 LOOKING = ("GET", "HEAD")
+# With 503: the database is away for seconds, or for as long as an operator needs.
 AGAIN = {"Retry-After": "10"}
-"""With 503: the database is away for seconds, or for as long as an operator needs."""
 COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 

@@ -30,9 +30,9 @@ from whop.client import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
 
+# SendGrid posts "when the batch size reaches 768 kilobytes", perhaps a little more, and tries it
+# again for 24 hours. Whether it then signs anew is not documented; signed long ago, it is refused.
 LARGEST_BATCH = 1024 * 1024
-"""SendGrid posts "when the batch size reaches 768 kilobytes", perhaps a little more, and tries it
-again for 24 hours. Whether it then signs anew is not documented; signed long ago, it is refused."""
 Result = TypeVar("Result")
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from db.company_settings.recovery import RecoverySettings, load_recovery_settings
 from db.session import SessionFactory
 
+# A creator's choice holds for new payments after this time at the latest.
 GOOD_FOR = timedelta(seconds=10)
-"""A creator's choice holds for new payments after this time at the latest."""
 
 
 class SettingsCache:

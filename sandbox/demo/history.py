@@ -17,12 +17,12 @@ from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 
 DAYS = 182
+# Failing ones, at the start and at the end: the creator grows.
 RENEWALS_PER_DAY = (2.2, 3.6)
-"""Failing ones, at the start and at the end: the creator grows."""
 HOUR = timedelta(hours=1)
 LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
+# Kept in the sandbox's store: unix seconds, and 0 or 1.
 LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
-"""Kept in the sandbox's store: unix seconds, and 0 or 1."""
 
 
 def live_through(

@@ -39,19 +39,19 @@ from whop.signature import read_timestamp, verify_signature
 
 SEED = 20_26
 API_VERSION = "2026-10-15-1"
+# Calls a minute. In simulated time the hour passes between two of them.
 NO_LIMIT = 10**9
-"""Calls a minute. In simulated time the hour passes between two of them."""
 SENDER = "Lantern Academy <billing@example.com>"
 
 NOW: BindParameter[datetime] = bindparam("now")
 DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
+# Built once: it runs every hour of six months.
 ANY_WORK = select(
     exists().where(Payment.status.in_(UNPAID), DUE)
     | exists().where(Payment.next_message_at <= NOW)
     | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= NOW)
     | exists().where(Attempt.outcome.in_(UNSETTLED))
 )
-"""Built once: it runs every hour of six months."""
 
 
 class Clock:

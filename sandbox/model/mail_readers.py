@@ -16,8 +16,8 @@ BOUNCE = {
 }
 OPENED_WITHIN = timedelta(hours=3)
 CLICKED_WITHIN = timedelta(minutes=8)
+# ChargeMethod; invented, like all of a reader's haste.
 COMPLAINED_WITHIN = timedelta(hours=1)
-"""ChargeMethod; invented, like all of a reader's haste."""
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile"
 
 

@@ -20,8 +20,8 @@ PERIOD = timedelta(days=30)
 SPARE_CARD_SHARE = 0.35
 EXPIRED_SPARE_SHARE = 0.15
 SPARE_WORKS_SHARE = 0.6
+# Spare cards are invented, like the rest: nobody publishes how often one is there and works.
 SPARE_DECLINES = ("insufficient_funds", "generic_decline", "card_declined_by_issuer")
-"""Spare cards are invented, like the rest: nobody publishes how often one is there and works."""
 GIVEN, FAMILY = FIRST_NAMES.split(), LAST_NAMES.split()
 
 

@@ -6,6 +6,7 @@ Invented, and only has to be believable. What decides about recoveries is in ass
 from dataclasses import dataclass
 from decimal import Decimal
 
+# What a bank answers for each cause; named twice is twice as likely.
 CODES = {
     "funds": (
         "insufficient_funds",
@@ -21,9 +22,8 @@ CODES = {
     "lost_or_fraud": ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"),
     "authentication": ("authentication_required", "three_d_secure_failed"),
 }
-"""What a bank answers for each cause; named twice is twice as likely."""
+# The one cause that a new card does not cure: the member pays when there is money.
 MONEY = "funds"
-"""The one cause that a new card does not cure: the member pays when there is money."""
 
 NEEDS_AUTHENTICATION = frozenset({*CODES["authentication"], "three_d_secure_timeout"})
 

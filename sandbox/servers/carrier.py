@@ -13,8 +13,8 @@ from sandbox.servers.mails import Mail
 from sandbox.state.store import Missing
 from sandbox.world.world import World
 
+# Of addresses, with what SendGrid says when it drops a mail to one of them.
 LISTS = {"bounces": "Bounced Address", "spam_reports": "Spam Reporting Address"}
-"""Of addresses, with what SendGrid says when it drops a mail to one of them."""
 ENDS = {"bounce": "bounces", "spamreport": "spam_reports"}
 
 

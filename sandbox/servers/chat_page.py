@@ -13,8 +13,8 @@ from sandbox.servers.support import Chat
 LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)|(https?://[^\s()&]+(?:&amp;[^\s()&]+)*)")
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 SPOKEN = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~&@-])")
+# Where Unicode has no characters of its own.
 ASIDE = 0xE000
-"""Where Unicode has no characters of its own."""
 SET_ASIDE = re.compile("[\ue000-\ue07f]")
 
 

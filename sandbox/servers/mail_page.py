@@ -28,8 +28,8 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
   pre { background: #24262a; }
 }
 """)
+# What is shown loads nothing: a frame's content is bound by its page's policy.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What is shown loads nothing: a frame's content is bound by its page's policy."""
 
 
 def page(title: str, body: Markup) -> Markup:

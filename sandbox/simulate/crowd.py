@@ -10,8 +10,8 @@ from sandbox.simulate.quick import count_agreeing, run_quickly
 from sandbox.simulate.report import OURS_IS, Comparison, assess, percent, points, table
 from sandbox.simulate.trial import Case, Trial
 
+# Other hours at which Whop may charge by itself.
 READINGS: tuple[tuple[float, ...], ...] = ((12, 36, 60, 84, 108), (48, 96), (24, 72, 119), ())
-"""Other hours at which Whop may charge by itself."""
 READ_AT = "middle"
 
 Results = Mapping[Trial, Sequence[Case]]

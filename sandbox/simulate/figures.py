@@ -14,8 +14,8 @@ from random import Random
 
 from sandbox.simulate.trial import Case
 
+# For each resample, how often each payment was drawn.
 Weights = Sequence[Sequence[int]]
-"""For each resample, how often each payment was drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ from sandbox.simulate.quick import run_quickly
 from sandbox.simulate.schedules import enter_schedules
 from sandbox.simulate.trial import Case, Trial, run_trial
 
+# PaymentFacts of each trial that is done: its seconds, how many are done, and of how many.
 Report = Callable[[Trial, float, int, int], None]
-"""PaymentFacts of each trial that is done: its seconds, how many are done, and of how many."""
 
+# One to each worker process.
 engine: Engine
-"""One to each worker process."""
 
 
 def run_trials(trials: Iterable[Trial], jobs: int, report: Report) -> dict[Trial, list[Case]]:

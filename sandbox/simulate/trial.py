@@ -28,8 +28,8 @@ from sandbox.model.records import PAID, Card, Charge
 from sandbox.simulate.schedules import SCHEDULES, rules_for
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+# Lived on after the last failure, so that every payment meets its end.
 AFTERMATH = WINDOW + timedelta(hours=2)
-"""Lived on after the last failure, so that every payment meets its end."""
 
 
 class PaidTwiceError(Exception):

@@ -15,14 +15,14 @@ from sandbox.model.times import iso, sortable
 from sandbox.state.store import Store
 from sandbox.wire.shapes import Shape
 
+# Takes headers and body to the receiver and brings back its status, 0 when nobody answered.
 Deliver = Callable[[dict[str, str], bytes], int]
-"""Takes headers and body to the receiver and brings back its status, 0 when nobody answered."""
 
 REDELIVERY = tuple(timedelta(seconds=seconds) for seconds in (10, 20, 40))
+# The type of a letter that is not Whop's: a batch of SendGrid's events.
 MAIL_EVENTS = "mail events"
-"""The type of a letter that is not Whop's: a batch of SendGrid's events."""
+# SendGrid says that it tries for a day, and not when.
 MAIL_REDELIVERY = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 480, 720))
-"""SendGrid says that it tries for a day, and not when."""
 
 
 @dataclass(frozen=True)
