@@ -102,11 +102,11 @@ def prepare(engine: Engine, file: Path, count: int) -> None:
         world.fail_renewal(failed_at, script=SCRIPTS[number % len(SCRIPTS)])
     store.close()
     rules = RetryRules(policy="hourly")
-    inbox = GroupCommit(session_factory(engine), rules, read_event, lambda: failed_at)
+    group_commit = GroupCommit(session_factory(engine), rules, read_event, lambda: failed_at)
     for first in range(0, len(letters), BATCH):
         batch = letters[first : first + BATCH]
         events = [read_delivery(name, body, failed_at, COMPANY) for name, body in batch]
-        if any(inbox.record_all(events)):
+        if any(group_commit.record_all(events)):
             raise BenchError("the receiver's code refused a failure of the simulated Whop")
 
 

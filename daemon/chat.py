@@ -1,7 +1,7 @@
-"""Whop's support chat as a way to the member: one message, sent once, and what its end means.
+"""Sends messages to members through Whop's support chat. Each message is sent once.
 
-Our key needs `support_chat:create` and `support_chat:message:create`. Where one is missing the
-reading back says so (`syncs.missing_permissions`), and a message is refused.
+Our API key needs `support_chat:create` and `support_chat:message:create`. If one is missing, the
+hourly sync reports it (`syncs.missing_permissions`) and messages are refused.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ class SupportChat:
         try:
             channel_id = self.whop.open_support_chat(company_id, user_id)
         except WhopError as error:
-            return read_unopened(error)
+            return interpret_open_error(error)
         try:
             return sent(self.whop.send_chat_message(channel_id, content))
         except WhopError as error:
-            return read_unsent(error)
+            return interpret_send_error(error)
 
 
-def read_unopened(error: WhopError) -> Delivery:
-    """Whatever became of it, nothing was written to anybody: it may be asked for again."""
-    return put_off(str(error)) if isinstance(error, NoAnswerError) else read_unsent(error)
+def interpret_open_error(error: WhopError) -> Delivery:
+    """No message has been sent yet, so it is safe to try again even when Whop did not answer."""
+    return put_off(str(error)) if isinstance(error, NoAnswerError) else interpret_send_error(error)
 
 
-def read_unsent(error: WhopError) -> Delivery:
+def interpret_send_error(error: WhopError) -> Delivery:
     match error:
         case BusyError() | DownError():
             return put_off(str(error))

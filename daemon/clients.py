@@ -1,4 +1,4 @@
-"""Who carries words away from here, as far as the outboxes know it."""
+"""What the outboxes need from a client for email, chat or posts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class EmailClient(Protocol):
     def send(
         self,
         address: str,
-        written: RenderedMessage,
+        message: RenderedMessage,
         arguments: dict[str, str],
         *,
         sender_name: str | None = None,
@@ -24,8 +24,6 @@ class EmailClient(Protocol):
 
 
 class ChatClient(Protocol):
-    """Writes to a member's support chat with the creator."""
-
     def send(self, company_id: str, user_id: str, content: str) -> Delivery: ...
 
 

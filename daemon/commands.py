@@ -77,7 +77,7 @@ def run_preview(arguments: argparse.Namespace) -> int:
 
 def replay(daemon: Daemon) -> None:
     daemon.wait_until_ready()
-    left = daemon.jobs.replayer.replay_all(COMMAND)
+    left = daemon.services.replayer.replay_all(COMMAND)
     print(f"{left} event(s) still cannot be applied.", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What a company is called. Payments name no seller, but memberships do."""
+"""Looks up a company's name. Whop's payments do not carry it, but memberships do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from whop.errors import WhopError
 log = logging.getLogger(__name__)
 
 
-def ask_for_name(
+def fetch_name(
     sessions: SessionFactory, whop: WhopClient, company_id: str, stopping: Callable[[], bool]
 ) -> None:
-    """Until it is known."""
+    """Does nothing once the name is known."""
     with sessions() as session:
         membership_id = sync.find_unnamed(session, company_id)
     if membership_id is None or stopping():
@@ -25,8 +25,8 @@ def ask_for_name(
     try:
         seller = whop.get_membership(membership_id).seller
     except WhopError as error:
-        # Not worth the trouble that a failed reading back is.
-        log.warning("company %s: its name could not be read: %s", company_id, error)
+        # A missing name is harmless: it does not count as a failed sync.
+        log.warning("company %s: could not read its name: %s", company_id, error)
         return
     if seller is not None:
         with sessions.begin() as session:

@@ -1,5 +1,8 @@
-"""One hour's work: find out about unsettled attempts, read back what the webhooks missed, charge
-what is due, close what is over."""
+"""The hourly cycle.
+
+It settles unsettled attempts, reads from Whop what webhooks missed, charges what is due, and
+closes recovery windows that are over.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from daemon.workers import Tally, never, run_until_empty
+from daemon.workers import WorkCounts, never, run_until_empty
 from db import heartbeats
 from db.ledger import payments, requests
 from db.reporting import rollup
@@ -21,13 +24,16 @@ from recovery.health import CycleReport
 
 log = logging.getLogger(__name__)
 
-# Enough for one daemon to use up Whop's limit while Whop takes half a second (docs/developers/speed.md).
+# Threads. Enough for one daemon to use Whop's whole rate limit when Whop takes half a second to
+# answer (docs/developers/speed.md).
 WORKERS = 12
 
 
 class Cycle:
-    """`workers` threads share the work; each takes one payment at a time. Without a reconciler
-    only webhooks tell what happens."""
+    """`workers` threads share the work; each handles one payment at a time.
+
+    Without a reconciler, webhooks are the only source of what happens at Whop.
+    """
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class Cycle:
         return report
 
     def close_windows(self) -> int:
-        """A transaction for so many: nobody waits long for those that it holds."""
+        """One transaction per batch, so that its row locks are held only briefly."""
         closed = 0
         while True:
             with self.sessions.begin() as session:
@@ -67,7 +73,7 @@ class Cycle:
                 return closed
 
     def update_rollup(self) -> None:
-        """A transaction a company. What is not kept yet is as exact, and slower to read."""
+        """One transaction per company. Days not rolled up yet are exact too, but slower to read."""
         with self.sessions() as session:
             behind = rollup.list_behind(session, self.clock())
         for company_id in behind:
@@ -77,25 +83,29 @@ class Cycle:
                 rollup.catch_up(session, company_id, self.clock())
 
     def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
-        """A sign of life, and since when Whop has not answered (None: it does). `report`: of the
-        cycle that has just ended."""
+        """Records that the daemon is alive, and since when Whop has been down (None: it is up).
+
+        `report` is given when a cycle has just ended.
+        """
         down = self.retrier.whop.circuit.down_since
         heartbeats.beat(session, "daemon", self.started_at, now, down, report)
 
     def honour_requests(self) -> int:
-        """What creators asked for since the last time, at once. Returns how many."""
+        """Carries out what creators have asked for, at once. Returns the number of requests."""
         honoured = 0
         while not self.stopping():
             with self.sessions.begin() as session:
                 request = requests.fulfil_next(session, self.clock(), self.retrier.rules)
                 if request is None:
                     break
-                log.info("payment %s: %s: %s", request.payment_id, request.kind, request.answer)
+                log.info(
+                    "payment %s request %s: %s", request.payment_id, request.kind, request.answer
+                )
                 honoured += 1
         self.drain(self.retrier.retry_requested)
         return honoured
 
-    def drain(self, unit: Callable[[], bool]) -> Tally:
+    def drain(self, unit: Callable[[], bool]) -> WorkCounts:
         return run_until_empty(
-            unit, self.workers, self.stopping, "a payment could not be worked on"
+            unit, self.workers, self.stopping, "a payment could not be processed"
         )

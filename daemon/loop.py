@@ -1,4 +1,4 @@
-"""A loop of jobs. `schedule` is only the metronome: what is due stands in the database."""
+"""Runs jobs at fixed intervals. `schedule` only keeps the beat: the database says what is due."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from db.session import DatabaseUnavailable, translate_errors
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
-# What a job returns that could not do all and wants to go on in a minute.
-SOON = object()
+# A job returns this to be run again in a minute, because it could not finish.
+RUN_AGAIN_SOON = object()
 
 
 class Loop:
-    """Each job at once, then by its own interval in minutes, one after the other.
+    """Runs each job at start and then at its own interval, in minutes. Jobs never overlap.
 
-    `check` comes before each and raises DatabaseUnavailable when none may run.
+    `check` runs before each job and raises DatabaseUnavailable if no job may run.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class Loop:
         self.check = check
         self.scheduler = schedule.Scheduler()
         for minutes, job in jobs:
-            self.scheduler.every(minutes).minutes.do(self.guard, job)
-        # Something is due within the shortest interval: a longer wait means that the clock moved.
+            self.scheduler.every(minutes).minutes.do(self.run_job, job)
+        # A job is always due within the shortest interval; a longer wait means the clock moved.
         self.most_idle_seconds = min(minutes for minutes, _ in jobs) * 60 + 30
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -38,24 +38,25 @@ class Loop:
         while not stopping():
             self.scheduler.run_pending()
             if (self.scheduler.idle_seconds or 0) > self.most_idle_seconds:
-                self.scheduler.run_all()  # the wall clock was set back: start counting anew
+                # The wall clock was set back.
+                self.scheduler.run_all()
             time.sleep(TICK_SECONDS)
 
-    def guard(self, job: Callable[[], object]) -> None:
-        """A job that raised would never be scheduled again, and would block those behind it."""
+    def run_job(self, job: Callable[[], object]) -> None:
+        """Catches every exception: `schedule` drops a job that raises and skips those after it."""
         try:
             with translate_errors():
                 self.check()
-                again = job() is SOON
+                again = job() is RUN_AGAIN_SOON
         except DatabaseUnavailable as error:
-            log.warning("%s: %s; again in a minute", job.__name__, error)
+            log.warning("%s: %s; trying again in a minute", job.__name__, error)
             again = True
         except Exception:
             log.exception("%s failed", job.__name__)
             again = False
         if again and not self.scheduler.get_jobs(job.__name__):
-            self.scheduler.every(1).minutes.do(self.run_once_more, job).tag(job.__name__)
+            self.scheduler.every(1).minutes.do(self.run_extra, job).tag(job.__name__)
 
-    def run_once_more(self, job: Callable[[], object]) -> type[schedule.CancelJob]:
-        self.guard(job)
+    def run_extra(self, job: Callable[[], object]) -> type[schedule.CancelJob]:
+        self.run_job(job)
         return schedule.CancelJob

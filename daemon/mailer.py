@@ -1,4 +1,4 @@
-"""SendGrid, as far as we use it: one mail, one call, a time-out, and what the answer means."""
+"""Sends email through SendGrid: one call per email, with a timeout, and reads the answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from mail.messages import RenderedMessage
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
 from recovery.text import make_plain
 
-TIMEOUT_SECONDS = 15  # the package has none of its own and would wait for ever
+# The SendGrid package sets no timeout and would wait for ever.
+TIMEOUT_SECONDS = 15
 CATEGORY = "failed-payment"
 LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
 LONGEST_NAME, LONGEST_SUBJECT = 100, 250
@@ -43,15 +44,15 @@ QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
 LONGEST_WAIT = timedelta(hours=1)
 
 
-class Answer(Protocol):
+class Response(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
 
 class SendGridClient(Protocol):
-    """Carries a mail to the mail service; SendGrid's own client is one."""
+    """What `Mailer` needs; SendGrid's own client has it."""
 
-    def send(self, message: Mail) -> Answer: ...
+    def send(self, message: Mail) -> Response: ...
 
 
 def make_sendgrid_client(key: str, url: str) -> SendGridClient:
@@ -62,8 +63,10 @@ def make_sendgrid_client(key: str, url: str) -> SendGridClient:
 
 
 class Mailer:
-    """`sender` is an address, or "Name <address>"; what is neither raises AddressError. In
-    `sandbox_mode` SendGrid checks each mail and sends none."""
+    """`sender` is an address or "Name <address>"; anything else raises AddressError.
+
+    In `sandbox_mode` SendGrid checks each email but sends none.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Mailer:
     def send(
         self,
         address: str,
-        written: RenderedMessage,
+        message: RenderedMessage,
         arguments: dict[str, str],
         *,
         sender_name: str | None = None,
@@ -91,40 +94,41 @@ class Mailer:
         fault = find_fault(address, reply_to, unsubscribe_url)
         if fault is not None:
             return refused(fault)
-        mail = self.compose(address, written, arguments, sender_name)
+        mail = self.compose(address, message, arguments, sender_name)
         mail.category = [Category(word) for word in (category, step) if word]
         if reply_to is not None:
             mail.reply_to = ReplyTo(parse_address(reply_to))
         if unsubscribe_url is not None:
             add_one_click(mail, unsubscribe_url)
-        return self.hand_over(mail)
+        return self.deliver(mail)
 
-    def hand_over(self, mail: Mail) -> Delivery:
+    def deliver(self, mail: Mail) -> Delivery:
         try:
-            answer = self.sendgrid_client.send(mail)
+            response = self.sendgrid_client.send(mail)
         except HTTPError as error:
-            return read_refusal(error, self.clock())
+            return interpret_error(error, self.clock())
         except (OSError, HTTPException) as error:
             return unknown(f"no answer from SendGrid ({type(error).__name__})")
-        return sent(answer.headers.get("X-Message-Id") or None)
+        return sent(response.headers.get("X-Message-Id") or None)
 
     def compose(
         self,
         address: str,
-        written: RenderedMessage,
+        message: RenderedMessage,
         arguments: dict[str, str],
         sender_name: str | None,
     ) -> Mail:
-        """The creator's name is the sender's name; the address stays ours, which is verified."""
+        """The sender's name is the creator's; the address is ours, which SendGrid has verified."""
         name = write_name(sender_name or "") or write_name(self.name)
-        subject = make_plain(written.subject, LONGEST_SUBJECT)
+        subject = make_plain(message.subject, LONGEST_SUBJECT)
         mail = Mail(From(self.address, name or None), To(parse_address(address)), Subject(subject))
-        mail.content = [Content("text/plain", written.text), Content("text/html", written.html)]
+        mail.content = [Content("text/plain", message.text), Content("text/html", message.html)]
         for argument, value in arguments.items():
             mail.add_custom_arg(CustomArg(argument, str(value)))
         mail.mail_settings = MailSettings(sandbox_mode=SandBoxMode(self.sandbox_mode))
-        # Said outright: what an account is set to must not decide what we hear. Links in the text
-        # part stay readable, and SendGrid adds no link of its own that would silence all companies.
+        # Set explicitly, so that the account's settings do not decide which events we get. Links in
+        # the text part stay readable. SendGrid adds no unsubscribe link of its own: that one would
+        # stop the emails of all companies.
         mail.tracking_settings = TrackingSettings(
             click_tracking=ClickTracking(True, False),
             open_tracking=OpenTracking(True),
@@ -144,17 +148,17 @@ def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) 
 
 
 def add_one_click(mail: Mail, url: str) -> None:
-    """RFC 8058: the mail program's own button, which posts without asking further."""
+    """RFC 8058: the mail program shows a button that unsubscribes with one POST."""
     mail.add_header(Header("List-Unsubscribe", f"<{url}>"))
     mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
 
 
 def write_name(text: str) -> str:
-    """Beside an address, so without what could end the name and begin another address."""
+    """Removes what could end the name and start another address: the name stands beside one."""
     return make_plain(text.translate(QUOTES), LONGEST_NAME)
 
 
-def read_refusal(error: HTTPError, now: datetime) -> Delivery:
+def interpret_error(error: HTTPError, now: datetime) -> Delivery:
     status = int(error.status_code)
     if status in (429, 503):
         return put_off(f"SendGrid answered {status}", read_wait(error.headers or {}, now))
@@ -164,7 +168,10 @@ def read_refusal(error: HTTPError, now: datetime) -> Delivery:
 
 
 def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Retry-After is in seconds or a date, X-RateLimit-Reset in unix seconds. An hour at most."""
+    """Retry-After is in seconds or a date, X-RateLimit-Reset in Unix seconds. At most one hour.
+
+    None: neither header can be read.
+    """
     after = str(headers.get("Retry-After") or "").strip()
     reset = str(headers.get("X-RateLimit-Reset") or "").strip()
     wait: timedelta | None = None

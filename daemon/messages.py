@@ -1,5 +1,8 @@
-"""Sends what is due, one message at a time. Taken, posted and recorded are three commits: what is
-on disk as taken has not left yet, and what is on disk as posted may have."""
+"""Sends due messages to members, one at a time, in three commits: taken, dispatched, recorded.
+
+A message that is only taken has not left; one that is dispatched may have, so it is never sent
+again.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ from whop.errors import WhopError
 
 log = logging.getLogger(__name__)
 
-# Threads. A mail takes SendGrid some tenths of a second; before it Whop is asked for a link.
+# Threads. SendGrid takes some tenths of a second per email, after a call to Whop for the link.
 SENDERS = 4
 
 
 class MessageSender:
-    """Without a mailer (EMAIL_ENABLED off) what is due as mail is skipped, never caught up on.
+    """Without a mailer (EMAIL_ENABLED off), due emails are skipped and never sent later.
 
-    `link_to_stop`: the address by which a message's reader asks for no more.
+    `link_to_stop` makes the unsubscribe link for a message id.
     """
 
     def __init__(
@@ -48,36 +51,36 @@ class MessageSender:
         self.link_to_stop = link_to_stop
         self.sessions, self.whop, self.clock = sessions, whop, clock
         self.mailer, self.chat, self.workers = mailer, chat, workers
-        carriers = {Channel.EMAIL: mailer, Channel.WHOP: chat}
-        self.channels = frozenset(channel for channel, found in carriers.items() if found)
+        clients = {Channel.EMAIL: mailer, Channel.WHOP: chat}
+        self.channels = frozenset(channel for channel, client in clients.items() if client)
 
     def send_due(self, stopping: Callable[[], bool] = never) -> int:
-        """Returns how many were looked at."""
+        """Returns the number of messages handled, whether they were sent or not."""
         while self.queue_some() and not stopping():
             pass
         with self.sessions.begin() as session:
             # invariant 7: an interrupted mail is given up
             settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
-            # Most minutes have nothing to send: no thread and no connection is opened for that.
+            # In most minutes nothing is due: then no thread and no connection is opened.
             due = outbox.count_due(session, self.clock(), self.workers)
         if not due:
             return 0
-        # What a failing one leaves taken and not posted is taken again ten minutes later.
+        # A message whose sending raised before it was dispatched is taken again ten minutes later.
         return run_until_empty(self.send_one, due, stopping, "a message could not be sent").done
 
     def queue_some(self) -> bool:
-        """Whether there may be more."""
+        """Returns whether more messages may be due."""
         with self.sessions.begin() as session:
             return planner.queue_due(session, self.clock()) == planner.MOST_AT_ONCE
 
     def send_one(self) -> bool:
-        """One message that is due. False: there was none."""
+        """Sends one due message. False: none was due."""
         with self.sessions.begin() as session:
             taken = outbox.take_message(session, self.clock(), self.channels)
         if taken is None:
             return False
         post = self.prepare(taken)
-        # Committed before it leaves: from here on it is never sent again.
+        # Committed before it is sent: from here on it is never sent again.
         with self.sessions.begin() as session:
             if not outbox.mark_dispatched(session, taken.context, self.clock()):
                 return True
@@ -93,7 +96,7 @@ class MessageSender:
         log.info("payment %s message %s: %s%s", context.payment_id, context.step, state, why)
 
     def prepare(self, taken: TakenMessage) -> Callable[[], Delivery]:
-        """All that can go wrong before anything leaves."""
+        """Does everything that can fail before the message leaves; the result sends it."""
         destination = self.find_destination(taken.context)
         if taken.context.channel is Channel.WHOP:
             return self.prepare_chat(taken, destination)
@@ -124,18 +127,20 @@ class MessageSender:
         )
 
     def find_destination(self, context: MessageContext) -> Destination:
-        """The member's own link; Whop's general page when it cannot be had."""
+        """The member's own page at Whop, or Whop's general page if that cannot be read."""
         if context.membership_id is not None:
             try:
                 found = self.whop.get_membership(context.membership_id)
                 return Destination(found.manage_url, found.seller, found.product)
             except WhopError as error:
-                log.warning("payment %s: no link of its own: %s", context.payment_id, error)
+                log.warning(
+                    "payment %s: could not read the member's link: %s", context.payment_id, error
+                )
         return Destination(MEMBERSHIPS_PAGE)
 
 
 def describe(context: MessageContext) -> dict[str, str]:
-    """Comes back with SendGrid's events, so that a delivery finds its message."""
+    """SendGrid returns these with its events, so that an event finds its message."""
     return {
         "company_id": context.company_id,
         "payment_id": context.payment_id,

@@ -1,5 +1,8 @@
-"""Tells creators what they have chosen to be told. Planned, taken, sent and recorded are four
-steps; no transaction is open while anything is sent."""
+"""Sends creators the notices they have switched on: the digest, and posts to Discord or Slack.
+
+A notice is planned, taken, sent and recorded in separate transactions; none is open while it is
+sent.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ log = logging.getLogger(__name__)
 
 
 class CreatorNotifier:
-    """`pause`: from one post about recoveries to the next. Without a mailer no digest leaves."""
+    """`pause` is the shortest time between two posts about recoveries. Without a mailer no digest
+    is sent."""
 
     def __init__(
         self,
@@ -52,20 +56,20 @@ class CreatorNotifier:
         self.clock, self.pause, self.dashboard_url = clock, pause, dashboard_url
 
     def notify_due(self, stopping: Callable[[], bool] = never) -> int:
-        """Returns how many errands were run, whatever came of them."""
+        """Returns the number of batches handled, whether they were sent or not."""
         with self.sessions.begin() as session:
             notices.give_up_interrupted(session, self.clock())
             listening = list_notified(session)
         for company_id in listening:
             with self.sessions.begin() as session:
                 plan_notices(session, company_id, self.clock(), self.pause)
-        # What a failing one leaves in hand is not told any more.
+        # A batch whose sending raised is given up, not sent again.
         return run_until_empty(
             self.send_one_notice, stopping=stopping, failure="a notice could not be sent"
         ).done
 
     def send_one_notice(self) -> bool:
-        """False: there is nothing to tell, or somebody asks us to come later."""
+        """False: nothing is due, or the service asks us to come back later."""
         with self.sessions.begin() as session:
             batch = notices.take_batch(session, self.clock())
         if batch is None:
@@ -78,14 +82,14 @@ class CreatorNotifier:
         return delivery.state is not DeliveryState.PUT_OFF
 
     def send_batch(self, batch: NoticeBatch) -> Delivery:
-        """The choices are those of this moment."""
+        """Uses the creator's settings as they are now, not as they were when it was planned."""
         with self.sessions() as session:
             notifications = find_notification_settings(session, batch.company_id)
             if batch.kind is NoticeKind.DIGEST:
-                tell = self.prepare_digest(session, batch, notifications)
+                send = self.prepare_digest(session, batch, notifications)
             else:
-                tell = self.prepare_post(session, batch, notifications)
-        return tell()
+                send = self.prepare_post(session, batch, notifications)
+        return send()
 
     def prepare_digest(
         self, session: Session, batch: NoticeBatch, notifications: NotificationSettings
@@ -94,12 +98,12 @@ class CreatorNotifier:
             return partial(skipped, "the digest is switched off")
         dead = find_digest_failure(session, batch.company_id)
         if dead is not None:
-            return partial(skipped, f"no mail goes to the digest's address any more: {dead}")
+            return partial(skipped, f"no email goes to the digest's address any more: {dead}")
         digest = self.measure_digest(session, batch)
         if digest.is_empty:
             return partial(skipped, "nothing happened in that week")
         if self.mailer is None:
-            return partial(skipped, "e-mail is switched off")
+            return partial(skipped, "email is switched off")
         written = write_digest(digest, self.dashboard_url)
         arguments = {"company_id": batch.company_id, "notice_id": str(batch.notice_ids[0])}
         return partial(
@@ -128,7 +132,7 @@ class CreatorNotifier:
 
 
 def write_post(session: Session, batch: NoticeBatch, now: datetime) -> str | None:
-    """None: what was to be told is over."""
+    """None: the problem that the post was about is over."""
     company_id = batch.company_id
     company = find_name(session, company_id)
     match batch.kind:

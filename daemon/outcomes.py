@@ -1,4 +1,4 @@
-"""What Whop's words about a payment mean for the attempt in hand. Pure: `now` is passed in."""
+"""Interprets Whop's answers: what they mean for an attempt. Pure functions; `now` is passed in."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from recovery.retry_policy import RetryRules, wait_for_whop
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
 from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
 
-# Whop keeps an idempotency key for 24 hours; an hour is kept back for clocks that differ.
+# Whop keeps an idempotency key for 24 hours. One hour less, because clocks may differ.
 KEY_IS_GOOD_FOR = timedelta(hours=23)
-SOON = timedelta(minutes=1)
-LATER = timedelta(hours=1)
+SHORT_WAIT = timedelta(minutes=1)
+LONG_WAIT = timedelta(hours=1)
 
 
 def interpret(
     claim: Claim, payment: PaymentReport, rules: RetryRules, credential: str, now: datetime
 ) -> Conclusion | None:
-    """What the payment, just read, already settles. None: charge.
+    """What the payment, as just read, already decides. None: charge it.
 
-    `credential` names the key at Whop that we have now.
+    `credential` is the fingerprint of the API key in use now.
     """
     sent = claim.sent_at is not None
     if payment.paid:  # invariant 3: a paid payment is not charged
-        # Whether a sent attempt collected it, the ledger tells by the circumstances.
+        # Whether a sent attempt collected it is decided by the ledger, which knows the times.
         outcome = AttemptOutcome.UNKNOWN if sent else AttemptOutcome.REFUSED
         return Conclusion(outcome, payment, "already paid")
     if payment.pending:
         outcome = AttemptOutcome.PENDING if sent else AttemptOutcome.REFUSED
-        return Conclusion(outcome, payment, "a payment is being settled", now + SOON)
+        return Conclusion(outcome, payment, "a payment is being settled", now + SHORT_WAIT)
     if claim.sent_at is not None:
         return interpret_sent(claim, claim.sent_at, payment, credential, now)
     if is_stopped(payment):  # invariant 3: what is not retryable is not charged
@@ -46,13 +46,13 @@ def interpret(
 def interpret_sent(
     claim: Claim, sent_at: datetime, payment: PaymentReport, credential: str, now: datetime
 ) -> Conclusion | None:
-    """Of an attempt that may have charged. None: the same call may be made again."""
+    """For an attempt that may already have charged. None: the same call may be made again."""
     if shows_decline(payment, sent_at, claim.failures_before):
         return Conclusion(AttemptOutcome.DECLINED, payment, payment.failure_message)
     if now - sent_at > KEY_IS_GOOD_FOR:
-        again = None if payment.retryable is False else now + SOON
+        again = None if payment.retryable is False else now + SHORT_WAIT
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop never ran it", again)
-    # Whop knows an idempotency key only together with the API key that it came with.
+    # Whop knows an idempotency key only together with the API key it was sent with.
     # invariant 3: an attempt is repeated only under the key to Whop that it was sent with
     repeatable = claim.charge_method is ChargeMethod.RETRY and claim.sent_with == credential
     if is_stopped(payment) or not repeatable:
@@ -64,8 +64,8 @@ def is_stopped(payment: PaymentReport) -> bool:
     return payment.retryable is False or payment.ended or payment.disputed
 
 
-def compare(before: PaymentReport, after: PaymentReport) -> Conclusion:
-    """A 200 is an answer, not yet money: the payment itself says (whop-api.md 2.5)."""
+def interpret_charge(before: PaymentReport, after: PaymentReport) -> Conclusion:
+    """A 200 does not mean that money was taken; the payment itself says so (whop-api.md 2.5)."""
     if after.paid:
         return Conclusion(AttemptOutcome.PAID, after)
     if after.pending:
@@ -75,32 +75,32 @@ def compare(before: PaymentReport, after: PaymentReport) -> Conclusion:
     return Conclusion(AttemptOutcome.UNKNOWN, after, "Whop is still charging")
 
 
-def read_unasked(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
-    """A question failed before anything was charged now. An earlier charge stays unknown."""
+def interpret_read_error(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
+    """For a read that failed before the charge. An attempt sent earlier stays unknown."""
     if claim.sent_at is not None:
         return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
     if isinstance(error, NoAnswerError):
-        return Conclusion(AttemptOutcome.REFUSED, None, str(error), now + SOON)
-    return read_refusal(error, now)
+        return Conclusion(AttemptOutcome.REFUSED, None, str(error), now + SHORT_WAIT)
+    return interpret_refusal(error, now)
 
 
-def read_charge(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
-    """A charge failed. Where it had been sent before, no refusal tells what that came to."""
+def interpret_charge_error(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
+    """For a charge that failed. A refusal says nothing about an earlier charge of this attempt."""
     if isinstance(error, NoAnswerError) or claim.sent_at is not None:
         # invariant 4: no answer concludes nothing
         return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
-    return read_refusal(error, now)
+    return interpret_refusal(error, now)
 
 
-def read_refusal(error: WhopError, now: datetime) -> Conclusion:
-    """It did not happen: whether the moment, our key, or the payment was at fault."""
+def interpret_refusal(error: WhopError, now: datetime) -> Conclusion:
+    """For a call that Whop refused. `try_again_at` is unset if the payment itself was at fault."""
     match error:
         case DownError():
-            again: datetime | None = now + SOON
+            again: datetime | None = now + SHORT_WAIT
         case BusyError(wait=wait):
-            again = now + max(wait, SOON)
+            again = now + max(wait, SHORT_WAIT)
         case AccessError():
-            again = now + LATER
+            again = now + LONG_WAIT
         case _:
             again = None
     return Conclusion(AttemptOutcome.REFUSED, None, str(error), again)

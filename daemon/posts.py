@@ -1,4 +1,4 @@
-"""Discord's and Slack's incoming webhooks: one post, one call, and what the answer means."""
+"""Posts to Discord's and Slack's incoming webhooks: one call per post, and reads the answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ TIMEOUT_SECONDS = 10
 
 
 class Poster:
-    """`in_development`: the sandbox's address is taken too. No error shows the address."""
+    """`in_development` also allows the sandbox's address. Errors never contain the address: it is
+    a secret."""
 
     def __init__(
         self, in_development: bool = False, transport: httpx.BaseTransport | None = None
@@ -24,8 +25,8 @@ class Poster:
 
     @cached_property
     def http(self) -> httpx.Client:
-        """Made for the first post: each client loads the world's certificates for itself."""
-        # A redirect could lead anywhere, the private network included.
+        """Made on first use, because every httpx client loads all root certificates."""
+        # A redirect could lead anywhere, even into the private network.
         return httpx.Client(
             timeout=TIMEOUT_SECONDS, follow_redirects=False, transport=self.transport
         )
@@ -41,11 +42,11 @@ class Poster:
             return put_off(f"{platform} is out of reach ({type(error).__name__})")
         except httpx.HTTPError as error:
             return unknown(f"no answer from {platform} ({type(error).__name__})")
-        return sent() if response.is_success else read_status(platform, response.status_code)
+        return sent() if response.is_success else interpret_status(platform, response.status_code)
 
 
-def read_status(platform: str, status: int) -> Delivery:
-    said = f"{platform} answered {status}"
+def interpret_status(platform: str, status: int) -> Delivery:
+    detail = f"{platform} answered {status}"
     if status == 429:
-        return put_off(said)
-    return unknown(said) if status >= 500 else refused(said)
+        return put_off(detail)
+    return unknown(detail) if status >= 500 else refused(detail)

@@ -1,4 +1,4 @@
-"""Every message as a member would get it, in files: to read before anybody gets one."""
+"""Writes every message to files, as a member would get it, to read before going live."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PAGE = Markup("""<!doctype html>
 
 
 def write_preview(folder: Path) -> int:
-    """How many messages there are."""
+    """Returns the number of messages."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for decline_class in DeclineClass:
@@ -80,7 +80,7 @@ def list_class(decline_class: DeclineClass) -> Markup:
 
 
 def link_files(step: Step, decline_class: DeclineClass) -> Markup:
-    """Nothing where members are not written to in this step."""
+    """Empty if this class of decline has no such step."""
     if step not in SEQUENCES[decline_class]:
         return Markup("")
     name = f"{step}-{decline_class}"

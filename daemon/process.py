@@ -1,4 +1,4 @@
-"""One daemon: its jobs, connected as the environment says, and the two loops that drive them."""
+"""The daemon process: its services, built from the environment, and the two loops that run them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import partial
 
 from daemon.clients import EmailClient
 from daemon.cycle import WORKERS
-from daemon.loop import SOON, Loop
+from daemon.loop import RUN_AGAIN_SOON, Loop
 from daemon.posts import Poster
 from daemon.settings import DaemonSettings
-from daemon.wiring import Plan, build
+from daemon.wiring import DaemonConfig, build
 from db.rate_limit import SharedRateLimit, fingerprint
 from db.session import (
     SessionFactory,
@@ -30,7 +30,7 @@ log = logging.getLogger("daemon")
 
 
 class Daemon:
-    """Two loops, since a long cycle must not hold up a request or a message."""
+    """Two loops, so that a long cycle does not delay requests and messages."""
 
     def __init__(self, settings: DaemonSettings) -> None:
         self.settings = settings
@@ -38,8 +38,8 @@ class Daemon:
         self.engine = connect(database_url(settings), "daemon", pool_size=WORKERS)
         self.sessions = session_factory(self.engine)
         self.whop = make_whop(settings, self.sessions)
-        self.jobs = build(
-            make_plan(settings),
+        self.services = build(
+            make_config(settings),
             self.sessions,
             self.whop,
             make_mailer(settings),
@@ -55,15 +55,15 @@ class Daemon:
         return self.stopping
 
     def wait_until_ready(self) -> bool:
-        """False: it was stopped first."""
+        """False: the daemon was stopped while waiting."""
         return wait_until_ready(self.engine, self.is_stopping)
 
     def run(self) -> None:
         if not self.wait_until_ready():
             return
         minutes = self.settings.retry_interval_minutes
-        log.info("started; a cycle every %d min", minutes)
-        often = Loop(
+        log.info("started; one cycle every %d min", minutes)
+        minute_loop = Loop(
             (1, self.send_messages),
             (1, self.honour_requests),
             (1, self.replay_if_asked),
@@ -71,13 +71,16 @@ class Daemon:
             (1, self.notify_creators),
             check=self.check_schema,
         )
-        beside = threading.Thread(target=often.run, args=[self.is_stopping], daemon=True)
-        beside.start()
+        minute_thread = threading.Thread(
+            target=minute_loop.run, args=[self.is_stopping], daemon=True
+        )
+        minute_thread.start()
         Loop((minutes, self.run_cycle), check=self.check_schema).run(self.is_stopping)
-        beside.join()
+        minute_thread.join()
 
     def check_schema(self) -> None:
-        """A migration may have come since the start: what this code would write could be wrong."""
+        """Raises DatabaseUnavailable if a migration has run since the start: this code is then too
+        old to write."""
         check_schema(self.engine)
 
     def run_once(self) -> None:
@@ -89,32 +92,32 @@ class Daemon:
         self.notify_creators()
 
     def run_cycle(self) -> object:
-        """A Whop that is down ends a cycle early; what is left need not wait for an hour."""
-        self.jobs.cycle.run()
-        return SOON if self.whop.circuit.is_open() else None
+        """If Whop is down the cycle ends early, and the rest is tried again in a minute."""
+        self.services.cycle.run()
+        return RUN_AGAIN_SOON if self.whop.circuit.is_open() else None
 
     def send_messages(self) -> None:
-        self.jobs.message_sender.send_due(self.is_stopping)
+        self.services.message_sender.send_due(self.is_stopping)
 
     def notify_creators(self) -> None:
-        self.jobs.notifier.notify_due(self.is_stopping)
+        self.services.notifier.notify_due(self.is_stopping)
 
     def honour_requests(self) -> None:
-        self.jobs.cycle.honour_requests()
+        self.services.cycle.honour_requests()
 
     def replay_if_asked(self) -> None:
-        self.jobs.replayer.honour()
+        self.services.replayer.honour()
 
     def beat(self) -> None:
         with self.sessions.begin() as session:
-            self.jobs.cycle.beat(session, now())
+            self.services.cycle.beat(session, now())
 
 
 # --- from the environment ------------------------------------------------------------------------
 
 
-def make_plan(settings: DaemonSettings) -> Plan:
-    return Plan(
+def make_config(settings: DaemonSettings) -> DaemonConfig:
+    return DaemonConfig(
         settings.rules,
         fingerprint(settings.whop_api_key.get_secret_value()),
         settings.whop_company_id,
@@ -137,7 +140,7 @@ def make_links(settings: DaemonSettings) -> Callable[[int], str] | None:
 def make_mailer(settings: DaemonSettings) -> EmailClient | None:
     if not settings.email_enabled:
         return None
-    # Here, since SendGrid's package weighs a tenth of this process: only who sends mail carries it.
+    # Imported here, because SendGrid's package takes a tenth of this process's memory.
     from daemon.mailer import Mailer, make_sendgrid_client
 
     key = settings.sendgrid_api_key.get_secret_value()

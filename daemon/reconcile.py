@@ -1,12 +1,13 @@
-"""ParsedEvent back from Whop what the webhooks may have missed, company by company.
+"""Reads from Whop what webhooks may have missed, one company at a time.
 
-1. Ask which permissions our key has: without them Whop answers an empty list, not an error.
-2. The first time: import 90 days, page by page, resumable, writing to nobody.
-3. List what is new since the last reading, and the open renewals; then ask for each payment of
-   ours that the lists did not show.
-4. List the refunds, and find out whose payments the disputes are about.
+1. Check our API key's permissions: without them Whop answers an empty list, not an error.
+2. The first time, import the last 90 days page by page. An interrupted import resumes. No
+   messages are sent for imported payments.
+3. List the payments since the last sync, and the open renewals; then read each of our open
+   payments that no list contained.
+4. List the refunds, and look up whose payments are disputed.
 
-Pages are heard one transaction each. No transaction is open while Whop is asked.
+Each page is applied in its own transaction. No transaction is open during a call to Whop.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from daemon.company_names import ask_for_name
+from daemon.company_names import fetch_name
 from daemon.reversals import read_disputes, read_refunds
 from daemon.workers import never
 from db.company_settings.recovery import list_company_ids
@@ -42,7 +43,7 @@ NEEDED = (
     "member:basic:read",
     "member:email:read",
     "member:manage",
-    # For members whose address nobody knows.
+    # For members without a known email address.
     "support_chat:create",
     "support_chat:message:create",
 )
@@ -50,15 +51,15 @@ NOT_PERMITTED = SyncFailure(
     SyncError.PERMISSION_MISSING, f"Whop does not let us read payments: {LISTING} is missing"
 )
 RENEWAL = "subscription_cycle"
-# Whop gives a payment up after five days; one that is a month older than that is history.
+# Whop gives up on a payment after five days; anything a month older than that is history.
 OPEN_FOR = timedelta(days=35)
 LATELY = timedelta(hours=2)
-# Single payments asked for in a cycle. The rest has its turn in the next: longest unread first.
+# Payments read one by one in a cycle, longest unread first. The rest follow in the next cycle.
 MOST_ASKED = 500
 
 
 class Reconciler:
-    """`company_id` is read from the first day on; others as soon as an event names them."""
+    """`company_id` is read from the start; other companies once an event names them."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class Reconciler:
         self.clock, self.read, self.company_id, self.stopping = clock, read, company_id, stopping
 
     def run(self) -> int:
-        """Returns how many failed payments nobody had told us about."""
+        """Returns the number of failed payments that no webhook had reported."""
         with self.sessions() as session:
             company_ids = set(list_company_ids(session)) | {self.company_id or ""} - {""}
         return sum(self.read_company(company_id) for company_id in sorted(company_ids))
@@ -95,7 +96,7 @@ class Reconciler:
                 read_refunds(self.sessions, self.whop, progress, self.stopping)
                 read_disputes(self.sessions, self.whop, company_id, self.read, self.clock)
                 complete = not self.stopping()
-                ask_for_name(self.sessions, self.whop, company_id, self.stopping)
+                fetch_name(self.sessions, self.whop, company_id, self.stopping)
         except WhopError as error:
             failure = SyncFailure(classify_sync_error(error), str(error))
         log_faults(company_id, failure, missing)
@@ -112,7 +113,7 @@ class Reconciler:
     def read_payments(self, progress: Progress, started_at: datetime) -> int:
         company_id = progress.company_id
         if progress.imported:
-            # What failed and was paid again since the last time is in no list of open ones.
+            # Payments that failed and were paid since the last sync are in no list of open ones.
             since = (progress.read_until or progress.since) - LATELY
             found = self.read_pages(company_id, created_after=since)
         else:
@@ -123,11 +124,11 @@ class Reconciler:
             billing_reason=RENEWAL,
             created_after=self.clock() - OPEN_FOR,
         )
-        self.ask_for_quiet(company_id, started_at)
+        self.read_unlisted(company_id, started_at)
         return found
 
     def import_history(self, progress: Progress) -> int:
-        """Oldest first, so that what is new while we read comes last and is not missed."""
+        """Oldest first, so that payments made during the import come last and are not missed."""
         cursor, found = progress.import_cursor, 0
         while not self.stopping():
             page = self.whop.list_payments(
@@ -141,7 +142,7 @@ class Reconciler:
                 found += self.apply_reports(session, progress.company_id, page.items, imported=True)
                 sync.record_page(session, progress.company_id, cursor, self.clock())
             if cursor is None:
-                log.info("company %s: history imported", progress.company_id)
+                log.info("company %s: import finished", progress.company_id)
                 break
         return found
 
@@ -157,18 +158,18 @@ class Reconciler:
                 break
         return found
 
-    def ask_for_quiet(self, company_id: str, started_at: datetime) -> None:
+    def read_unlisted(self, company_id: str, started_at: datetime) -> None:
         with self.sessions() as session:
             quiet = sync.list_unread(session, company_id, started_at, self.clock(), MOST_ASKED)
         for payment_id in quiet:
             if self.stopping():
                 return
             try:
-                heard = [self.whop.get_payment(payment_id, company_id)]
+                reports = [self.whop.get_payment(payment_id, company_id)]
             except NotFoundError:
-                heard = []
+                reports = []
             with self.sessions.begin() as session:
-                self.apply_reports(session, company_id, heard)
+                self.apply_reports(session, company_id, reports)
                 sync.record_read(session, payment_id, self.clock())
                 sync.renew_claim(session, company_id, self.clock())
 
@@ -176,16 +177,16 @@ class Reconciler:
         self,
         session: Session,
         company_id: str,
-        heard: Sequence[PaymentReport],
+        reports: Sequence[PaymentReport],
         imported: bool = False,
     ) -> int:
         return sync.apply_reports(
-            session, company_id, heard, self.clock(), self.rules, self.read, imported=imported
+            session, company_id, reports, self.clock(), self.rules, self.read, imported=imported
         )
 
 
 def log_faults(company_id: str, failure: SyncFailure | None, missing: frozenset[str]) -> None:
     if failure is not None:
-        log.error("company %s could not be read back: %s", company_id, failure.detail)
+        log.error("company %s: sync failed: %s", company_id, failure.detail)
     elif missing:
-        log.error("company %s: permissions are missing: %s", company_id, ", ".join(missing))
+        log.error("company %s: our API key lacks permissions: %s", company_id, ", ".join(missing))

@@ -1,4 +1,4 @@
-"""The poison events that somebody wants to be tried again, one transaction each."""
+"""Replays poison events on request, one transaction per event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recovery.retry_policy import RetryRules
 
 log = logging.getLogger(__name__)
 
-# Events tried before the minute's other jobs have their turn; the rest stays asked for.
+# Events replayed before the other jobs of the minute have their turn. The rest stay queued.
 MOST_AT_ONCE = 1_000
 
 
@@ -33,7 +33,7 @@ class Replayer:
         self.read, self.stopping = read, stopping
 
     def honour(self) -> None:
-        """What creators asked for. Each company in its turn: one with many events holds up none."""
+        """Replays what creators asked for. Companies take turns: a large one delays no other."""
         last = 0
         for _ in range(MOST_AT_ONCE):
             if self.stopping():
@@ -44,10 +44,10 @@ class Replayer:
                 return
             last = 0 if request is None else request.id
             if request is not None and request.done_at is not None:
-                log.info("company %s: replayed, as asked", request.company_id)
+                log.info("company %s: replay finished", request.company_id)
 
     def replay_all(self, actor: str) -> int:
-        """Of every company and of none, at once. Returns how many are still poison."""
+        """Replays every poison event now, of any company or none. Returns how many still fail."""
         with self.sessions.begin() as session:
             replays.record_for_all(session, actor, self.clock())
         last, left = 0, 0

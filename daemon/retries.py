@@ -1,15 +1,16 @@
-"""Charging again, at most once per attempt, whatever breaks on the way.
+"""Retries payments. Each attempt charges at most once, whatever fails on the way.
 
-1. Claim: the attempt is committed `open`, before anything leaves this machine.
-2. Ask Whop how the payment stands. Paid, ended or not retryable: nothing is charged.
-3. Mark: `sent_at` is committed. From here on a charge may exist.
-4. Charge: one POST with the attempt's own key; or, where a creator allows it, one change to the
-   member's other saved card, which charges it too.
-5. Conclude. No usable answer concludes nothing: the attempt is `unknown`.
+1. Claim: commit the attempt as `open`, before anything is sent.
+2. Read the payment from Whop. If it is paid, ended or not retryable, do not charge.
+3. Mark: commit `sent_at`. From here on a charge may exist.
+4. Charge: one POST with the attempt's own idempotency key. Or, if the creator allows it, switch
+   the membership to the member's other saved card, which makes Whop charge that card.
+5. Conclude. Without a usable answer nothing is concluded: the attempt is `unknown`.
 
-An attempt left at any step (killed, cut off, timed out) is taken over when its lease has lapsed,
-and starts at 2. Only if Whop shows no trace of a charge is the POST repeated, with the same key,
-which Whop runs once at most. A change of card has no such key and is never repeated.
+If an attempt stops at any step (killed, cut off, timed out), another worker takes it over once its
+lease has lapsed, and starts again at 2. The POST is repeated only if Whop shows no trace of a
+charge, and with the same key, which Whop runs at most once. A change of card has no such key and
+is never repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from daemon.outcomes import SOON, compare, interpret, read_charge, read_unasked
+from daemon.outcomes import (
+    SHORT_WAIT,
+    interpret,
+    interpret_charge,
+    interpret_charge_error,
+    interpret_read_error,
+)
 from db.ledger import claims, conclusions
 from db.ledger.claims import ChargeIntent, Claim
 from db.ledger.conclusions import Conclusion
@@ -34,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Retrier:
-    """`credential` names our key at Whop without giving it away."""
+    """`credential` is a fingerprint of our API key, not the key itself."""
 
     def __init__(
         self,
@@ -48,63 +55,62 @@ class Retrier:
         self.clock, self.credential = clock, credential
 
     def retry_one(self) -> bool:
-        """One payment that is due. False: there was none."""
+        """Retries one due payment. False: none was due."""
         return self.work_on(claims.claim_due)
 
     def retry_requested(self) -> bool:
-        """One that a creator asked to be charged now. False: there was none."""
+        """Retries one payment that a creator asked to retry now. False: there was none."""
         return self.work_on(partial(claims.claim_due, retry_now=True))
 
     def settle_one(self) -> bool:
-        """One attempt that nobody knows the end of. False: there was none."""
+        """Finds the outcome of one unsettled attempt. False: there was none."""
         return self.work_on(claims.claim_unsettled)
 
-    def work_on(self, take: Callable[..., Claim | None]) -> bool:
+    def work_on(self, claim_next: Callable[..., Claim | None]) -> bool:
         if self.whop.circuit.is_open():
-            return False  # it stays due: claiming it would only write down that nothing was sent
+            # Not claimed, so that it stays due: a claim would end as an attempt that was not sent.
+            return False
         with self.sessions.begin() as session:
             # invariant 5: Whop is called outside the transaction
-            claim = take(session, self.clock())
+            claim = claim_next(session, self.clock())
         if claim is None:
             return False
-        conclusion = self.pursue(claim)
+        conclusion = self.run_attempt(claim)
         with self.sessions.begin() as session:
             conclusions.conclude(session, claim, conclusion, self.clock(), self.rules)
-        log.info(
-            "payment %s attempt %d: %s%s",
-            claim.payment_id,
-            claim.number,
-            conclusion.outcome,
-            f" ({conclusion.detail})" if conclusion.detail else "",
-        )
+        log.info(describe(claim, conclusion))
         return True
 
-    def pursue(self, claim: Claim) -> Conclusion:
+    def run_attempt(self, claim: Claim) -> Conclusion:
         try:
             before = self.whop.get_payment(claim.payment_id, claim.company_id)
             known = interpret(claim, before, self.rules, self.credential, self.clock())
             if known is not None:
                 return known
-            other = (
-                self.find_other_card(claim)
+            backup_card = (
+                self.find_backup_card(claim)
                 if claim.charge_method is ChargeMethod.BACKUP_CARD
                 else None
             )
         except WhopError as error:
-            warn_operator(error)
-            return read_unasked(claim, error, self.clock())
-        if claim.charge_method is ChargeMethod.BACKUP_CARD and other is None:
+            log_access_error(error)
+            return interpret_read_error(claim, error, self.clock())
+        if claim.charge_method is ChargeMethod.BACKUP_CARD and backup_card is None:
             return Conclusion(AttemptOutcome.REFUSED, before, "the member has no other card")
-        sending = ChargeIntent(before, self.credential, other)
+        sending = ChargeIntent(before, self.credential, backup_card)
         with self.sessions.begin() as session:
             if not claims.mark_sent(session, claim, sending, self.clock(), self.rules):
-                return self.stand_back(claim, before)
-        return self.charge(claim, before) if other is None else self.swap(claim, before, other)
+                return self.conclude_lost_claim(claim, before)
+        return (
+            self.charge(claim, before)
+            if backup_card is None
+            else self.charge_backup_card(claim, before, backup_card)
+        )
 
-    def stand_back(self, claim: Claim, payment: PaymentReport) -> Conclusion:
-        """The payment was settled or stopped, or the lease lapsed, while we asked."""
+    def conclude_lost_claim(self, claim: Claim, payment: PaymentReport) -> Conclusion:
+        """While we read it, the payment was settled or stopped, or our lease lapsed."""
         outcome = AttemptOutcome.REFUSED if claim.sent_at is None else AttemptOutcome.UNKNOWN
-        again = self.clock() + SOON
+        again = self.clock() + SHORT_WAIT
         return Conclusion(outcome, payment, "not sent: no longer ours to charge", again)
 
     def charge(self, claim: Claim, before: PaymentReport) -> Conclusion:
@@ -113,12 +119,12 @@ class Retrier:
                 claim.payment_id, claim.company_id, claim.idempotency_key
             )
         except WhopError as error:
-            warn_operator(error)
-            return read_charge(claim, error, self.clock())
-        return compare(before, after)
+            log_access_error(error)
+            return interpret_charge_error(claim, error, self.clock())
+        return interpret_charge(before, after)
 
-    def find_other_card(self, claim: Claim) -> str | None:
-        """One that has not run out and is not the one declined."""
+    def find_backup_card(self, claim: Claim) -> str | None:
+        """A saved card that has not expired and is not the one that was declined."""
         assert claim.member_id is not None
         now = self.clock()
         for card in self.whop.list_saved_cards(claim.member_id, claim.company_id):
@@ -128,12 +134,16 @@ class Retrier:
                 return card.method_id
         return None
 
-    def swap(self, claim: Claim, before: PaymentReport, other: str) -> Conclusion:
-        """What answers a change of card is the membership; the payment has to be read. Tried once:
-        after any refusal there is no second time."""
+    def charge_backup_card(
+        self, claim: Claim, before: PaymentReport, backup_card: str
+    ) -> Conclusion:
+        """Whop answers a change of card with the membership, so the payment is read afterwards.
+
+        Tried once: after a refusal it is not tried again.
+        """
         assert claim.membership_id is not None
         try:
-            self.whop.change_card(claim.membership_id, other)
+            self.whop.change_card(claim.membership_id, backup_card)
         except NoAnswerError as error:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
         except WhopError as error:
@@ -142,10 +152,19 @@ class Retrier:
             after = self.whop.get_payment(claim.payment_id, claim.company_id)
         except WhopError as error:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
-        return compare(before, after)
+        return interpret_charge(before, after)
 
 
-def warn_operator(error: WhopError) -> None:
-    """Of what no retry mends."""
+def describe(claim: Claim, conclusion: Conclusion) -> str:
+    """`retry 2 of pay_x declined: insufficient_funds`."""
+    detail = conclusion.detail
+    if conclusion.outcome is AttemptOutcome.DECLINED and conclusion.report is not None:
+        detail = conclusion.report.decline_code or detail
+    reason = f": {detail}" if detail else ""
+    return f"retry {claim.number} of {claim.payment_id} {conclusion.outcome}{reason}"
+
+
+def log_access_error(error: WhopError) -> None:
+    """Only an operator can fix these; retrying does not help."""
     if isinstance(error, AccessError):
         log.error("Whop does not accept our key or its permissions: %s", error)

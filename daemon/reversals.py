@@ -1,4 +1,4 @@
-"""Money that goes back: the refunds since the last reading, and whose payments the disputes are."""
+"""Reads refunds since the last sync, and looks up which payments are disputed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from recovery.reports import DisputeReport
 from whop.client import WhopClient
 from whop.errors import NotFoundError
 
-# Read again each time: a refund that Whop wrote late must not fall between two readings.
+# Read again each time, so that a refund that Whop recorded late is not missed.
 OVERLAP = timedelta(days=1)
 
 
 def read_refunds(
     sessions: SessionFactory, whop: WhopClient, progress: Progress, stopping: Callable[[], bool]
 ) -> None:
-    """Since the last complete reading."""
+    """Reads the refunds made since the last complete sync."""
     since, cursor = (progress.read_until or progress.since) - OVERLAP, None
     while not stopping():
         page = whop.list_refunds(progress.company_id, created_after=since, after=cursor)
@@ -38,7 +38,7 @@ def read_disputes(
     read: Reader,
     clock: Callable[[], datetime],
 ) -> None:
-    """An alert names the payment only; Whop tells whose it is."""
+    """A dispute alert names only the payment; its member is read from Whop."""
     with sessions() as session:
         waiting = waiting_disputes.list_waiting(session, company_id, read)
     for dispute in waiting:

@@ -1,4 +1,4 @@
-"""What the daemon reads from the environment."""
+"""The daemon's settings, read from the environment."""
 
 from __future__ import annotations
 

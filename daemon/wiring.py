@@ -1,5 +1,4 @@
-"""The daemon's objects and how they hold together, made in one place: for the process, for the
-demo's past, and for tests that live through a daemon's hours."""
+"""Builds the daemon's services in one place: for the process, the demo's history, and tests."""
 
 from __future__ import annotations
 
@@ -25,12 +24,11 @@ from whop.payloads import read_event
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How this daemon is to work.
+class DaemonConfig:
+    """`credential` is a fingerprint of our API key, not the key itself.
 
-    `credential` names our key at Whop without giving it away. `company_id` is read from the first
-    day on. Without `link_to_stop` no message offers to send no more. `reads_back`: whether a cycle
-    asks Whop for what the webhooks may have missed.
+    `company_id` is synced from the start. Without `link_to_stop` messages have no unsubscribe
+    link. `reads_back`: whether a cycle reads from Whop what webhooks may have missed.
     """
 
     rules: RetryRules
@@ -44,8 +42,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
-    """All that one daemon does, each to be run by itself."""
+class Services:
+    """The parts of one daemon. Each can be run by itself."""
 
     read: Reader
     reconciler: Reconciler
@@ -56,24 +54,26 @@ class Jobs:
 
 
 def build(
-    plan: Plan,
+    config: DaemonConfig,
     sessions: SessionFactory,
     whop: WhopClient,
     mailer: EmailClient | None,
     poster: PostClient,
     clock: Callable[[], datetime],
     stopping: Callable[[], bool] = never,
-) -> Jobs:
-    read = partial(read_event, default_company=plan.company_id)
-    retrier = Retrier(sessions, whop, plan.rules, clock, plan.credential)
-    reconciler = Reconciler(sessions, whop, plan.rules, clock, read, plan.company_id, stopping)
-    reading = reconciler if plan.reads_back else None
+) -> Services:
+    read = partial(read_event, default_company=config.company_id)
+    retrier = Retrier(sessions, whop, config.rules, clock, config.credential)
+    reconciler = Reconciler(sessions, whop, config.rules, clock, read, config.company_id, stopping)
+    reading = reconciler if config.reads_back else None
     chat = SupportChat(whop)
-    return Jobs(
+    return Services(
         read,
         reconciler,
-        Replayer(sessions, plan.rules, clock, read, stopping),
-        Cycle(sessions, retrier, clock, reading, plan.workers, stopping),
-        MessageSender(sessions, whop, mailer, clock, chat, plan.senders, plan.link_to_stop),
-        CreatorNotifier(sessions, mailer, poster, clock, plan.rules.interval, plan.dashboard_url),
+        Replayer(sessions, config.rules, clock, read, stopping),
+        Cycle(sessions, retrier, clock, reading, config.workers, stopping),
+        MessageSender(sessions, whop, mailer, clock, chat, config.senders, config.link_to_stop),
+        CreatorNotifier(
+            sessions, mailer, poster, clock, config.rules.interval, config.dashboard_url
+        ),
     )

@@ -1,4 +1,4 @@
-"""Several threads that share one kind of work until nothing of it is left."""
+"""Runs one kind of work in several threads until none is left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from db.session import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 
-# Then something general is wrong, and whoever comes next tries again.
+# After so many the cause is not a single row: the run ends, and the next one tries again.
 MOST_ERRORS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class WorkCounts:
     done: int
     errors: int
 
@@ -30,11 +30,12 @@ def run_until_empty(
     workers: int = 1,
     stopping: Callable[[], bool] = never,
     failure: str = "a unit of work failed",
-) -> Tally:
-    """Runs `unit` until it returns False; one that raises is logged as `failure` and passed over.
+) -> WorkCounts:
+    """Runs `unit` until it returns False. If it raises, `failure` is logged and the next one runs.
 
-    It must not come back at once: what it took in hand is a lease that has yet to lapse. A database
-    that is away ends the work without a word, since the caller's own next statement says so.
+    A unit that raised must not be offered again at once: it holds a lease that has yet to lapse. If
+    the database is unavailable the work ends without a log line, because the caller's next
+    statement raises the same error.
     """
     done: list[bool] = []
     errors: list[bool] = []
@@ -53,14 +54,14 @@ def run_until_empty(
                 log.exception(failure)
                 errors.append(True)
 
-    share(work, workers)
-    return Tally(len(done), len(errors))
+    run_in_threads(work, workers)
+    return WorkCounts(len(done), len(errors))
 
 
-def share(work: Callable[[], None], workers: int) -> None:
-    """The same work in several threads, this one among them."""
-    # Daemon threads: a stop must not wait for a bank or a mail service. What they leave in hand is
-    # taken over.
+def run_in_threads(work: Callable[[], None], workers: int) -> None:
+    """Runs the same work in several threads, this one included."""
+    # Daemon threads: stopping must not wait for a bank or an email service. What they leave
+    # unfinished is taken over later.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(workers - 1)]
     for thread in threads:
         thread.start()

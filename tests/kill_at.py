@@ -73,7 +73,7 @@ def after_concluding() -> None:
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    "claimed": lambda: before(Retrier, "pursue"),
+    "claimed": lambda: before(Retrier, "run_attempt"),
     "asked": lambda: after(WhopClient, "get_payment"),
     "marked_sent": lambda: before(WhopClient, "retry_payment"),
     "charged": lambda: after(WhopClient, "retry_payment"),

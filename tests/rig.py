@@ -36,7 +36,7 @@ class Rig(InProcessStack):
 
     def use(self, **rules: Any) -> None:
         """Other rules from now on, for receiver and daemon."""
-        self.rules = self.inbox.rules = replace(self.rules, **rules)
+        self.rules = self.group_commit.rules = replace(self.rules, **rules)
         self.cycle.retrier.rules = self.reconciler.rules = self.rules
 
     def fail(self, *script: str, **wanted: Any) -> str:

@@ -16,7 +16,7 @@ import httpx
 
 from daemon.mailer import Mailer
 from daemon.posts import Poster
-from daemon.wiring import Plan, build
+from daemon.wiring import DaemonConfig, build
 from db.ledger import claims, conclusions
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
@@ -98,13 +98,15 @@ class Crew:
         )
         self.mailer = Mailer(InProcessSendGrid(line, "SG.sandbox"), SENDER, clock=clock)
         poster = Poster(in_development=True, transport=line)
-        plan = Plan(rules, fingerprint(key), COMPANY, workers=1, senders=1)
-        self.jobs, blind = (
-            build(replace(plan, reads_back=reads), sessions, self.whop, self.mailer, poster, clock)
+        config = DaemonConfig(rules, fingerprint(key), COMPANY, workers=1, senders=1)
+        self.services, blind = (
+            build(
+                replace(config, reads_back=reads), sessions, self.whop, self.mailer, poster, clock
+            )
             for reads in (True, False)
         )
-        self.reading, self.blind = self.jobs.cycle, blind.cycle
-        self.message_sender = self.jobs.message_sender
+        self.reading, self.blind = self.services.cycle, blind.cycle
+        self.message_sender = self.services.message_sender
 
     @contextmanager
     def interrupted(self, step: str, after: bool, entry: Callable[[], None]) -> Iterator[None]:

@@ -92,10 +92,10 @@ def apps(engine: Engine) -> Iterator[dict[str, Any]]:
         )
     }
     for app in apps.values():
-        app.state.inbox.start()
+        app.state.group_commit.start()
     yield apps
     for app in apps.values():
-        app.state.inbox.stop()
+        app.state.group_commit.stop()
 
 
 @pytest.fixture

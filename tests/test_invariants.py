@@ -122,7 +122,7 @@ GUARDS = [
     Guard(
         "5: Whop is called outside the transaction",
         "test_retries.py::test_no_call_to_whop_is_made_inside_a_transaction",
-        "claim = take(session, self.clock())\n"
+        "claim = claim_next(session, self.clock())\n"
         "claim is None or self.whop.get_payment(claim.payment_id, claim.company_id)",
     ),
     Guard(

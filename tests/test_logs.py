@@ -55,7 +55,7 @@ def test_an_exceptions_text_is_masked_too():
 
 
 def test_the_words_that_matter_stay():
-    line = "payment pay_Zx12Yw34Vu56Ts attempt 2: declined (Your card has insufficient funds.)"
+    line = "retry 2 of pay_Zx12Yw34Vu56Ts declined: insufficient_funds"
     assert mask(line) == line
 
 

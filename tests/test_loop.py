@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.loop import SOON, Loop
+from daemon.loop import RUN_AGAIN_SOON, Loop
 
 
 def count_jobs(loop: Loop) -> int:
@@ -10,7 +10,7 @@ def count_jobs(loop: Loop) -> int:
 
 
 def test_a_job_that_could_not_do_all_goes_on_in_a_minute():
-    answers = [SOON, SOON, None]
+    answers = [RUN_AGAIN_SOON, RUN_AGAIN_SOON, None]
     loop = Loop((60, lambda: answers.pop(0)))
     loop.scheduler.run_all()
     assert count_jobs(loop) == 2

@@ -155,7 +155,7 @@ def receiver(engine: Engine) -> Iterator[Receiver]:
 def test_the_receiver_asks_for_the_event_again(
     receiver: Receiver, error: Exception, outage: Outage
 ) -> None:
-    receiver.app.state.inbox.sessions = Broken(error)
+    receiver.app.state.group_commit.sessions = Broken(error)
     answer = receiver.deliver(event())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
 
@@ -164,18 +164,18 @@ def test_the_receiver_asks_for_the_event_again(
 def test_the_receiver_says_that_an_event_can_never_be_stored(
     receiver: Receiver, error: Exception
 ) -> None:
-    receiver.app.state.inbox.sessions = Broken(error)
+    receiver.app.state.group_commit.sessions = Broken(error)
     assert receiver.deliver(event()).status_code == 422
 
 
 def test_a_bug_in_the_receiver_ends_neither_its_writer_nor_what_comes_after(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inbox = receiver.app.state.inbox
-    whole, inbox.sessions = inbox.sessions, Broken(TypeError("a bug"))
+    group_commit = receiver.app.state.group_commit
+    whole, group_commit.sessions = group_commit.sessions, Broken(TypeError("a bug"))
     assert receiver.deliver(event()).status_code == 503  # Whop delivers it again
-    assert "1 event(s) not recorded" in caplog.text
-    inbox.sessions = whole
+    assert "could not record 1 event(s)" in caplog.text
+    group_commit.sessions = whole
     assert receiver.deliver(event()).status_code == 200
 
 
@@ -279,7 +279,7 @@ def test_the_daemon_waits_a_minute(
     loop = Loop((60, fail(error)))
     loop.scheduler.run_all()
     assert sorted(job.interval for job in loop.scheduler.jobs) == [1, 60]
-    assert f"work: {outage.value}; again in a minute" in caplog.text
+    assert f"work: {outage.value}; trying again in a minute" in caplog.text
     assert "Traceback" not in caplog.text
 
 
@@ -340,6 +340,6 @@ def test_a_cycle_and_the_sender_pass_a_bug_over_and_tell_of_it(
     error: Exception,
 ) -> None:
     assert run_cycle(error) == MOST_ERRORS
-    assert "a payment could not be worked on" in caplog.text
+    assert "a payment could not be processed" in caplog.text
     assert send_messages(error, monkeypatch, engine) == MOST_ERRORS
     assert "a message could not be sent" in caplog.text

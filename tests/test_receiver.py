@@ -48,10 +48,10 @@ class Receiver:
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
-        app.state.inbox.start()
+        app.state.group_commit.start()
 
     def stop(self) -> None:
-        self.app.state.inbox.stop()
+        self.app.state.group_commit.stop()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return asyncio.run(self.request_all([(method, path, arguments)]))[0]

@@ -186,7 +186,9 @@ def test_a_payment_that_another_company_owns_is_left_alone(rig: Rig, session):
     rig.world.faults.add("webhook", "delay", seconds=7200, times=None)
     rig.world.member_pays(theirs, rig.clock.now)
     report = rig.cycle.retrier.whop.get_payment(theirs, COMPANY)
-    sync_ledger.apply_reports(session, COMPANY, [report], rig.clock.now, rig.rules, rig.inbox.read)
+    sync_ledger.apply_reports(
+        session, COMPANY, [report], rig.clock.now, rig.rules, rig.group_commit.read
+    )
     session.commit()
     assert rig.payment(theirs).status is PaymentStatus.FAILED
 

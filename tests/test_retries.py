@@ -587,16 +587,23 @@ def test_one_payment_that_breaks_the_code_does_not_stop_the_others(
     assert counts.errors == 1
     assert rig.charges(healthy) == ["paid"]
     assert rig.outcomes(broken) == ["open"]
-    assert "could not be worked on" in caplog.text
+    assert "could not be processed" in caplog.text
 
 
 def test_every_decision_is_one_log_line_without_a_person_in_it(rig: Rig, caplog):
     caplog.set_level(logging.INFO)
     payment_id = rig.fail(email="someone@example.com", name="Some One")
     rig.run()
-    assert f"payment {payment_id} attempt 1: paid" in caplog.text
+    assert f"retry 1 of {payment_id} paid" in caplog.text
     assert "someone@example.com" not in caplog.text
     assert "Some One" not in caplog.text
+
+
+def test_a_declined_retry_is_logged_with_its_number_and_decline_code(rig: Rig, caplog):
+    caplog.set_level(logging.INFO)
+    payment_id = rig.fail("insufficient_funds", "insufficient_funds", "paid")
+    rig.run()
+    assert f"retry 1 of {payment_id} declined: insufficient_funds" in caplog.text
 
 
 READINGS: tuple[dict[str, Any], ...] = (

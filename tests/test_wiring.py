@@ -15,7 +15,7 @@ import pytest
 
 from daemon.process import Daemon
 from daemon.settings import DaemonSettings
-from daemon.wiring import Jobs
+from daemon.wiring import Services
 from db.session import SessionFactory
 from tests.factories import COMPANY
 from tests.rig import Rig
@@ -31,7 +31,7 @@ WIRED = {
     "Retrier",
     "SupportChat",
 }
-JOBS = {"Cycle", "CreatorNotifier", "MessageSender", "Reconciler", "Replayer"}
+SERVICES = {"Cycle", "CreatorNotifier", "MessageSender", "Reconciler", "Replayer"}
 OUTSIDE = {"sendgrid_client", "transport"}
 ROOTS = (
     *(ROOT / "daemon").glob("*.py"),
@@ -50,7 +50,7 @@ class Nothing:
 
 
 @pytest.fixture
-def process(sessions: SessionFactory) -> Iterator[Jobs]:
+def process(sessions: SessionFactory) -> Iterator[Services]:
     url = sessions.kw["bind"].url.render_as_string(hide_password=False)
     settings = DaemonSettings(
         _env_file=None,
@@ -62,7 +62,7 @@ def process(sessions: SessionFactory) -> Iterator[Jobs]:
         email_from="us@example.com",
     )
     daemon = Daemon(settings)
-    yield daemon.jobs
+    yield daemon.services
     daemon.engine.dispose()
     daemon.whop.wire.http.close()
 
@@ -77,18 +77,18 @@ def describe(value: object) -> Any:
     return {"is": type(value).__name__} | within
 
 
-def describe_jobs(jobs: Jobs) -> dict[str, Any]:
-    return {field.name: describe(getattr(jobs, field.name)) for field in fields(jobs)}
+def describe_services(services: Services) -> dict[str, Any]:
+    return {field.name: describe(getattr(services, field.name)) for field in fields(services)}
 
 
 def test_the_process_the_past_and_the_rough_rig_have_the_same_objects(
-    process: Jobs, sessions: SessionFactory, tmp_path: Path
+    process: Services, sessions: SessionFactory, tmp_path: Path
 ):
     (tmp_path / "rough").mkdir()
-    whole = describe_jobs(process)
-    past = describe_jobs(Rig(sessions, tmp_path).jobs)
-    rough = describe_jobs(RoughRig(sessions, tmp_path / "rough", Nothing()).crew.jobs)
-    assert {found["is"] for found in whole.values() if found != "callable"} == JOBS
+    whole = describe_services(process)
+    past = describe_services(Rig(sessions, tmp_path).services)
+    rough = describe_services(RoughRig(sessions, tmp_path / "rough", Nothing()).crew.services)
+    assert {found["is"] for found in whole.values() if found != "callable"} == SERVICES
     assert whole["message_sender"]["chat"]["is"] == "SupportChat"
     assert whole["notifier"]["poster"]["is"] == "Poster"
     assert whole["notifier"]["mailer"] == whole["message_sender"]["mailer"]
@@ -119,5 +119,5 @@ def test_only_who_sends_mail_carries_sendgrids_package():
     assert run([sys.executable, "-c", lean], cwd=ROOT).returncode == 0
 
 
-def test_only_who_posts_carries_a_client_for_it(process: Jobs):
+def test_only_who_posts_carries_a_client_for_it(process: Services):
     assert "http" not in vars(process.notifier.poster)

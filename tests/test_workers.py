@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from daemon.workers import MOST_ERRORS, Tally, run_until_empty
+from daemon.workers import MOST_ERRORS, WorkCounts, run_until_empty
 from tests.soak import at_length
 
 AWAY = OperationalError("select 1", {}, Exception("the server closed the connection"))
@@ -51,48 +51,48 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 def test_every_unit_is_run_once_and_what_breaks_is_passed_over(outcomes, workers):
     units = Units(outcomes)
     done, errors = outcomes.count(True), outcomes.count(A_BUG)
-    assert run_until_empty(units, workers) == Tally(done, errors)
+    assert run_until_empty(units, workers) == WorkCounts(done, errors)
     assert units.calls == len(outcomes) + workers  # each thread is told once that nothing is left
 
 
 @SEVERAL
 def test_with_nothing_to_do_nothing_is_done(workers):
-    assert run_until_empty(Units([]), workers) == Tally(0, 0)
+    assert run_until_empty(Units([]), workers) == WorkCounts(0, 0)
 
 
 @SEVERAL
 def test_what_keeps_breaking_is_given_up(workers, caplog):
     units = Units(repeat(A_BUG))
-    tally = run_until_empty(units, workers, failure="a letter could not be sent")
-    assert tally.done == 0
-    assert MOST_ERRORS <= tally.errors == units.calls < MOST_ERRORS + workers
+    counts = run_until_empty(units, workers, failure="a letter could not be sent")
+    assert counts.done == 0
+    assert MOST_ERRORS <= counts.errors == units.calls < MOST_ERRORS + workers
     assert {record.message for record in caplog.records} == {"a letter could not be sent"}
-    assert len(caplog.records) == tally.errors
+    assert len(caplog.records) == counts.errors
 
 
 @SEVERAL
 def test_a_database_that_is_away_ends_it_at_once_and_is_told_by_the_caller(workers, caplog):
     units = Units(repeat(AWAY))
-    assert run_until_empty(units, workers) == Tally(0, workers)
+    assert run_until_empty(units, workers) == WorkCounts(0, workers)
     assert units.calls == workers
     assert caplog.records == []
 
 
 def test_what_was_done_before_the_database_went_away_counts(caplog):
-    assert run_until_empty(Units([True, True, AWAY, True])) == Tally(2, 1)
+    assert run_until_empty(Units([True, True, AWAY, True])) == WorkCounts(2, 1)
 
 
 @SEVERAL
 def test_asked_to_stop_it_begins_nothing_more(workers):
     units = Units(repeat(True))
-    tally = run_until_empty(units, workers, stopping=lambda: units.calls >= 10)
-    assert 10 <= tally.done == units.calls < 10 + workers
+    counts = run_until_empty(units, workers, stopping=lambda: units.calls >= 10)
+    assert 10 <= counts.done == units.calls < 10 + workers
 
 
 @SEVERAL
 def test_asked_to_stop_beforehand_it_begins_nothing(workers):
     units = Units(repeat(True))
-    assert run_until_empty(units, workers, stopping=lambda: True) == Tally(0, 0)
+    assert run_until_empty(units, workers, stopping=lambda: True) == WorkCounts(0, 0)
     assert units.calls == 0
 
 
@@ -108,7 +108,7 @@ def test_so_many_work_side_by_side_and_one_of_them_is_the_caller(workers):
         together.wait()
         return True
 
-    assert run_until_empty(work_once, workers) == Tally(workers, 0)
+    assert run_until_empty(work_once, workers) == WorkCounts(workers, 0)
     assert len(seen) == workers
     assert threading.current_thread() in seen
 

@@ -1,4 +1,4 @@
-"""What may be read back, and by whom: figures and health. db/reporting/summary.py makes them."""
+"""The REST API's figures and health checks. db/reporting/summary.py computes the figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from db.company_settings.recovery import list_company_ids
 from db.reporting.summary import summarize
 from db.session import DatabaseUnavailable, now, translate_errors, unready_reason
-from webhook.routes import AGAIN
+from webhook.routes import RETRY_LATER
 from webhook.settings import WebhookSettings
 from whop.values import IDENT
 
@@ -30,7 +30,7 @@ class Problem(BaseModel):
 class SummaryOut(BaseModel):
     """Money is a number in major units of `currency`; the rate is in percent, 0 to 100.
 
-    `by_retry`: one of our own charges collected it. `by_member`: the member paid after our message.
+    `by_retry`: one of our own charges was paid. `by_member`: the member paid after our message.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -70,7 +70,7 @@ def open_session(request: Request) -> Iterator[Session]:
         with translate_errors(), request.app.state.sessions() as session:
             yield session
     except DatabaseUnavailable as error:
-        raise HTTPException(503, str(error), AGAIN) from None
+        raise HTTPException(503, str(error), RETRY_LATER) from None
 
 
 SessionDep = Annotated[Session, Depends(open_session)]
@@ -117,7 +117,7 @@ def readyz(request: Request) -> Health:
     """The database is reachable and has this version's schema."""
     reason = unready_reason(request.app.state.sessions.kw["bind"])
     if reason is not None:
-        raise HTTPException(503, reason, AGAIN)
+        raise HTTPException(503, reason, RETRY_LATER)
     return Health(status="ready")
 
 

@@ -1,4 +1,4 @@
-"""Puts the receiver together; `main.py` starts it."""
+"""Assembles the receiver; `main.py` starts it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from db.session import session_factory
 from webhook import api, openapi, payments
 from webhook.group_commit import GroupCommit
 from webhook.openapi import WEBHOOK_PATHS
-from webhook.routes import WebhookHandler, show_the_way
+from webhook.routes import WebhookHandler, redirect_to_dashboard
 from webhook.sendgrid_events import SendGridWebhook
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Receiver(FastAPI):
-    """FastAPI, but for the deliveries, which go straight to the desk."""
+    """FastAPI, except that webhook deliveries bypass it and go straight to `handler`."""
 
     handler: WebhookHandler
 
@@ -46,25 +46,26 @@ def create_app(
     settings: WebhookSettings,
     engine: Engine,
     now: Callable[[], datetime] = utc_now,
-    inbox_engine: Engine | None = None,
+    writer_engine: Engine | None = None,
 ) -> Receiver:
-    """`inbox_engine`: a connection that no reader can take from the writer."""
+    """`writer_engine` holds a connection that only the group commit uses."""
     app = Receiver(
         title="Whop Churn Dashboard: receiver",
         version="0.1.0",
-        lifespan=run_inbox,
-        docs_url=None,  # its page would load scripts from another host
+        lifespan=run_group_commit,
+        # The documentation page would load scripts from another host.
+        docs_url=None,
         redoc_url=None,
     )
     sessions = session_factory(engine)
     read = partial(read_event, default_company=settings.default_company)
     app.state.settings = settings
     app.state.sessions = sessions
-    writer = session_factory(inbox_engine or engine)
-    app.state.inbox = GroupCommit(writer, settings.rules, read, now)
-    app.handler = WebhookHandler(settings, app.state.inbox)
+    writer = session_factory(writer_engine or engine)
+    app.state.group_commit = GroupCommit(writer, settings.rules, read, now)
+    app.handler = WebhookHandler(settings, app.state.group_commit)
     if settings.in_development:
-        app.router.add_route("/", show_the_way, methods=["GET"], include_in_schema=False)
+        app.router.add_route("/", redirect_to_dashboard, methods=["GET"], include_in_schema=False)
     app.include_router(api.router)
     app.include_router(payments.router)
     app.include_router(SendGridWebhook(settings, sessions, now).routes())
@@ -74,28 +75,28 @@ def create_app(
 
 
 @asynccontextmanager
-async def run_inbox(app: FastAPI) -> AsyncIterator[None]:
-    # An access log costs a quarter of the requests per second; /metrics counts them instead.
+async def run_group_commit(app: FastAPI) -> AsyncIterator[None]:
+    # No access log: it costs a quarter of the throughput. /metrics counts requests instead.
     logging.getLogger("uvicorn.access").handlers.clear()
     logging.getLogger("uvicorn.access").propagate = False
     warn_if_open(app.state.settings)
-    # What has been imported stays: the collector need not walk it again with every delivery.
-    # And deliveries leave no cycles behind, so looking for them seldom is enough.
+    # Imported modules live for ever, so the garbage collector need not walk them again and again.
+    # Deliveries leave no reference cycles, so it may run seldom.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    inbox: GroupCommit = app.state.inbox
-    inbox.start()
+    group_commit: GroupCommit = app.state.group_commit
+    group_commit.start()
     yield
-    inbox.stop()
+    group_commit.stop()
     app.state.sessions.kw["bind"].dispose()
 
 
 def warn_if_open(settings: WebhookSettings) -> None:
     if settings.in_development:
-        log.warning("development: unsigned webhooks and events about mails are accepted")
+        log.warning("development: unsigned webhooks and email events are accepted")
         if not settings.api_token.get_secret_value():
-            log.warning("development: figures and payments are readable without a token")
+            log.warning("development: the REST API needs no token")
 
 
 async def name_the_parameter(request: Request, error: Any) -> JSONResponse:

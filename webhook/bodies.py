@@ -1,4 +1,4 @@
-"""Describes the bodies of deliveries: limits and patterns are those of their readers."""
+"""JSON schemas of the webhook bodies. Limits and patterns come from the code that reads them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ENVELOPE = {
 }
 MAIL_EVENTS = {
     "type": "array",
-    "description": "SendGrid's events. Those about no message of ours are ignored, as are others.",
+    "description": "SendGrid's events. Events of other kinds, or about other emails, are ignored.",
     "minItems": 1,
     "maxItems": MOST_EVENTS,
     "items": {
@@ -66,8 +66,8 @@ MAIL_EVENTS = {
             "sg_event_id": {"type": "string", "pattern": f"^{EVENT_ID.pattern}$"},
             "timestamp": {"type": "integer", "minimum": 1},
             "reason": {"type": "string"},
-            "message_id": {"type": "string", "description": "A custom argument of the mail."},
-            "company_id": {"type": "string", "description": "A custom argument of the mail."},
+            "message_id": {"type": "string", "description": "A custom argument of the email."},
+            "company_id": {"type": "string", "description": "A custom argument of the email."},
         },
     },
 }

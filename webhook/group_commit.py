@@ -1,7 +1,8 @@
-"""One commit for many requests: concurrent deliveries share a transaction.
+"""Group commit: concurrent deliveries share one transaction.
 
-A request hands its event over and waits; one thread takes all that wait, records them together,
-and only then are they answered. So 200 means on disk, and a commit's cost is shared.
+Each request queues its event and waits. One writer thread takes all queued events, records them in
+one transaction, and only then are the requests answered. So 200 means that the event is on disk,
+and the cost of a commit is shared.
 """
 
 from __future__ import annotations
@@ -38,29 +39,29 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 128
 TRIES = 3
-# Beyond this the answer is 503 at once: Whop delivers again, memory stays bounded.
+# Beyond this the answer is 503 at once: Whop delivers again, and memory stays bounded.
 LONGEST_QUEUE = 5_000
 
 
 class UnstorableError(Exception):
-    """422: this event can never be recorded."""
+    """This event can never be recorded. Answered with 422."""
 
 
-# Nothing was stored. Each is one answer to the sender; the first is 503: deliver again.
-Refused: TypeAlias = DatabaseUnavailable | UnstorableError
+# Why an event was not stored. DatabaseUnavailable is answered with 503: deliver it again.
+StoreError: TypeAlias = DatabaseUnavailable | UnstorableError
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A delivery whose sender waits for `answered`, a future of `loop`."""
+class PendingEvent:
+    """An event whose request waits for `stored`, a future of `loop`."""
 
     event: Event
-    answered: asyncio.Future[None]
+    stored: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
 
 
 class GroupCommit:
-    """Owns the writer thread. `now` is the clock, read once per batch."""
+    """Owns the writer thread. The clock `now` is read once per batch."""
 
     def __init__(
         self,
@@ -71,8 +72,8 @@ class GroupCommit:
     ) -> None:
         self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
         self.recovery_settings = SettingsCache(sessions)
-        self.gathered: list[Waiting] = []
-        self.handed_over: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self.pending: list[PendingEvent] = []
+        self.batches: queue.SimpleQueue[list[PendingEvent] | None] = queue.SimpleQueue()
         self.unanswered = 0
         self.thread = threading.Thread(target=self.run, name="inbox", daemon=True)
 
@@ -80,64 +81,66 @@ class GroupCommit:
         self.thread.start()
 
     def stop(self) -> None:
-        """Records what has been handed over, then ends."""
-        self.handed_over.put(None)
+        """Records what is queued, then ends the thread."""
+        self.batches.put(None)
         self.thread.join()
 
-    async def put(self, event: Event) -> None:
-        """Returns when the event and its payment are on disk. Raises DatabaseUnavailable and
-        UnstorableError."""
+    async def commit(self, event: Event) -> None:
+        """Returns when the event and its payment are on disk.
+
+        Raises DatabaseUnavailable and UnstorableError.
+        """
         if self.unanswered >= LONGEST_QUEUE:
             raise DatabaseUnavailable(words="too many events are waiting to be stored")
         loop = asyncio.get_running_loop()
-        waiting = Waiting(event, loop.create_future(), loop)
-        if not self.gathered:
-            # After all that the loop has ready now: handing over one by one would wake the thread
-            # for the first, and the rest would wait for the next commit.
-            loop.call_soon(self.hand_over)
-        self.gathered.append(waiting)
+        waiting = PendingEvent(event, loop.create_future(), loop)
+        if not self.pending:
+            # Runs after everything the loop has ready now. Queued one by one, the first event would
+            # wake the thread and the rest would wait for the next commit.
+            loop.call_soon(self.flush)
+        self.pending.append(waiting)
         self.unanswered += 1
         try:
-            await waiting.answered  # invariant 1: 200 only after the commit
+            await waiting.stored  # invariant 1: 200 only after the commit
         finally:
             self.unanswered -= 1
 
-    def hand_over(self) -> None:
-        self.handed_over.put(self.gathered)
-        self.gathered = []
+    def flush(self) -> None:
+        self.batches.put(self.pending)
+        self.pending = []
 
     def run(self) -> None:
         stopped = False
         while not stopped:
-            batch, stopped = self.take()
+            batch, stopped = self.take_batch()
             for start in range(0, len(batch), LARGEST_BATCH):
-                self.answer(batch[start : start + LARGEST_BATCH])
+                self.store_and_answer(batch[start : start + LARGEST_BATCH])
 
-    def take(self) -> tuple[list[Waiting], bool]:
-        """Everything that waits, and whether it is the last."""
-        batch: list[Waiting] = []
-        group = self.handed_over.get()
+    def take_batch(self) -> tuple[list[PendingEvent], bool]:
+        """All queued events, and whether the thread has been asked to stop."""
+        batch: list[PendingEvent] = []
+        group = self.batches.get()
         while group is not None:
             batch += group
             try:
-                group = self.handed_over.get_nowait()
+                group = self.batches.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True
 
-    def answer(self, batch: list[Waiting]) -> None:
-        outcomes: Sequence[Refused | None]
+    def store_and_answer(self, batch: list[PendingEvent]) -> None:
+        outcomes: Sequence[StoreError | None]
         try:
             outcomes = self.record_all([waiting.event for waiting in batch])
         except Exception:
-            # A bug of ours must not end this thread: after it nobody would be answered.
-            log.exception("%d event(s) not recorded", len(batch))
+            # A bug must not end this thread: no request would be answered any more.
+            log.exception("could not record %d event(s)", len(batch))
             outcomes = [DatabaseUnavailable(words="it could not be stored")] * len(batch)
-        # One wake-up of the loop for the whole batch.
-        batch[0].loop.call_soon_threadsafe(settle, batch, outcomes)
+        # Wakes the loop once for the whole batch.
+        batch[0].loop.call_soon_threadsafe(resolve, batch, outcomes)
 
-    def record_all(self, batch: list[Event]) -> list[Refused | None]:
-        """Together, or, when one of them spoils it, each on its own."""
+    def record_all(self, batch: list[Event]) -> list[StoreError | None]:
+        """Records the batch together or, if one event breaks it, each event by itself."""
         metrics.BATCH_SIZE.observe(len(batch))
         error = self.record(batch)
         if error is None or isinstance(error, DatabaseUnavailable):
@@ -147,10 +150,10 @@ class GroupCommit:
         # invariant 10: one bad event does not spoil its batch
         return [outcome for event in batch for outcome in self.record_all([event])]
 
-    def record(self, batch: list[Event]) -> Refused | None:
+    def record(self, batch: list[Event]) -> StoreError | None:
         now = self.now()
         starting = {event.starter.company_id for event in batch if event.starter}
-        fresh = False
+        reloaded = False
         for _ in range(TRIES):
             try:
                 recovery_settings = self.recovery_settings.find(starting, now)
@@ -159,22 +162,24 @@ class GroupCommit:
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
                 if is_transient(error):
-                    continue  # asking the server beforehand each time would cost a round trip
+                    # A lost connection. Checking it before each batch would cost a round trip.
+                    continue
                 if outage := find_outage(error):
                     return DatabaseUnavailable(outage)
                 if (
                     isinstance(error, IntegrityError)
-                    and not fresh
+                    and not reloaded
                     and self.recovery_settings.forget()
                 ):
-                    fresh = True  # a company that was known may be gone
+                    # A cached company may have been deleted.
+                    reloaded = True
                     continue
-                log.warning("%d event(s) not recorded: %s", len(batch), type(error).__name__)
+                log.warning("could not record %d event(s): %s", len(batch), type(error).__name__)
                 return UnstorableError(explain(error))
         return DatabaseUnavailable()
 
-    def record_poison(self, event: Event, error: Refused) -> Refused:
-        """Stored without being applied, with its error, so that it can be seen and replayed."""
+    def record_poison(self, event: Event, error: StoreError) -> StoreError:
+        """Stores the event with its error, unapplied, so that it can be seen and replayed."""
         poison = replace(event, parsed=None, error=str(error))
         outcome = self.record([poison])
         if isinstance(outcome, UnstorableError):
@@ -183,7 +188,7 @@ class GroupCommit:
 
 
 def explain(error: Exception) -> str:
-    """Ours say what is wrong; a library's text may quote rows, so only its kind is told."""
+    """Our own errors say what is wrong. A library's may quote rows, so only its type is named."""
     if isinstance(error, (WrongCompanyError, PayloadError)):
         return str(error)
     if find_code(error).startswith(LIMIT_EXCEEDED):
@@ -191,11 +196,12 @@ def explain(error: Exception) -> str:
     return f"it cannot be stored ({type(error).__name__})"
 
 
-def settle(batch: list[Waiting], outcomes: Sequence[Refused | None]) -> None:
+def resolve(batch: list[PendingEvent], outcomes: Sequence[StoreError | None]) -> None:
     for waiting, error in zip(batch, outcomes, strict=True):
-        if waiting.answered.done():  # the sender has hung up
+        # Done already: the sender has hung up.
+        if waiting.stored.done():
             continue
         if error is None:
-            waiting.answered.set_result(None)
+            waiting.stored.set_result(None)
         else:
-            waiting.answered.set_exception(error)
+            waiting.stored.set_exception(error)

@@ -1,4 +1,4 @@
-"""What the receiver counts, for Prometheus at GET /metrics."""
+"""The receiver's Prometheus metrics, served at GET /metrics."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Describes the webhook routes, which are plain Starlette and unknown to FastAPI, and the page
-behind members' links."""
+"""OpenAPI descriptions of the routes that FastAPI does not know: webhooks and unsubscribing."""
 
 from __future__ import annotations
 
@@ -42,22 +41,22 @@ MAIL_SIGNATURE = describe_headers(
 ANSWERS = {
     "200": "The event is on disk, and its payment is visible to the next read",
     "400": "Not JSON",
-    "401": "The signature does not hold",
+    "401": "The signature is not valid",
     "413": f"Larger than {LARGEST_BODY // 1024} KiB",
     "415": "Not application/json",
-    "422": "It does not say what it must; the detail names the field",
-    "503": "The database does not answer; deliver again",
+    "422": "A field is missing or wrong; the detail names it",
+    "503": "The database is unavailable; deliver again",
 }
 
 MAIL_ANSWERS = ANSWERS | {
-    "200": "Every event about a message of ours is on disk, and its message tells of it",
+    "200": "Every event about our messages is on disk and recorded with its message",
     "404": "SENDGRID_WEBHOOK_KEY is not set",
     "413": "Larger than 1 MiB",
-    "422": f"It is not an array of 1 to {events.MOST_EVENTS} events",
+    "422": f"Not an array of 1 to {events.MOST_EVENTS} events",
 }
 
 GREETING: dict[str, Any] = {
-    "summary": "Whether anybody is there",
+    "summary": "Check that the endpoint is up",
     "responses": {
         "200": {
             "description": "Ready for POST",
@@ -76,9 +75,9 @@ GREETING: dict[str, Any] = {
 
 
 PAGES = {
-    "200": "A page in words",
-    "404": "A page in words: the link is not one of ours",
-    "503": "A page in words: the database does not answer",
+    "200": "An HTML page",
+    "404": "An HTML page: the link is not one of ours",
+    "503": "An HTML page: the database is unavailable",
 }
 
 
@@ -103,16 +102,16 @@ def describe_webhooks(app: FastAPI) -> None:
         if not app.openapi_schema:
             schema = generate()
             schema["paths"][FAILED_PATH] = {
-                "post": operation("A payment failed", FLAT),
+                "post": operation("A failed payment, by hand", FLAT),
                 "get": GREETING,
             }
             schema["paths"][EVENTS_PATH] = {
-                "post": operation("Something happened", ENVELOPE),
+                "post": operation("An event from Whop", ENVELOPE),
                 "get": GREETING,
             }
             schema["paths"][MAIL_EVENTS_PATH] = {
                 "post": operation(
-                    "Something became of mails", MAIL_EVENTS, MAIL_SIGNATURE, MAIL_ANSWERS
+                    "Email events from SendGrid", MAIL_EVENTS, MAIL_SIGNATURE, MAIL_ANSWERS
                 ),
                 "get": GREETING,
             }

@@ -1,5 +1,4 @@
-"""The pages behind a member's unsubscribe link. They ask for nothing from anywhere and run no
-script."""
+"""The pages behind a member's unsubscribe link. They load nothing and run no scripts."""
 
 from __future__ import annotations
 
@@ -35,9 +34,9 @@ HEADERS = {
 }
 
 
-def ask(seller: str | None) -> HTMLResponse:
-    """Opening the page changes nothing: mail scanners open every link of a mail."""
-    return page(
+def show_question(seller: str | None) -> HTMLResponse:
+    """Opening the page changes nothing, because mail scanners open every link in an email."""
+    return render_page(
         "Stop these messages?",
         Markup(
             "<p>{} writes to you when a payment for your membership does not go through. Press the"
@@ -48,8 +47,8 @@ def ask(seller: str | None) -> HTMLResponse:
     )
 
 
-def confirm(memberships_page: str) -> HTMLResponse:
-    return page(
+def show_confirmation(memberships_page: str) -> HTMLResponse:
+    return render_page(
         "Done: no more of these messages",
         Markup(
             "<p>You will get no more messages about payments that did not go through.</p>"
@@ -60,8 +59,8 @@ def confirm(memberships_page: str) -> HTMLResponse:
     )
 
 
-def deny() -> HTMLResponse:
-    return page(
+def show_unknown_link() -> HTMLResponse:
+    return render_page(
         "This link does not work",
         Markup(
             "<p>Nothing was changed. Some mail programs cut long links: open the link from the"
@@ -71,8 +70,8 @@ def deny() -> HTMLResponse:
     )
 
 
-def apologize() -> HTMLResponse:
-    return page(
+def show_unavailable() -> HTMLResponse:
+    return render_page(
         "Not right now",
         Markup(
             "<p>Nothing was changed: we cannot reach our records. Please try again in a few"
@@ -82,7 +81,7 @@ def apologize() -> HTMLResponse:
     )
 
 
-def page(title: str, body: Markup, status: int = 200) -> HTMLResponse:
+def render_page(title: str, body: Markup, status: int = 200) -> HTMLResponse:
     whole = Markup(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>{0}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -1,4 +1,4 @@
-"""Failed payments, read back a page at a time. The pages are db/reporting/pagination.py's."""
+"""The REST API's list of failed payments, in pages (db/reporting/pagination.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter()
 
 
 class PaymentOut(BaseModel):
-    """`needs`: why it waits for its creator; null: it does not."""
+    """`needs`: what the creator has to do; null: nothing."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -77,7 +77,7 @@ def payments(
     needs = find_needs_of(session, [row.id for row in rows])
     return PaymentPage(
         payments=[describe_payment(row, needs.get(row.id)) for row in rows],
-        # Of every full page, the last one too.
+        # Set for every full page, even if it is the last.
         next_cursor=write_cursor(rows[-1]) if len(rows) == limit else None,
     )
 
@@ -95,7 +95,8 @@ def write_cursor(last: Payment) -> str:
 def read_cursor(value: str) -> Cursor:
     try:
         text = base64.b64decode(value, altchars=b"-_", validate=True).decode()
-    except ValueError:  # binascii's and Unicode's errors are both of this kind
+    # Both base64 and Unicode errors are ValueErrors.
+    except ValueError:
         text = ""
     failed_at, _, number = text.partition("|")
     mark = parse_cursor(failed_at, number, Order.NEWEST)

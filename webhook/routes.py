@@ -1,6 +1,6 @@
-"""The hot path: a delivery comes in, is stored with its payment, and is answered.
+"""The hot path: receives a webhook delivery, stores it with its payment, and answers.
 
-FastAPI does not see deliveries; `openapi.py` describes them.
+Deliveries bypass FastAPI; `openapi.py` describes them.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from webhook.verification import Refusal, authenticate, read_body, read_delivery
 
 log = logging.getLogger(__name__)
 
-# The same for a new event and a repeated one: to the sender they are the same.
+# The same answer for a new event and a repeated one: the sender need not know.
 STORED = Response(b'{"status":"stored"}', media_type="application/json")
-LOOKING = ("GET", "HEAD")
-# With 503: the database is away for seconds, or for as long as an operator needs.
-AGAIN = {"Retry-After": "10"}
+READ_METHODS = ("GET", "HEAD")
+# Seconds. Sent with 503: the database is away for seconds, or until an operator acts.
+RETRY_LATER = {"Retry-After": "10"}
 COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 
 class WebhookHandler:
-    """Takes deliveries in. Reads ASGI's own messages: a framework's request and middleware would
-    cost as much again (docs/developers/speed.md)."""
+    """Receives Whop's deliveries. It reads ASGI messages directly: a framework's request objects
+    and middleware would double the cost (docs/speed.md)."""
 
-    def __init__(self, settings: WebhookSettings, inbox: GroupCommit) -> None:
-        self.settings, self.inbox = settings, inbox
+    def __init__(self, settings: WebhookSettings, group_commit: GroupCommit) -> None:
+        self.settings, self.group_commit = settings, group_commit
         self.default_company = settings.default_company
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
-        """Whop's events by their type, signed; in development also unsigned and flat ones."""
+        """Accepts Whop's signed events and, in development, unsigned and flat ones too."""
         if scope["method"] != "POST":
-            return greet(scope["method"])
+            return answer_get(scope["method"])
         try:
-            await self.take(scope, receive)
+            await self.store(scope, receive)
         except Refusal as refusal:
             return refuse(refusal.status, refusal.detail)
         except UnstorableError as error:
             return refuse(422, str(error))
         except DatabaseUnavailable as error:
-            return refuse(503, str(error), AGAIN)
+            return refuse(503, str(error), RETRY_LATER)
         COUNT_STORED.inc()
         return STORED
 
-    async def take(self, scope: Scope, receive: Receive) -> None:
-        now = self.inbox.now()
+    async def store(self, scope: Scope, receive: Receive) -> None:
+        now = self.group_commit.now()
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -61,26 +61,26 @@ class WebhookHandler:
         proven = not event_id.startswith("unsigned:")
         # invariant 10: a signed event that cannot be read is kept
         if event.error is None or proven:
-            await self.inbox.put(event)
+            await self.group_commit.commit(event)
         if event.error is not None:
-            # Not 200: the payment it is about is not visible. Kept, so that it can be replayed.
+            # Not 200, because its payment is not visible. It is stored, so that it can be replayed.
             raise Refusal(422, event.error)
 
 
-def greet(method: str) -> Response:
-    """Whop may look whether anybody is there (whop-api.md 4.4)."""
-    if method in LOOKING:
+def answer_get(method: str) -> Response:
+    """Whop may check that the endpoint is up (whop-api.md 4.4)."""
+    if method in READ_METHODS:
         return JSONResponse({"status": "ready for POST"})
-    allowed = {"Allow": ", ".join([*LOOKING, "POST"])}
+    allowed = {"Allow": ", ".join([*READ_METHODS, "POST"])}
     return JSONResponse({"detail": "Method Not Allowed"}, 405, allowed)
 
 
-async def show_the_way(request: Request) -> Response:
-    """In development only: in production members know this address, from the mails they get."""
+async def redirect_to_dashboard(request: Request) -> Response:
+    """In development only. In production members know this host from their emails."""
     return RedirectResponse(request.app.state.settings.frontend_url)
 
 
 def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     metrics.DELIVERIES.labels(str(status)).inc()
-    log.info("a delivery was refused: %d %s", status, detail)
+    log.info("delivery refused with %d: %s", status, detail)
     return JSONResponse({"detail": detail}, status, headers)

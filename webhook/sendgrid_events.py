@@ -1,4 +1,4 @@
-"""What comes back about our mails: SendGrid's events, and members who want no more of them."""
+"""Receives SendGrid's events about our emails, and serves the unsubscribe links in them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from mail.links import read_unsubscribe_token
 from webhook import pages
 from webhook.group_commit import TRIES
 from webhook.openapi import MAIL_EVENTS_PATH, UNSUBSCRIBE_PATH
-from webhook.routes import AGAIN, STORED, greet, refuse
+from webhook.routes import RETRY_LATER, STORED, answer_get, refuse
 from webhook.settings import WebhookSettings
 from webhook.verification import Refusal, read_body
 from whop.client import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
 
-# SendGrid posts "when the batch size reaches 768 kilobytes", perhaps a little more, and tries it
-# again for 24 hours. Whether it then signs anew is not documented; signed long ago, it is refused.
+# Bytes. SendGrid posts "when the batch size reaches 768 kilobytes", perhaps a little more, and
+# retries for 24 hours. Whether a retry is signed anew is not documented; an old signature is
+# refused.
 LARGEST_BATCH = 1024 * 1024
 Result = TypeVar("Result")
 
@@ -48,7 +49,7 @@ class SendGridWebhook:
         router = APIRouter()
         for path, answer in (
             (MAIL_EVENTS_PATH, self.answer),
-            (UNSUBSCRIBE_PATH, self.open_link),
+            (UNSUBSCRIBE_PATH, self.answer_unsubscribe),
         ):
             router.add_route(path, answer, methods=["GET", "POST"], include_in_schema=False)
         return router
@@ -58,18 +59,18 @@ class SendGridWebhook:
     async def answer(self, request: Request) -> Response:
         """A batch of SendGrid's events. 200 means that all of them are stored."""
         if request.method != "POST":
-            return greet(request.method)
+            return answer_get(request.method)
         try:
             headers = dict(request.headers)
             body = await read_body(headers, request.receive, LARGEST_BATCH)
-            await run_in_threadpool(self.take, headers, body)
+            await run_in_threadpool(self.store_events, headers, body)
         except Refusal as refusal:
             return refuse(refusal.status, refusal.detail)
         except DatabaseUnavailable as error:
-            return refuse(503, str(error), AGAIN)
+            return refuse(503, str(error), RETRY_LATER)
         return STORED
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> None:
+    def store_events(self, headers: Mapping[str, str], body: bytes) -> None:
         now = self.now()
         self.authenticate(headers, body, now)
         try:
@@ -79,11 +80,11 @@ class SendGridWebhook:
         except events.EventsError as error:
             raise Refusal(422, str(error)) from None
         new = self.commit(lambda session: delivery_events.record(session, reports, now))
-        log.info("%d event(s) about mails, %d new", len(reports), new)
+        log.info("%d email event(s) received, %d new", len(reports), new)
 
     def authenticate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         if self.key is None and not self.settings.in_development:
-            raise Refusal(404, "SENDGRID_WEBHOOK_KEY is not set: no events are taken")
+            raise Refusal(404, "SENDGRID_WEBHOOK_KEY is not set: events are not accepted")
         if self.key is None or (self.settings.in_development and not events.is_signed(headers)):
             return
         try:
@@ -93,38 +94,45 @@ class SendGridWebhook:
 
     # --- members -------------------------------------------------------------------------------
 
-    def open_link(self, request: Request) -> Response:
-        """A GET shows a page with one button and changes nothing. A POST is that button, or the
-        mail program's (RFC 8058); its body is not read: who posts to a link of ours means it."""
+    def answer_unsubscribe(self, request: Request) -> Response:
+        """A GET shows a page with a button and changes nothing.
+
+        A POST comes from that button or from the mail program (RFC 8058). Its body is not read:
+        posting to the signed link is enough.
+        """
         secret = self.settings.link_secret.get_secret_value()
         message_id = read_unsubscribe_token(secret, request.path_params["token"])
         if message_id is None:
-            return pages.deny()
+            return pages.show_unknown_link()
         try:
-            return self.end(message_id) if request.method == "POST" else self.ask(message_id)
+            return (
+                self.unsubscribe(message_id)
+                if request.method == "POST"
+                else self.show_question(message_id)
+            )
         except DatabaseUnavailable:
-            apology = pages.apologize()
-            apology.headers.update(AGAIN)
-            return apology
+            unavailable = pages.show_unavailable()
+            unavailable.headers.update(RETRY_LATER)
+            return unavailable
 
-    def ask(self, message_id: int) -> Response:
+    def show_question(self, message_id: int) -> Response:
         seller = self.commit(lambda session: find_seller(session, message_id))
-        return pages.deny() if seller is None else pages.ask(seller.name)
+        return pages.show_unknown_link() if seller is None else pages.show_question(seller.name)
 
-    def end(self, message_id: int) -> Response:
-        """No more messages; the payment is another matter."""
+    def unsubscribe(self, message_id: int) -> Response:
+        """Stops all messages to this member. Retries of the payment go on."""
         now = self.now()
         if not self.commit(
             lambda session: delivery_events.record_opt_out(session, message_id, now)
         ):
-            return pages.deny()
-        log.info("message %d: its reader wants no more", message_id)
-        return pages.confirm(MEMBERSHIPS_PAGE)
+            return pages.show_unknown_link()
+        log.info("message %d: the member unsubscribed", message_id)
+        return pages.show_confirmation(MEMBERSHIPS_PAGE)
 
     # --- the database --------------------------------------------------------------------------
 
     def commit(self, work: Callable[[Session], Result]) -> Result:
-        """In one transaction, again after a deadlock. Raises DatabaseUnavailable."""
+        """Runs `work` in one transaction, again after a deadlock. Raises DatabaseUnavailable."""
         for _ in range(TRIES):
             try:
                 with self.sessions.begin() as session:

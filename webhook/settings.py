@@ -1,4 +1,4 @@
-"""What the receiver reads from the environment."""
+"""The receiver's settings, read from the environment."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ class WebhookSettings(MailSettings):
 
     @property
     def default_company(self) -> str | None:
-        """Whose an event is that names no company. Whop's always do; hand-made ones need not."""
+        """The company of events that name none. Whop's always name one; hand-made ones may not."""
         return self.whop_company_id or ("biz_development" if self.in_development else None)

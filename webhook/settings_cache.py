@@ -1,4 +1,4 @@
-"""The terms of the companies that were heard from lately."""
+"""Caches the recovery settings of companies that sent events lately."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from db.company_settings.recovery import RecoverySettings, load_recovery_settings
 from db.session import SessionFactory
 
-# A creator's choice holds for new payments after this time at the latest.
+# After at most this time a creator's change applies to new payments.
 GOOD_FOR = timedelta(seconds=10)
 
 
 class SettingsCache:
-    """Asking with each batch would cost the hot path a round trip. Only what is committed is kept:
-    every company in it can be referred to."""
+    """Saves the hot path one query per batch. Only committed companies are cached, so that rows may
+    refer to any of them."""
 
     def __init__(self, sessions: SessionFactory) -> None:
         self.sessions = sessions
@@ -22,7 +22,8 @@ class SettingsCache:
         self.good_until: datetime | None = None
 
     def find(self, company_ids: set[str], now: datetime) -> Mapping[str, RecoverySettings]:
-        """Of these companies at least; the unknown ones are added."""
+        """Settings of at least these companies. Companies that the database does not know are added
+        to it."""
         if self.good_until is None or now >= self.good_until:
             self.known = {}
             self.good_until = now + GOOD_FOR
@@ -32,6 +33,6 @@ class SettingsCache:
         return self.known
 
     def forget(self) -> bool:
-        """Whether there was anything to forget."""
+        """Returns whether anything was cached."""
         had, self.known = bool(self.known), {}
         return had

@@ -1,4 +1,5 @@
-"""One delivery's way in: size, type, signature, JSON, meaning. Each refusal is one answer."""
+"""Checks a delivery step by step: size, type, signature, JSON, meaning. Each failure has its own
+answer."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from whop.values import PayloadError
 
 LARGEST_BODY = 256 * 1024
 LONGEST_EVENT_ID = 255
-# What Postgres cannot hold in JSONB: NUL and halves of surrogate pairs. Rare enough to look for.
+# What Postgres cannot store in JSONB: NUL and halves of surrogate pairs. They are rare, so bodies
+# are searched for them and cleaned only then.
 ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -39,7 +41,7 @@ class Refusal(Exception):
 async def read_body(
     headers: Mapping[str, str], receive: Receive, largest: int = LARGEST_BODY
 ) -> bytes:
-    """At most `largest` bytes, whatever the headers promise."""
+    """Reads at most `largest` bytes, whatever the headers say. Raises Refusal."""
     media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "application/json":
         raise Refusal(415, "send application/json")
@@ -65,7 +67,8 @@ def too_large(largest: int) -> Refusal:
 def authenticate(
     headers: Mapping[str, str], body: bytes, settings: WebhookSettings, now: datetime
 ) -> str:
-    """The event's id: Whop's, or, unsigned in development, one made from the body."""
+    """The event's id. In development an unsigned event may have one made from its body. Raises
+    Refusal."""
     if len(headers.get("webhook-id", "")) > LONGEST_EVENT_ID:
         raise Refusal(400, f"the webhook-id is longer than {LONGEST_EVENT_ID} characters")
     secret = settings.whop_webhook_secret.get_secret_value()
@@ -78,7 +81,7 @@ def authenticate(
 
 
 def read_delivery(event_id: str, body: bytes, now: datetime, default_company: str | None) -> Event:
-    """Raises Refusal(400). An event that is JSON but makes no sense comes back as poison."""
+    """Raises Refusal(400). JSON that makes no sense is returned as a poison event, with `error`."""
     content = parse(body)
     payload = JsonText(body.decode())
     if ESCAPES.search(body):
@@ -92,7 +95,7 @@ def read_delivery(event_id: str, body: bytes, now: datetime, default_company: st
         error = None
     except PayloadError as problem:
         parsed, error = None, str(problem)
-    kind = parsed.type if parsed else kind_of(content)
+    kind = parsed.type if parsed else find_type(content)
     return Event(
         event_id=UNSTORABLE.sub("", event_id),
         payload=payload,
@@ -105,9 +108,9 @@ def read_delivery(event_id: str, body: bytes, now: datetime, default_company: st
 
 
 def parse(body: bytes) -> Any:
-    """The fast reader first; what it refuses (half a surrogate pair, say) the patient one judges.
+    """Tries the fast parser, then the tolerant one, which accepts half a surrogate pair.
 
-    No NaN or Infinity, which JSON does not have.
+    Neither accepts NaN or Infinity, which are not JSON.
     """
     try:
         return orjson.loads(body)
@@ -123,7 +126,7 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def kind_of(content: Any) -> str:
+def find_type(content: Any) -> str:
     kind = content.get("type") if isinstance(content, dict) else None
     return kind[:100] if isinstance(kind, str) else "unreadable"
 

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, bindparam, exists, or_, select
 
 from daemon.mailer import Mailer
 from daemon.posts import Poster
-from daemon.wiring import Jobs, Plan, build
+from daemon.wiring import DaemonConfig, Services, build
 from db.member_messages import delivery_events
 from db.models import Attempt, Message, Payment
 from db.rate_limit import fingerprint
@@ -111,10 +111,10 @@ class InProcessStack:
             api_keys=[settings.api_key],
             sendgrid_keys=[settings.sendgrid_key],
         )
-        self.jobs = jobs = self.start_daemon()
-        self.inbox = GroupCommit(sessions, self.rules, jobs.read, self.clock)
-        self.cycle, self.reconciler = jobs.cycle, jobs.reconciler
-        self.message_sender, self.notifier = jobs.message_sender, jobs.notifier
+        self.services = services = self.start_daemon()
+        self.group_commit = GroupCommit(sessions, self.rules, services.read, self.clock)
+        self.cycle, self.reconciler = services.cycle, services.reconciler
+        self.message_sender, self.notifier = services.message_sender, services.notifier
 
     def make_world(self, assumed: Assumptions) -> World:
         settings = self.settings
@@ -130,11 +130,11 @@ class InProcessStack:
             mail_signer=Signer(settings.sendgrid_key),
         )
 
-    def start_daemon(self) -> Jobs:
+    def start_daemon(self) -> Services:
         key = self.settings.api_key
         # Every webhook arrives here: reading back each hour would find nothing, at great length.
         # There is one clock, so there is one thread.
-        plan = Plan(
+        config = DaemonConfig(
             self.rules,
             fingerprint(key),
             self.settings.company_id,
@@ -145,7 +145,7 @@ class InProcessStack:
         sendgrid_client = InProcessSendGrid(self.transport, self.settings.sendgrid_key)
         mailer = Mailer(sendgrid_client, SENDER, clock=self.clock)
         poster = Poster(in_development=True, transport=self.transport)
-        return build(plan, self.sessions, self.make_client(key), mailer, poster, self.clock)
+        return build(config, self.sessions, self.make_client(key), mailer, poster, self.clock)
 
     def make_client(self, key: str, clock: Callable[[], datetime] | None = None) -> WhopClient:
         """Of a daemon with this key and, where its clock is off, that clock."""
@@ -165,7 +165,7 @@ class InProcessStack:
         self.clock.now = max(self.clock.now, read_timestamp(headers["webhook-timestamp"]))
         event_id = verify_signature(self.settings.webhook_secret, headers, body, self.clock.now)
         event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
-        (problem,) = self.inbox.record_all([event])
+        (problem,) = self.group_commit.record_all([event])
         return 200 if problem is None else 422
 
     def receive_mail_events(self, headers: dict[str, str], body: bytes) -> int:
