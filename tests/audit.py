@@ -56,7 +56,7 @@ class Audit:
 
     def attend(self, rig: RoughRig) -> None:
         self.rig, self.store = rig, rig.world.store
-        charging = rig.world._deeds._charging
+        charging = rig.world.acts.charging
         real = charging.charge
 
         def charge_and_note_card(payment: Any, *arguments: Any, **named: Any) -> Any:

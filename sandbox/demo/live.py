@@ -101,38 +101,38 @@ class Ticker:
     """Moves the world on about once a second, and makes renewals fail now and then."""
 
     def __init__(self, world: World, failures_per_minute: float, started_at: datetime) -> None:
-        self._world = world
-        self._rate = failures_per_minute
-        self._random = Random(world.seed)
-        self._busy_until = started_at + BUSY
-        self._next_failure: datetime | None = None
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name="sandbox-ticker", daemon=True)
+        self.world = world
+        self.rate = failures_per_minute
+        self.random = Random(world.seed)
+        self.busy_until = started_at + BUSY
+        self.next_failure: datetime | None = None
+        self.stopped = Event()
+        self.thread = Thread(target=self.run, name="sandbox-ticker", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """A delivery under way is left behind: it is sent again after the next start."""
-        self._stopped.set()
-        self._thread.join(timeout=1.0)
+        self.stopped.set()
+        self.thread.join(timeout=1.0)
 
     def tick(self, now: datetime) -> None:
-        self._world.advance(now)
-        if self._rate <= 0:
+        self.world.advance(now)
+        if self.rate <= 0:
             return
-        if self._next_failure is None:
-            self._next_failure = now + timedelta(seconds=2)
-        if now >= self._next_failure:
-            self._next_failure = now + self._pause(now)
-            self._world.fail_renewal(now)
+        if self.next_failure is None:
+            self.next_failure = now + timedelta(seconds=2)
+        if now >= self.next_failure:
+            self.next_failure = now + self.draw_pause(now)
+            self.world.fail_renewal(now)
 
-    def _pause(self, now: datetime) -> timedelta:
-        rate = self._rate if now < self._busy_until else self._rate * CALM_SHARE
-        return timedelta(minutes=1 / rate) * self._random.uniform(0.66, 1.25)
+    def draw_pause(self, now: datetime) -> timedelta:
+        rate = self.rate if now < self.busy_until else self.rate * CALM_SHARE
+        return timedelta(minutes=1 / rate) * self.random.uniform(0.66, 1.25)
 
-    def _run(self) -> None:
-        while not self._stopped.wait(TICK_SECONDS):
+    def run(self) -> None:
+        while not self.stopped.wait(TICK_SECONDS):
             try:
                 self.tick(real_clock())
             except Exception:

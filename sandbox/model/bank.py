@@ -55,8 +55,8 @@ def decide(
 ) -> str:
     """PAID, or the decline code this charge meets."""
     bank_time = scenario.starts_at + min((at - scenario.starts_at) * pace.bank_speed, FAR_ENOUGH)
-    open_to_charge = _cleared(scenario, bank_time, pace) or _funded(scenario, bank_time, pace)
-    return PAID if open_to_charge and _trusted(scenario, bank_time, attempt) else decline_code
+    open_to_charge = is_cleared(scenario, bank_time, pace) or is_funded(scenario, bank_time, pace)
+    return PAID if open_to_charge and is_trusted(scenario, bank_time, attempt) else decline_code
 
 
 def scripted(script: Sequence[str], charge: int) -> str:
@@ -64,7 +64,7 @@ def scripted(script: Sequence[str], charge: int) -> str:
     return script[min(charge, len(script) - 1)]
 
 
-def _cleared(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
+def is_cleared(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
     if scenario.clears_at is None or at < scenario.clears_at:
         return False
     if scenario.clears_hours is None or pace.money_lasts:
@@ -72,7 +72,7 @@ def _cleared(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
     return at < scenario.clears_at + timedelta(hours=scenario.clears_hours)
 
 
-def _funded(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
+def is_funded(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
     if scenario.pay_frequency is None:
         return False
     paid_on = last_payday(scenario.pay_frequency, scenario.luck, (at - timedelta(hours=6)).date())
@@ -83,7 +83,7 @@ def _funded(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
     return pace.money_lasts or at < paid_at + timedelta(hours=scenario.funded_hours)
 
 
-def _trusted(scenario: BankScenario, at: datetime, attempt: int) -> bool:
+def is_trusted(scenario: BankScenario, at: datetime, attempt: int) -> bool:
     trust = scenario.trust_kept ** max(0, attempt - 2)
     if at.hour < NIGHT_ENDS:
         trust *= scenario.night_patience
@@ -93,12 +93,12 @@ def _trusted(scenario: BankScenario, at: datetime, attempt: int) -> bool:
 
 
 def last_payday(frequency: str, luck: int, day: date) -> date:
-    while not _is_payday(frequency, luck, day):
+    while not is_payday(frequency, luck, day):
         day -= timedelta(days=1)
     return day
 
 
-def _is_payday(frequency: str, luck: int, day: date) -> bool:
+def is_payday(frequency: str, luck: int, day: date) -> bool:
     match frequency:
         case "weekly":
             return day.weekday() == 4

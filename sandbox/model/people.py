@@ -41,7 +41,7 @@ def draw_membership(
     """A member of some months' standing whose renewal is due at `at`."""
     product = random.choices(PRODUCTS, [product.share for product in PRODUCTS])[0]
     name = f"{random.choice(GIVEN)} {random.choice(FAMILY)}"
-    handle = _plain(name)
+    handle = make_handle(name)
     months = random.randint(1, 18)
     return Membership(
         id=identifier("mem", key),
@@ -79,6 +79,6 @@ def draw_card(random: Random, key: str, at: datetime, *, expired: bool = False) 
     )
 
 
-def _plain(name: str) -> str:
+def make_handle(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name)
     return ".".join(letters.encode("ascii", "ignore").decode().lower().split())

@@ -86,7 +86,7 @@ class Faults:
         with self.lock:
             for operation in operations:
                 if queue := self.waiting.get(operation):
-                    return _draw(queue)
+                    return take_first(queue)
         return None
 
     def clear(self) -> None:
@@ -94,7 +94,7 @@ class Faults:
             self.waiting.clear()
 
 
-def _draw(queue: deque[Fault]) -> Fault:
+def take_first(queue: deque[Fault]) -> Fault:
     fault = queue[0]
     if fault.times is None:
         return fault

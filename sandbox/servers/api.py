@@ -38,66 +38,66 @@ COMPILED = [(method, re.compile(ROOT + path), name, serve) for method, path, nam
 
 class WhopApi:
     def __init__(self, world: World, api_keys: Collection[str] = ("apik_sandbox",)) -> None:
-        self._world = world
+        self.world = world
         self.accept_keys(api_keys)
-        self._endpoints = Endpoints(world)
+        self.endpoints = Endpoints(world)
         self.limits = Limits()
-        self._idempotency = Idempotency(world.store)
+        self.idempotency = Idempotency(world.store)
 
     def accept_keys(self, api_keys: Collection[str]) -> None:
         """These, and no other, from now on."""
-        self._api_keys = frozenset(api_keys)
+        self.api_keys = frozenset(api_keys)
 
     def handle(self, request: Request, now: datetime) -> Answer:
         now = utc(now)
         try:
-            answer = self._through_the_door(request, now)
+            answer = self.check_and_serve(request, now)
         except ApiError as error:
             answer = error.answer()
-        if self._world.switches.webhook_timing == "before_answer":
-            self._world.deliver_due(now)
+        if self.world.switches.webhook_timing == "before_answer":
+            self.world.deliver_due(now)
         return answer
 
-    def _through_the_door(self, request: Request, now: datetime) -> Answer:
+    def check_and_serve(self, request: Request, now: datetime) -> Answer:
         """Nothing here is kept under an idempotency key: the request was not served yet."""
-        operation, subject, serve = _route(request)
-        if request.bearer not in self._api_keys:
+        operation, subject, serve = find_route(request)
+        if request.bearer not in self.api_keys:
             raise ApiError(401, "unauthorized", "The API key is missing or not valid")
-        fault = self._world.faults.take(operation, EVERY_OPERATION)
+        fault = self.world.faults.take(operation, EVERY_OPERATION)
         if lost := lost_before(fault):
             return lost
         if fault and fault.kind == "status":
             raise failing(fault)
-        allowed = self._world.switches.rate_per_minute
+        allowed = self.world.switches.rate_per_minute
         self.limits.count(operation, request.bearer, allowed, now)
         shape = shape_for(request.headers.get(HEADER))
         call = Call(request, subject, shape, now)
         key = request.headers.get("idempotency-key")
         keyed = key if request.method == "POST" and shape == "current" else None
-        return _after(fault, self._serve_once(serve, call, keyed, fault))
+        return apply_fault(fault, self.serve_once(serve, call, keyed, fault))
 
-    def _serve_once(self, serve: Serve, call: Call, key: str | None, fault: Fault | None) -> Answer:
+    def serve_once(self, serve: Serve, call: Call, key: str | None, fault: Fault | None) -> Answer:
         if key is not None:
             # Committed before serving: whatever happens then, the key is known to be taken.
-            with self._world.store.transaction():
-                if replayed := self._idempotency.begin(call.request, key, call.now):
+            with self.world.store.transaction():
+                if replayed := self.idempotency.begin(call.request, key, call.now):
                     return replayed
-        with self._world.store.transaction():
-            answer = self._serve(serve, call)
+        with self.world.store.transaction():
+            answer = self.serve(serve, call)
             if key is not None and not (fault and fault.kind == "500_after"):
-                self._idempotency.finish(call.request, key, answer)
+                self.idempotency.finish(call.request, key, answer)
         return answer
 
-    def _serve(self, serve: Serve, call: Call) -> Answer:
+    def serve(self, serve: Serve, call: Call) -> Answer:
         try:
-            return in_json(200, serve(self._endpoints, call))
+            return in_json(200, serve(self.endpoints, call))
         except Missing:
             return ApiError(404, "not_found", f"{call.subject} was not found").answer()
         except ApiError as error:
             return error.answer()
 
 
-def _route(request: Request) -> tuple[str, str, Serve]:
+def find_route(request: Request) -> tuple[str, str, Serve]:
     for method, pattern, operation, serve in COMPILED:
         if method == request.method and (found := pattern.fullmatch(request.path)):
             return operation, found.group(1) if found.groups() else "", serve
@@ -111,7 +111,7 @@ def failing(fault: Fault) -> ApiError:
     return ApiError(fault.status, "api_error", "Something went wrong on our side")
 
 
-def _after(fault: Fault | None, answer: Answer) -> Answer:
+def apply_fault(fault: Fault | None, answer: Answer) -> Answer:
     """What a fault does to the answer of a request that was served."""
     match fault:
         case Fault(kind="timeout_after"):

@@ -64,7 +64,7 @@ def served(server: Server, path: str, clock: Callable[[], datetime]) -> APIRoute
         answer = await run_in_threadpool(server.handle, called, clock())
         # Cancelled only when the sandbox stops: no reason for a traceback.
         with suppress(asyncio.CancelledError):
-            await (_given_up(request) if answer.lost else asyncio.sleep(answer.delay))
+            await (wait_until_hung_up(request) if answer.lost else asyncio.sleep(answer.delay))
         return Response(answer.body, answer.status or 503, headers=dict(answer.headers))
 
     return router
@@ -107,7 +107,7 @@ def pages(world: World, sendgrid: SendGrid, clock: Callable[[], datetime]) -> AP
     return router
 
 
-async def _given_up(request: HttpRequest) -> None:
+async def wait_until_hung_up(request: HttpRequest) -> None:
     """When the caller, left without an answer, has hung up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -20,26 +20,26 @@ ENDS = {"bounce": "bounces", "spamreport": "spam_reports"}
 
 class Carrier:
     def __init__(self, world: World) -> None:
-        self._world = world
+        self.world = world
 
     def carry(self, mail: Mail, number: int, now: datetime) -> None:
         """To the member, whom it may move to pay, unless the address is dead or wants no more."""
-        world = self._world
+        world = self.world
         if world.deliver_mail_events is None:
-            self._arrive(mail, now)
+            self.arrive(mail, now)
             return
         for address in mail.recipients:
             random = Random(f"{world.seed}/reader/{number}/{address}")
-            happenings = list(self._happen(mail, address, random, now))
+            happenings = list(self.draw_events(mail, address, random, now))
             for happening in happenings:
                 if (name := ENDS.get(happening.event)) is not None:
-                    self._suppress(address, name, happening)
+                    self.add_to_list(address, name, happening)
             world.mail_events.plan(mail.id, common(mail, address), happenings)
 
-    def _happen(
+    def draw_events(
         self, mail: Mail, address: str, random: Random, now: datetime
     ) -> Iterator[Happening]:
-        world = self._world
+        world = self.world
         listed = world.store.row(
             "select list from suppressed where address = ? and at <= ?",
             address.lower(),
@@ -53,20 +53,20 @@ class Carrier:
         if Random(f"{world.seed}/address/{address}").random() < world.switches.mail_bounce_share:
             yield from reader.bounce(now)
             return
-        pays_at = self._arrive(mail, now)
+        pays_at = self.arrive(mail, now)
         with suppress(Missing):
             payment = world.store.payment(mail.custom_args.get("payment_id", ""))
             reader = replace(reader, age=now - payment.created_at, pays_at=pays_at)
         yield from reader.receive(now, mail.link, world.assumed, world.switches)
 
-    def _arrive(self, mail: Mail, now: datetime) -> datetime | None:
+    def arrive(self, mail: Mail, now: datetime) -> datetime | None:
         if payment_id := mail.custom_args.get("payment_id"):
             with suppress(Missing):
-                return self._world.mail_arrives(payment_id, now)
+                return self.world.mail_arrives(payment_id, now)
         return None
 
-    def _suppress(self, address: str, name: str, happening: Happening) -> None:
-        self._world.store.rows(
+    def add_to_list(self, address: str, name: str, happening: Happening) -> None:
+        self.world.store.rows(
             "insert into suppressed values (?, ?, ?, ?) on conflict do nothing",
             address.lower(),
             name,
@@ -75,7 +75,7 @@ class Carrier:
         )
 
     def suppressed(self, name: str) -> list[dict[str, Any]]:
-        found = self._world.store.rows(
+        found = self.world.store.rows(
             "select address, at, reason from suppressed where list = ? order by at, address", name
         )
         return [

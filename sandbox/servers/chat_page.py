@@ -19,7 +19,7 @@ SET_ASIDE = re.compile("[\ue000-\ue07f]")
 
 
 def support_page(chats: Sequence[Chat]) -> Markup:
-    return list_page("Support chats", map(_article, chats))
+    return list_page("Support chats", map(draw_chat, chats))
 
 
 def chat_in_json(chat: Chat) -> dict[str, object]:
@@ -37,7 +37,7 @@ def posts_page(posts: Sequence[Post]) -> Markup:
     return list_page("Posts to Discord and Slack", shown)
 
 
-def _article(chat: Chat) -> Markup:
+def draw_chat(chat: Chat) -> Markup:
     messages = Markup("").join(
         Markup("<p>{} at {}</p><div>{}</div>").format(chat.seller, iso(at), show_markdown(content))
         for at, content in chat.messages
@@ -51,20 +51,20 @@ def show_markdown(content: str) -> Markup:
     # Set aside, so that no mark is seen in them.
     plain = SPOKEN.sub(lambda found: chr(ASIDE + ord(found[1])), content.strip())
     paragraphs = (escape(text) for text in re.split(r"\n\s*\n", plain))
-    shown = Markup("").join(Markup("<p>{}</p>").format(_show_marks(text)) for text in paragraphs)
-    return _replace(SET_ASIDE, shown, lambda sign: escape(chr(ord(sign) - ASIDE)))
+    shown = Markup("").join(Markup("<p>{}</p>").format(show_marks(text)) for text in paragraphs)
+    return replace_matches(SET_ASIDE, shown, lambda sign: escape(chr(ord(sign) - ASIDE)))
 
 
-def _show_marks(text: Markup) -> Markup:
-    bold = _replace(BOLD, text, lambda _, words: Markup("<strong>{}</strong>").format(words))
-    return _replace(LINK, bold, _link).replace("\n", Markup("<br>"))
+def show_marks(text: Markup) -> Markup:
+    bold = replace_matches(BOLD, text, lambda _, words: Markup("<strong>{}</strong>").format(words))
+    return replace_matches(LINK, bold, draw_link).replace("\n", Markup("<br>"))
 
 
-def _link(_: Markup, words: Markup, target: Markup, bare: Markup) -> Markup:
+def draw_link(_: Markup, words: Markup, target: Markup, bare: Markup) -> Markup:
     return Markup('<a href="{}">{}</a>').format(target or bare, words or bare)
 
 
-def _replace(pattern: re.Pattern[str], text: Markup, dress: Callable[..., Markup]) -> Markup:
+def replace_matches(pattern: re.Pattern[str], text: Markup, dress: Callable[..., Markup]) -> Markup:
     """`dress` gets the match and its groups: parts of what is escaped already."""
     pieces, at = [], 0
     for found in pattern.finditer(text):

@@ -54,10 +54,10 @@ class WantedSecrets(Wanted):
 
 class Control:
     def __init__(self, world: World, whop: WhopApi, clock: Callable[[], datetime]) -> None:
-        self._world = world
-        self._whop = whop
-        self._clock = clock
-        self._acts: dict[str, Callable[[str, datetime], object]] = {
+        self.world = world
+        self.whop = whop
+        self.clock = clock
+        self.actions: dict[str, Callable[[str, datetime], object]] = {
             "member_pays": world.member_pays,
             "change_card": world.change_card,
             "cancel_membership": world.cancel_membership,
@@ -74,7 +74,7 @@ class Control:
         router = APIRouter(prefix="/sandbox")
         router.get("/ledger")(self.ledger)
         router.get("/payments/{payment_id}")(self.payment)
-        router.post("/payments/{payment_id}/{deed}")(self.act)
+        router.post("/payments/{payment_id}/{action}")(self.act)
         router.post("/fail_renewal")(self.fail_renewal)
         router.post("/renew")(self.renew)
         router.post("/secrets")(self.set_secrets)
@@ -88,74 +88,74 @@ class Control:
 
     def ledger(self, payment_id: str | None = None) -> dict[str, Any]:
         return {
-            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
-            "net_paid": self._net_paid(payment_id),
-            "paid_total_usd": self._world.ledger.paid_total(),
-            "paid_twice": self._world.ledger.paid_twice(),
+            "charges": [asdict(charge) for charge in self.world.ledger.charges(payment_id)],
+            "net_paid": self.describe_net_paid(payment_id),
+            "paid_total_usd": self.world.ledger.paid_total(),
+            "paid_twice": self.world.ledger.paid_twice(),
         }
 
-    def _net_paid(self, payment_id: str | None) -> dict[str, dict[str, Any]]:
+    def describe_net_paid(self, payment_id: str | None) -> dict[str, dict[str, Any]]:
         return {
             paid_id: asdict(net) | {"usd_amount": net.usd_amount}
-            for paid_id, net in self._world.ledger.net_paid().items()
+            for paid_id, net in self.world.ledger.net_paid().items()
             if payment_id in (None, paid_id)
         }
 
     def payment(self, payment_id: str) -> dict[str, Any]:
-        store = self._world.store
+        store = self.world.store
         with explained():
             payment = store.payment(payment_id)
         return {
             "payment": asdict(payment),
             "membership": asdict(store.membership(payment.membership_id)),
-            "charges": [asdict(charge) for charge in self._world.ledger.charges(payment_id)],
+            "charges": [asdict(charge) for charge in self.world.ledger.charges(payment_id)],
         }
 
-    def act(self, payment_id: str, act: str) -> dict[str, str]:
-        """What members, banks and the creator may do; an unknown `deed` is told the known ones."""
-        if act not in self._acts:
-            raise HTTPException(404, f"Known deeds: {', '.join(self._acts)}")
+    def act(self, payment_id: str, action: str) -> dict[str, str]:
+        """What members, banks and the creator may do; for an unknown action the answer lists the known ones."""
+        if action not in self.actions:
+            raise HTTPException(404, f"Known actions: {', '.join(self.actions)}")
         with explained():
-            self._acts[act](payment_id, self._clock())
-        return {"status": self._world.store.payment(payment_id).status}
+            self.actions[action](payment_id, self.clock())
+        return {"status": self.world.store.payment(payment_id).status}
 
     def fail_renewal(self, wanted: Overrides) -> dict[str, str]:
         with explained():
-            return {"payment_id": self._world.fail_renewal(self._clock(), **wanted)}
+            return {"payment_id": self.world.fail_renewal(self.clock(), **wanted)}
 
     def renew(self, wanted: Renewal) -> dict[str, str]:
         with explained():
-            return {"payment_id": self._world.renew(self._clock(), **wanted)}
+            return {"payment_id": self.world.renew(self.clock(), **wanted)}
 
     def set_secrets(self, wanted: WantedSecrets) -> dict[str, str]:
         """From now on, until the sandbox stops: what signs webhooks, and the one key accepted."""
         if wanted.webhook_secret:
-            self._world.webhook_secret = wanted.webhook_secret
+            self.world.webhook_secret = wanted.webhook_secret
         if wanted.api_key:
-            self._whop.accept_keys([wanted.api_key])
+            self.whop.accept_keys([wanted.api_key])
         return {"status": "changed"}
 
     def add_fault(self, wanted: WantedFault) -> dict[str, str]:
-        self._world.faults.add(**wanted.model_dump())
+        self.world.faults.add(**wanted.model_dump())
         return {"status": "waiting"}
 
     def clear_faults(self) -> dict[str, str]:
-        self._world.faults.clear()
+        self.world.faults.clear()
         return {"status": "cleared"}
 
     def switches(self) -> Switches:
-        return self._world.switches
+        return self.world.switches
 
     def set_switches(self, wanted: dict[str, Any]) -> Switches:
-        return changed(self._world.switches, wanted)
+        return changed(self.world.switches, wanted)
 
     def advance(self, wanted: WantedTime) -> dict[str, Any]:
-        to = utc(wanted.to) if wanted.to else self._clock()
-        self._world.advance(to)
-        return {"now": to, "next_due": self._world.next_due()}
+        to = utc(wanted.to) if wanted.to else self.clock()
+        self.world.advance(to)
+        return {"now": to, "next_due": self.world.next_due()}
 
     def limits(self) -> dict[str, int]:
-        return {"refused": self._whop.limits.refused}
+        return {"refused": self.whop.limits.refused}
 
 
 @contextmanager

@@ -50,8 +50,8 @@ class Call:
 
 class Endpoints:
     def __init__(self, world: World) -> None:
-        self._world = world
-        self._support = Support(world)
+        self.world = world
+        self.support = Support(world)
 
     def list_payments(self, call: Call) -> Any:
         query = call.request.query
@@ -62,53 +62,53 @@ class Endpoints:
         where = read_filters(query, PAYMENT_FILTERS)
         if where.get("billing_reason") == ["subscription_cycle"]:
             where["billing_reason"] = ["subscription_cycle", "subscription_update"]
-        if not self._granted("payment:basic:read"):
+        if not self.is_granted("payment:basic:read"):
             # Whop answers with nothing rather than a refusal here, a trap worth keeping.
             where["id"] = []
         member = [(OF_MEMBER, query["member_id"])] if "member_id" in query else []
-        return self._listed("payments", where, call, member)
+        return self.list_page("payments", where, call, member)
 
     def retrieve_payment(self, call: Call) -> Any:
-        payment = self._world.store.payment(call.subject)
-        return self._world.shapes.payment(payment, call.shape)
+        payment = self.world.store.payment(call.subject)
+        return self.world.shapes.payment(payment, call.shape)
 
     def payment_status(self, call: Call) -> Any:
-        payment = self._world.store.payment(call.subject)
-        return standing(payment, self._world.shapes.company(payment.account_id))
+        payment = self.world.store.payment(call.subject)
+        return standing(payment, self.world.shapes.company(payment.account_id))
 
     def retry_payment(self, call: Call) -> Any:
-        self._require("payment:manage")
+        self.require("payment:manage")
         key = call.request.headers.get("idempotency-key")
-        payment = self._world.retry(call.subject, call.now, key)
+        payment = self.world.retry(call.subject, call.now, key)
         if isinstance(payment, Refusal):
             raise ApiError(409, "conflict", payment.message, payment.code)
-        return self._world.shapes.payment(payment, call.shape)
+        return self.world.shapes.payment(payment, call.shape)
 
     def list_memberships(self, call: Call) -> Any:
-        return self._listed(
+        return self.list_page(
             "memberships", read_filters(call.request.query, MEMBERSHIP_FILTERS), call
         )
 
     def retrieve_membership(self, call: Call) -> Any:
-        membership = self._world.store.membership(call.subject)
-        return self._world.shapes.membership(membership, call.shape)
+        membership = self.world.store.membership(call.subject)
+        return self.world.shapes.membership(membership, call.shape)
 
     def update_membership(self, call: Call) -> Any:
         """Gives it another of the member's saved cards: all that the sandbox can change of it."""
-        self._require("member:payment_methods:manage")
+        self.require("member:payment_methods:manage")
         method_id = read_card(call.request.body)
-        membership = self._world.store.membership(call.subject)
-        card = self._world.cards.find(method_id)
+        membership = self.world.store.membership(call.subject)
+        card = self.world.cards.find(method_id)
         if card is None or card.member_id != membership.member_id:
-            status = self._world.switches.unknown_card_status
+            status = self.world.switches.unknown_card_status
             message = "The customer has not saved this payment method with your account"
             code = "parameter_invalid"
             raise ApiError(status, ERROR_TYPES[status], message, code, "payment_method_id")
-        membership = self._world.set_card(membership.id, card, call.now)
-        return self._world.shapes.membership(membership, call.shape)
+        membership = self.world.set_card(membership.id, card, call.now)
+        return self.world.shapes.membership(membership, call.shape)
 
     def list_refunds(self, call: Call) -> Any:
-        return self._listed("refunds", read_filters(call.request.query, REFUND_FILTERS), call)
+        return self.list_page("refunds", read_filters(call.request.query, REFUND_FILTERS), call)
 
     def list_cards(self, call: Call) -> Any:
         """A member's saved cards. Without one Whop lists the caller's own, and a key has none."""
@@ -118,51 +118,51 @@ class Endpoints:
             raise bad_request("parameter_invalid", message, "account_id")
         where = read_filters(query, CARD_FILTERS)
         kinds = query.get("payment_method_types", "card").split(",")
-        granted = self._granted("member:payment_methods:read")
+        granted = self.is_granted("member:payment_methods:read")
         if not (granted and where and "card" in kinds) or read_flag(query, "broken"):
             where["id"] = []
         if "card_brands" in query:
             where["brand"] = query["card_brands"].split(",")
-        return self._listed("cards", where, call, read_expiry(query, call.now))
+        return self.list_page("cards", where, call, read_expiry(query, call.now))
 
     def list_permissions(self, call: Call) -> Any:
         query = call.request.query
         if "resource_id" not in query:
             raise bad_request("parameter_missing", "resource_id is required", "resource_id")
         actions = query.get("actions", ",".join(PERMISSIONS.split())).split(",")
-        return {"data": [{"action": name, "granted": self._granted(name)} for name in actions]}
+        return {"data": [{"action": name, "granted": self.is_granted(name)} for name in actions]}
 
     def open_support_channel(self, call: Call) -> Any:
-        self._require("support_chat:create")
+        self.require("support_chat:create")
         account_id, user_id = read_texts(call.request.body, "account_id", "user_id")
-        return self._support.open(account_id, user_id, call.now)
+        return self.support.open(account_id, user_id, call.now)
 
     def write_message(self, call: Call) -> Any:
-        self._require("support_chat:message:create")
+        self.require("support_chat:message:create")
         channel_id, content = read_texts(call.request.body, "channel_id", "content")
-        return self._support.write(channel_id, content, call.now)
+        return self.support.write(channel_id, content, call.now)
 
-    def _granted(self, permission: str) -> bool:
-        return permission not in self._world.switches.denied_permissions
+    def is_granted(self, permission: str) -> bool:
+        return permission not in self.world.switches.denied_permissions
 
-    def _require(self, permission: str) -> None:
-        if not self._granted(permission):
+    def require(self, permission: str) -> None:
+        if not self.is_granted(permission):
             message = f"API key is not authorized for the {permission} scope"
             raise ApiError(403, "forbidden", message)
 
-    def _listed(
+    def list_page(
         self,
         table: str,
         where: Mapping[str, Sequence[str]],
         call: Call,
         bounds: Sequence[tuple[str, str]] = (),
     ) -> Any:
-        largest = self._world.switches.max_page
+        largest = self.world.switches.max_page
         page = asked_page(table, where, call.request.query, largest, bounds)
-        return listed(self._world.store, page, lambda text: self._describe(table, text, call))
+        return listed(self.world.store, page, lambda text: self.describe(table, text, call))
 
-    def _describe(self, table: str, document: str, call: Call) -> Any:
-        shapes, shape = self._world.shapes, call.shape
+    def describe(self, table: str, document: str, call: Call) -> Any:
+        shapes, shape = self.world.shapes, call.shape
         match table:
             case "payments":
                 return shapes.payment(PAYMENT.validate_json(document), shape, in_list=True)

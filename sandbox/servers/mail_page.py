@@ -45,7 +45,7 @@ def list_page(title: str, articles: Iterable[Markup]) -> Markup:
 
 
 def mails_page(mails: Sequence[tuple[Mail, Sequence[MailEvent]]]) -> Markup:
-    return list_page("Mails sent", (_article(mail, events) for mail, events in mails))
+    return list_page("Mails sent", (draw_mail(mail, events) for mail, events in mails))
 
 
 def mail_in_json(mail: Mail, events: Sequence[MailEvent]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def mail_in_json(mail: Mail, events: Sequence[MailEvent]) -> dict[str, Any]:
     }
 
 
-def _article(mail: Mail, events: Sequence[MailEvent]) -> Markup:
+def draw_mail(mail: Mail, events: Sequence[MailEvent]) -> Markup:
     args = ", ".join(f"{name}={value}" for name, value in mail.custom_args.items())
     return Markup(
         "<article><div><h2>{}</h2><p>from {}</p><p>to {} at {}</p><p>{}</p>{}</div>{}</article>"
@@ -72,35 +72,35 @@ def _article(mail: Mail, events: Sequence[MailEvent]) -> Markup:
         ", ".join(mail.recipients),
         iso(mail.at),
         args,
-        _way_out(mail) + _scenario(events) + _text_part(mail.part("text/plain")),
-        _frame(mail.part("text/html")),
+        draw_unsubscribe_link(mail) + draw_events(events) + draw_text_part(mail.part("text/plain")),
+        draw_frame(mail.part("text/html")),
     )
 
 
-def _frame(html: str) -> Markup:
+def draw_frame(html: str) -> Markup:
     """An empty sandbox attribute: no scripts, no forms, no reaching out of the frame."""
     frame = Markup('<iframe sandbox="" loading="lazy" title="As on a phone" srcdoc="{}"></iframe>')
     return frame.format(html) if html else Markup("")
 
 
-def _text_part(text: str) -> Markup:
+def draw_text_part(text: str) -> Markup:
     shown = Markup("<details><summary>Text part</summary><pre>{}</pre></details>")
     return shown.format(text) if text else Markup("")
 
 
-def _way_out(mail: Mail) -> Markup:
+def draw_unsubscribe_link(mail: Mail) -> Markup:
     """What a mail program makes a button of (RFC 8058)."""
     button = Markup('<p><a href="{}" rel="noreferrer">Unsubscribe</a></p>')
     return button.format(mail.unsubscribe_url) if mail.unsubscribe_url else Markup("")
 
 
-def _scenario(events: Sequence[MailEvent]) -> Markup:
+def draw_events(events: Sequence[MailEvent]) -> Markup:
     told = Markup("").join(
-        Markup("<li>{} at {}{}</li>").format(event.name, iso(event.at), _reason(event))
+        Markup("<li>{} at {}{}</li>").format(event.name, iso(event.at), describe_reason(event))
         for event in events
     )
     return Markup("<ol>{}</ol>").format(told) if told else told
 
 
-def _reason(event: MailEvent) -> str:
+def describe_reason(event: MailEvent) -> str:
     return f": {event.document['reason']}" if "reason" in event.document else ""

@@ -66,11 +66,11 @@ def wrong_with(sent: Any) -> Iterator[tuple[str, str | None]]:
     if not isinstance(sent, dict):
         yield "Bad Request", None
         return
-    yield from _wrong_with_recipients(sent.get("personalizations"))
-    if not _addressed(sent.get("from")):
+    yield from check_recipients(sent.get("personalizations"))
+    if not has_address(sent.get("from")):
         yield "The from object must be provided, with an email address", "from.email"
     templated = bool(sent.get("template_id"))
-    if not (sent.get("subject") or templated or _each_has_subject(sent)):
+    if not (sent.get("subject") or templated or each_has_subject(sent)):
         yield "The subject is required, here or in every personalization", "subject"
     content = sent.get("content")
     if not content and not templated:
@@ -85,7 +85,7 @@ def wrong_with(sent: Any) -> Iterator[tuple[str, str | None]]:
                 )
 
 
-def _wrong_with_recipients(personalizations: Any) -> Iterator[tuple[str, str | None]]:
+def check_recipients(personalizations: Any) -> Iterator[tuple[str, str | None]]:
     if not isinstance(personalizations, list) or not personalizations:
         yield "The personalizations field needs at least one personalization", "personalizations"
         return
@@ -93,18 +93,18 @@ def _wrong_with_recipients(personalizations: Any) -> Iterator[tuple[str, str | N
         recipients = one.get("to") if isinstance(one, dict) else None
         if not isinstance(recipients, list) or not recipients:
             yield "The to array needs at least one recipient", f"personalizations.{number}.to"
-        elif not all(_addressed(to) for to in recipients):
+        elif not all(has_address(to) for to in recipients):
             yield "The email address is not valid", f"personalizations.{number}.to.email"
 
 
-def _each_has_subject(sent: Mapping[str, Any]) -> bool:
+def each_has_subject(sent: Mapping[str, Any]) -> bool:
     personalizations = sent.get("personalizations")
     if not isinstance(personalizations, list) or not personalizations:
         return False
     return all(isinstance(one, dict) and one.get("subject") for one in personalizations)
 
 
-def _addressed(person: Any) -> bool:
+def has_address(person: Any) -> bool:
     if not isinstance(person, dict):
         return False
     name, at, domain = str(person.get("email", "")).partition("@")

@@ -36,36 +36,36 @@ def find_platform(path: str) -> str | None:
 
 class Posts:
     def __init__(self, world: World) -> None:
-        self._world = world
+        self.world = world
 
     def handle(self, request: Request, now: datetime) -> Answer:
         platform = find_platform(request.path)
         if platform is None or request.method != "POST":
             return in_json(404, {"message": "Unknown Webhook", "code": 10015})
-        fault = self._world.faults.take(OPERATION, EVERY_OPERATION)
+        fault = self.world.faults.take(OPERATION, EVERY_OPERATION)
         if lost := lost_before(fault):
             return lost
         if fault and fault.kind == "status":
             location = {"location": "http://169.254.169.254/"} if 300 <= fault.status < 400 else {}
             return Answer(fault.status, location)
-        return _after(fault, self._take(platform, request.body, utc(now)))
+        return apply_fault(fault, self.take(platform, request.body, utc(now)))
 
     def list(self) -> list[Post]:
         """The newest first."""
         sql = "select platform, at, document from posts order by number desc"
         return [
             Post(platform, datetime.fromisoformat(at), json.loads(document))
-            for platform, at, document in self._world.store.rows(sql)
+            for platform, at, document in self.world.store.rows(sql)
         ]
 
-    def _take(self, platform: str, body: bytes, now: datetime) -> Answer:
+    def take(self, platform: str, body: bytes, now: datetime) -> Answer:
         try:
             sent = json.loads(body)
         except ValueError:
             sent = None
-        if refused := _wrong_with(platform, sent):
+        if refused := find_refusal(platform, sent):
             return refused
-        self._world.store.rows(
+        self.world.store.rows(
             "insert into posts (platform, at, document) values (?, ?, ?)",
             platform,
             sortable(now),
@@ -78,10 +78,10 @@ def post_in_json(post: Post) -> dict[str, object]:
     return {"platform": post.platform, "at": iso(post.at), "text": post.text, "sent": post.sent}
 
 
-def _wrong_with(platform: str, sent: Any) -> Answer | None:
-    text = sent.get("content" if platform == "Discord" else "text") if _is_object(sent) else None
+def find_refusal(platform: str, sent: Any) -> Answer | None:
+    text = sent.get("content" if platform == "Discord" else "text") if is_object(sent) else None
     if platform == "Slack":
-        problem = b"no_text" if _is_object(sent) else b"invalid_payload"
+        problem = b"no_text" if is_object(sent) else b"invalid_payload"
         return None if text else Answer(400, body=problem)
     if not text:
         return in_json(400, {"message": "Cannot send an empty message", "code": 50006})
@@ -90,11 +90,11 @@ def _wrong_with(platform: str, sent: Any) -> Answer | None:
     return None
 
 
-def _is_object(sent: Any) -> bool:
+def is_object(sent: Any) -> bool:
     return isinstance(sent, dict)
 
 
-def _after(fault: Fault | None, answer: Answer) -> Answer:
+def apply_fault(fault: Fault | None, answer: Answer) -> Answer:
     match fault:
         case Fault(kind="timeout_after"):
             return replace(answer, lost="timeout")

@@ -22,68 +22,68 @@ LIST_PATHS = {f"/v3/suppression/{name}": name for name in LISTS}
 
 class SendGrid:
     def __init__(self, world: World, keys: Collection[str] = (SENDGRID_KEY,)) -> None:
-        self._world = world
-        self._keys = frozenset(keys)
-        self._carrier = Carrier(world)
+        self.world = world
+        self.keys = frozenset(keys)
+        self.carrier = Carrier(world)
 
     def handle(self, request: Request, now: datetime) -> Answer:
-        if request.bearer not in self._keys:
-            return _errors(401, [("The API key is invalid, expired or revoked", None)])
+        if request.bearer not in self.keys:
+            return refuse(401, [("The API key is invalid, expired or revoked", None)])
         if request.method == "GET" and request.path in LIST_PATHS:
-            return in_json(200, self._carrier.suppressed(LIST_PATHS[request.path]))
+            return in_json(200, self.carrier.suppressed(LIST_PATHS[request.path]))
         if (request.method, request.path) == ("GET", SIGNED_PATH):
-            return in_json(200, {"public_key": self._world.mail_signer.public_key})
+            return in_json(200, {"public_key": self.world.mail_signer.public_key})
         if (request.method, request.path) != ("POST", PATH):
-            return _errors(404, [("There is no such endpoint", None)])
-        fault = self._world.faults.take(OPERATION, EVERY_OPERATION)
+            return refuse(404, [("There is no such endpoint", None)])
+        fault = self.world.faults.take(OPERATION, EVERY_OPERATION)
         if lost := lost_before(fault):
             return lost
         if fault and fault.kind == "status":
-            return _errors(fault.status, [("The mail could not be taken", None)])
-        return _after(fault, self.take(request.body, utc(now)))
+            return refuse(fault.status, [("The mail could not be taken", None)])
+        return apply_fault(fault, self.take(request.body, utc(now)))
 
     def mails(self, limit: int = -1) -> list[Mail]:
         """The newest first."""
         sql = "select id, at, document from mails order by number desc limit ?"
         return [
             Mail(mail_id, datetime.fromisoformat(at), json.loads(document))
-            for mail_id, at, document in self._world.store.rows(sql, limit)
+            for mail_id, at, document in self.world.store.rows(sql, limit)
         ]
 
     def take(self, body: bytes, now: datetime) -> Answer:
         try:
             sent = json.loads(body)
         except ValueError:
-            return _errors(400, [("Bad Request", None)])
+            return refuse(400, [("Bad Request", None)])
         if wrong := list(wrong_with(sent)):
-            return _errors(400, wrong)
+            return refuse(400, wrong)
         if is_only_checked(sent):
             return Answer(200)
-        store = self._world.store
+        store = self.world.store
         with store.transaction():
             number = store.next_number("mails")
-            mail = Mail(identifier("mail", self._world.seed, number, length=22), now, sent)
+            mail = Mail(identifier("mail", self.world.seed, number, length=22), now, sent)
             store.rows(
                 "insert into mails (id, at, document) values (?, ?, ?)",
                 mail.id,
                 sortable(now),
                 json.dumps(sent),
             )
-            self._carrier.carry(mail, number, now)
+            self.carrier.carry(mail, number, now)
         return Answer(202, {"x-message-id": mail.id})
 
 
-def _errors(status: int, found: Collection[tuple[str, str | None]]) -> Answer:
+def refuse(status: int, found: Collection[tuple[str, str | None]]) -> Answer:
     errors = [{"message": message, "field": field, "help": None} for message, field in found]
     return in_json(status, {"errors": errors})
 
 
-def _after(fault: Fault | None, answer: Answer) -> Answer:
+def apply_fault(fault: Fault | None, answer: Answer) -> Answer:
     match fault:
         case Fault(kind="timeout_after"):
             return replace(answer, lost="timeout")
         case Fault(kind="500_after"):
-            return _errors(500, [("Something went wrong", None)])
+            return refuse(500, [("Something went wrong", None)])
         case Fault(kind="latency"):
             return replace(answer, delay=fault.seconds)
         case _:

@@ -29,13 +29,13 @@ class Chat:
 
 class Support:
     def __init__(self, world: World) -> None:
-        self._world, self._store = world, world.store
+        self.world, self.store = world, world.store
 
     def open(self, account_id: str, user_id: str, now: datetime) -> dict[str, Any]:
         """The channel that is there already, or a new one. Raises Missing."""
-        member = self._memberships(account_id, user_id)[0]
+        member = self.find_memberships(account_id, user_id)[0]
         channel_id = identifier("feed", account_id, member.user_id)
-        self._store.rows(
+        self.store.rows(
             "insert into channels values (?, ?, ?, ?) on conflict do nothing",
             channel_id,
             account_id,
@@ -47,9 +47,9 @@ class Support:
             "account_id": account_id,
             "company_id": account_id,
             "custom_name": None,
-            "customer_user": _person(member.user_id, member.name, member.username),
+            "customer_user": describe_person(member.user_id, member.name, member.username),
             "last_message": None,
-            "last_message_at": self._last_message_at(channel_id),
+            "last_message_at": self.find_last_message_at(channel_id),
             "needs_reply": False,
             "participated": None,
             "resolved_at": None,
@@ -58,23 +58,23 @@ class Support:
 
     def write(self, channel_id: str, content: str, now: datetime) -> dict[str, Any]:
         """Every member reads it at once, and takes it as they take a mail. Raises Missing."""
-        found = self._store.row("select account_id, user_id from channels where id = ?", channel_id)
+        found = self.store.row("select account_id, user_id from channels where id = ?", channel_id)
         if not found:
             raise Missing(channel_id)
         account_id, user_id = found
-        number = self._store.next_number("chat_messages")
-        message_id = identifier("post", self._world.seed, number, length=22)
-        self._store.rows(
+        number = self.store.next_number("chat_messages")
+        message_id = identifier("post", self.world.seed, number, length=22)
+        self.store.rows(
             "insert into chat_messages (id, channel_id, at, content) values (?, ?, ?, ?)",
             message_id,
             channel_id,
             sortable(utc(now)),
             content,
         )
-        for membership in self._memberships(account_id, user_id):
-            for payment in self._store.payments_of(membership.id, "open"):
-                self._world.mail_arrives(payment.id, now)
-        return self._message(message_id, content, account_id, utc(now))
+        for membership in self.find_memberships(account_id, user_id):
+            for payment in self.store.payments_of(membership.id, "open"):
+                self.world.mail_arrives(payment.id, now)
+        return self.describe_message(message_id, content, account_id, utc(now))
 
     def chats(self) -> list[Chat]:
         """Those with messages; the one written to last comes first."""
@@ -83,37 +83,37 @@ class Support:
             " (select channel_id, max(number) as newest from chat_messages group by channel_id)"
             " on channel_id = id order by newest desc"
         )
-        return [self._chat(*found) for found in self._store.rows(sql)]
+        return [self.read_chat(*found) for found in self.store.rows(sql)]
 
-    def _chat(self, channel_id: str, account_id: str, user_id: str) -> Chat:
+    def read_chat(self, channel_id: str, account_id: str, user_id: str) -> Chat:
         sql = "select at, content from chat_messages where channel_id = ? order by number"
         return Chat(
             channel_id,
-            self._memberships(account_id, user_id)[0].name,
-            self._world.shapes.company(account_id).title,
+            self.find_memberships(account_id, user_id)[0].name,
+            self.world.shapes.company(account_id).title,
             tuple(
                 (datetime.fromisoformat(at), content)
-                for at, content in self._store.rows(sql, channel_id)
+                for at, content in self.store.rows(sql, channel_id)
             ),
         )
 
-    def _memberships(self, account_id: str, user_id: str) -> list[Membership]:
+    def find_memberships(self, account_id: str, user_id: str) -> list[Membership]:
         """By id or by user name, as Whop takes either. Raises Missing where there is none."""
-        found = self._store.rows(OF_USER, account_id, user_id, user_id)
+        found = self.store.rows(OF_USER, account_id, user_id, user_id)
         if not found:
             raise Missing(user_id)
         return [MEMBERSHIP.validate_json(document) for (document,) in found]
 
-    def _last_message_at(self, channel_id: str) -> str | None:
+    def find_last_message_at(self, channel_id: str) -> str | None:
         sql = "select max(at) from chat_messages where channel_id = ?"
-        (at,) = self._store.row(sql, channel_id)
+        (at,) = self.store.row(sql, channel_id)
         return iso(datetime.fromisoformat(at)) if at else None
 
-    def _message(
+    def describe_message(
         self, message_id: str, content: str, account_id: str, at: datetime
     ) -> dict[str, Any]:
         """Who appears as the author is not documented; here it is the account."""
-        seller = self._world.shapes.company(account_id)
+        seller = self.world.shapes.company(account_id)
         return {
             "id": message_id,
             "content": content,
@@ -128,10 +128,10 @@ class Support:
             "poll_votes": [],
             "reaction_counts": [],
             "replying_to_message_id": None,
-            "user": _person(identifier("user", account_id), seller.title, seller.route),
+            "user": describe_person(identifier("user", account_id), seller.title, seller.route),
             "view_count": None,
         }
 
 
-def _person(user_id: str, name: str, username: str) -> dict[str, Any]:
+def describe_person(user_id: str, name: str, username: str) -> dict[str, Any]:
     return {"id": user_id, "name": name, "username": username}

@@ -28,8 +28,8 @@ class InProcess(httpx.BaseTransport):
         self.whop = WhopApi(world, api_keys)
         self.sendgrid = SendGrid(world, sendgrid_keys)
         self.posts = Posts(world)
-        self._clock = clock
-        self._wait = wait
+        self.clock = clock
+        self.wait = wait
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         called = Request(
@@ -39,16 +39,16 @@ class InProcess(httpx.BaseTransport):
             headers=dict(request.headers),
             body=request.read(),
         )
-        answer = self._find_server(called.path).handle(called, self._clock())
-        self._hold_up(answer, request)
+        answer = self.find_server(called.path).handle(called, self.clock())
+        self.delay_or_fail(answer, request)
         return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body)
 
-    def _find_server(self, path: str) -> WhopApi | SendGrid | Posts:
+    def find_server(self, path: str) -> WhopApi | SendGrid | Posts:
         if path.startswith(ROOT):
             return self.whop
         return self.sendgrid if find_platform(path) is None else self.posts
 
-    def _hold_up(self, answer: Answer, request: httpx.Request) -> None:
+    def delay_or_fail(self, answer: Answer, request: httpx.Request) -> None:
         """Raises what httpx raises when the network keeps the answer back."""
         if answer.lost == "refused":
             raise httpx.ConnectError("Connection refused", request=request)
@@ -56,4 +56,4 @@ class InProcess(httpx.BaseTransport):
         if answer.lost or (patience is not None and answer.delay > patience):
             raise httpx.ReadTimeout("The read operation timed out", request=request)
         if answer.delay:
-            self._wait(answer.delay)
+            self.wait(answer.delay)

@@ -29,10 +29,10 @@ class Net:
 
 class Ledger:
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def record(self, charge: Charge) -> None:
-        self._store.rows(
+        self.store.rows(
             f"insert into ledger ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)",
             charge.payment_id,
             sortable(charge.at),
@@ -46,7 +46,7 @@ class Ledger:
 
     def settle(self, payment_id: str, outcome: str) -> None:
         """A charge that was clearing has its end; it stays one row, for it is one charge."""
-        self._store.rows(
+        self.store.rows(
             "update ledger set outcome = ? where payment_id = ? and outcome = ?",
             outcome,
             payment_id,
@@ -55,16 +55,20 @@ class Ledger:
 
     def charges(self, payment_id: str | None = None) -> list[Charge]:
         if payment_id is None:
-            found = self._store.rows(f"select {COLUMNS} from ledger order by number")
+            found = self.store.rows(f"select {COLUMNS} from ledger order by number")
         else:
             sql = f"select {COLUMNS} from ledger where payment_id = ? order by number"
-            found = self._store.rows(sql, payment_id)
-        return [_charge(*row) for row in found]
+            found = self.store.rows(sql, payment_id)
+        return [read_charge(*row) for row in found]
 
     def paid_total(self, by: By | None = None) -> Decimal:
         """In US dollars, before refunds."""
         return sum(
-            (charge.usd_amount for charge in _paid(self.charges()) if by in (None, charge.by)),
+            (
+                charge.usd_amount
+                for charge in select_paid(self.charges())
+                if by in (None, charge.by)
+            ),
             Decimal(0),
         )
 
@@ -74,10 +78,10 @@ class Ledger:
         Charges still clearing are not in it yet.
         """
         net: dict[str, Net] = {}
-        for charge in _paid(self.charges()):
+        for charge in select_paid(self.charges()):
             before = net[charge.payment_id].amount if charge.payment_id in net else Decimal(0)
             net[charge.payment_id] = Net(before + charge.amount, charge.currency)
-        for (document,) in self._store.rows("select document from refunds"):
+        for (document,) in self.store.rows("select document from refunds"):
             refund = REFUND.validate_json(document)
             if refund.status in GIVEN_BACK:
                 net[refund.payment_id] = net[refund.payment_id].less(refund.amount)
@@ -89,14 +93,14 @@ class Ledger:
             "select payment_id from ledger where outcome in (?, ?)"
             " group by payment_id having count(*) > 1 order by payment_id"
         )
-        return [payment_id for (payment_id,) in self._store.rows(sql, PAID, PENDING)]
+        return [payment_id for (payment_id,) in self.store.rows(sql, PAID, PENDING)]
 
 
-def _paid(charges: Iterable[Charge]) -> Iterable[Charge]:
+def select_paid(charges: Iterable[Charge]) -> Iterable[Charge]:
     return (charge for charge in charges if charge.outcome == PAID)
 
 
-def _charge(
+def read_charge(
     payment_id: str,
     at: str,
     by: By,

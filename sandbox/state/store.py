@@ -28,41 +28,41 @@ class Store:
     def __init__(self, path: str | Path = ":memory:") -> None:
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._lock = RLock()
-        self._depth = 0
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.lock = RLock()
+        self.depth = 0
+        self.connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         # A stand-in may lose its last moment with the machine, never with the process.
-        self._connection.executescript("pragma journal_mode=wal; pragma synchronous=off;" + SCHEMA)
+        self.connection.executescript("pragma journal_mode=wal; pragma synchronous=off;" + SCHEMA)
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        with self.lock:
+            self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and alone: nested uses join the outermost one."""
-        with self._lock:
-            if self._depth == 0:
-                self._connection.execute("begin immediate")
-            self._depth += 1
+        with self.lock:
+            if self.depth == 0:
+                self.connection.execute("begin immediate")
+            self.depth += 1
             try:
                 yield
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
-                    self._connection.execute("rollback")
+                self.depth -= 1
+                if self.depth == 0:
+                    self.connection.execute("rollback")
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                self._connection.execute("commit")
+            self.depth -= 1
+            if self.depth == 0:
+                self.connection.execute("commit")
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        with self.lock:
+            return self.connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Any) -> Any:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchone()
+        with self.lock:
+            return self.connection.execute(sql, values).fetchone()
 
     def next_number(self, name: str) -> int:
         """1, 2, 3, … and on after a restart: ids are never given twice."""

@@ -67,16 +67,16 @@ def payment(
         "decline_code": payment.decline_code,
         "failure_message": payment.failure_message,
         "payments_failed": payment.payments_failed,
-        **_amounts(payment, kept),
-        **_instrument(payment),
-        **_buyer(membership),
-        **_times(payment),
+        **describe_amounts(payment, kept),
+        **describe_instrument(payment),
+        **describe_buyer(membership),
+        **describe_times(payment),
         "recovery_url": None if in_list else recovery_url(payment),
         **NOTHING_SPECIAL,
     }
 
 
-def _amounts(payment: Payment, kept: Decimal) -> dict[str, Any]:
+def describe_amounts(payment: Payment, kept: Decimal) -> dict[str, Any]:
     currency = payment.currency
     total = money(payment.amount, currency)
     refunded = payment.refunded_amount
@@ -93,7 +93,7 @@ def _amounts(payment: Payment, kept: Decimal) -> dict[str, Any]:
     }
 
 
-def _instrument(payment: Payment) -> dict[str, Any]:
+def describe_instrument(payment: Payment) -> dict[str, Any]:
     card = payment.card
     return {
         "payment_method_type": "card",
@@ -114,7 +114,7 @@ def _instrument(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _buyer(membership: Membership) -> dict[str, Any]:
+def describe_buyer(membership: Membership) -> dict[str, Any]:
     return {
         "user": {
             "id": membership.user_id,
@@ -131,7 +131,7 @@ def _buyer(membership: Membership) -> dict[str, Any]:
     }
 
 
-def _times(payment: Payment) -> dict[str, Any]:
+def describe_times(payment: Payment) -> dict[str, Any]:
     moments = {
         "created_at": payment.created_at,
         "updated_at": payment.updated_at,

@@ -80,7 +80,7 @@ def legacy_dispute(
         "company": {"id": company.id, "title": company.title},
         "plan": {"id": membership.plan_id},
         "product": {"id": membership.product_id, "title": membership.product_title},
-        "payment": _legacy_payment(shown),
+        "payment": shorten_payment(shown),
     }
 
 
@@ -129,10 +129,10 @@ def legacy_alert(alert: DisputeAlert, payment: Payment, shown: dict[str, Any]) -
         "created_at": iso(alert.created_at),
         "transaction_date": iso(payment.paid_at) if payment.paid_at else None,
         "dispute": None,
-        "payment": _legacy_payment(shown),
+        "payment": shorten_payment(shown),
     }
 
 
-def _legacy_payment(shown: dict[str, Any]) -> dict[str, Any]:
+def shorten_payment(shown: dict[str, Any]) -> dict[str, Any]:
     """A payment in the original shape, in short."""
     return {name: shown[name] for name in LEGACY_PAYMENT.split()}

@@ -16,7 +16,7 @@ LONGEST_KEY = 255
 
 class Idempotency:
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def begin(self, request: Request, key: str, now: datetime) -> Answer | None:
         """The stored answer to play again, or None when the request is to be served.
@@ -28,12 +28,12 @@ class Idempotency:
             raise bad_request(
                 "parameter_invalid", f"At most {LONGEST_KEY} bytes are allowed", "Idempotency-Key"
             )
-        found = self._kept(request.bearer, key, now)
+        found = self.find_kept(request.bearer, key, now)
         if found is None:
-            self._take(request, key, now)
+            self.reserve(request, key, now)
             return None
         known, status, headers, body = found
-        if known != _fingerprint(request):
+        if known != make_fingerprint(request):
             raise bad_request(
                 "idempotency_key_mismatch", "This Idempotency-Key was used for a different request"
             )
@@ -46,18 +46,18 @@ class Idempotency:
             )
         return Answer(status, {**json.loads(headers), "idempotent-replayed": "true"}, body)
 
-    def _take(self, request: Request, key: str, now: datetime) -> None:
-        self._store.rows(
+    def reserve(self, request: Request, key: str, now: datetime) -> None:
+        self.store.rows(
             "insert or replace into idempotency (caller, key, fingerprint, started_at)"
             " values (?, ?, ?, ?)",
             request.bearer,
             key,
-            _fingerprint(request),
+            make_fingerprint(request),
             sortable(now),
         )
 
-    def _kept(self, caller: str, key: str, now: datetime) -> Any:
-        return self._store.row(
+    def find_kept(self, caller: str, key: str, now: datetime) -> Any:
+        return self.store.row(
             "select fingerprint, status, headers, body from idempotency"
             " where caller = ? and key = ? and started_at > ?",
             caller,
@@ -66,7 +66,7 @@ class Idempotency:
         )
 
     def finish(self, request: Request, key: str, answer: Answer) -> None:
-        self._store.rows(
+        self.store.rows(
             "update idempotency set status = ?, headers = ?, body = ? where caller = ? and key = ?",
             answer.status,
             json.dumps(dict(answer.headers)),
@@ -76,7 +76,7 @@ class Idempotency:
         )
 
 
-def _fingerprint(request: Request) -> str:
+def make_fingerprint(request: Request) -> str:
     parts = [
         request.method,
         request.path,

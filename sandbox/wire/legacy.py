@@ -36,14 +36,14 @@ def payment(
     modern = current.payment(payment, membership, retryable=retryable, in_list=in_list)
     return {
         **{name: modern[name] for name in SAME_PAYMENT.split()},
-        **_amounts(payment),
-        **_instrument(payment),
-        **_related(membership, company),
+        **describe_amounts(payment),
+        **describe_instrument(payment),
+        **describe_related(membership, company),
         "last_payment_attempt": modern["last_payment_attempt_at"],
         "next_payment_attempt": modern["next_payment_attempt_at"],
         "fees": [],
         "financing_transactions": [],
-        "refunds": [_inlined(refund) for refund in refunds],
+        "refunds": [inline_refund(refund) for refund in refunds],
         "disputes": disputes,
         "resolutions": [],
         "promo_code": None,
@@ -51,7 +51,7 @@ def payment(
     }
 
 
-def _amounts(payment: Payment) -> dict[str, Any]:
+def describe_amounts(payment: Payment) -> dict[str, Any]:
     amount = float(payment.amount)
     return {
         "subtotal": amount,
@@ -66,7 +66,7 @@ def _amounts(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _instrument(payment: Payment) -> dict[str, Any]:
+def describe_instrument(payment: Payment) -> dict[str, Any]:
     card = payment.card
     face: dict[str, Any] = {"brand": card.brand, "last4": card.last4}
     return {
@@ -95,7 +95,7 @@ def _instrument(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _related(membership: Membership, company: Company) -> dict[str, Any]:
+def describe_related(membership: Membership, company: Company) -> dict[str, Any]:
     return {
         "company": {"id": company.id, "title": company.title, "route": company.route},
         "user": {
@@ -111,19 +111,19 @@ def _related(membership: Membership, company: Company) -> dict[str, Any]:
             "phone_number": None,
         },
         "plan": {"id": membership.plan_id, "internal_notes": None, "metadata": {}},
-        "product": {**_product(membership), "route": _route(membership.product_title)},
+        "product": {**describe_product(membership), "route": make_route(membership.product_title)},
     }
 
 
-def _product(membership: Membership) -> dict[str, Any]:
+def describe_product(membership: Membership) -> dict[str, Any]:
     return {"id": membership.product_id, "title": membership.product_title, "metadata": {}}
 
 
-def _route(title: str) -> str:
+def make_route(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _inlined(refund: Refund) -> dict[str, Any]:
+def inline_refund(refund: Refund) -> dict[str, Any]:
     return {
         "id": refund.id,
         "amount": float(refund.amount),
@@ -147,7 +147,7 @@ def membership(membership: Membership, company: Company) -> dict[str, Any]:
         },
         "member": {"id": membership.member_id},
         "plan": {"id": membership.plan_id, "metadata": {}},
-        "product": _product(membership),
+        "product": describe_product(membership),
         "promo_code": None,
         "currency": membership.currency,
         "initial_price_paid": f"{membership.price:.2f}",

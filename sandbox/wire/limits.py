@@ -13,19 +13,19 @@ class Limits:
     """A minute begins with the first request after the last one ended (an assumption)."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._counts: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self.lock = Lock()
+        self.counts: dict[tuple[str, str], tuple[datetime, int]] = {}
         self.refused = 0
 
     def count(self, operation: str, credential: str, allowed: int, now: datetime) -> None:
-        with self._lock:
-            began, count = self._counts.get((operation, credential), (now, 0))
+        with self.lock:
+            began, count = self.counts.get((operation, credential), (now, 0))
             if now >= began + WINDOW:
                 began, count = now, 0
             if count >= allowed:
                 self.refused += 1
                 raise exceeded((began + WINDOW - now).total_seconds())
-            self._counts[operation, credential] = (began, count + 1)
+            self.counts[operation, credential] = (began, count + 1)
 
 
 def exceeded(seconds: float) -> ApiError:

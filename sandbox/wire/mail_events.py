@@ -33,31 +33,31 @@ class MailEvent:
 
 class MailEvents:
     def __init__(self, store: Store, outbox: Outbox, seed: int) -> None:
-        self._store = store
-        self._outbox = outbox
-        self._seed = seed
+        self.store = store
+        self.outbox = outbox
+        self.seed = seed
 
     def plan(self, mail_id: str, common: dict[str, Any], happenings: Iterable[Happening]) -> None:
         """All that will become of a mail, each event at its own time."""
         for number, happening in enumerate(happenings, 1):
-            event_id = identifier("event", self._seed, mail_id, common["email"], number, length=22)
+            event_id = identifier("event", self.seed, mail_id, common["email"], number, length=22)
             document = common | {
                 "event": happening.event,
                 "timestamp": int(happening.at.timestamp()),
                 "sg_event_id": event_id,
                 "sg_message_id": f"{mail_id}.recvd-sandbox",
             }
-            self._store.rows(
+            self.store.rows(
                 "insert into mail_events (mail_id, at, document, posted) values (?, ?, ?, 0)",
                 mail_id,
                 sortable(happening.at),
                 json.dumps(document | happening.more),
             )
-        self._schedule()
+        self.schedule_batch()
 
     def of(self, mail_id: str, now: datetime) -> list[MailEvent]:
         """What has happened so far."""
-        found = self._store.rows(
+        found = self.store.rows(
             "select at, document from mail_events where mail_id = ? and at <= ?"
             " order by at, number",
             mail_id,
@@ -67,9 +67,9 @@ class MailEvents:
 
     def post(self, at: datetime) -> None:
         """What happened since the last batch, in one; some of the one before comes again."""
-        number = self._store.next_number("mail batch")
-        random = Random(f"{self._seed}/mail batch/{number}")
-        found = self._store.rows(
+        number = self.store.next_number("mail batch")
+        random = Random(f"{self.seed}/mail batch/{number}")
+        found = self.store.rows(
             "select number, document from mail_events where posted = 0 and at <= ?"
             " order by at, number limit ?",
             sortable(at),
@@ -80,15 +80,15 @@ class MailEvents:
         if again and told:
             told += random.sample(told, random.randint(1, len(told)))[: LARGEST_BATCH - len(told)]
         for row, _ in found:
-            self._store.rows("update mail_events set posted = 1 where number = ?", row)
+            self.store.rows("update mail_events set posted = 1 where number = ?", row)
         if told:
-            batch_id = identifier("batch", self._seed, number, length=24)
+            batch_id = identifier("batch", self.seed, number, length=24)
             body = json.dumps(told, separators=(",", ":")).encode()
-            self._outbox.add(batch_id, MAIL_EVENTS, body, at, copies=2 if again else 1)
-        self._schedule()
+            self.outbox.add(batch_id, MAIL_EVENTS, body, at, copies=2 if again else 1)
+        self.schedule_batch()
 
-    def _schedule(self) -> None:
-        (first,) = self._store.row("select min(at) from mail_events where posted = 0")
+    def schedule_batch(self) -> None:
+        (first,) = self.store.row("select min(at) from mail_events where posted = 0")
         if first is not None:
             at = datetime.fromisoformat(first) + GATHERED_FOR
-            self._store.schedule(Due("mail_events", POSTING, at))
+            self.store.schedule(Due("mail_events", POSTING, at))

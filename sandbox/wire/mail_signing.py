@@ -19,12 +19,12 @@ class Signer:
 
     def __init__(self, api_key: str) -> None:
         drawn = int.from_bytes(sha512(f"mail events/{api_key}".encode()).digest())
-        self._private = ec.derive_private_key(drawn % (ORDER - 1) + 1, ec.SECP256R1())
+        self.private_key = ec.derive_private_key(drawn % (ORDER - 1) + 1, ec.SECP256R1())
 
     @property
     def public_key(self) -> str:
         """As SendGrid shows it: base64 of DER."""
-        shown = self._private.public_key().public_bytes(
+        shown = self.private_key.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
         return b64encode(shown).decode()
@@ -33,7 +33,7 @@ class Signer:
         """The headers of a delivery. The same body at the same time has the same signature."""
         timestamp = str(int(at.timestamp()))
         how = ec.ECDSA(SHA256(), deterministic_signing=True)
-        mark = self._private.sign(timestamp.encode() + body, how)
+        mark = self.private_key.sign(timestamp.encode() + body, how)
         return {
             "content-type": "application/json",
             "x-twilio-email-event-webhook-signature": b64encode(mark).decode(),

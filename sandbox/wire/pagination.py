@@ -39,13 +39,13 @@ def asked_page(
     return Page(
         table=table,
         where=where,
-        bounds=[*bounds, *_created(query)],
-        order=_choice(query, "order", orders),
-        descending=_choice(query, "direction", ("desc", "asc")) == "desc",
-        after=_cursor(query, "after"),
-        before=_cursor(query, "before"),
+        bounds=[*bounds, *read_created(query)],
+        order=read_choice(query, "order", orders),
+        descending=read_choice(query, "direction", ("desc", "asc")) == "desc",
+        after=read_cursor(query, "after"),
+        before=read_cursor(query, "before"),
         from_the_end=size == "last",
-        size=min(_size(query, size), largest),
+        size=min(read_size(query, size), largest),
     )
 
 
@@ -84,19 +84,19 @@ def listed(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str
     return {
         "data": [describe(document) for _, _, document in shown],
         "page_info": {
-            "start_cursor": _cursor_of(shown[0]) if shown else None,
-            "end_cursor": _cursor_of(shown[-1]) if shown else None,
+            "start_cursor": write_cursor(shown[0]) if shown else None,
+            "end_cursor": write_cursor(shown[-1]) if shown else None,
             "has_next_page": page.before is not None if page.from_the_end else more,
             "has_previous_page": more if page.from_the_end else page.after is not None,
         },
     }
 
 
-def _cursor_of(row: tuple[str, str, str]) -> str:
+def write_cursor(row: tuple[str, str, str]) -> str:
     return base64.urlsafe_b64encode(f"{row[0]} {row[1]}".encode()).decode()
 
 
-def _cursor(query: Mapping[str, str], name: str) -> tuple[str, str] | None:
+def read_cursor(query: Mapping[str, str], name: str) -> tuple[str, str] | None:
     if not query.get(name):
         return None
     try:
@@ -106,7 +106,7 @@ def _cursor(query: Mapping[str, str], name: str) -> tuple[str, str] | None:
     return value, row_id
 
 
-def _created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def read_created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, clause in (("created_after", "created_at > ?"), ("created_before", "created_at < ?")):
         if name in query:
             try:
@@ -116,7 +116,7 @@ def _created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 raise bad_request("parameter_invalid", message, name) from None
 
 
-def _choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+def read_choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
     """The first one when nothing is asked for."""
     value = query.get(name, allowed[0])
     if value not in allowed:
@@ -124,7 +124,7 @@ def _choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _size(query: Mapping[str, str], name: str) -> int:
+def read_size(query: Mapping[str, str], name: str) -> int:
     text = query.get(name, str(USUAL_PAGE))
     if not text.isdecimal() or int(text) < 1:
         raise bad_request("parameter_invalid", "Must be a positive number", name)

@@ -19,7 +19,7 @@ def standing(payment: Payment, company: Company) -> dict[str, Any]:
     return {
         "object": "payment_status",
         "id": payment.id,
-        "status": _stage(payment),
+        "status": find_stage(payment),
         "next_action": redirect if url and not payment.in_flight else None,
         "last_payment_error": error if payment.decline_code else None,
         "processing_details": {"expected_by": iso(expected)} if expected else None,
@@ -28,7 +28,7 @@ def standing(payment: Payment, company: Company) -> dict[str, Any]:
     }
 
 
-def _stage(payment: Payment) -> str:
+def find_stage(payment: Payment) -> str:
     if payment.in_flight or payment.status == PENDING:
         return "processing"
     if payment.status == "paid":

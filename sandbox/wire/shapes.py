@@ -14,28 +14,28 @@ Shape = Literal["current", "legacy"]
 
 class Shapes:
     def __init__(self, store: Store, switches: Switches, company: Company) -> None:
-        self._store = store
-        self._switches = switches
-        self._company = company
+        self.store = store
+        self.switches = switches
+        self.own_company = company
 
     def company(self, account_id: str) -> Company:
-        if account_id == self._company.id:
-            return self._company
+        if account_id == self.own_company.id:
+            return self.own_company
         route = account_id.removeprefix("biz_").lower()
         return Company(account_id, route.title(), route)
 
     def payment(self, payment: Payment, shape: Shape, *, in_list: bool = False) -> dict[str, Any]:
-        membership = self._store.membership(payment.membership_id)
-        can_retry = retryable(payment, membership, self._switches)
+        membership = self.store.membership(payment.membership_id)
+        can_retry = retryable(payment, membership, self.switches)
         if shape == "current":
             return current.payment(payment, membership, retryable=can_retry, in_list=in_list)
-        refunds = [REFUND.validate_json(text) for text in self._all("refunds", payment)]
+        refunds = [REFUND.validate_json(text) for text in self.list_documents("refunds", payment)]
         return legacy.payment(
             payment,
             membership,
             self.company(payment.account_id),
             refunds,
-            self._disputes(payment),
+            self.list_disputes(payment),
             retryable=can_retry,
             in_list=in_list,
         )
@@ -49,12 +49,12 @@ class Shapes:
     def refund(self, refund: Refund, shape: Shape) -> dict[str, Any]:
         if shape == "current":
             return current.refund(refund)
-        payment = self._store.payment(refund.payment_id)
+        payment = self.store.payment(refund.payment_id)
         return legacy.refund(refund, self.payment(payment, shape))
 
     def dispute(self, dispute: Dispute, shape: Shape) -> dict[str, Any]:
-        payment = self._store.payment(dispute.payment_id)
-        membership = self._store.membership(payment.membership_id)
+        payment = self.store.payment(dispute.payment_id)
+        membership = self.store.membership(payment.membership_id)
         shown = self.payment(payment, shape)
         if shape == "current":
             return dispute_shapes.current_dispute(dispute, payment, shown, membership)
@@ -62,20 +62,22 @@ class Shapes:
         return dispute_shapes.legacy_dispute(dispute, shown, membership, company)
 
     def dispute_alert(self, alert: DisputeAlert, shape: Shape) -> dict[str, Any]:
-        payment = self._store.payment(alert.payment_id)
+        payment = self.store.payment(alert.payment_id)
         if shape == "current":
-            membership = self._store.membership(payment.membership_id)
+            membership = self.store.membership(payment.membership_id)
             return dispute_shapes.current_alert(alert, payment, membership)
         return dispute_shapes.legacy_alert(alert, payment, self.payment(payment, shape))
 
-    def _disputes(self, payment: Payment) -> list[dict[str, Any]] | None:
+    def list_disputes(self, payment: Payment) -> list[dict[str, Any]] | None:
         """None without the permission to read them."""
-        if "payment:dispute:read" in self._switches.denied_permissions:
+        if "payment:dispute:read" in self.switches.denied_permissions:
             return None
-        disputes = [DISPUTE.validate_json(text) for text in self._all("disputes", payment)]
+        disputes = [
+            DISPUTE.validate_json(text) for text in self.list_documents("disputes", payment)
+        ]
         return [dispute_shapes.inlined_dispute(dispute) for dispute in disputes]
 
-    def _all(self, table: str, payment: Payment) -> list[str]:
+    def list_documents(self, table: str, payment: Payment) -> list[str]:
         """The documents that belong to a payment, at most as many as Whop inlines."""
         page = Page(table, {"payment_id": [payment.id]})
-        return [document for _, _, document in find(self._store, page)[: page.size]]
+        return [document for _, _, document in find(self.store, page)[: page.size]]

@@ -74,16 +74,16 @@ class Outbox:
     """Webhooks not yet accepted, in the store, so that a restart sends them."""
 
     def __init__(self, store: Store, faults: Faults, seed: int) -> None:
-        self._store = store
-        self._faults = faults
-        self._seed = seed
+        self.store = store
+        self.faults = faults
+        self.seed = seed
 
     def announce(
         self, event: str, account_id: str, described: dict[str, Any], shape: Shape, at: datetime
     ) -> None:
-        webhook_id = identifier("msg", self._seed, self._store.next_number("webhook"), length=24)
+        webhook_id = identifier("msg", self.seed, self.store.next_number("webhook"), length=24)
         body = envelope(webhook_id, event, account_id, described, shape, at)
-        fault = self._faults.take(f"{WEBHOOK}:{event}", WEBHOOK)
+        fault = self.faults.take(f"{WEBHOOK}:{event}", WEBHOOK)
         copies, due_at = 1, at
         if fault and fault.kind == "drop":
             copies = 0
@@ -95,7 +95,7 @@ class Outbox:
 
     def add(self, webhook_id: str, event: str, body: bytes, due_at: datetime, copies: int) -> None:
         for _ in range(copies):
-            self._store.rows(
+            self.store.rows(
                 "insert into letters (webhook_id, type, body, due_at) values (?, ?, ?, ?)",
                 webhook_id,
                 event,
@@ -116,7 +116,7 @@ class Outbox:
             PendingDelivery(
                 number, webhook_id, event, body, datetime.fromisoformat(due_at), failures
             )
-            for number, webhook_id, event, body, due_at, failures in self._store.rows(sql, limit)
+            for number, webhook_id, event, body, due_at, failures in self.store.rows(sql, limit)
         ]
 
     def claim(self, delivery: PendingDelivery, sent_at: datetime) -> None:
@@ -125,11 +125,11 @@ class Outbox:
         if delivery.failures == len(waits):
             self.accepted(delivery)
             return
-        self._store.rows(
+        self.store.rows(
             "update letters set failures = failures + 1, due_at = ? where number = ?",
             sortable(sent_at + waits[delivery.failures]),
             delivery.number,
         )
 
     def accepted(self, delivery: PendingDelivery) -> None:
-        self._store.rows("delete from letters where number = ?", delivery.number)
+        self.store.rows("delete from letters where number = ?", delivery.number)

@@ -45,13 +45,13 @@ class Acts:
         assumed: Assumptions,
         mail_events: MailEvents,
     ) -> None:
-        self._store = store
-        self._charging = charging
-        self._switches = switches
-        self._pace = pace
-        self._seed = seed
-        self._assumed = assumed
-        self._mail_events = mail_events
+        self.store = store
+        self.charging = charging
+        self.switches = switches
+        self.pace = pace
+        self.seed = seed
+        self.assumed = assumed
+        self.mail_events = mail_events
         self.members = Members(store, charging, switches, pace, assumed)
         self.backup = Backup(store, charging, announcer, switches)
         self.endings = Endings(store, charging, announcer, switches)
@@ -61,13 +61,13 @@ class Acts:
     def perform(self, due: Due) -> None:
         match due.kind:
             case "retry_charges":
-                self._charge_in_flight(due)
+                self.charge_in_flight(due)
             case "backup_charges":
                 self.backup.charge_in_flight(due)
             case "whop_attempt":
-                self._whop_attempts(due)
+                self.attempt_by_whop(due)
             case "settle":
-                self._settle(due)
+                self.settle(due)
             case "cancel":
                 self.endings.give_up(due.subject, due.at)
             case "period_ends":
@@ -79,79 +79,79 @@ class Acts:
             case "refund_settles":
                 self.refunds.settle(due.subject, due.at)
             case "mail_events":
-                self._mail_events.post(due.at)
+                self.mail_events.post(due.at)
             case _:
                 assert_never(due.kind)
 
     def fail_renewal(self, account_id: str, wanted: Overrides, at: datetime) -> Payment:
-        key = f"{self._seed}/{self._store.next_number('renewal')}"
+        key = f"{self.seed}/{self.store.next_number('renewal')}"
         random = Random(key)
-        code = first_decline(random, wanted, self._assumed)
-        membership = self._renewing(random, account_id, key, wanted, at, code)
-        payment = draw_renewal(random, membership, key, wanted, at, code, self._assumed)
+        code = first_decline(random, wanted, self.assumed)
+        membership = self.find_or_draw_membership(random, account_id, key, wanted, at, code)
+        payment = draw_renewal(random, membership, key, wanted, at, code, self.assumed)
         payment = replace(payment, script=tuple(wanted.get("script", ())))
-        payment = self._charging.charge(payment, "whop", at, outcome=code)
-        if (days := self._switches.whop_cancels_after_days) is not None:
-            self._store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))
-        speed = self._pace.member_speed
-        if due := draw_member_pays(random, payment, wanted, at, code, speed, self._assumed):
-            self._store.schedule(due)
-        if due := draw_leaving(payment, at, speed, self._assumed):
+        payment = self.charging.charge(payment, "whop", at, outcome=code)
+        if (days := self.switches.whop_cancels_after_days) is not None:
+            self.store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))
+        speed = self.pace.member_speed
+        if due := draw_member_pays(random, payment, wanted, at, code, speed, self.assumed):
+            self.store.schedule(due)
+        if due := draw_leaving(payment, at, speed, self.assumed):
             self.members.leave(due)
         return payment
 
     def renew(self, account_id: str, wanted: Renewal, at: datetime) -> Payment:
         """A renewal that works at once. Drawn apart, so that failing ones stay as they are."""
-        key = f"{self._seed}/paid/{self._store.next_number('paid renewal')}"
+        key = f"{self.seed}/paid/{self.store.next_number('paid renewal')}"
         random = Random(key)
-        membership = self._renewing(random, account_id, key, wanted, at, "")
-        payment = draw_renewal(random, membership, key, wanted, at, "", self._assumed)
-        return self._charging.charge(payment, "whop", at, outcome=PAID)
+        membership = self.find_or_draw_membership(random, account_id, key, wanted, at, "")
+        payment = draw_renewal(random, membership, key, wanted, at, "", self.assumed)
+        return self.charging.charge(payment, "whop", at, outcome=PAID)
 
-    def _renewing(
+    def find_or_draw_membership(
         self, random: Random, account_id: str, key: str, wanted: Renewal, at: datetime, code: str
     ) -> Membership:
         """A new member, or the one whose `membership_id` is wanted, with the cards they have."""
         membership = renewing_member(random, account_id, key, wanted, at, code)
         if membership_id := wanted.get("membership_id"):
-            membership = self._store.membership(membership_id)
+            membership = self.store.membership(membership_id)
             if membership.status == "canceled":
                 raise ValueError(f"{membership_id} has ended: it does not renew")
         else:
-            self._store.save_membership(membership)
-            self._charging.cards.keep(membership, membership.card, membership.created_at)
-        self._charging.cards.keep_spares(membership, key, wanted, at)
+            self.store.save_membership(membership)
+            self.charging.cards.keep(membership, membership.card, membership.created_at)
+        self.charging.cards.keep_spares(membership, key, wanted, at)
         return membership
 
     def retry(self, payment_id: str, at: datetime, key: str | None) -> Payment | Refusal:
         """Charges now, or with `retry_answers="async"` some seconds later."""
-        payment = self._store.payment(payment_id)
-        membership = self._store.membership(payment.membership_id)
-        if refused := refusal(payment, membership, self._switches):
+        payment = self.store.payment(payment_id)
+        membership = self.store.membership(payment.membership_id)
+        if refused := refusal(payment, membership, self.switches):
             return refused
-        if self._switches.retry_answers == "sync":
-            return self.members.tire(self._charging.charge(payment, "retry", at, key=key), at)
-        charges_at = at + timedelta(seconds=self._switches.async_seconds)
-        self._store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
+        if self.switches.retry_answers == "sync":
+            return self.members.tire(self.charging.charge(payment, "retry", at, key=key), at)
+        charges_at = at + timedelta(seconds=self.switches.async_seconds)
+        self.store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
         # The answer shows the payment as it was: nothing has happened to it yet.
-        self._store.save_payment(replace(payment, in_flight=True))
+        self.store.save_payment(replace(payment, in_flight=True))
         return payment
 
-    def _whop_attempts(self, due: Due) -> None:
-        payment = self._store.payment(due.subject)
+    def attempt_by_whop(self, due: Due) -> None:
+        payment = self.store.payment(due.subject)
         if payment.status != "open" or payment.in_flight:
             return
-        if self._store.membership(payment.membership_id).status in COLLECTING:
-            self.members.tire(self._charging.charge(payment, "whop", due.at), due.at)
+        if self.store.membership(payment.membership_id).status in COLLECTING:
+            self.members.tire(self.charging.charge(payment, "whop", due.at), due.at)
         else:
-            self._charging.pass_over(payment, due.at)
+            self.charging.pass_over(payment, due.at)
 
-    def _charge_in_flight(self, due: Due) -> None:
-        payment = self._store.payment(due.subject)
-        payment = self._charging.charge(payment, "retry", due.at, key=due.detail or None)
+    def charge_in_flight(self, due: Due) -> None:
+        payment = self.store.payment(due.subject)
+        payment = self.charging.charge(payment, "retry", due.at, key=due.detail or None)
         self.members.tire(payment, due.at)
 
-    def _settle(self, due: Due) -> None:
-        payment = self._store.payment(due.subject)
-        self._charging.ledger.settle(payment.id, due.detail)
-        self._charging.conclude(payment, due.detail, "whop", due.at)
+    def settle(self, due: Due) -> None:
+        payment = self.store.payment(due.subject)
+        self.charging.ledger.settle(payment.id, due.detail)
+        self.charging.conclude(payment, due.detail, "whop", due.at)

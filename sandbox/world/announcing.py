@@ -11,32 +11,32 @@ from sandbox.wire.webhooks import Outbox
 
 class Announcer:
     def __init__(self, shapes: Shapes, outbox: Outbox, switches: Switches) -> None:
-        self._shapes = shapes
-        self._outbox = outbox
-        self._switches = switches
+        self.shapes = shapes
+        self.outbox = outbox
+        self.switches = switches
 
     def payment(self, event: str, payment: Payment, at: datetime) -> None:
-        described = self._shapes.payment(payment, self._switches.webhook_shape)
-        self._announce(event, payment.account_id, described, at)
+        described = self.shapes.payment(payment, self.switches.webhook_shape)
+        self.announce(event, payment.account_id, described, at)
 
     def membership(self, event: str, membership: Membership, at: datetime) -> None:
-        described = self._shapes.membership(membership, self._switches.webhook_shape)
-        self._announce(event, membership.account_id, described, at)
+        described = self.shapes.membership(membership, self.switches.webhook_shape)
+        self.announce(event, membership.account_id, described, at)
 
     def refund(self, event: str, refund: Refund, at: datetime) -> None:
-        described = self._shapes.refund(refund, self._switches.webhook_shape)
-        self._announce(event, refund.account_id, described, at)
+        described = self.shapes.refund(refund, self.switches.webhook_shape)
+        self.announce(event, refund.account_id, described, at)
 
     def dispute(self, event: str, dispute: Dispute, at: datetime) -> None:
-        described = self._shapes.dispute(dispute, self._switches.webhook_shape)
-        self._announce(event, dispute.account_id, described, at)
+        described = self.shapes.dispute(dispute, self.switches.webhook_shape)
+        self.announce(event, dispute.account_id, described, at)
 
     def dispute_alert(self, event: str, alert: DisputeAlert, at: datetime) -> None:
-        described = self._shapes.dispute_alert(alert, self._switches.webhook_shape)
-        self._announce(event, alert.account_id, described, at)
+        described = self.shapes.dispute_alert(alert, self.switches.webhook_shape)
+        self.announce(event, alert.account_id, described, at)
 
-    def _announce(
+    def announce(
         self, event: str, account_id: str, described: dict[str, Any], at: datetime
     ) -> None:
-        shape = self._switches.webhook_shape
-        self._outbox.announce(event, account_id, described, shape, at)
+        shape = self.switches.webhook_shape
+        self.outbox.announce(event, account_id, described, shape, at)

@@ -16,39 +16,37 @@ class Backup:
     def __init__(
         self, store: Store, charging: Charging, announcer: Announcer, switches: Switches
     ) -> None:
-        self._store = store
-        self._charging = charging
-        self._announcer = announcer
-        self._switches = switches
+        self.store = store
+        self.charging = charging
+        self.announcer = announcer
+        self.switches = switches
 
     def set_card(self, membership: Membership, saved: SavedCard, at: datetime) -> Membership:
         """Charges now, or with `card_update_answers="async"` some seconds later."""
         membership = replace(membership, card=saved.card, updated_at=at)
-        self._store.save_membership(membership)
-        self._announcer.membership("membership.updated", membership, at)
-        for payment in self._unpaid(membership):
-            if self._switches.card_update_answers == "sync":
-                self._charge(payment, saved, at)
+        self.store.save_membership(membership)
+        self.announcer.membership("membership.updated", membership, at)
+        for payment in self.list_unpaid(membership):
+            if self.switches.card_update_answers == "sync":
+                self.charge(payment, saved, at)
                 continue
-            charges_at = at + timedelta(seconds=self._switches.async_seconds)
-            self._store.schedule(
-                Due("backup_charges", payment.id, charges_at, saved.card.method_id)
-            )
-            self._store.save_payment(replace(payment, in_flight=True))
-        return self._store.membership(membership.id)
+            charges_at = at + timedelta(seconds=self.switches.async_seconds)
+            self.store.schedule(Due("backup_charges", payment.id, charges_at, saved.card.method_id))
+            self.store.save_payment(replace(payment, in_flight=True))
+        return self.store.membership(membership.id)
 
     def charge_in_flight(self, due: Due) -> None:
-        saved = self._charging.cards.find(due.detail)
+        saved = self.charging.cards.find(due.detail)
         assert saved, "a card is never forgotten"
-        self._charge(self._store.payment(due.subject), saved, due.at)
+        self.charge(self.store.payment(due.subject), saved, due.at)
 
-    def _unpaid(self, membership: Membership) -> list[Payment]:
+    def list_unpaid(self, membership: Membership) -> list[Payment]:
         """Which payments the new card is to pay. Whop speaks of one, and does not say which."""
         if membership.status not in COLLECTING:
             return []
-        unpaid = self._store.payments_of(membership.id, "open")
+        unpaid = self.store.payments_of(membership.id, "open")
         unpaid = [payment for payment in unpaid if not payment.in_flight]
-        match self._switches.card_update_charges:
+        match self.switches.card_update_charges:
             case "oldest":
                 return unpaid[:1]
             case "newest":
@@ -56,14 +54,14 @@ class Backup:
             case "every":
                 return unpaid
 
-    def _charge(self, payment: Payment, saved: SavedCard, at: datetime) -> None:
+    def charge(self, payment: Payment, saved: SavedCard, at: datetime) -> None:
         before = payment
         if saved.created_at > payment.created_at:
             # Saved because of this failure, and by no script: a bank that knows nothing of it.
             payment = replace(payment, scenario=bank.new_card(payment.scenario, saved.created_at))
         payment = replace(payment, card=saved.card)
-        if self._switches.retry_rearmed_by_card_change:
+        if self.switches.retry_rearmed_by_card_change:
             payment = replace(payment, retries=0)
-        payment = self._charging.charge(payment, "backup", at)
-        if payment.status == "open" and not self._switches.retry_uses_new_card:
-            self._store.save_payment(replace(payment, card=before.card, scenario=before.scenario))
+        payment = self.charging.charge(payment, "backup", at)
+        if payment.status == "open" and not self.switches.retry_uses_new_card:
+            self.store.save_payment(replace(payment, card=before.card, scenario=before.scenario))

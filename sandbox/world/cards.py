@@ -26,10 +26,10 @@ SAVED_CARD = TypeAdapter(SavedCard)
 
 class Cards:
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def save(self, saved: SavedCard) -> None:
-        self._store.save(
+        self.store.save(
             "cards",
             saved.card.method_id,
             SAVED_CARD.dump_json(saved),
@@ -42,7 +42,7 @@ class Cards:
 
     def find(self, method_id: str) -> SavedCard | None:
         try:
-            return SAVED_CARD.validate_json(self._store.document("cards", method_id))
+            return SAVED_CARD.validate_json(self.store.document("cards", method_id))
         except Missing:
             return None
 
@@ -54,10 +54,10 @@ class Cards:
     def keep_spares(self, membership: Membership, key: str, wanted: Renewal, at: datetime) -> None:
         """Drawn apart from all else, so that a spare card never changes the rest of the story."""
         random = Random(f"{key}/spares")
-        for number in range(_how_many(random, wanted)):
-            expired = _expired(random, wanted)
+        for number in range(count_spares(random, wanted)):
+            expired = is_spare_expired(random, wanted)
             card = draw_card(random, f"{key}/spare/{number}", at, expired=expired)
-            script = _script(random, wanted, expired)
+            script = choose_script(random, wanted, expired)
             self.keep(membership, card, membership.created_at, script)
 
     def next_outcome(self, method_id: str) -> str | None:
@@ -92,7 +92,7 @@ def described(saved: SavedCard, now: datetime) -> dict[str, Any]:
     }
 
 
-def _how_many(random: Random, wanted: Renewal) -> int:
+def count_spares(random: Random, wanted: Renewal) -> int:
     if (number := wanted.get("spare_cards")) is not None:
         return number
     if wanted.keys() & {"spare_pays", "spare_script", "spare_expired"}:
@@ -103,13 +103,13 @@ def _how_many(random: Random, wanted: Renewal) -> int:
     return int(random.random() < SPARE_CARD_SHARE)
 
 
-def _expired(random: Random, wanted: Renewal) -> bool:
+def is_spare_expired(random: Random, wanted: Renewal) -> bool:
     if wanted.keys() & {"spare_pays", "spare_script"}:
         return wanted.get("spare_expired", False)
     return wanted.get("spare_expired", random.random() < EXPIRED_SPARE_SHARE)
 
 
-def _script(random: Random, wanted: Renewal, expired: bool) -> tuple[str, ...]:
+def choose_script(random: Random, wanted: Renewal, expired: bool) -> tuple[str, ...]:
     if script := wanted.get("spare_script"):
         return tuple(script)
     works = wanted.get("spare_pays", not expired and random.random() < SPARE_WORKS_SHARE)

@@ -21,10 +21,10 @@ OURS: tuple[By, ...] = ("retry", "backup")
 
 class Charging:
     def __init__(self, store: Store, announcer: Announcer, switches: Switches, pace: Pace) -> None:
-        self._store = store
-        self._announcer = announcer
-        self._switches = switches
-        self._pace = pace
+        self.store = store
+        self.announcer = announcer
+        self.switches = switches
+        self.pace = pace
         self.cards = Cards(store)
         self.ledger = Ledger(store)
 
@@ -38,42 +38,42 @@ class Charging:
         outcome: str | None = None,
     ) -> Payment:
         """Asks the bank, unless the outcome is known beforehand, and acts on what it says."""
-        asked = outcome or self._ask_bank(payment, at)
+        asked = outcome or self.ask_bank(payment, at)
         outcome, _, settles_as = asked.partition(":")
-        self.ledger.record(_row(payment, at, by, outcome, key))
-        payment = self._count(payment, by, at)
+        self.ledger.record(make_charge(payment, at, by, outcome, key))
+        payment = self.count_charge(payment, by, at)
         if outcome == PENDING:
-            return self._clear(payment, at, settles_as or PAID)
+            return self.begin_clearing(payment, at, settles_as or PAID)
         return self.conclude(payment, outcome, by, at)
 
     def conclude(self, payment: Payment, outcome: str, by: By, at: datetime) -> Payment:
         """The bank has said paid, or given its decline code."""
         if outcome == PAID:
-            return self._collect(payment, at)
-        return self._decline(payment, outcome, by, at)
+            return self.collect(payment, at)
+        return self.decline(payment, outcome, by, at)
 
     def stop_trying(self, payment: Payment) -> None:
         for kind in ("retry_charges", "backup_charges", "whop_attempt", "member_pays"):
-            self._store.forget_due(kind, payment.id)
+            self.store.forget_due(kind, payment.id)
 
     def pass_over(self, payment: Payment, at: datetime) -> None:
         """Whop leaves out an attempt of its own, and plans the next one."""
-        payment = replace(payment, next_attempt_at=self._next_attempt(payment, "whop", at))
-        self._store.save_payment(payment)
-        self._plan_attempt(payment)
+        payment = replace(payment, next_attempt_at=self.find_next_attempt(payment, "whop", at))
+        self.store.save_payment(payment)
+        self.plan_attempt(payment)
 
-    def _ask_bank(self, payment: Payment, at: datetime) -> str:
+    def ask_bank(self, payment: Payment, at: datetime) -> str:
         if outcome := self.cards.next_outcome(payment.card.method_id):
             return outcome
         if payment.script:
             return bank.scripted(payment.script, payment.charges)
         attempt = payment.charges + 1
         code = payment.decline_code or "generic_decline"
-        return bank.decide(payment.scenario, code, at, attempt, self._pace)
+        return bank.decide(payment.scenario, code, at, attempt, self.pace)
 
-    def _count(self, payment: Payment, by: By, at: datetime) -> Payment:
+    def count_charge(self, payment: Payment, by: By, at: datetime) -> Payment:
         retries = payment.retries + (by == "retry")
-        if by == "whop" and self._switches.retry_rearmed_by_whop_attempt:
+        if by == "whop" and self.switches.retry_rearmed_by_whop_attempt:
             retries = 0
         return replace(
             payment,
@@ -84,8 +84,8 @@ class Charging:
             updated_at=at,
         )
 
-    def _clear(self, payment: Payment, at: datetime, settles_as: str) -> Payment:
-        settles_at = at + self._pace.pending_settles
+    def begin_clearing(self, payment: Payment, at: datetime, settles_as: str) -> Payment:
+        settles_at = at + self.pace.pending_settles
         payment = replace(
             payment,
             status=PENDING,
@@ -95,14 +95,14 @@ class Charging:
             decline_code=None,
             failure_message=None,
         )
-        self._store.save_payment(payment)
-        self._store.schedule(Due("settle", payment.id, settles_at, settles_as))
-        self._store.forget_due("whop_attempt", payment.id)
-        self._announcer.payment("payment.pending", payment, at)
+        self.store.save_payment(payment)
+        self.store.schedule(Due("settle", payment.id, settles_at, settles_as))
+        self.store.forget_due("whop_attempt", payment.id)
+        self.announcer.payment("payment.pending", payment, at)
         return payment
 
-    def _collect(self, payment: Payment, at: datetime) -> Payment:
-        self._begin_period(payment, at)
+    def collect(self, payment: Payment, at: datetime) -> Payment:
+        self.begin_period(payment, at)
         payment = replace(
             payment,
             status=PAID,
@@ -114,22 +114,22 @@ class Charging:
             decline_code=None,
             failure_message=None,
         )
-        self._store.save_payment(payment)
+        self.store.save_payment(payment)
         self.stop_trying(payment)
-        self._store.forget_due("cancel", payment.id)
-        self._plan_refund(payment, at)
-        self._announcer.payment("payment.succeeded", payment, at)
+        self.store.forget_due("cancel", payment.id)
+        self.plan_refund(payment, at)
+        self.announcer.payment("payment.succeeded", payment, at)
         return payment
 
-    def _begin_period(self, paid: Payment, at: datetime) -> None:
+    def begin_period(self, paid: Payment, at: datetime) -> None:
         """The membership is in order again, unless it owes for another period too."""
-        membership = self._store.membership(paid.membership_id)
-        unpaid = self._store.payments_of(membership.id, "open", PENDING)
+        membership = self.store.membership(paid.membership_id)
+        unpaid = self.store.payments_of(membership.id, "open", PENDING)
         status = "past_due" if any(other.id != paid.id for other in unpaid) else "active"
         if membership.status == "canceling":
             status = "canceling"
         period_end = membership.period_end + PERIOD
-        self._store.save_membership(
+        self.store.save_membership(
             replace(
                 membership,
                 status=status,
@@ -139,12 +139,12 @@ class Charging:
             )
         )
         if membership.cancel_at_period_end:
-            self._store.schedule(Due("period_ends", membership.id, period_end))
+            self.store.schedule(Due("period_ends", membership.id, period_end))
 
-    def _decline(self, payment: Payment, code: str, by: By, at: datetime) -> Payment:
-        membership = self._store.membership(payment.membership_id)
+    def decline(self, payment: Payment, code: str, by: By, at: datetime) -> Payment:
+        membership = self.store.membership(payment.membership_id)
         if membership.status == "active":
-            self._store.save_membership(replace(membership, status="past_due", updated_at=at))
+            self.store.save_membership(replace(membership, status="past_due", updated_at=at))
         payment = replace(
             payment,
             status="open",
@@ -154,40 +154,40 @@ class Charging:
             payments_failed=payment.payments_failed + 1,
             settles_at=None,
             updated_at=at,
-            next_attempt_at=self._next_attempt(payment, by, at),
+            next_attempt_at=self.find_next_attempt(payment, by, at),
         )
-        self._store.save_payment(payment)
-        self._plan_attempt(payment)
+        self.store.save_payment(payment)
+        self.plan_attempt(payment)
         first = payment.payments_failed == 1
-        if first or self._switches.failed_webhook_for == "every_attempt":
-            self._announcer.payment("payment.failed", payment, at)
+        if first or self.switches.failed_webhook_for == "every_attempt":
+            self.announcer.payment("payment.failed", payment, at)
         if code in NEEDS_AUTHENTICATION:
-            self._announcer.payment("payment.requires_action", payment, at)
+            self.announcer.payment("payment.requires_action", payment, at)
         return payment
 
-    def _plan_attempt(self, payment: Payment) -> None:
+    def plan_attempt(self, payment: Payment) -> None:
         if payment.next_attempt_at:
-            self._store.schedule(Due("whop_attempt", payment.id, payment.next_attempt_at))
+            self.store.schedule(Due("whop_attempt", payment.id, payment.next_attempt_at))
 
-    def _next_attempt(self, payment: Payment, by: By, at: datetime) -> datetime | None:
+    def find_next_attempt(self, payment: Payment, by: By, at: datetime) -> datetime | None:
         """When Whop itself tries again; None once it will not."""
-        if by in OURS and self._switches.retry_moves_next_attempt and payment.next_attempt_at:
+        if by in OURS and self.switches.retry_moves_next_attempt and payment.next_attempt_at:
             return at + MOVED_BY
-        offsets = map(_hours, self._switches.whop_attempts_after_hours)
+        offsets = map(_hours, self.switches.whop_attempts_after_hours)
         return next((to for offset in offsets if (to := payment.created_at + offset) > at), None)
 
-    def _plan_refund(self, payment: Payment, at: datetime) -> None:
+    def plan_refund(self, payment: Payment, at: datetime) -> None:
         if payment.script or payment.payments_failed == 0:
             return
         if Random(f"{payment.scenario.luck}/refund").random() < REFUNDED_SHARE:
-            self._store.schedule(Due("refund", payment.id, at + self._pace.refund_after))
+            self.store.schedule(Due("refund", payment.id, at + self.pace.refund_after))
 
 
 def _hours(hours: float) -> timedelta:
     return timedelta(hours=hours)
 
 
-def _row(payment: Payment, at: datetime, by: By, outcome: str, key: str | None) -> Charge:
+def make_charge(payment: Payment, at: datetime, by: By, outcome: str, key: str | None) -> Charge:
     return Charge(
         payment.id,
         at,

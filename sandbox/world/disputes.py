@@ -12,17 +12,17 @@ from sandbox.world.announcing import Announcer
 
 class Disputes:
     def __init__(self, store: Store, announcer: Announcer, seed: int) -> None:
-        self._store = store
-        self._announcer = announcer
-        self._seed = seed
+        self.store = store
+        self.announcer = announcer
+        self.seed = seed
 
     def open(self, payment_id: str, at: datetime) -> Dispute:
         """Raises ValueError for a payment that is not paid, or disputed already."""
-        payment = self._paid(payment_id)
-        if self._store.row("select 1 from disputes where payment_id = ?", payment_id):
+        payment = self.find_paid(payment_id)
+        if self.store.row("select 1 from disputes where payment_id = ?", payment_id):
             raise ValueError(f"{payment_id} is disputed already")
         dispute = Dispute(
-            id=identifier("dspt", self._seed, self._store.next_number("dispute")),
+            id=identifier("dspt", self.seed, self.store.next_number("dispute")),
             account_id=payment.account_id,
             payment_id=payment.id,
             amount=payment.amount,
@@ -31,7 +31,7 @@ class Disputes:
             created_at=at,
             updated_at=at,
         )
-        self._store.save(
+        self.store.save(
             "disputes",
             dispute.id,
             DISPUTE.dump_json(dispute),
@@ -39,17 +39,15 @@ class Disputes:
             payment_id=dispute.payment_id,
             created_at=sortable(at),
         )
-        self._store.save_payment(
-            replace(payment, substatus="dispute_needs_response", updated_at=at)
-        )
-        self._announcer.dispute("dispute.created", dispute, at)
+        self.store.save_payment(replace(payment, substatus="dispute_needs_response", updated_at=at))
+        self.announcer.dispute("dispute.created", dispute, at)
         return dispute
 
     def alert(self, payment_id: str, at: datetime) -> DisputeAlert:
         """Raises ValueError for a payment that is not paid."""
-        payment = self._paid(payment_id)
+        payment = self.find_paid(payment_id)
         alert = DisputeAlert(
-            id=identifier("dspa", self._seed, self._store.next_number("dispute_alert")),
+            id=identifier("dspa", self.seed, self.store.next_number("dispute_alert")),
             account_id=payment.account_id,
             payment_id=payment.id,
             amount=payment.amount,
@@ -58,14 +56,14 @@ class Disputes:
         )
         disputed = payment.substatus == "dispute_needs_response"
         substatus = payment.substatus if disputed else "dispute_warning"
-        self._store.save_payment(
+        self.store.save_payment(
             replace(payment, substatus=substatus, dispute_alerted_at=at, updated_at=at)
         )
-        self._announcer.dispute_alert("dispute_alert.created", alert, at)
+        self.announcer.dispute_alert("dispute_alert.created", alert, at)
         return alert
 
-    def _paid(self, payment_id: str) -> Payment:
-        payment = self._store.payment(payment_id)
+    def find_paid(self, payment_id: str) -> Payment:
+        payment = self.store.payment(payment_id)
         if payment.status != PAID:
             raise ValueError(f"only a paid payment can be disputed; {payment_id} is not")
         return payment

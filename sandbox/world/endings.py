@@ -16,84 +16,84 @@ class Endings:
     def __init__(
         self, store: Store, charging: Charging, announcer: Announcer, switches: Switches
     ) -> None:
-        self._store = store
-        self._charging = charging
-        self._announcer = announcer
-        self._switches = switches
+        self.store = store
+        self.charging = charging
+        self.announcer = announcer
+        self.switches = switches
 
     def give_up(self, payment_id: str, at: datetime) -> None:
         """Whop's days are over. A membership that has been put in order meanwhile stays."""
-        if self._membership(payment_id).status != "active":
+        if self.find_membership(payment_id).status != "active":
             self.cancel_membership(payment_id, at)
 
     def cancel_membership(self, payment_id: str, at: datetime) -> None:
         """The membership ends, and with it every way to collect its payments but a late one."""
-        membership = self._membership(payment_id)
+        membership = self.find_membership(payment_id)
         if membership.status == "canceled":
             return
-        unpaid = self._store.payments_of(membership.id, "open", PENDING)
+        unpaid = self.store.payments_of(membership.id, "open", PENDING)
         if any(payment.in_flight or payment.status == PENDING for payment in unpaid):
             # What is being paid for cannot end yet: look again when that is known.
             in_flight = any(payment.in_flight for payment in unpaid)
             wait = timedelta(minutes=1) if in_flight else timedelta(days=1)
-            self._store.schedule(Due("cancel", payment_id, at + wait))
+            self.store.schedule(Due("cancel", payment_id, at + wait))
             return
-        self._end(membership, unpaid, at)
+        self.end(membership, unpaid, at)
 
     def cancel_at_period_end(self, payment_id: str, at: datetime) -> None:
         """The member asks not to renew again. What is unpaid stays so, and may still be paid."""
-        membership = self._membership(payment_id)
+        membership = self.find_membership(payment_id)
         if membership.status == "canceled" or membership.cancel_at_period_end:
             return
-        stops = self._switches.cancel_request_stops_retries
+        stops = self.switches.cancel_request_stops_retries
         membership = replace(
             membership,
             status="canceling" if stops else membership.status,
             cancel_at_period_end=True,
             canceled_at=at,
         )
-        self._tell_of_change(membership, at)
+        self.announce_change(membership, at)
         if membership.period_end > at:
-            self._store.schedule(Due("period_ends", membership.id, membership.period_end))
+            self.store.schedule(Due("period_ends", membership.id, membership.period_end))
 
     def uncancel(self, payment_id: str, at: datetime) -> None:
         """The member wants to renew after all."""
-        membership = self._membership(payment_id)
+        membership = self.find_membership(payment_id)
         if membership.status == "canceled" or not membership.cancel_at_period_end:
             return
         status = membership.status
         if status == "canceling":
-            status = "past_due" if self._store.payments_of(membership.id, "open") else "active"
+            status = "past_due" if self.store.payments_of(membership.id, "open") else "active"
         membership = replace(
             membership, status=status, cancel_at_period_end=False, canceled_at=None
         )
-        self._store.forget_due("period_ends", membership.id)
-        self._tell_of_change(membership, at)
+        self.store.forget_due("period_ends", membership.id)
+        self.announce_change(membership, at)
 
     def period_ends(self, membership_id: str, at: datetime) -> None:
         """A membership that owes money ends when Whop gives up on it instead."""
-        membership = self._store.membership(membership_id)
-        unpaid = self._store.payments_of(membership_id, "open", PENDING)
+        membership = self.store.membership(membership_id)
+        unpaid = self.store.payments_of(membership_id, "open", PENDING)
         if membership.status != "canceled" and not unpaid:
-            self._end(membership, unpaid, at)
+            self.end(membership, unpaid, at)
 
     def void(self, payment_id: str, at: datetime) -> None:
-        self._close(self._open_payment(payment_id), "void", at)
+        self.close(self.find_open(payment_id), "void", at)
 
     def mark_uncollectible(self, payment_id: str, at: datetime) -> None:
-        self._close(self._open_payment(payment_id), "uncollectible", at)
+        self.close(self.find_open(payment_id), "uncollectible", at)
 
-    def _end(self, membership: Membership, unpaid: list[Payment], at: datetime) -> None:
+    def end(self, membership: Membership, unpaid: list[Payment], at: datetime) -> None:
         asked_at = membership.canceled_at or at
         membership = replace(membership, status="canceled", canceled_at=asked_at, updated_at=at)
-        self._store.save_membership(membership)
+        self.store.save_membership(membership)
         for payment in unpaid:
-            self._close(payment, self._switches.lapsed_payment, at)
-        self._announcer.membership("membership.deactivated", membership, at)
+            self.close(payment, self.switches.lapsed_payment, at)
+        self.announcer.membership("membership.deactivated", membership, at)
 
-    def _close(self, payment: Payment, status: str, at: datetime) -> None:
+    def close(self, payment: Payment, status: str, at: datetime) -> None:
         """Of a payment that became uncollectible Whop is not known to tell anybody."""
-        self._charging.stop_trying(payment)
+        self.charging.stop_trying(payment)
         payment = replace(
             payment,
             status=status,
@@ -101,21 +101,21 @@ class Endings:
             next_attempt_at=None,
             updated_at=at,
         )
-        self._store.save_payment(payment)
+        self.store.save_payment(payment)
         if status == "void":
-            self._announcer.payment("payment.canceled", payment, at)
+            self.announcer.payment("payment.canceled", payment, at)
 
-    def _tell_of_change(self, membership: Membership, at: datetime) -> None:
+    def announce_change(self, membership: Membership, at: datetime) -> None:
         membership = replace(membership, updated_at=at)
-        self._store.save_membership(membership)
-        self._announcer.membership("membership.cancel_at_period_end_changed", membership, at)
-        self._announcer.membership("membership.updated", membership, at)
+        self.store.save_membership(membership)
+        self.announcer.membership("membership.cancel_at_period_end_changed", membership, at)
+        self.announcer.membership("membership.updated", membership, at)
 
-    def _membership(self, payment_id: str) -> Membership:
-        return self._store.membership(self._store.payment(payment_id).membership_id)
+    def find_membership(self, payment_id: str) -> Membership:
+        return self.store.membership(self.store.payment(payment_id).membership_id)
 
-    def _open_payment(self, payment_id: str) -> Payment:
-        payment = self._store.payment(payment_id)
+    def find_open(self, payment_id: str) -> Payment:
+        payment = self.store.payment(payment_id)
         if payment.status != "open" or payment.in_flight:
             standing = "being charged" if payment.in_flight else payment.status
             raise ValueError(f"only an open payment can be closed; {payment_id} is {standing}")

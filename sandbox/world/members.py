@@ -25,69 +25,69 @@ class Members:
         pace: Pace,
         assumed: Assumptions,
     ) -> None:
-        self._store = store
-        self._charging = charging
-        self._switches = switches
-        self._pace = pace
-        self._assumed = assumed
+        self.store = store
+        self.charging = charging
+        self.switches = switches
+        self.pace = pace
+        self.assumed = assumed
 
     def pay(self, payment_id: str, at: datetime) -> bool:
         """The member pays, with a new card unless the trouble was money; False if not open."""
-        payment = self._store.payment(payment_id)
+        payment = self.store.payment(payment_id)
         if payment.status != "open" or payment.in_flight:
             return False
         if cause_of(payment.decline_code or "") != MONEY:
-            payment = self._with_new_card(payment, at)
-        self._charging.charge(payment, "member", at, outcome=PAID)
+            payment = self.with_new_card(payment, at)
+        self.charging.charge(payment, "member", at, outcome=PAID)
         return True
 
     def change_card(self, payment_id: str, at: datetime) -> None:
         """The member saves a new card, which charges the open payment or waits for a retry."""
-        payment = self._store.payment(payment_id)
-        if self._switches.card_change_charges and self.pay(payment_id, at):
+        payment = self.store.payment(payment_id)
+        if self.switches.card_change_charges and self.pay(payment_id, at):
             return
-        changed = self._with_new_card(payment, at)
+        changed = self.with_new_card(payment, at)
         if payment.status != "open":
             return
-        if self._switches.retry_uses_new_card:
+        if self.switches.retry_uses_new_card:
             payment = changed
-        if self._switches.retry_rearmed_by_card_change:
+        if self.switches.retry_rearmed_by_card_change:
             payment = replace(payment, retries=0)
-        self._store.save_payment(replace(payment, updated_at=at))
+        self.store.save_payment(replace(payment, updated_at=at))
 
     def mail_arrives(self, payment_id: str, at: datetime) -> datetime | None:
         """A message about a payment moves some members to pay; answers when this one does."""
-        payment = self._store.payment(payment_id)
-        number = self._store.next_number(f"mail/{payment_id}")
+        payment = self.store.payment(payment_id)
+        number = self.store.next_number(f"mail/{payment_id}")
         random = Random(f"{payment.scenario.luck}/mail/{number}")
-        assumed = self._assumed
+        assumed = self.assumed
         helps = assumed.odds_of(payment.decline_code or "").member_pays * assumed.mail_helps
         helps *= assumed.mail_fades ** (number - 1)
         if payment.script or payment.status != "open" or random.random() >= helps:
             return None
-        hours = draw_delay(random, assumed.mail_hours) / self._pace.member_speed
+        hours = draw_delay(random, assumed.mail_hours) / self.pace.member_speed
         pays_at = at + timedelta(hours=hours)
-        planned = self._store.planned("member_pays", payment_id)
+        planned = self.store.planned("member_pays", payment_id)
         if planned is None or pays_at < planned:
-            self._store.schedule(Due("member_pays", payment_id, pays_at))
+            self.store.schedule(Due("member_pays", payment_id, pays_at))
         return pays_at
 
     def tire(self, payment: Payment, at: datetime) -> Payment:
-        speed, failures = self._pace.member_speed, payment.payments_failed
-        due = draw_tiring(payment, failures, at, speed, self._assumed)
+        speed, failures = self.pace.member_speed, payment.payments_failed
+        due = draw_tiring(payment, failures, at, speed, self.assumed)
         if due is not None and payment.status == "open":
             self.leave(due)
         return payment
 
     def leave(self, due: Due) -> None:
-        planned = self._store.planned(due.kind, due.subject)
+        planned = self.store.planned(due.kind, due.subject)
         if planned is None or due.at < planned:
-            self._store.schedule(due)
+            self.store.schedule(due)
 
-    def _with_new_card(self, payment: Payment, at: datetime) -> Payment:
-        membership = self._store.membership(payment.membership_id)
+    def with_new_card(self, payment: Payment, at: datetime) -> Payment:
+        membership = self.store.membership(payment.membership_id)
         key = f"{payment.id}/{at.isoformat()}"
         card = draw_card(Random(key), key, at)
-        self._store.save_membership(replace(membership, card=card, updated_at=at))
-        self._charging.cards.keep(membership, card, at)
+        self.store.save_membership(replace(membership, card=card, updated_at=at))
+        self.charging.cards.keep(membership, card, at)
         return replace(payment, card=card, scenario=bank.new_card(payment.scenario, at))

@@ -15,14 +15,14 @@ from sandbox.world.announcing import Announcer
 
 class Refunds:
     def __init__(self, store: Store, announcer: Announcer, pace: Pace, seed: int) -> None:
-        self._store = store
-        self._announcer = announcer
-        self._pace = pace
-        self._seed = seed
+        self.store = store
+        self.announcer = announcer
+        self.pace = pace
+        self.seed = seed
 
     def give(self, payment_id: str, at: datetime, amount: Decimal | None = None) -> Refund | None:
         """Gives money back: all of it, or part for some; None when there is nothing to give."""
-        payment = self._store.payment(payment_id)
+        payment = self.store.payment(payment_id)
         left = payment.amount - payment.refund_asked
         if payment.status != PAID or left <= 0:
             return None
@@ -30,7 +30,7 @@ class Refunds:
             partly = Random(f"{payment.scenario.luck}/part").random() < PARTLY_REFUNDED_SHARE
             amount = (left / 2).quantize(Decimal("0.01")) if partly else left
         refund = Refund(
-            id=identifier("rf", self._seed, self._store.next_number("refund")),
+            id=identifier("rf", self.seed, self.store.next_number("refund")),
             account_id=payment.account_id,
             payment_id=payment.id,
             amount=min(amount, left),
@@ -39,17 +39,17 @@ class Refunds:
             created_at=at,
             updated_at=at,
         )
-        self._store.save_refund(refund)
+        self.store.save_refund(refund)
         asked = payment.refund_asked + refund.amount
-        self._store.save_payment(replace(payment, refund_asked=asked))
-        self._store.schedule(Due("refund_settles", refund.id, at + self._pace.refund_settles))
-        self._announcer.refund("refund.created", refund, at)
+        self.store.save_payment(replace(payment, refund_asked=asked))
+        self.store.schedule(Due("refund_settles", refund.id, at + self.pace.refund_settles))
+        self.announcer.refund("refund.created", refund, at)
         return refund
 
     def settle(self, refund_id: str, at: datetime) -> None:
-        refund = replace(self._store.refund(refund_id), status="succeeded", updated_at=at)
-        self._store.save_refund(refund)
-        payment = self._store.payment(refund.payment_id)
+        refund = replace(self.store.refund(refund_id), status="succeeded", updated_at=at)
+        self.store.save_refund(refund)
+        payment = self.store.payment(refund.payment_id)
         refunded = payment.refunded_amount + refund.amount
         whole = refunded >= payment.amount
         payment = replace(
@@ -59,5 +59,5 @@ class Refunds:
             substatus="refunded" if whole else "partially_refunded",
             updated_at=at,
         )
-        self._store.save_payment(payment)
-        self._announcer.refund("refund.updated", refund, at)
+        self.store.save_payment(payment)
+        self.announcer.refund("refund.updated", refund, at)

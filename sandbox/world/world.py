@@ -61,13 +61,13 @@ class World:
         self.assumed = assumed
         self.shapes = Shapes(self.store, self.switches, self.company)
         self.outbox = Outbox(self.store, self.faults, self.seed)
-        self._sent_at = sent_at
+        self.sent_at = sent_at
         announcer = Announcer(self.shapes, self.outbox, self.switches)
         charging = Charging(self.store, announcer, self.switches, pace)
         self.cards: Cards = charging.cards
         self.ledger: Ledger = charging.ledger
         self.mail_events = MailEvents(self.store, self.outbox, self.seed)
-        self._acts = Acts(
+        self.acts = Acts(
             self.store,
             charging,
             announcer,
@@ -82,7 +82,7 @@ class World:
         """A renewal is charged and declined; answers the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
-            payment = self._acts.fail_renewal(account_id, wanted, utc(now))
+            payment = self.acts.fail_renewal(account_id, wanted, utc(now))
         self.deliver_due(now)
         return payment.id
 
@@ -90,69 +90,69 @@ class World:
         """A renewal is charged and paid; answers the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
-            payment = self._acts.renew(account_id, wanted, utc(now))
+            payment = self.acts.renew(account_id, wanted, utc(now))
         self.deliver_due(now)
         return payment.id
 
     def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
         """What the API's retry does; its webhooks leave with the next `deliver_due`."""
         with self.store.transaction():
-            return self._acts.retry(payment_id, utc(now), key)
+            return self.acts.retry(payment_id, utc(now), key)
 
     def set_card(self, membership_id: str, card: SavedCard, now: datetime) -> Membership:
         """What the API's update of a membership does; as with `retry`, webhooks leave later."""
         with self.store.transaction():
             membership = self.store.membership(membership_id)
-            return self._acts.backup.set_card(membership, card, utc(now))
+            return self.acts.backup.set_card(membership, card, utc(now))
 
     def member_pays(self, payment_id: str, now: datetime) -> bool:
         with self.store.transaction():
-            paid = self._acts.members.pay(payment_id, utc(now))
+            paid = self.acts.members.pay(payment_id, utc(now))
         self.deliver_due(now)
         return paid
 
     def change_card(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.members.change_card, payment_id, now)
+        self.perform(self.acts.members.change_card, payment_id, now)
 
     def cancel_membership(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.endings.cancel_membership, payment_id, now)
+        self.perform(self.acts.endings.cancel_membership, payment_id, now)
 
     def cancel_at_period_end(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.endings.cancel_at_period_end, payment_id, now)
+        self.perform(self.acts.endings.cancel_at_period_end, payment_id, now)
 
     def uncancel(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.endings.uncancel, payment_id, now)
+        self.perform(self.acts.endings.uncancel, payment_id, now)
 
     def void(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.endings.void, payment_id, now)
+        self.perform(self.acts.endings.void, payment_id, now)
 
     def mark_uncollectible(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.endings.mark_uncollectible, payment_id, now)
+        self.perform(self.acts.endings.mark_uncollectible, payment_id, now)
 
     def dispute(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.disputes.open, payment_id, now)
+        self.perform(self.acts.disputes.open, payment_id, now)
 
     def dispute_alert(self, payment_id: str, now: datetime) -> None:
-        self._do(self._acts.disputes.alert, payment_id, now)
+        self.perform(self.acts.disputes.alert, payment_id, now)
 
     def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
         with self.store.transaction():
-            self._acts.refunds.give(payment_id, utc(now), amount)
+            self.acts.refunds.give(payment_id, utc(now), amount)
         self.deliver_due(now)
 
     def mail_arrives(self, payment_id: str, now: datetime) -> datetime | None:
         with self.store.transaction():
-            return self._acts.members.mail_arrives(payment_id, utc(now))
+            return self.acts.members.mail_arrives(payment_id, utc(now))
 
     def advance(self, now: datetime) -> None:
         """Performs all that is due up to `now`, webhooks included, each at its own time."""
         now = utc(now)
-        while self._step(now, deliver_only=False):
+        while self.step(now, deliver_only=False):
             pass
 
     def deliver_due(self, now: datetime) -> None:
         now = utc(now)
-        while self._step(now, deliver_only=True):
+        while self.step(now, deliver_only=True):
             pass
 
     def next_due(self) -> datetime | None:
@@ -162,28 +162,30 @@ class World:
             (at for at in (due and due.at, delivery and delivery.due_at) if at), default=None
         )
 
-    def _do(self, act: Callable[[str, datetime], object], payment_id: str, now: datetime) -> None:
+    def perform(
+        self, act: Callable[[str, datetime], object], payment_id: str, now: datetime
+    ) -> None:
         with self.store.transaction():
             act(payment_id, utc(now))
         self.deliver_due(now)
 
-    def _step(self, now: datetime, *, deliver_only: bool) -> bool:
+    def step(self, now: datetime, *, deliver_only: bool) -> bool:
         """The earliest thing due; False when nothing is left."""
         with self.store.transaction():
             due = None if deliver_only else self.store.first_due()
             delivery = self.outbox.first() if self.deliver else None
             if due and due.at <= now and not (delivery and delivery.due_at < due.at):
                 self.store.forget_due(due.kind, due.subject)
-                self._acts.perform(due)
+                self.acts.perform(due)
                 return True
             if delivery is None or delivery.due_at > now:
                 return False
-            sent_at = self._sent_at(delivery.due_at)
+            sent_at = self.sent_at(delivery.due_at)
             self.outbox.claim(delivery, sent_at)
-        self._send(delivery, sent_at)
+        self.send(delivery, sent_at)
         return True
 
-    def _send(self, delivery: PendingDelivery, sent_at: datetime) -> None:
+    def send(self, delivery: PendingDelivery, sent_at: datetime) -> None:
         """Outside the transaction: a slow receiver must not stop the world."""
         if delivery.type == MAIL_EVENTS:
             deliver, headers = (
