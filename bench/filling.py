@@ -129,7 +129,7 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
         connection.execute(text("vacuum (analyze) payments, attempts, messages"))
         connection.execute(text("reset statement_timeout"))
     say("vacuumed, as Postgres does by itself after a while")
-    keep_all(engine, now)
+    update_rollups(engine, now)
     say("daily sums kept, as the daemon does in its first cycle")
 
 
@@ -155,7 +155,7 @@ def without_indexes(connection: Connection, say: Callable[[str], None]) -> Itera
         say(name)
 
 
-def keep_all(engine: Engine, now: datetime) -> None:
+def update_rollups(engine: Engine, now: datetime) -> None:
     sessions = session_factory(engine)
     with sessions() as session:
         behind = rollup.list_behind(session, now)

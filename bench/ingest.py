@@ -101,7 +101,7 @@ def measure(
     with scratch.uvicorn(home, app, settings) as (port, pid):
         case.busy.append(put_load(port, CONNECTIONS, seconds, f"b{mark}"))
         case.idle.append(put_load(port, 1, max(seconds / 2, 1), f"i{mark}"))
-        case.megabytes.append(scratch.memory(pid))
+        case.megabytes.append(scratch.measure_memory(pid))
     check([case.busy[-1], case.idle[-1]], scratch.count_stored(engine))
 
 

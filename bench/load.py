@@ -39,7 +39,7 @@ class Load:
     p99: float
 
 
-class Tally:
+class LoadRecorder:
     """Shared by the connections: what is left to send, and what has come back."""
 
     def __init__(self, requests: Sequence[bytes], warm_up: float, seconds: float) -> None:
@@ -56,12 +56,12 @@ class Tally:
             self.end = min(self.end, now)
         return request
 
-    def note(self, status: bytes, sent: float, now: float) -> None:
+    def record(self, status: bytes, sent: float, now: float) -> None:
         self.statuses[status.decode("latin-1")] += 1
         if self.begin <= now <= self.end:
             self.latencies.append(now - sent)
 
-    def sum_up(self) -> Load:
+    def summarize(self) -> Load:
         ordered = sorted(self.latencies) or [0.0]
         seconds = self.end - self.begin
         rate = len(self.latencies) / seconds if seconds > 0 else 0.0
@@ -77,8 +77,8 @@ class Tally:
 class Connection(asyncio.Protocol):
     """One request in hand at a time. A connection that ends with one in hand has lost it."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, recorder: LoadRecorder) -> None:
+        self.recorder = recorder
         self.closed = asyncio.get_running_loop().create_future()
         self.part = b""
         self.sent: float | None = None
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self.send(perf_counter())
 
     def send(self, now: float) -> None:
-        request = self.tally.take(now)
+        request = self.recorder.take(now)
         if request is None:
             self.sent = None
             self.transport.close()
@@ -103,12 +103,12 @@ class Connection(asyncio.Protocol):
             return
         now, self.part = perf_counter(), b""
         if self.sent is not None:
-            self.tally.note(answer[9:12], self.sent, now)
+            self.recorder.record(answer[9:12], self.sent, now)
         self.send(now)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.sent is not None:
-            self.tally.lost += 1
+            self.recorder.lost += 1
         self.closed.set_result(None)
 
 
@@ -127,9 +127,9 @@ async def run(
     port: int, requests: Sequence[bytes], connections: int, warm_up: float, seconds: float
 ) -> Load:
     loop = asyncio.get_running_loop()
-    tally = Tally(requests, warm_up, seconds)
+    recorder = LoadRecorder(requests, warm_up, seconds)
     opened = [
-        await loop.create_connection(lambda: Connection(tally), "127.0.0.1", port)
+        await loop.create_connection(lambda: Connection(recorder), "127.0.0.1", port)
         for _ in range(connections)
     ]
     waiting = [connection.closed for _, connection in opened]
@@ -138,7 +138,7 @@ async def run(
         if not connection.closed.done():
             transport.abort()
     await asyncio.gather(*waiting)
-    return tally.sum_up()
+    return recorder.summarize()
 
 
 def main() -> None:

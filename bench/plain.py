@@ -50,14 +50,14 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
         raise HTTPException(401, str(error)) from None
     payload = json.loads(body)
     try:
-        reading = read_event(payload, now)
+        parsed = read_event(payload, now)
     except PayloadError as error:
         raise HTTPException(422, str(error)) from None
     event = WebhookEvent(
         event_id=event_id,
-        type=reading.type,
-        company_id=reading.company_id,
-        payment_id=reading.payment_id,
+        type=parsed.type,
+        company_id=parsed.company_id,
+        payment_id=parsed.payment_id,
         payload=payload,
         received_at=now,
         applied_at=now,
@@ -65,8 +65,8 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
     with sessions() as session:
         try:
             session.add(event)
-            if reading.payment is not None:
-                add_payment(session, reading.payment, now)
+            if parsed.payment is not None:
+                add_payment(session, parsed.payment, now)
             session.commit()
         except IntegrityError:
             session.rollback()  # delivered before

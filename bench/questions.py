@@ -50,18 +50,18 @@ OVERVIEW: dict[str, Question] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ListQuery:
     """At the list, as one refresh reads it; `deep`: at its second page."""
 
     filters: Filters = field(default_factory=Filters)
     order: Order = Order.NEWEST
     days: int | None = None
-    deep: bool = False
+    second_page: bool = False
 
     def find_page(self, session: Session, whose: str, at: datetime) -> object:
         filters = self.narrow(at)
         page = search.find_page(session, whose, filters, self.order)
-        if self.deep and page.after is not None:
+        if self.second_page and page.after is not None:
             page = search.find_page(session, whose, filters, self.order, after=page.after)
         return page, attention.find_needs_of(session, [payment.id for payment in page.payments])
 
@@ -73,50 +73,54 @@ class Look:
         return replace(self.filters, since=since)
 
 
-def look(
-    order: Order = Order.NEWEST, days: int | None = None, deep: bool = False, **wanted: Any
-) -> Look:
-    return Look(Filters(**wanted), order, days, deep)
+def list_query(
+    order: Order = Order.NEWEST, days: int | None = None, second_page: bool = False, **wanted: Any
+) -> ListQuery:
+    return ListQuery(Filters(**wanted), order, days, second_page)
 
 
 # Of each kind of filter what is common and what is rare: they are found in different ways.
-LOOKS = {
-    "payments, newest first": look(deep=True),
-    "payments, largest first": look(Order.LARGEST, deep=True),
-    "unpaid": look(which=StatusFilter.UNPAID),
-    "needs you": look(which=StatusFilter.NEEDS_YOU),
-    "planned": look(which=StatusFilter.PENDING_RETRY),
-    "recovered": look(which=StatusFilter.RECOVERED),
-    "recovered, largest first": look(Order.LARGEST, which=StatusFilter.RECOVERED),
-    "recovered in 30 days": look(which=StatusFilter.RECOVERED, days=30),
-    "recovered in half a year": look(which=StatusFilter.RECOVERED, days=182),
-    "recovered by us": look(which=StatusFilter.RECOVERED, recovered_by=RecoveredBy.RETRY),
-    "given up": look(which=StatusFilter.PERMANENT_FAIL),
-    "failed in 7 days": look(days=7),
-    "a common reason": look(decline_class=DeclineClass.CARD),
-    "a rare reason": look(decline_class=DeclineClass.AMOUNT),
-    "a reason of long ago": look(decline_class=DeclineClass.UNKNOWN),
-    "a reason of long ago, largest first": look(Order.LARGEST, decline_class=DeclineClass.UNKNOWN),
-    "a reason that is not there": look(decline_class=DeclineClass.TEST),
-    "a rare reason, largest first": look(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
-    "a common product": look(product="Pro"),
-    "a rare product": look(product="Founders"),
-    "a common amount": look(least=Decimal(50), most=Decimal(100)),
-    "no such amount": look(least=Decimal(1000)),
-    "words: a common name": look(words="ada"),
-    "words: one name": look(words="ada 3f2"),
-    "words: begins most addresses": look(words="m"),
-    "words: some addresses": look(words="m12"),
-    "words: one address": look(words="m1234567@"),
-    "words: nobody": look(words="zz"),
-    "words: a payment": look(words="pay_0000000012345678"),
-    "words: a common name, largest first": look(Order.LARGEST, words="ada"),
-    "words and a reason": look(words="ada", decline_class=DeclineClass.AMOUNT),
+LIST_QUERIES = {
+    "payments, newest first": list_query(second_page=True),
+    "payments, largest first": list_query(Order.LARGEST, second_page=True),
+    "unpaid": list_query(which=StatusFilter.UNPAID),
+    "needs you": list_query(which=StatusFilter.NEEDS_YOU),
+    "planned": list_query(which=StatusFilter.PENDING_RETRY),
+    "recovered": list_query(which=StatusFilter.RECOVERED),
+    "recovered, largest first": list_query(Order.LARGEST, which=StatusFilter.RECOVERED),
+    "recovered in 30 days": list_query(which=StatusFilter.RECOVERED, days=30),
+    "recovered in half a year": list_query(which=StatusFilter.RECOVERED, days=182),
+    "recovered by us": list_query(which=StatusFilter.RECOVERED, recovered_by=RecoveredBy.RETRY),
+    "given up": list_query(which=StatusFilter.PERMANENT_FAIL),
+    "failed in 7 days": list_query(days=7),
+    "a common reason": list_query(decline_class=DeclineClass.CARD),
+    "a rare reason": list_query(decline_class=DeclineClass.AMOUNT),
+    "a reason of long ago": list_query(decline_class=DeclineClass.UNKNOWN),
+    "a reason of long ago, largest first": list_query(
+        Order.LARGEST, decline_class=DeclineClass.UNKNOWN
+    ),
+    "a reason that is not there": list_query(decline_class=DeclineClass.TEST),
+    "a rare reason, largest first": list_query(Order.LARGEST, decline_class=DeclineClass.AMOUNT),
+    "a common product": list_query(product="Pro"),
+    "a rare product": list_query(product="Founders"),
+    "a common amount": list_query(least=Decimal(50), most=Decimal(100)),
+    "no such amount": list_query(least=Decimal(1000)),
+    "words: a common name": list_query(words="ada"),
+    "words: one name": list_query(words="ada 3f2"),
+    "words: begins most addresses": list_query(words="m"),
+    "words: some addresses": list_query(words="m12"),
+    "words: one address": list_query(words="m1234567@"),
+    "words: nobody": list_query(words="zz"),
+    "words: a payment": list_query(words="pay_0000000012345678"),
+    "words: a common name, largest first": list_query(Order.LARGEST, words="ada"),
+    "words and a reason": list_query(words="ada", decline_class=DeclineClass.AMOUNT),
 }
-PAGES: dict[str, Question] = {name: look.find_page for name, look in LOOKS.items()}
+PAGES: dict[str, Question] = {name: query.find_page for name, query in LIST_QUERIES.items()}
 # Whatever the order, the count is the same.
 COUNTS: dict[str, Question] = {
-    f"count of: {name}": look.count for name, look in LOOKS.items() if look.order is Order.NEWEST
+    f"count of: {name}": query.count
+    for name, query in LIST_QUERIES.items()
+    if query.order is Order.NEWEST
 }
 
 
@@ -132,7 +136,7 @@ def list_groups(by: Dimension) -> Callable[[Session, Cohort], object]:
     return lambda session, cohort: insights.list_groups(session, cohort, by)
 
 
-SELDOM: dict[str, Question] = {
+CACHED: dict[str, Question] = {
     "lift": measure_lift,
     "before set-up": lambda session, whose, at: measure_baseline(session, whose),
     "insights, the whole": ask_insights(insights.sum_cohort, None),

@@ -12,7 +12,7 @@ from statistics import median
 
 from bench import scratch
 from bench.figures import Target, lay_out, percentile, ratio
-from bench.viewers import HEADER, Seen, origin, watch
+from bench.viewers import HEADER, RefreshTimes, origin, watch
 from db.embedded import ROOT, Server
 
 BUSY, VIEWERS = 8, 50
@@ -26,14 +26,14 @@ SETTLED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Calm:
+class SteadyRun:
     """Fifty viewers for a while: seconds of each refresh, and what the process weighed."""
 
     refreshes: list[float]
     megabytes: list[float]
 
     @property
-    def punctual(self) -> float:
+    def share_on_time(self) -> float:
         return ratio(sum(taken <= ON_TIME for taken in self.refreshes), len(self.refreshes))
 
     @property
@@ -47,32 +47,36 @@ def run(home: Path, server: Server, company_id: str, seconds: float) -> list[Tar
     with dashboard(home, server, company_id) as (port, _):
         busy = asyncio.run(watch(port, BUSY, BUSY_SECONDS, 0, WARM_UP))
     with dashboard(home, server, company_id) as (port, pid):
-        calm = asyncio.run(look_on(port, pid, max(seconds, 2 * EVERY)))
+        steady = asyncio.run(watch_steadily(port, pid, max(seconds, 2 * EVERY)))
     rate = len(busy.refreshes) / BUSY_SECONDS
-    report(busy, calm, rate)
-    return assess(rate, calm)
+    report(busy, steady, rate)
+    return assess(rate, steady)
 
 
-async def look_on(port: int, pid: int, seconds: float) -> Calm:
+async def watch_steadily(port: int, pid: int, seconds: float) -> SteadyRun:
     megabytes: list[float] = []
 
     async def weigh() -> None:
         while True:
-            megabytes.append(await asyncio.to_thread(scratch.memory, pid))
+            megabytes.append(await asyncio.to_thread(scratch.measure_memory, pid))
             await asyncio.sleep(EVERY / 2)
 
     weighing = asyncio.create_task(weigh())
-    seen = await watch(port, VIEWERS, seconds, EVERY)
+    times = await watch(port, VIEWERS, seconds, EVERY)
     weighing.cancel()
-    return Calm(seen.refreshes, megabytes)
+    return SteadyRun(times.refreshes, megabytes)
 
 
-def assess(rate: float, calm: Calm) -> list[Target]:
+def assess(rate: float, steady: SteadyRun) -> list[Target]:
     return [
         Target("dashboard, refreshes a second", ">=", 60, rate),
-        Target(f"dashboard, refreshes of {VIEWERS} viewers on time", ">=", 0.99, calm.punctual),
-        Target(f"dashboard, memory with {VIEWERS} viewers", "<=", 250, max(calm.megabytes), " MB"),
-        Target("dashboard, what memory grew by", "<=", 5, calm.growth, " MB"),
+        Target(
+            f"dashboard, refreshes of {VIEWERS} viewers on time", ">=", 0.99, steady.share_on_time
+        ),
+        Target(
+            f"dashboard, memory with {VIEWERS} viewers", "<=", 250, max(steady.megabytes), " MB"
+        ),
+        Target("dashboard, what memory grew by", "<=", 5, steady.growth, " MB"),
     ]
 
 
@@ -94,17 +98,17 @@ def dashboard(home: Path, server: Server, company_id: str) -> Iterator[tuple[int
         yield port, process.pid
 
 
-def report(busy: Seen, calm: Calm, rate: float) -> None:
+def report(busy: RefreshTimes, steady: SteadyRun, rate: float) -> None:
     print("\nThe dashboard: one process, sessions over websockets, on the same database.\n")
-    times = sorted(calm.refreshes) or [0.0]
+    times = sorted(steady.refreshes) or [0.0]
     rows = [
         ("refreshes a second", f"{rate:.1f}, by {BUSY} sessions that ask again at once"),
         ("p50 of these", f"{median(busy.refreshes or [0.0]) * 1000:.0f} ms"),
         (f"with {VIEWERS} viewers", f"{len(times):,} refreshes, each every {EVERY:g} s"),
         ("p50 of these", f"{median(times) * 1000:.0f} ms"),
         ("p99 of these", f"{percentile(times, 99) * 1000:.0f} ms"),
-        (f"within {ON_TIME:g} s", f"{calm.punctual:.1%}"),
-        ("memory, by the way", " ".join(f"{one:.0f}" for one in thin(calm.megabytes)) + " MB"),
+        (f"within {ON_TIME:g} s", f"{steady.share_on_time:.1%}"),
+        ("memory, by the way", " ".join(f"{one:.0f}" for one in thin(steady.megabytes)) + " MB"),
     ]
     print("\n".join(lay_out(rows[0], rows[1:])) + "\n")
 

@@ -70,7 +70,7 @@ def run(seconds: float) -> list[Target]:
             refused = int(httpx.get(f"{url}/sandbox/limits").raise_for_status().json()["refused"])
         charges = read_retries(home / "sandbox.sqlite")
         check(charges, engine)
-    found = sum_up(charges, seconds, refused, megabytes)
+    found = summarize(charges, seconds, refused, megabytes)
     report(found, others)
     return assess(found)
 
@@ -89,22 +89,22 @@ def assess(found: Run) -> list[Target]:
 
 def prepare(engine: Engine, file: Path, count: int) -> None:
     """Renewals that failed two hours ago, heard of by the receiver's own code; all are due."""
-    letters: list[tuple[str, bytes]] = []
+    deliveries: list[tuple[str, bytes]] = []
 
-    def keep(headers: dict[str, str], body: bytes) -> int:
-        letters.append((headers["webhook-id"], body))
+    def collect(headers: dict[str, str], body: bytes) -> int:
+        deliveries.append((headers["webhook-id"], body))
         return 200
 
     failed_at = now() - FAILED_AGO
     store = Store(file)
-    world = World(store, company=Company(COMPANY), seed=1, webhook_secret=SECRET, deliver=keep)
+    world = World(store, company=Company(COMPANY), seed=1, webhook_secret=SECRET, deliver=collect)
     for number in range(count):
         world.fail_renewal(failed_at, script=SCRIPTS[number % len(SCRIPTS)])
     store.close()
     rules = RetryRules(policy="hourly")
     group_commit = GroupCommit(session_factory(engine), rules, read_event, lambda: failed_at)
-    for first in range(0, len(letters), BATCH):
-        batch = letters[first : first + BATCH]
+    for first in range(0, len(deliveries), BATCH):
+        batch = deliveries[first : first + BATCH]
         events = [read_delivery(name, body, failed_at, COMPANY) for name, body in batch]
         if any(group_commit.record_all(events)):
             raise BenchError("the receiver's code refused a failure of the simulated Whop")
@@ -158,7 +158,7 @@ def work(home: Path, server: Server, engine: Engine, url: str, seconds: float) -
         wait_while_all_run(home, daemons, lambda: count_concluded(engine) >= least)
         until = time.monotonic() + WARM_UP.total_seconds() + seconds
         wait_while_all_run(home, daemons, lambda: time.monotonic() > until)
-        return tuple(scratch.memory(process.pid) for process in daemons.values())
+        return tuple(scratch.measure_memory(process.pid) for process in daemons.values())
 
 
 def wait_while_all_run(
@@ -203,7 +203,7 @@ def check(charges: Sequence[Charge], engine: Engine) -> None:
         raise BenchError(f"{len(charges)} charges, of which not in our books: {unknown[:5]}")
 
 
-def sum_up(
+def summarize(
     charges: Sequence[Charge], seconds: float, refused: int, megabytes: tuple[float, ...]
 ) -> Run:
     """The steady part: the first seconds after the start are not counted."""

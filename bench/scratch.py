@@ -147,7 +147,7 @@ def find_port() -> int:
         return port
 
 
-def memory(pid: int) -> float:
+def measure_memory(pid: int) -> float:
     """Resident megabytes, now."""
     done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True)
     return int(done.stdout) / 1024

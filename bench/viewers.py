@@ -22,7 +22,7 @@ FULL_SIZE = 2**26
 
 
 @dataclass(slots=True)
-class Seen:
+class RefreshTimes:
     """Seconds that each refresh took, over all viewers."""
 
     refreshes: list[float] = field(default_factory=list)
@@ -84,10 +84,12 @@ async def open_socket(port: int) -> ClientConnection:
     )
 
 
-async def watch(port: int, viewers: int, seconds: float, every: float, warm_up: float = 0) -> Seen:
+async def watch(
+    port: int, viewers: int, seconds: float, every: float, warm_up: float = 0
+) -> RefreshTimes:
     """All refresh for `seconds`, each `every` so many (0: again at once). What began in the
     warm-up is not counted."""
-    seen = Seen()
+    times = RefreshTimes()
     try:
         sockets = [await open_socket(port) for _ in range(viewers)]
         people = [Viewer(socket) for socket in sockets]
@@ -101,7 +103,7 @@ async def watch(port: int, viewers: int, seconds: float, every: float, warm_up: 
             while (now := perf_counter()) < end:
                 took = await viewer.refresh()
                 if begin <= now and now + took <= end:
-                    seen.refreshes.append(took)
+                    times.refreshes.append(took)
                 await asyncio.sleep(max(every - took, 0))
 
         # They came at different moments, so their refreshes are spread as well.
@@ -110,4 +112,4 @@ async def watch(port: int, viewers: int, seconds: float, every: float, warm_up: 
         raise BenchError(f"the dashboard stopped answering: {error}") from error
     for socket in sockets:
         await socket.close()
-    return seen
+    return times

@@ -19,7 +19,7 @@ from db.company_settings.messaging import (
 )
 from db.session import SessionFactory, connect, database_url, now, session_factory
 from db.settings import load_settings
-from sandbox.demo.history import fail_lately, live_through
+from sandbox.demo.history import add_recent_failures, simulate_history
 from sandbox.demo.live import settings_from
 
 CREATOR = "Lantern Academy"
@@ -45,8 +45,8 @@ def main() -> int:
     say("Preparing the demo: six months of failed payments, lived through the real code (once).")
     sessions = session_factory(engine)
     introduce(sessions, sandbox.company_id)
-    live_through(sessions, sandbox, now(), say)
-    fail_lately(sessions, sandbox, now(), settings.rules)
+    simulate_history(sessions, sandbox, now(), say)
+    add_recent_failures(sessions, sandbox, now(), settings.rules)
     say("Ready. The dashboard is at http://localhost:3000, the mails sent at localhost:9000/mails")
     return 0
 

@@ -27,7 +27,7 @@ from sandbox.demo.in_process import (
     SENDER,
     Clock,
     InProcessSendGrid,
-    pass_no_time,
+    skip_waiting,
 )
 from sandbox.servers.transport import InProcess
 from sandbox.wire.webhooks import signed
@@ -91,10 +91,10 @@ class Crew:
             "http://sandbox/api/v1",
             key,
             API_VERSION,
-            RateLimit(NO_LIMIT, lambda: clock().timestamp(), pass_no_time),
+            RateLimit(NO_LIMIT, lambda: clock().timestamp(), skip_waiting),
             clock,
             line,
-            pass_no_time,
+            skip_waiting,
         )
         self.mailer = Mailer(InProcessSendGrid(line, "SG.sandbox"), SENDER, clock=clock)
         poster = Poster(in_development=True, transport=line)

@@ -190,18 +190,18 @@ def charge(second: float, payment_id: str = "", key: str = "k") -> Charge:
 
 def test_it_counts_the_steady_part_and_not_the_start():
     charges = [charge(second) for second in (0, 9.9, 10, 15, 29.9, 30)]
-    found = retries.sum_up(charges, 20, 0, (80.0,))
+    found = retries.summarize(charges, 20, 0, (80.0,))
     assert (found.charges, found.seconds, found.rate) == (3, 20, 0.15)
 
 
 def test_it_counts_all_there_is_when_told_to():
-    found = retries.sum_up([charge(second) for second in range(101)], 0, 0, (80.0,))
+    found = retries.summarize([charge(second) for second in range(101)], 0, 0, (80.0,))
     assert (found.charges, found.seconds) == (100, 100)
 
 
 def test_it_sees_a_payment_charged_twice_at_any_time():
     charges = [charge(0, "pay_1"), charge(11), charge(500, "pay_1")]
-    assert retries.sum_up(charges, 20, 0, (80.0,)).doubled == 1
+    assert retries.summarize(charges, 20, 0, (80.0,)).doubled == 1
 
 
 @pytest.mark.parametrize(
@@ -305,14 +305,14 @@ def test_it_asks_every_question_of_what_it_filled_and_says_how_much_that_was(
 
 def test_it_judges_the_dashboard_by_its_refreshes_and_its_memory():
     settled = [200.0, 210.0, *[244.0] * 7, 249.0]
-    good = refresh.Calm([0.1] * 99 + [1.1], settled)
+    good = refresh.SteadyRun([0.1] * 99 + [1.1], settled)
     assert [target.met for target in refresh.assess(60, good)] == [True] * 4
-    bad = refresh.Calm([0.1] * 98 + [1.1] * 2, [*settled, 250.1])
+    bad = refresh.SteadyRun([0.1] * 98 + [1.1] * 2, [*settled, 250.1])
     assert [target.met for target in refresh.assess(59.9, bad)] == [False] * 4
 
 
 def test_no_refresh_at_all_is_not_on_time():
-    assert refresh.Calm([], [200.0]).punctual == 0
+    assert refresh.SteadyRun([], [200.0]).share_on_time == 0
 
 
 def test_it_prints_some_of_many_weights_and_the_last_always():

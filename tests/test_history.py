@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from db.models import Payment, WebhookEvent
 from recovery.retry_policy import RetryRules
-from sandbox.demo.history import LATE_FAILURES, fail_lately, live_through
+from sandbox.demo.history import LATE_FAILURES, add_recent_failures, simulate_history
 from sandbox.demo.live import Settings
 from sandbox.state.ledger import Ledger
 from sandbox.state.store import Store
@@ -32,18 +32,18 @@ def count(sessions, model=Payment) -> int:
 @pytest.mark.parametrize("minutes", [1, 20, 59])
 def test_the_last_minutes_follow_on_the_last_full_hour(sessions, settings, minutes):
     now = NOW + timedelta(minutes=minutes)
-    live_through(sessions, settings, now, print, DAYS)
+    simulate_history(sessions, settings, now, print, DAYS)
     lived = count(sessions)
-    fail_lately(sessions, settings, now, HOURLY)
+    add_recent_failures(sessions, settings, now, HOURLY)
     assert lived > 0
     assert count(sessions) == lived + LATE_FAILURES
 
 
 def test_after_a_pause_of_days_it_is_heard_what_happened_meanwhile(sessions, settings):
-    live_through(sessions, settings, NOW, print, DAYS)
+    simulate_history(sessions, settings, NOW, print, DAYS)
     heard = count(sessions, WebhookEvent)
     later = NOW + timedelta(days=3, minutes=7)
-    fail_lately(sessions, settings, later, HOURLY)
+    add_recent_failures(sessions, settings, later, HOURLY)
     assert count(sessions, WebhookEvent) > heard + LATE_FAILURES
     with sessions() as session:
         received = session.scalars(select(WebhookEvent.received_at)).all()
@@ -61,10 +61,10 @@ def test_it_is_lived_once_and_goes_on_where_it_was_cut_off(sessions, settings):
         raise CutOff
 
     with pytest.raises(CutOff):
-        live_through(sessions, settings, NOW, cut_off, days=14)
-    live_through(sessions, settings, NOW, said.append, days=14)
+        simulate_history(sessions, settings, NOW, cut_off, days=14)
+    simulate_history(sessions, settings, NOW, said.append, days=14)
     whole = count(sessions)
-    live_through(sessions, settings, NOW, said.append, days=14)
+    simulate_history(sessions, settings, NOW, said.append, days=14)
     assert count(sessions) == whole
     store = Store(settings.file)
     failed = {charge.payment_id for charge in Ledger(store).charges()}

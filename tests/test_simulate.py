@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from sandbox.simulate.many_creators import describe_agreement
 from sqlalchemy import Engine, func, select
 
 from db.models import Attempt, WebhookEvent
@@ -30,7 +31,6 @@ from sandbox.model.records import PAID, Charge
 from sandbox.simulate.__main__ import read_arguments
 from sandbox.simulate.bands import BANDS
 from sandbox.simulate.breaches import count_breaches
-from sandbox.simulate.crowd import tell_agreement
 from sandbox.simulate.figures import (
     CHARGES,
     OURS,
@@ -123,7 +123,7 @@ UNPAID = case(FAILED, charge("retry", "generic_decline", 26), usd=60, messages=2
 
 @pytest.mark.soak
 def test_the_same_seed_gives_the_same_report_in_whatever_process(live):
-    quick = {trial: run_quickly(trial) for trial in SMALL.crowd.trials()}
+    quick = {trial: run_quickly(trial) for trial in SMALL.many_creators.trials()}
     here = SMALL.write({trial: live(trial) for trial in SMALL.trials()}, quick)
 
     given = [*SMALL.command.split()[3:], "--jobs", "1"]
@@ -220,7 +220,7 @@ def test_a_quick_model_that_differs_is_found_out(live):
     real, other = live(trial), run_quickly(replace(trial, policy="hourly"))
     assert count_agreeing(real, other) < len(real)
     wrong = [replace(case, left=not case.left) for case in real]
-    assert tell_agreement({trial: wrong}) == (
+    assert describe_agreement({trial: wrong}) == (
         f"it tells the same of 0 of {len(real)} payments, charge by charge"
     )
 
@@ -340,14 +340,14 @@ def test_no_schedule_charges_what_must_never_be_charged(live, name):
     ],
 )
 def test_trials_that_cannot_differ_are_run_once(policy, limit, same):
-    essence = Trial(policy, "low", 1, 2, limit).essence
-    assert (essence.policy, essence.retry_limit) == same
+    canonical = Trial(policy, "low", 1, 2, limit).canonical
+    assert (canonical.policy, canonical.retry_limit) == same
 
 
 def test_trials_taken_for_one_give_the_same_charges(live):
     trial = Trial("recurly", "middle", 101, 2, 1)
-    assert live(trial) == live(trial.essence)
-    assert trial != trial.essence
+    assert live(trial) == live(trial.canonical)
+    assert trial != trial.canonical
 
 
 # --- figures, bands, breaches -------------------------------------------------------------------

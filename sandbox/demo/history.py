@@ -22,10 +22,10 @@ RENEWALS_PER_DAY = (2.2, 3.6)
 HOUR = timedelta(hours=1)
 LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
 # Kept in the sandbox's store: unix seconds, and 0 or 1.
-LIVED_UNTIL, FINISHED = "history_lived_until", "history_finished"
+SIMULATED_UNTIL, FINISHED = "history_lived_until", "history_finished"
 
 
-def live_through(
+def simulate_history(
     sessions: SessionFactory,
     settings: Settings,
     now: datetime,
@@ -35,18 +35,20 @@ def live_through(
     """Lives the last `days` up to this hour, from where an earlier run left off."""
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=days)
-    past = InProcessStack(sessions, settings, start)
-    store = past.world.store
-    lived_until = datetime.fromtimestamp(store.number(LIVED_UNTIL, int(start.timestamp())), UTC)
+    stack = InProcessStack(sessions, settings, start)
+    store = stack.world.store
+    simulated_until = datetime.fromtimestamp(
+        store.number(SIMULATED_UNTIL, int(start.timestamp())), UTC
+    )
     if store.number(FINISHED, 0):
         store.close()
         return
     hour = start + HOUR
-    for day, failures in enumerate(plan_failures(Random(past.world.seed), start, days)):
+    for day, failures in enumerate(plan_failures(Random(stack.world.seed), start, days)):
         for _ in range(24):
-            if hour > lived_until:
-                past.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
-                store.set_number(LIVED_UNTIL, int(hour.timestamp()))
+            if hour > simulated_until:
+                stack.run_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
+                store.set_number(SIMULATED_UNTIL, int(hour.timestamp()))
             hour += HOUR
         if day % 14 == 13:
             report(f"lived through {day + 1} of {days} days")
@@ -54,19 +56,19 @@ def live_through(
     store.close()
 
 
-def fail_lately(
+def add_recent_failures(
     sessions: SessionFactory, settings: Settings, now: datetime, rules: RetryRules
 ) -> None:
     """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
     first = now - LATELY * (LATE_FAILURES + 1)
-    past = InProcessStack(sessions, settings, first, rules)
+    stack = InProcessStack(sessions, settings, first, rules)
     # What fell due since the world last moved is heard at its own time, however long ago.
-    past.clock.now = min(first, past.world.next_due() or first)
-    past.world.advance(first)
+    stack.clock.now = min(first, stack.world.next_due() or first)
+    stack.world.advance(first)
     for number in range(1, LATE_FAILURES + 1):
-        past.clock.now = first + LATELY * number
-        past.world.fail_renewal(past.clock.now)
-    past.world.store.close()
+        stack.clock.now = first + LATELY * number
+        stack.world.fail_renewal(stack.clock.now)
+    stack.world.store.close()
 
 
 def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:

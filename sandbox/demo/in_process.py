@@ -64,7 +64,7 @@ class Clock:
         return self.now
 
 
-def pass_no_time(seconds: float) -> None:
+def skip_waiting(seconds: float) -> None:
     """In simulated time nothing is worth waiting for."""
 
 
@@ -154,10 +154,10 @@ class InProcessStack:
             "http://sandbox/api/v1",
             key,
             API_VERSION,
-            RateLimit(NO_LIMIT, lambda: self.clock().timestamp(), pass_no_time),
+            RateLimit(NO_LIMIT, lambda: self.clock().timestamp(), skip_waiting),
             clock,
             self.transport,
-            pass_no_time,
+            skip_waiting,
         )
 
     def receive(self, headers: dict[str, str], body: bytes) -> int:
@@ -175,10 +175,10 @@ class InProcessStack:
             delivery_events.record(session, read_events(body, self.clock.now), self.clock.now)
         return 200
 
-    def live_hour(self, hour: datetime, failures: list[datetime]) -> None:
+    def run_hour(self, hour: datetime, failures: list[datetime]) -> None:
         for failed_at in failures:
             self.world.advance(failed_at)
-            self.let_fail(failed_at)
+            self.fail_renewal(failed_at)
         self.world.advance(hour)
         self.clock.now = hour
         if self.has_work():
@@ -186,7 +186,7 @@ class InProcessStack:
             self.message_sender.send_due()
             self.cycle.run()
 
-    def let_fail(self, at: datetime) -> str:
+    def fail_renewal(self, at: datetime) -> str:
         return self.world.fail_renewal(at)
 
     def has_work(self) -> bool:

@@ -22,7 +22,7 @@ BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/60
 
 
 @dataclass(frozen=True)
-class Happening:
+class ReaderEvent:
     event: str
     at: datetime
     more: dict[str, Any] = field(default_factory=dict)
@@ -39,27 +39,27 @@ class Reader:
 
     def receive(
         self, at: datetime, url: str, assumed: Assumptions, switches: Switches
-    ) -> Iterator[Happening]:
+    ) -> Iterator[ReaderEvent]:
         """In the order of time. Who pays because of a mail has opened it and clicked first."""
         processed = at + timedelta(seconds=self.random.uniform(0, 1))
-        yield Happening("processed", processed)
+        yield ReaderEvent("processed", processed)
         delivered = processed + timedelta(seconds=self.random.uniform(0.5, 8))
-        yield Happening("delivered", delivered, {"response": "250 OK"})
+        yield ReaderEvent("delivered", delivered, {"response": "250 OK"})
         opens, clicks = self.intentions(assumed)
         complains = self.random.random() < switches.mail_spam_share
         opened, clicked = self.times(delivered)
         if opens:
-            yield Happening("open", opened, {"useragent": BROWSER})
+            yield ReaderEvent("open", opened, {"useragent": BROWSER})
         if clicks:
-            yield Happening("click", clicked, {"useragent": BROWSER, "url": url})
+            yield ReaderEvent("click", clicked, {"useragent": BROWSER, "url": url})
         if complains and self.pays_at is None:
-            yield Happening("spamreport", clicked + self.after(COMPLAINED_WITHIN))
+            yield ReaderEvent("spamreport", clicked + self.after(COMPLAINED_WITHIN))
 
-    def bounce(self, at: datetime) -> Iterator[Happening]:
+    def bounce(self, at: datetime) -> Iterator[ReaderEvent]:
         processed = at + timedelta(seconds=self.random.uniform(0, 1))
-        yield Happening("processed", processed)
+        yield ReaderEvent("processed", processed)
         bounced = processed + timedelta(seconds=self.random.uniform(0.5, 8))
-        yield Happening("bounce", bounced, BOUNCE)
+        yield ReaderEvent("bounce", bounced, BOUNCE)
 
     def intentions(self, assumed: Assumptions) -> tuple[bool, bool]:
         """Whether the mail is opened, and its link clicked. Those who pay always do both; the

@@ -73,7 +73,7 @@ PRODUCTS = (
     Product("Maker Community", Decimal("19.99"), 18),
     Product("Growth Lab", Decimal("29.00"), 17),
     Product("Signals Pro", Decimal("49.00"), 15),
-    Product("Editing MessagePage", Decimal("79.00"), 9),
+    Product("Editing Studio", Decimal("79.00"), 9),
     Product("Mentor Circle", Decimal("99.00"), 6),
     Product("Founders Table", Decimal("149.00"), 3),
     Product("Inner Room", Decimal("199.00"), 2),

@@ -133,7 +133,7 @@ def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumpti
     return Due("cancel", payment.id, at + random.random() * LEAVES_WITHIN / speed)
 
 
-def draw_tiring(
+def draw_losing_patience(
     payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
 ) -> Due | None:
     """Whop tells the member of every failed charge, and each time a few have had enough."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sandbox.model.mail_readers import Happening, Reader
+from sandbox.model.mail_readers import Reader, ReaderEvent
 from sandbox.model.times import sortable
 from sandbox.servers.mails import Mail
 from sandbox.state.store import Missing
@@ -22,7 +22,7 @@ class Carrier:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def carry(self, mail: Mail, number: int, now: datetime) -> None:
+    def deliver(self, mail: Mail, number: int, now: datetime) -> None:
         """To the member, whom it may move to pay, unless the address is dead or wants no more."""
         world = self.world
         if world.deliver_mail_events is None:
@@ -30,15 +30,15 @@ class Carrier:
             return
         for address in mail.recipients:
             random = Random(f"{world.seed}/reader/{number}/{address}")
-            happenings = list(self.draw_events(mail, address, random, now))
-            for happening in happenings:
-                if (name := ENDS.get(happening.event)) is not None:
-                    self.add_to_list(address, name, happening)
-            world.mail_events.plan(mail.id, common(mail, address), happenings)
+            events = list(self.draw_events(mail, address, random, now))
+            for event in events:
+                if (name := ENDS.get(event.event)) is not None:
+                    self.add_to_list(address, name, event)
+            world.mail_events.plan(mail.id, common(mail, address), events)
 
     def draw_events(
         self, mail: Mail, address: str, random: Random, now: datetime
-    ) -> Iterator[Happening]:
+    ) -> Iterator[ReaderEvent]:
         world = self.world
         listed = world.store.row(
             "select list from suppressed where address = ? and at <= ?",
@@ -46,7 +46,7 @@ class Carrier:
             sortable(now),
         )
         if listed:
-            yield Happening("dropped", now, {"reason": LISTS[listed[0]]})
+            yield ReaderEvent("dropped", now, {"reason": LISTS[listed[0]]})
             return
         reader = Reader(random, world.pace.member_speed, timedelta())
         # An address is dead or not, whatever is sent there: drawn for itself.
@@ -65,13 +65,13 @@ class Carrier:
                 return self.world.mail_arrives(payment_id, now)
         return None
 
-    def add_to_list(self, address: str, name: str, happening: Happening) -> None:
+    def add_to_list(self, address: str, name: str, event: ReaderEvent) -> None:
         self.world.store.rows(
             "insert into suppressed values (?, ?, ?, ?) on conflict do nothing",
             address.lower(),
             name,
-            sortable(happening.at),
-            str(happening.more.get("reason", "")),
+            sortable(event.at),
+            str(event.more.get("reason", "")),
         )
 
     def suppressed(self, name: str) -> list[dict[str, Any]]:

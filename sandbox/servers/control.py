@@ -112,7 +112,7 @@ class Control:
         }
 
     def act(self, payment_id: str, action: str) -> dict[str, str]:
-        """What members, banks and the creator may do; for an unknown action the answer lists the known ones."""
+        """What members, banks and the creator may do; an unknown one is answered with the list."""
         if action not in self.actions:
             raise HTTPException(404, f"Known actions: {', '.join(self.actions)}")
         with explained():

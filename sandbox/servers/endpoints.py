@@ -10,10 +10,10 @@ from sandbox.servers.asked import read_card, read_expiry, read_filters, read_fla
 from sandbox.servers.support import Support
 from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
 from sandbox.wire.exchange import ApiError, Request, bad_request
-from sandbox.wire.pagination import asked_page, listed
-from sandbox.wire.payment_status import standing
+from sandbox.wire.pagination import list_rows, read_page
+from sandbox.wire.payment_status import describe_status
 from sandbox.wire.shapes import Shape
-from sandbox.world.cards import SAVED_CARD, described
+from sandbox.world.cards import SAVED_CARD, describe_card
 from sandbox.world.world import World
 
 STATUSES = ("open", "authorized", "paid", "pending", "uncollectible", "unresolved", "void")
@@ -74,7 +74,7 @@ class Endpoints:
 
     def payment_status(self, call: Call) -> Any:
         payment = self.world.store.payment(call.subject)
-        return standing(payment, self.world.shapes.company(payment.account_id))
+        return describe_status(payment, self.world.shapes.company(payment.account_id))
 
     def retry_payment(self, call: Call) -> Any:
         self.require("payment:manage")
@@ -158,8 +158,8 @@ class Endpoints:
         bounds: Sequence[tuple[str, str]] = (),
     ) -> Any:
         largest = self.world.switches.max_page
-        page = asked_page(table, where, call.request.query, largest, bounds)
-        return listed(self.world.store, page, lambda text: self.describe(table, text, call))
+        page = read_page(table, where, call.request.query, largest, bounds)
+        return list_rows(self.world.store, page, lambda text: self.describe(table, text, call))
 
     def describe(self, table: str, document: str, call: Call) -> Any:
         shapes, shape = self.world.shapes, call.shape
@@ -169,6 +169,6 @@ class Endpoints:
             case "memberships":
                 return shapes.membership(MEMBERSHIP.validate_json(document), shape)
             case "cards":
-                return described(SAVED_CARD.validate_json(document), call.now)
+                return describe_card(SAVED_CARD.validate_json(document), call.now)
             case _:
                 return shapes.refund(REFUND.validate_json(document), shape)

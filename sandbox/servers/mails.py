@@ -61,7 +61,7 @@ def is_only_checked(sent: Mapping[str, Any]) -> bool:
     return isinstance(mode, dict) and mode.get("enable") is True
 
 
-def wrong_with(sent: Any) -> Iterator[tuple[str, str | None]]:
+def find_faults(sent: Any) -> Iterator[tuple[str, str | None]]:
     """(message, field) of everything SendGrid would refuse the mail for."""
     if not isinstance(sent, dict):
         yield "Bad Request", None

@@ -9,7 +9,7 @@ from sandbox.model.people import identifier
 from sandbox.model.switches import EVERY_OPERATION, Fault
 from sandbox.model.times import sortable, utc
 from sandbox.servers.carrier import LISTS, Carrier
-from sandbox.servers.mails import Mail, is_only_checked, wrong_with
+from sandbox.servers.mails import Mail, find_faults, is_only_checked
 from sandbox.wire.exchange import Answer, Request, in_json, lost_before
 from sandbox.wire.mail_signing import SENDGRID_KEY
 from sandbox.world.world import World
@@ -55,7 +55,7 @@ class SendGrid:
             sent = json.loads(body)
         except ValueError:
             return refuse(400, [("Bad Request", None)])
-        if wrong := list(wrong_with(sent)):
+        if wrong := list(find_faults(sent)):
             return refuse(400, wrong)
         if is_only_checked(sent):
             return Answer(200)
@@ -69,7 +69,7 @@ class SendGrid:
                 sortable(now),
                 json.dumps(sent),
             )
-            self.carrier.carry(mail, number, now)
+            self.carrier.deliver(mail, number, now)
         return Answer(202, {"x-message-id": mail.id})
 
 

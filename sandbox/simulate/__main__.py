@@ -24,9 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study, jobs = read_arguments(arguments)
     started = time.monotonic()
     try:
-        results = run_trials(study.trials(), jobs, tell)
+        results = run_trials(study.trials(), jobs, report_trial)
         say(f"All lived through in {time.monotonic() - started:.0f} s; now the quick model.")
-        quick = run_quick_trials(study.crowd.trials() if study.many else (), jobs)
+        quick = run_quick_trials(study.many_creators.trials() if study.many else (), jobs)
     except (EmbeddedPostgresError, PaidTwiceError) as error:
         say(str(error))
         return 1
@@ -76,7 +76,7 @@ def hours(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
-def tell(trial: Trial, seconds: float, done: int, of: int) -> None:
+def report_trial(trial: Trial, seconds: float, done: int, of: int) -> None:
     silent = "" if trial.mails else ", no messages"
     say(
         f"{done} of {of}: {trial.policy}, {trial.level}, creator {trial.creator}, "

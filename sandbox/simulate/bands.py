@@ -66,7 +66,7 @@ BANDS = (
         0.60,
         "Churn Buster, in 30 days and more",
         "failed renewals that are paid, by whomever",
-        lambda told, silent: share(recovered(told), len(told)),
+        lambda with_messages, without_messages: share(recovered(with_messages), len(with_messages)),
     ),
     Band(
         "the retries' share",
@@ -74,7 +74,9 @@ BANDS = (
         0.70,
         "Churn Buster",
         "of the recovered, those paid by a retry, Whop's or ours",
-        lambda told, silent: share(retried(told), recovered(told)),
+        lambda with_messages, without_messages: share(
+            retried(with_messages), recovered(with_messages)
+        ),
     ),
     Band(
         "silent recovery",
@@ -82,7 +84,9 @@ BANDS = (
         0.28,
         "Churn Buster, by day 5",
         "failed renewals paid by a retry when we write to nobody",
-        lambda told, silent: share(retried(silent), len(silent)),
+        lambda with_messages, without_messages: share(
+            retried(without_messages), len(without_messages)
+        ),
     ),
     Band(
         "first retry",
@@ -90,7 +94,7 @@ BANDS = (
         0.35,
         "Pagos",
         "of soft declines, first retries that are paid, when we write to nobody",
-        lambda told, silent: share(*first_retries(silent)),
+        lambda with_messages, without_messages: share(*first_retries(without_messages)),
     ),
     Band(
         "one message",
@@ -98,8 +102,9 @@ BANDS = (
         0.13,
         "Baremetrics",
         "recoveries gained by writing, for each message sent",
-        lambda told, silent: share(
-            recovered(told) - recovered(silent), sum(case.messages for case in told)
+        lambda with_messages, without_messages: share(
+            recovered(with_messages) - recovered(without_messages),
+            sum(case.messages for case in with_messages),
         ),
     ),
 )

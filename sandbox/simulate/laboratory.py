@@ -33,7 +33,7 @@ engine: Engine
 def run_trials(trials: Iterable[Trial], jobs: int, report: Report) -> dict[Trial, list[Case]]:
     """Trials that cannot differ are run once; each gets its cases all the same."""
     asked = list(trials)
-    needed = list(dict.fromkeys(trial.essence for trial in asked))
+    needed = list(dict.fromkeys(trial.canonical for trial in asked))
     results = {}
     with (
         scratch_postgres() as server,
@@ -46,15 +46,15 @@ def run_trials(trials: Iterable[Trial], jobs: int, report: Report) -> dict[Trial
             trial = running[done]
             results[trial], seconds = done.result()
             report(trial, seconds, len(results), len(needed))
-    return {trial: results[trial.essence] for trial in asked}
+    return {trial: results[trial.canonical] for trial in asked}
 
 
 def run_quick_trials(trials: Iterable[Trial], jobs: int) -> dict[Trial, list[Case]]:
     asked = list(trials)
-    needed = list(dict.fromkeys(trial.essence for trial in asked))
+    needed = list(dict.fromkeys(trial.canonical for trial in asked))
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=enter_schedules) as pool:
         results = dict(zip(needed, pool.map(run_quickly, needed, chunksize=8), strict=True))
-    return {trial: results[trial.essence] for trial in asked}
+    return {trial: results[trial.canonical] for trial in asked}
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from sandbox.model.pace import HISTORY
 from sandbox.model.records import PAID, By, Charge, Company, Membership, Payment
 from sandbox.model.renewals import (
     draw_leaving,
+    draw_losing_patience,
     draw_member_pays,
     draw_renewal,
-    draw_tiring,
     first_decline,
     renewing_member,
 )
@@ -35,7 +35,7 @@ REAL_TIME = HISTORY.member_speed
 
 
 @dataclass
-class Short:
+class QuickRenewal:
     """One renewal's five days: who acts next, until somebody pays or the membership ends."""
 
     trial: Trial
@@ -44,7 +44,7 @@ class Short:
     ends_at: datetime
     pays_at: datetime | None
     charges: list[Charge]
-    whops: list[datetime]
+    whop_hours: list[datetime]
     retry_at: datetime | None = None
     ours: int = 0
 
@@ -63,8 +63,8 @@ class Short:
         yield self.ends_at, None
         if self.pays_at is not None:
             yield self.pays_at, "member"
-        if self.whops:
-            yield self.whops[0], "whop"
+        if self.whop_hours:
+            yield self.whop_hours[0], "whop"
         if self.retry_at is not None:
             yield next_hour(self.retry_at), "retry"
 
@@ -75,11 +75,11 @@ class Short:
             outcome = bank.decide(scenario, code, at, len(self.charges) + 1, HISTORY)
         self.charges.append(charge_of(self.payment, at, by, outcome))
         if by == "whop":
-            self.whops.pop(0)
+            self.whop_hours.pop(0)
         self.ours += by == "retry"
         if outcome != PAID:
             assumed = LEVELS[self.trial.level]
-            if due := draw_tiring(self.payment, len(self.charges), at, REAL_TIME, assumed):
+            if due := draw_losing_patience(self.payment, len(self.charges), at, REAL_TIME, assumed):
                 self.ends_at = min(self.ends_at, due.at)
             self.plan(at)
 
@@ -96,7 +96,7 @@ class Short:
             window_ends_at=payment.created_at + WINDOW,
             card_brand=self.membership.card.brand,
             charges=len(self.charges),
-            whop_next_attempt_at=self.whops[0] if self.whops else None,
+            whop_next_attempt_at=self.whop_hours[0] if self.whop_hours else None,
             spread=find_spread(payment.id),
         )
         rules = rules_for(self.trial.policy)
@@ -114,7 +114,7 @@ def run_quickly(trial: Trial) -> list[Case]:
     return [draw_short(trial, number, at).live() for number, at in enumerate(times, 1)]
 
 
-def draw_short(trial: Trial, number: int, at: datetime) -> Short:
+def draw_short(trial: Trial, number: int, at: datetime) -> QuickRenewal:
     """Draws as `Deeds.fail_renewal` does."""
     assumed, key = LEVELS[trial.level], f"{trial.creator}/{number}"
     random = Random(key)
@@ -123,14 +123,14 @@ def draw_short(trial: Trial, number: int, at: datetime) -> Short:
     payment = draw_renewal(random, membership, key, {}, at, code, assumed)
     pays = draw_member_pays(random, payment, {}, at, code, REAL_TIME, assumed)
     leaves = draw_leaving(payment, at, REAL_TIME, assumed)
-    return Short(
+    return QuickRenewal(
         trial=trial,
         membership=membership,
         payment=payment,
         ends_at=leaves.at if leaves else at + WINDOW,
         pays_at=pays.at if pays else None,
         charges=[charge_of(payment, at, "whop", code)],
-        whops=[at + timedelta(hours=hours) for hours in trial.whop_attempts],
+        whop_hours=[at + timedelta(hours=hours) for hours in trial.whop_attempts],
     )
 
 
@@ -148,8 +148,8 @@ def next_hour(at: datetime) -> datetime:
 def count_agreeing(cases: Sequence[Case], quickly: Sequence[Case]) -> int:
     """Payments of which both tell the same: every charge, by whom, when and with what outcome."""
 
-    def told(case: Case) -> object:
+    def describe(case: Case) -> object:
         charges = [(charge.by, charge.at, charge.outcome) for charge in case.charges]
         return case.payment_id, case.usd, case.card, case.left, charges
 
-    return sum(told(a) == told(b) for a, b in zip(cases, quickly, strict=True))
+    return sum(describe(a) == describe(b) for a, b in zip(cases, quickly, strict=True))

@@ -72,14 +72,18 @@ def plain(found: Estimate) -> str:
 # --- sections ----------------------------------------------------------------------------------
 
 
-def show_bands(told: Mapping[str, Sequence[Case]], silent: Mapping[str, Sequence[Case]]) -> str:
+def show_bands(
+    with_messages: Mapping[str, Sequence[Case]], without_messages: Mapping[str, Sequence[Case]]
+) -> str:
     rows = []
     for band in BANDS:
-        values = [band.measure(told[level], silent[level]) for level in told]
+        values = [
+            band.measure(with_messages[level], without_messages[level]) for level in with_messages
+        ]
         produced = [f"{value:.2f} {band.verdict(value)}" for value in values]
         published = f"{band.low:.2f} to {band.high:.2f}"
         rows.append((band.name, band.definition, published, *produced, band.source))
-    heads = ("figure", "which is", "published", *told, "by")
+    heads = ("figure", "which is", "published", *with_messages, "by")
     return "\n".join(table(heads, rows))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from sandbox.simulate.crowd import Crowd, tell_agreement
 from sandbox.simulate.figures import Weights, resample
+from sandbox.simulate.many_creators import ManyCreators, describe_agreement
 from sandbox.simulate.report import (
     OURS_IS,
     Comparison,
@@ -74,28 +74,28 @@ class Study:
         return [case for trial in trials for case in results[trial]]
 
     @property
-    def crowd(self) -> Crowd:
+    def many_creators(self) -> ManyCreators:
         """Creators that neither the trials nor the tuning have seen."""
         first = 100_000 * self.seed + 1
         like = Trial(OURS_IS, self.levels[0], first, self.days, self.limits[0], self.whop_attempts)
         creators = range(first, first + self.many)
-        return Crowd(like, creators, self.levels, self.policies, self.limits)
+        return ManyCreators(like, creators, self.levels, self.policies, self.limits)
 
     def write(self, results: Results, quick: Results) -> str:
         main = self.limits[0]
-        told = {level: self.pool(results, OURS_IS, level, main) for level in self.levels}
-        silent = {
+        with_messages = {level: self.pool(results, OURS_IS, level, main) for level in self.levels}
+        without_messages = {
             level: self.pool(results, OURS_IS, level, main, mails=False) for level in self.levels
         }
-        sizes = ", ".join(f"{len(cases)} {level}" for level, cases in told.items())
+        sizes = ", ".join(f"{len(cases)} {level}" for level, cases in with_messages.items())
         parts = [
             f"Made by `{self.command}`: {self.creators} creators, {self.days} days each; failed "
             f"renewals: {sizes}. In brackets: 95 % intervals.",
             "### The bands",
-            show_bands(told, silent),
+            show_bands(with_messages, without_messages),
             "### The policies",
             *self.write_comparisons(results),
-            *self.write_crowd(results, quick),
+            *self.write_many_creators(results, quick),
             "### The schedules",
             show_schedules(self.policies),
             "### The assumptions",
@@ -112,15 +112,17 @@ class Study:
                 yield f"**{level.capitalize()}, Whop allows {limit}.** {assess(found)}."
                 yield show_comparison(found)
 
-    def write_crowd(self, results: Results, quick: Results) -> Iterator[str]:
+    def write_many_creators(self, results: Results, quick: Results) -> Iterator[str]:
         if not self.many:
             return
-        silent = {
+        without_messages = {
             trial: results[trial]
             for level in self.levels
             for trial in self.trials_of(OURS_IS, level, self.limits[0], mails=False)
         }
-        trials = self.crowd.trials_of(OURS_IS, self.levels[0], self.limits[0], self.whop_attempts)
+        trials = self.many_creators.trials_of(
+            OURS_IS, self.levels[0], self.limits[0], self.whop_attempts
+        )
         payments = sum(len(quick[trial]) for trial in trials)
         yield "### Many creators"
         yield (
@@ -128,9 +130,9 @@ class Study:
             f"code lives through in half an hour. So {self.many} other creators, {payments} failed "
             f"renewals at each level, are left to a quick model of the same world and policies, "
             f"without messages. Beside the real code's trials without messages "
-            f"{tell_agreement(silent)}."
+            f"{describe_agreement(without_messages)}."
         )
-        yield from self.crowd.write(quick, self.draw_weights(payments, MANY_RESAMPLES))
+        yield from self.many_creators.write(quick, self.draw_weights(payments, MANY_RESAMPLES))
 
     def draw_weights(self, size: int, times: int = RESAMPLES) -> Weights:
         return resample(Random(f"{self.seed}/resamples"), size, times)

@@ -51,7 +51,7 @@ class Trial:
     mails: bool = True
 
     @property
-    def essence(self) -> Trial:
+    def canonical(self) -> Trial:
         """One trial for all that cannot differ: schedules left with the same hours."""
         if self.policy not in SCHEDULES:
             return self
@@ -86,7 +86,7 @@ class Case:
         return sum(charge.by == "retry" for charge in self.charges)
 
 
-class Life(InProcessStack):
+class TrialRun(InProcessStack):
     """A creator's past under one trial. Remembers each failing card: members change theirs."""
 
     def __init__(self, trial: Trial, sessions: SessionFactory, folder: Path) -> None:
@@ -99,36 +99,36 @@ class Life(InProcessStack):
             self.message_sender.channels = frozenset()
         self.cards: dict[str, Card] = {}
 
-    def let_fail(self, at: datetime) -> str:
-        payment_id = super().let_fail(at)
+    def fail_renewal(self, at: datetime) -> str:
+        payment_id = super().fail_renewal(at)
         self.cards[payment_id] = self.world.store.payment(payment_id).card
         return payment_id
 
 
 def run_trial(trial: Trial, sessions: SessionFactory, folder: Path) -> list[Case]:
     """Lives through it in an empty database; the cases in the order of their failure."""
-    life = Life(trial, sessions, folder)
+    run = TrialRun(trial, sessions, folder)
     plan = plan_failures(Random(trial.creator), START, trial.days)
     plan += [[]] * (AFTERMATH // timedelta(days=1) + 1)
     for day, failures in enumerate(plan):
         for number in range(1, 25):
             hour = START + timedelta(days=day, hours=number)
-            life.live_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
-    if twice := life.world.ledger.paid_twice():
+            run.run_hour(hour, [at for at in failures if hour - HOUR < at <= hour])
+    if twice := run.world.ledger.paid_twice():
         raise PaidTwiceError(f"{trial}: {', '.join(twice)}")
-    cases = read_cases(life)
-    life.world.store.close()
+    cases = read_cases(run)
+    run.world.store.close()
     return cases
 
 
-def read_cases(life: Life) -> list[Case]:
-    store = life.world.store
+def read_cases(run: TrialRun) -> list[Case]:
+    store = run.world.store
     charges: defaultdict[str, list[Charge]] = defaultdict(list)
-    for charge in life.world.ledger.charges():
+    for charge in run.world.ledger.charges():
         charges[charge.payment_id].append(charge)
-    messages = count_messages(life.sessions)
+    messages = count_messages(run.sessions)
     cases = []
-    for payment_id, card in life.cards.items():
+    for payment_id, card in run.cards.items():
         payment = store.payment(payment_id)
         canceled_at = store.membership(payment.membership_id).canceled_at
         cases.append(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from sandbox.model.mail_readers import Happening
+from sandbox.model.mail_readers import ReaderEvent
 from sandbox.model.people import identifier
 from sandbox.model.records import Due
 from sandbox.model.times import sortable
@@ -37,21 +37,21 @@ class MailEvents:
         self.outbox = outbox
         self.seed = seed
 
-    def plan(self, mail_id: str, common: dict[str, Any], happenings: Iterable[Happening]) -> None:
+    def plan(self, mail_id: str, common: dict[str, Any], planned: Iterable[ReaderEvent]) -> None:
         """All that will become of a mail, each event at its own time."""
-        for number, happening in enumerate(happenings, 1):
+        for number, event in enumerate(planned, 1):
             event_id = identifier("event", self.seed, mail_id, common["email"], number, length=22)
             document = common | {
-                "event": happening.event,
-                "timestamp": int(happening.at.timestamp()),
+                "event": event.event,
+                "timestamp": int(event.at.timestamp()),
                 "sg_event_id": event_id,
                 "sg_message_id": f"{mail_id}.recvd-sandbox",
             }
             self.store.rows(
                 "insert into mail_events (mail_id, at, document, posted) values (?, ?, ?, 0)",
                 mail_id,
-                sortable(happening.at),
-                json.dumps(document | happening.more),
+                sortable(event.at),
+                json.dumps(document | event.more),
             )
         self.schedule_batch()
 
@@ -63,7 +63,9 @@ class MailEvents:
             mail_id,
             sortable(now),
         )
-        return [MailEvent(datetime.fromisoformat(at), json.loads(told)) for at, told in found]
+        return [
+            MailEvent(datetime.fromisoformat(at), json.loads(document)) for at, document in found
+        ]
 
     def post(self, at: datetime) -> None:
         """What happened since the last batch, in one; some of the one before comes again."""
@@ -75,15 +77,17 @@ class MailEvents:
             sortable(at),
             LARGEST_BATCH,
         )
-        told = [json.loads(document) for _, document in found]
+        documents = [json.loads(document) for _, document in found]
         again = random.random() < TOLD_TWICE_SHARE
-        if again and told:
-            told += random.sample(told, random.randint(1, len(told)))[: LARGEST_BATCH - len(told)]
+        if again and documents:
+            documents += random.sample(documents, random.randint(1, len(documents)))[
+                : LARGEST_BATCH - len(documents)
+            ]
         for row, _ in found:
             self.store.rows("update mail_events set posted = 1 where number = ?", row)
-        if told:
+        if documents:
             batch_id = identifier("batch", self.seed, number, length=24)
-            body = json.dumps(told, separators=(",", ":")).encode()
+            body = json.dumps(documents, separators=(",", ":")).encode()
             self.outbox.add(batch_id, MAIL_EVENTS, body, at, copies=2 if again else 1)
         self.schedule_batch()
 

@@ -26,7 +26,7 @@ class Page:
     size: int = 100
 
 
-def asked_page(
+def read_page(
     table: str,
     where: Mapping[str, Sequence[str]],
     query: Mapping[str, str],
@@ -75,7 +75,7 @@ def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
     )
 
 
-def listed(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str, Any]:
+def list_rows(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str, Any]:
     """The answer to a listing; `describe` turns a stored document into what is shown."""
     rows = find(store, page)
     shown, more = rows[: page.size], len(rows) > page.size

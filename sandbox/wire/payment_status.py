@@ -7,7 +7,7 @@ from sandbox.model.times import iso
 from sandbox.wire.current import recovery_url
 
 
-def standing(payment: Payment, company: Company) -> dict[str, Any]:
+def describe_status(payment: Payment, company: Company) -> dict[str, Any]:
     url = recovery_url(payment)
     redirect = {"type": "redirect", "data": {"url": url}, "render": ["full_page"]}
     error = {

@@ -130,7 +130,7 @@ class Acts:
         if refused := refusal(payment, membership, self.switches):
             return refused
         if self.switches.retry_answers == "sync":
-            return self.members.tire(self.charging.charge(payment, "retry", at, key=key), at)
+            return self.members.maybe_leave(self.charging.charge(payment, "retry", at, key=key), at)
         charges_at = at + timedelta(seconds=self.switches.async_seconds)
         self.store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
         # The answer shows the payment as it was: nothing has happened to it yet.
@@ -142,14 +142,14 @@ class Acts:
         if payment.status != "open" or payment.in_flight:
             return
         if self.store.membership(payment.membership_id).status in COLLECTING:
-            self.members.tire(self.charging.charge(payment, "whop", due.at), due.at)
+            self.members.maybe_leave(self.charging.charge(payment, "whop", due.at), due.at)
         else:
             self.charging.pass_over(payment, due.at)
 
     def charge_in_flight(self, due: Due) -> None:
         payment = self.store.payment(due.subject)
         payment = self.charging.charge(payment, "retry", due.at, key=due.detail or None)
-        self.members.tire(payment, due.at)
+        self.members.maybe_leave(payment, due.at)
 
     def settle(self, due: Due) -> None:
         payment = self.store.payment(due.subject)

@@ -69,7 +69,7 @@ class Cards:
         return bank.scripted(saved.script, saved.charges)
 
 
-def described(saved: SavedCard, now: datetime) -> dict[str, Any]:
+def describe_card(saved: SavedCard, now: datetime) -> dict[str, Any]:
     """The one shape of a saved card in every version. Its year has two digits, as the SDK says."""
     card = saved.card
     return {

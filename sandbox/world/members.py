@@ -10,7 +10,7 @@ from sandbox.model.pace import Pace
 from sandbox.model.people import draw_card
 from sandbox.model.population import MONEY, cause_of
 from sandbox.model.records import PAID, Due, Payment
-from sandbox.model.renewals import draw_delay, draw_tiring
+from sandbox.model.renewals import draw_delay, draw_losing_patience
 from sandbox.model.switches import Switches
 from sandbox.state.store import Store
 from sandbox.world.charging import Charging
@@ -72,9 +72,9 @@ class Members:
             self.store.schedule(Due("member_pays", payment_id, pays_at))
         return pays_at
 
-    def tire(self, payment: Payment, at: datetime) -> Payment:
+    def maybe_leave(self, payment: Payment, at: datetime) -> Payment:
         speed, failures = self.pace.member_speed, payment.payments_failed
-        due = draw_tiring(payment, failures, at, speed, self.assumed)
+        due = draw_losing_patience(payment, failures, at, speed, self.assumed)
         if due is not None and payment.status == "open":
             self.leave(due)
         return payment

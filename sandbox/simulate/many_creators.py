@@ -18,7 +18,7 @@ Results = Mapping[Trial, Sequence[Case]]
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class ManyCreators:
     """`like`: a trial with the days and Whop's hours of the study; the rest is varied."""
 
     like: Trial
@@ -87,8 +87,10 @@ def show(found: Comparison, policy: str) -> str:
     return points(found.against_smart(policy))
 
 
-def tell_agreement(silent: Results) -> str:
+def describe_agreement(without_messages: Results) -> str:
     """The quick model beside the real code, on the study's own trials without messages."""
-    payments = sum(len(cases) for cases in silent.values())
-    agreeing = sum(count_agreeing(cases, run_quickly(trial)) for trial, cases in silent.items())
+    payments = sum(len(cases) for cases in without_messages.values())
+    agreeing = sum(
+        count_agreeing(cases, run_quickly(trial)) for trial, cases in without_messages.items()
+    )
     return f"it tells the same of {agreeing} of {payments} payments, charge by charge"
