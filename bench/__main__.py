@@ -1,5 +1,5 @@
 """`python -m bench [ingest | retries | overview] [--seconds N] [--window N] [--watch N]`:
-measures, compares, judges."""
+measures speed, compares, and checks targets."""
 
 from __future__ import annotations
 

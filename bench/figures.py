@@ -1,4 +1,4 @@
-"""Arithmetic on measurements, and the words they are printed in. Nothing here touches a clock."""
+"""Arithmetic on measurements, and how they are printed. Pure functions: no clock."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 
 def ratio(part: float, whole: float) -> float:
-    """0 where there is nothing to compare with: that can only fail a target."""
+    """0 if `whole` is 0: the target then fails."""
     return part / whole if whole > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line of the table in docs/developers/speed.md, with what this run measured."""
+    """One line of the table in docs/developers/speed.md, with the value measured in this run."""
 
     name: str
     sense: Literal[">=", "<="]
@@ -45,7 +45,7 @@ class Target:
 
 
 def lay_out(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as lines: the first column to the left, the others to the right."""
+    """The lines of a table: first column left-aligned, the others right-aligned."""
     lines = [heads, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return [

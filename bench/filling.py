@@ -1,4 +1,4 @@
-"""Ten million payments of two years, as a large installation would have them."""
+"""Fills a database with ten million payments of two years, like a large installation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from db.session import session_factory
 
 PAYMENTS = 10_000_000
 CHUNK = 500_000
-# The rest is spread over the others, evenly.
+# Payments per measured company. The rest is spread evenly over the others.
 SIZES = {"biz_large": 300_000, "biz_small": 10_000}
 LARGE, SMALL = SIZES
 OTHERS = 1_000
 IMPORTED_UNTIL = timedelta(days=640)
 
-# In the order of time, so that one company's rows lie as far apart as they do in real life. What
-# failed in the last five days is partly open. The first quarter of a year was read back at the
-# start, without reasons. A price that no bank takes and one product are rare: what is hardly there,
-# or only far back, is what a query without an index reads the whole company for.
+# In order of time, so that one company's rows are as far apart as in a real installation. Payments
+# of the last five days are partly open. The first quarter of a year was imported, without decline
+# codes. Invalid amounts and one product are rare: to find what is rare, or only far back, a query
+# without an index reads all payments of the company.
 FILL = """
 insert into payments (
     payment_id, company_id, membership_id, member_id, user_id, member_name, member_email, product,
@@ -79,7 +79,7 @@ from (
 ) as payments
 """
 
-# What was tried and said, of the two companies that are asked about: one of each a payment.
+# One attempt and one message per payment of the two measured companies.
 TRY_AND_WRITE = """
 with known as (
     select payment_id, company_id, failed_at, status, id from payments
@@ -105,7 +105,7 @@ from known
 
 
 def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
-    """Minutes and gigabytes, with a word on the way now and then."""
+    """Takes minutes and gigabytes; prints its progress."""
     began = monotonic()
 
     def say(words: str) -> None:
@@ -113,7 +113,7 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
 
     with engine.begin() as connection, without_indexes(connection, say):
         connection.execute(text("set local statement_timeout = 0"))
-        # No check of each row's company, ten million times over.
+        # Skips ten million checks of foreign keys.
         connection.execute(text("set local session_replication_role = replica"))
         add_companies(connection)
         shares = {"large": SIZES[LARGE] / size, "small": sum(SIZES.values()) / size}
@@ -130,7 +130,7 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
         connection.execute(text("reset statement_timeout"))
     say("vacuumed, as Postgres does by itself after a while")
     update_rollups(engine, now)
-    say("daily sums kept, as the daemon does in its first cycle")
+    say("daily sums rolled up, as the daemon does in its first cycle")
 
 
 def add_companies(connection: Connection) -> None:
@@ -141,7 +141,7 @@ def add_companies(connection: Connection) -> None:
 
 @contextmanager
 def without_indexes(connection: Connection, say: Callable[[str], None]) -> Iterator[None]:
-    """Made anew afterwards, by their own definitions: building beats keeping up."""
+    """Drops the indexes and rebuilds them afterwards, which is faster than updating them."""
     find = text(
         "select indexname, indexdef from pg_indexes where tablename = 'payments'"
         " and indexname like 'ix%' order by indexname"

@@ -1,4 +1,4 @@
-"""Webhook ingest: the receiver, beside pgbench and beside a plain endpoint, in one run."""
+"""Webhook ingest: the receiver compared with pgbench and with a plain endpoint, in one run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADS = ("", "req/s", "p50 ms", "p99 ms", "of pgbench", "1 conn p50 ms", "p99 ms
 
 @dataclass(slots=True)
 class Case:
-    """One server's figures, a round each."""
+    """One server's figures, one entry per round."""
 
     busy: list[Load] = field(default_factory=list)
     idle: list[Load] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Case:
 
 
 def run(seconds: float) -> list[Target]:
-    """Interleaved, with pgbench before and after each case: the machine's mood cancels out."""
+    """Interleaves the cases, with pgbench before and after each, so that other load cancels out."""
     cases, others = {name: Case() for name in CASES}, os.getloadavg()[0]
     with scratch.folder() as home, scratch.postgres(home) as (server, engine):
         commits = [measure_commits(server, engine, home, seconds)]

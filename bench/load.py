@@ -1,7 +1,8 @@
-"""The load: keep-alive connections that each send, wait for the answer, and send again.
+"""The load generator: keep-alive connections that send, wait for the answer, and send again.
 
-A process of its own (`python -m bench.load`), because it shares the machine with what it measures:
-raw sockets, requests rendered before the clock starts, and no more parsing than counting needs.
+It runs in its own process (`python -m bench.load`) and does little work, because it shares the
+machine with the server it measures: raw sockets, requests rendered before the clock starts, and
+only the parsing that counting needs.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ import uvloop
 from bench.figures import percentile
 from bench.payloads import render
 
-# Seconds that are answered and counted, but not timed.
+# Seconds. Answers in this time are counted but not timed.
 WARM_UP = 1.0
-# Requests to have ready. A server that is faster only ends its run sooner.
+# Requests to prepare. A faster server only ends the run sooner.
 MOST_PER_SECOND = 8_000
 PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run saw. `statuses` counts every answer, the rest only those in time."""
+    """The result of one run. `statuses` counts every answer; the rest only those that are timed."""
 
     statuses: dict[str, int]
     lost: int
@@ -40,7 +41,7 @@ class Load:
 
 
 class LoadRecorder:
-    """Shared by the connections: what is left to send, and what has come back."""
+    """Shared by all connections: the requests left to send, and the answers received."""
 
     def __init__(self, requests: Sequence[bytes], warm_up: float, seconds: float) -> None:
         self.requests: Iterator[bytes] = iter(requests)
@@ -75,7 +76,7 @@ class LoadRecorder:
 
 
 class Connection(asyncio.Protocol):
-    """One request in hand at a time. A connection that ends with one in hand has lost it."""
+    """Sends one request at a time. If the connection ends before the answer, it is lost."""
 
     def __init__(self, recorder: LoadRecorder) -> None:
         self.recorder = recorder
@@ -113,7 +114,7 @@ class Connection(asyncio.Protocol):
 
 
 def is_whole(answer: bytes) -> bool:
-    """Both servers here send a content-length with every answer."""
+    """Whether the answer is complete. Both servers always send a content-length."""
     head_end = answer.find(b"\r\n\r\n")
     if head_end < 0:
         return False

@@ -1,4 +1,4 @@
-"""What the dashboard asks, beside the naive ways, with ten million payments in the table."""
+"""The dashboard's queries compared with naive ones, with ten million payments in the table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from db.session import now, session_factory
 ROUNDS = 9
 SLOW_ROUNDS = 3
 LIMITS = {LARGE: 50, SMALL: 10}
-# Every payment of the company read for it, as before there were daily sums.
+# Reads every payment of the company, as before the daily sums existed.
 RAW = text("""
 select count(*), count(*) filter (where status = 'recovered'),
     sum(amount_usd * greatest(amount - refunded_amount, 0) / nullif(amount, 0))
@@ -52,7 +52,7 @@ NAIVE: dict[str, Question] = {
 
 @dataclass(slots=True)
 class Times:
-    """Milliseconds of one question, by company, a round each."""
+    """Milliseconds of one question: by company, one entry per round."""
 
     taken: dict[str, list[float]] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ def run(seconds: float) -> list[Target]:
 
 
 def measure(engine: Engine, at: datetime) -> dict[str, Times]:
-    """Interleaved, so that the machine's mood meets all of them alike."""
+    """Interleaves the questions, so that other load affects all of them alike."""
     sessions = session_factory(engine)
     times = {name: Times() for name in QUESTIONS | CACHED | NAIVE}
     for number in range(ROUNDS + 1):
@@ -86,13 +86,14 @@ def measure(engine: Engine, at: datetime) -> dict[str, Times]:
                     began = perf_counter()
                     question(session, company_id, at)
                     taken = perf_counter() - began
-                if number:  # the first round only warms up
+                # The first round only warms up.
+                if number:
                     times[name].add(company_id, taken)
     return times
 
 
 def assess(times: dict[str, Times]) -> list[Target]:
-    """Each query of the overview; of the many that the list may ask the slowest."""
+    """Every query of the overview, and the slowest of the list's many queries."""
     targets = []
     for company_id, limit in LIMITS.items():
         judged = {name: name for name in OVERVIEW}

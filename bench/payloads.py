@@ -1,4 +1,4 @@
-"""Signed deliveries, as Whop sends them, ready to be written to a socket."""
+"""Signed webhook requests as Whop sends them, ready to be written to a socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 PATH = "/webhook/whop"
-# What most cards say when they say no, with the words that come along.
+# The most frequent decline codes, with their messages.
 DECLINES = (
     ("insufficient_funds", "Your card has insufficient funds."),
     ("generic_decline", "Your card was declined."),
@@ -25,7 +25,7 @@ COMPANIES = tuple(f"biz_Bench{number:09d}" for number in range(5))
 
 
 def render(count: int, secret: str, run: str, now: datetime) -> list[bytes]:
-    """Requests about `count` different payments; `run` keeps the ids apart from other runs'."""
+    """Requests for `count` different payments. `run` keeps ids distinct between runs."""
     key, timestamp = secret.encode(), str(int(now.timestamp()))
     requests = []
     for number in range(count):
@@ -36,7 +36,7 @@ def render(count: int, secret: str, run: str, now: datetime) -> list[bytes]:
 
 
 def address(event_id: str, timestamp: str, body: bytes, key: bytes) -> bytes:
-    """The whole request. Signed by Standard Webhooks' definition, not by the product's code."""
+    """The whole request, signed by Standard Webhooks' definition, not by the product's code."""
     signed = hmac.digest(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256)
     head = (
         f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: Whop-Webhooks/1.0\r\n"
@@ -49,7 +49,7 @@ def address(event_id: str, timestamp: str, body: bytes, key: bytes) -> bytes:
 
 
 def describe(event_id: str, number: int, run: str, now: datetime) -> dict[str, Any]:
-    """A renewal that has just failed, in the dated shape (whop-api.md 4.6)."""
+    """A renewal that has just failed, in the shape of dated API versions (whop-api.md 4.6)."""
     return {
         "id": event_id,
         "api_version": "v1",

@@ -1,8 +1,8 @@
-"""The neighbour to compare with: the same work in the way the tutorials teach.
+"""The reference to compare with: the same work, written as tutorials teach it.
 
-A FastAPI `def` endpoint and an ORM session per request: check, add, commit, answer. The tables,
-the signature, the reading and the policy are the product's own, and the pool has a connection for
-every thread, so what differs is how the work is put together.
+A FastAPI `def` endpoint and an ORM session per request: check, add, commit, answer. Tables,
+signatures, parsing and retry policy are the product's own, and the pool has a connection for every
+thread, so only the structure of the work differs.
 
 `uvicorn bench.plain:app`
 """
@@ -29,7 +29,7 @@ from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
 
-# FastAPI's own: as many `def` endpoints run at once.
+# FastAPI's default: so many `def` endpoints run at once.
 THREADS = 40
 RULES = RetryRules()
 SECRET = os.environ["WHOP_WEBHOOK_SECRET"]
@@ -69,7 +69,8 @@ def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dic
                 add_payment(session, parsed.payment, now)
             session.commit()
         except IntegrityError:
-            session.rollback()  # delivered before
+            # It has been delivered before.
+            session.rollback()
     return {"status": "stored"}
 
 

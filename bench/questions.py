@@ -1,4 +1,4 @@
-"""What the pages ask of the database: each refresh of the overview, and each filter of the list."""
+"""The dashboard's queries: those of each refresh of the overview, and each filter of the list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recovery.status import RecoveredBy
 
 Question = Callable[[Session, str, datetime], object]
 
-# As in dashboard/data/overview.py: to import it here would have Streamlit complain in each bench.
+# The same as in dashboard/data/overview.py. Importing that would make Streamlit print warnings.
 HISTORY_DAYS = 26 * 7
 ROWS, ATTENTION_ROWS = 25, 5
 
@@ -51,7 +51,7 @@ OVERVIEW: dict[str, Question] = {
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """At the list, as one refresh reads it; `deep`: at its second page."""
+    """One query of the payments list. `second_page` reads that one too."""
 
     filters: Filters = field(default_factory=Filters)
     order: Order = Order.NEWEST
@@ -79,7 +79,7 @@ def list_query(
     return ListQuery(Filters(**wanted), order, days, second_page)
 
 
-# Of each kind of filter what is common and what is rare: they are found in different ways.
+# For each kind of filter a common and a rare value, because Postgres plans them differently.
 LIST_QUERIES = {
     "payments, newest first": list_query(second_page=True),
     "payments, largest first": list_query(Order.LARGEST, second_page=True),
@@ -116,7 +116,7 @@ LIST_QUERIES = {
     "words and a reason": list_query(words="ada", decline_class=DeclineClass.AMOUNT),
 }
 PAGES: dict[str, Question] = {name: query.find_page for name, query in LIST_QUERIES.items()}
-# Whatever the order, the count is the same.
+# Only for one order, because the count is the same for all.
 COUNTS: dict[str, Question] = {
     f"count of: {name}": query.count
     for name, query in LIST_QUERIES.items()

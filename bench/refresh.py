@@ -1,4 +1,4 @@
-"""The dashboard's process: how many refreshes a second it makes, and what fifty viewers weigh."""
+"""The dashboard's process: refreshes per second, and memory with fifty viewers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from db.embedded import ROOT, Server
 
 BUSY, VIEWERS = 8, 50
 BUSY_SECONDS, WARM_UP = 30.0, 3.0
-# As the page asks (dashboard/ui/banners.py).
+# Seconds between refreshes, as on the page (dashboard/ui/banners.py).
 EVERY = 10.0
-# Seconds. Later than that, a reader would take the page for stuck.
+# Seconds. After this a viewer would think that the page is stuck.
 ON_TIME = 1.0
-# Of the time: before, the first pages are drawn and all that is loaded late has come.
+# Share of the time after which the memory has settled: first pages drawn, lazy imports done.
 SETTLED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class SteadyRun:
-    """Fifty viewers for a while: seconds of each refresh, and what the process weighed."""
+    """A run with fifty viewers: seconds of each refresh, and the process's memory over time."""
 
     refreshes: list[float]
     megabytes: list[float]
@@ -38,12 +38,12 @@ class SteadyRun:
 
     @property
     def growth(self) -> float:
-        """What the process weighs at the end, more than once it had settled."""
+        """Megabytes that the process has grown by since it settled."""
         return self.megabytes[-1] - self.megabytes[int(len(self.megabytes) * SETTLED)]
 
 
 def run(home: Path, server: Server, company_id: str, seconds: float) -> list[Target]:
-    """Started as the Procfile starts it, with the project's own configuration."""
+    """Measures a dashboard that is started as in the Procfile, with the project's configuration."""
     with dashboard(home, server, company_id) as (port, _):
         busy = asyncio.run(watch(port, BUSY, BUSY_SECONDS, 0, WARM_UP))
     with dashboard(home, server, company_id) as (port, pid):
@@ -114,6 +114,6 @@ def report(busy: RefreshTimes, steady: SteadyRun, rate: float) -> None:
 
 
 def thin(values: Sequence[float], wanted: int = 10) -> Sequence[float]:
-    """Every so many of them, the last always."""
+    """About `wanted` evenly spaced values, always including the last."""
     step = max(len(values) // wanted, 1)
     return values[::-step][::-1]

@@ -1,4 +1,4 @@
-"""Retries: two daemons charge what is due as fast as Whop permits, and no faster."""
+"""Retries: two daemons charge due payments as fast as Whop allows, and no faster."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from whop.payloads import read_event
 DUE = 10_000
 DAEMONS = 2
 ANSWER_SECONDS = 0.3
-# Charges a second: Whop's 600 calls a minute per operation and key.
+# Charges per second: Whop allows 600 calls a minute per operation and key.
 PERMITTED = 10.0
-# What the daemons are told. Ten calls are kept back: one that is held up by a busy machine may
-# reach Whop up to a second late, in a minute that is already full.
+# The daemons' setting. Ten calls less than allowed, because on a busy machine a call may reach Whop
+# up to a second late, in a minute that is already full.
 PER_MINUTE = 590
 WARM_UP = timedelta(seconds=10)
 BATCH = 128
@@ -46,7 +46,7 @@ SCRIPTS = (("insufficient_funds", "paid"), ("insufficient_funds",), ("generic_de
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the simulated Whop saw, and what the daemons weighed."""
+    """What the simulated Whop counted, and the daemons' memory."""
 
     seconds: float
     charges: int
@@ -60,7 +60,7 @@ class Run:
 
 
 def run(seconds: float) -> list[Target]:
-    """`seconds` of steady work are counted; 0: until all that is due has been charged."""
+    """Counts `seconds` of steady work; 0: until every due payment has been charged."""
     others = os.getloadavg()[0]
     with scratch.folder() as home, scratch.postgres(home) as (server, engine):
         print(f"Making {DUE:,} payments fail…", flush=True)
@@ -88,7 +88,7 @@ def assess(found: Run) -> list[Target]:
 
 
 def prepare(engine: Engine, file: Path, count: int) -> None:
-    """Renewals that failed two hours ago, heard of by the receiver's own code; all are due."""
+    """Makes renewals that failed two hours ago, stored by the receiver's code; all are due."""
     deliveries: list[tuple[str, bytes]] = []
 
     def collect(headers: dict[str, str], body: bytes) -> int:
@@ -112,7 +112,7 @@ def prepare(engine: Engine, file: Path, count: int) -> None:
 
 @contextmanager
 def simulate(home: Path, server: Server) -> Iterator[str]:
-    """Whop, slow to answer, and a receiver that hears of every charge. Yields Whop's address."""
+    """Runs a slow Whop, and a receiver for its webhooks. Yields Whop's URL."""
     receiver = {
         "DATABASE_URL": write_url(server),
         "WHOP_WEBHOOK_SECRET": SECRET,
@@ -140,7 +140,7 @@ def simulate(home: Path, server: Server) -> Iterator[str]:
 
 
 def work(home: Path, server: Server, engine: Engine, url: str, seconds: float) -> tuple[float, ...]:
-    """Two daemons, started as the Procfile starts them. Answers what each weighs at the end."""
+    """Runs two daemons, started as in the Procfile. Returns the memory of each at the end."""
     settings = {
         "DATABASE_URL": write_url(server),
         "WHOP_API_KEY": KEY,
@@ -180,7 +180,7 @@ def write_url(server: Server) -> str:
 
 
 def count_concluded(engine: Engine) -> int:
-    """Attempts, whatever they came to."""
+    """Concluded attempts, whatever their outcome."""
     with engine.connect() as connection:
         query = text("select count(*) from attempts where outcome <> 'open'")
         return int(connection.execute(query).scalar_one())
@@ -194,7 +194,7 @@ def read_retries(file: Path) -> list[Charge]:
 
 
 def check(charges: Sequence[Charge], engine: Engine) -> None:
-    """Every charge must be one of ours that was written down before it was made."""
+    """Raises BenchError unless every charge belongs to an attempt recorded before it."""
     with engine.connect() as connection:
         query = text("select idempotency_key from attempts where sent_at is not null")
         written = set(connection.execute(query).scalars())
@@ -206,7 +206,7 @@ def check(charges: Sequence[Charge], engine: Engine) -> None:
 def summarize(
     charges: Sequence[Charge], seconds: float, refused: int, megabytes: tuple[float, ...]
 ) -> Run:
-    """The steady part: the first seconds after the start are not counted."""
+    """Counts the steady part only, without the first seconds."""
     times = sorted(charge.at for charge in charges)
     begin = times[0] + (WARM_UP if seconds else timedelta())
     end = begin + timedelta(seconds=seconds) if seconds else times[-1]

@@ -1,4 +1,4 @@
-"""What a measurement needs around it, and nothing of the user's: a Postgres, pgbench, a server."""
+"""The surroundings of a measurement, apart from the user's: Postgres, pgbench, a server."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ START_SECONDS = 30
 
 
 class BenchError(Exception):
-    """The run proves nothing; the message says why."""
+    """The run proves nothing; the text says why."""
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Open to the user that Postgres runs as, on a disk (/tmp is often none), gone afterwards."""
+    """A temporary folder that the user Postgres runs as can read, on disk (/tmp often is not)."""
     path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=embedded.FALLBACK_ROOT))
     path.chmod(0o755)
     try:
@@ -46,7 +46,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def postgres(home: Path) -> Iterator[tuple[embedded.Server, Engine]]:
-    """Migrated, with every setting as Postgres ships it: fsync on."""
+    """A migrated Postgres with its default settings: fsync on."""
     server = embedded.Server(home / "data", home / "run")
     embedded.initialize(server)
     process = embedded.start(server)
@@ -64,7 +64,7 @@ def postgres(home: Path) -> Iterator[tuple[embedded.Server, Engine]]:
 
 
 def empty(engine: Engine) -> None:
-    """Each case starts from the same tables, and without the last one's dirty pages."""
+    """Every case starts with empty tables and without the last case's dirty pages."""
     tables = ", ".join([table.name for table in Base.metadata.sorted_tables] + [ROWS])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"truncate {tables} restart identity cascade"))
@@ -80,7 +80,7 @@ def count_stored(engine: Engine) -> dict[str, int]:
 
 
 def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -> float:
-    """Commits per second, each of one row with the same kind of payload."""
+    """Commits per second; each inserts one row with the same kind of payload."""
     script = home / "insert.sql"
     if not script.exists():
         request = payloads.render(1, SECRET, "pgbench", now())[0]
@@ -98,7 +98,7 @@ def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -
 
 @contextmanager
 def uvicorn(home: Path, app: str, settings: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """The app in a process like the Procfile's; yields its port and its process id."""
+    """Runs the app as in the Procfile. Yields its port and process id."""
     port = find_port()
     command = ["-m", "uvicorn", app, "--no-access-log"]
     command += ["--app-dir", str(embedded.ROOT), "--port", str(port)]
@@ -111,12 +111,13 @@ def uvicorn(home: Path, app: str, settings: dict[str, str]) -> Iterator[tuple[in
 def python(
     home: Path, name: str, command: list[str], settings: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the product's, with these settings and no others; its words in `name`.log."""
+    """Runs a process with only these settings. Its output goes to `name`.log."""
     path = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(embedded.ROOT)}
     with (home / f"{name}.log").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *command],
-            cwd=home,  # a developer's .env must not reach it
+            # Not in the project, so that a developer's .env is not read.
+            cwd=home,
             env=path | settings,
             stdout=output,
             stderr=output,
@@ -148,6 +149,6 @@ def find_port() -> int:
 
 
 def measure_memory(pid: int) -> float:
-    """Resident megabytes, now."""
+    """Resident memory in megabytes."""
     done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True)
     return int(done.stdout) / 1024

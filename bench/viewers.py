@@ -1,4 +1,4 @@
-"""Viewers of the dashboard, as Streamlit's own page is one: a websocket each, and no browser."""
+"""Viewers of the dashboard, without a browser: each opens a websocket as Streamlit's page does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from websockets.typing import Origin
 
 from bench.scratch import BenchError
 
-# What the proxy would send that had signed them in.
+# The header that a proxy sends after signing a viewer in.
 HEADER = "X-Forwarded-Email"
 PATIENCE = 30.0
 FULL_SIZE = 2**26
@@ -23,13 +23,13 @@ FULL_SIZE = 2**26
 
 @dataclass(slots=True)
 class RefreshTimes:
-    """Seconds that each refresh took, over all viewers."""
+    """The seconds of each refresh, over all viewers."""
 
     refreshes: list[float] = field(default_factory=list)
 
 
 class Viewer:
-    """One session. It keeps what the page tells it to send when the time for a refresh comes."""
+    """One session. It remembers the ids that the page needs for a refresh."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -37,7 +37,7 @@ class Viewer:
         self.fragment: str | None = None
 
     async def open(self) -> None:
-        """The first run, whole. A page that shows an error, or never refreshes, is none."""
+        """Loads the page. Raises BenchError if it shows an error or does not refresh by itself."""
         await self.run(ClientState(query_string=""))
         if self.fragment is None:
             raise BenchError("the dashboard's page does not refresh by itself")
@@ -87,8 +87,10 @@ async def open_socket(port: int) -> ClientConnection:
 async def watch(
     port: int, viewers: int, seconds: float, every: float, warm_up: float = 0
 ) -> RefreshTimes:
-    """All refresh for `seconds`, each `every` so many (0: again at once). What began in the
-    warm-up is not counted."""
+    """Every viewer refreshes for `seconds`, once in `every` seconds (0: again at once).
+
+    Refreshes that began in the warm-up are not counted.
+    """
     times = RefreshTimes()
     try:
         sockets = [await open_socket(port) for _ in range(viewers)]
@@ -106,7 +108,7 @@ async def watch(
                     times.refreshes.append(took)
                 await asyncio.sleep(max(every - took, 0))
 
-        # They came at different moments, so their refreshes are spread as well.
+        # Viewers start at different moments, so that their refreshes are spread out.
         await asyncio.gather(*(look(one, every * n / viewers) for n, one in enumerate(people)))
     except (OSError, TimeoutError, WebSocketException) as error:
         raise BenchError(f"the dashboard stopped answering: {error}") from error

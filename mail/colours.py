@@ -1,8 +1,8 @@
-"""Colours that can be read on each other, by WCAG's definition of contrast."""
+"""Chooses readable colours by WCAG's definition of contrast."""
 
 from __future__ import annotations
 
-# What the words stand on, by day and by night; emails/layout.html uses the same.
+# Background colours of emails in light and dark mode, the same as in emails/layout.html.
 SHEET, DARK_SHEET = "#ffffff", "#1c1c21"
 GREY = "#8a8a94"
 READABLE = 4.5
@@ -10,7 +10,7 @@ VISIBLE = 1.5
 
 
 def contrast(one: str, other: str) -> float:
-    """From 1 (the same) to 21 (black on white)."""
+    """WCAG's contrast ratio: from 1 (the same colour) to 21 (black on white)."""
     darker, lighter = sorted((measure_light(one), measure_light(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
@@ -22,11 +22,11 @@ def measure_light(colour: str) -> float:
 
 
 def choose_ink(ground: str) -> str:
-    """White where it can be read, else black: one of the two always can (at least 4.58)."""
+    """White if it is readable on `ground`, else black. One of them always is (at least 4.58)."""
     return "#ffffff" if contrast("#ffffff", ground) >= READABLE else "#000000"
 
 
 def choose_edge(ground: str) -> str:
-    """A button in the colour of the sheet would be words without a button: it gets a grey edge."""
+    """Grey if the button would not stand out from the background, else its own colour."""
     seen = min(contrast(ground, SHEET), contrast(ground, DARK_SHEET))
     return ground if seen >= VISIBLE else GREY

@@ -1,4 +1,4 @@
-"""What a message can say about one payment: every name, time and amount, fit to be read."""
+"""The variables of a message template: names, times and amounts of one payment, formatted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.text import make_plain
 MOST_OTHERS = 10
 LONGEST_NAME = 40
 LONGEST_TITLE = 80
-# A first name is greeted. One that a mail program would make a link of is somebody's advertisement.
+# First names are used in the greeting. One that a mail program would turn into a link is an advert.
 LIKE_A_LINK = re.compile(r"://|@|\bwww\.|\w{2}\.\w{2}")
 BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
 
@@ -26,7 +26,7 @@ Words = dict[str, str | list[dict[str, str]] | None]
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where the member puts it right, and how the seller is called there."""
+    """The page where the member can fix the payment, and the names of seller and product."""
 
     manage_url: str
     seller: str | None = None
@@ -36,7 +36,7 @@ class Destination:
 def choose_words(
     context: MessageContext, destination: Destination, messaging: MessagingSettings
 ) -> Words:
-    """What a template may use. None: there is no such thing in this letter."""
+    """The variables that a template may use. None: this message has no such value."""
     button, link = choose_button(context, destination)
     return {
         "name": choose_greeting(context.member_name),
@@ -44,7 +44,7 @@ def choose_words(
         or None,
         "product": name_product(context.product or destination.product),
         "amount": format_money(context.amount, context.currency),
-        "card": describe_means(context),
+        "card": describe_charge_method(context),
         "explanation": explain_to_member(context.decline_class, context.decline_code),
         "next_try": format_time(context.next_retry_at, context.time_zone),
         "ends": format_time(context.window_ends_at, context.time_zone),
@@ -71,7 +71,7 @@ def name_product(product: str | None) -> str:
 
 
 def choose_button(context: MessageContext, destination: Destination) -> tuple[str, str]:
-    """What it says, and where it leads. Confirming needs Whop's own page for this payment."""
+    """Its text and its link. Confirming needs Whop's own page for this payment."""
     page = quote_link(destination.manage_url)
     match context.decline_class:
         case DeclineClass.AUTHENTICATION if context.recovery_url:
@@ -85,11 +85,11 @@ def choose_button(context: MessageContext, destination: Destination) -> tuple[st
 
 
 def quote_link(url: str) -> str:
-    """As it is, but for what could end it in text, HTML or Markdown."""
+    """Quotes only characters that could end the link in text, HTML or Markdown."""
     return quote(url, safe=":/?#[]@!$&*+,;=%~")
 
 
-def describe_means(context: MessageContext) -> str:
+def describe_charge_method(context: MessageContext) -> str:
     if context.decline_class is DeclineClass.BANK_DEBIT and context.card_last4 is None:
         return "your bank account"
     return describe_card(context.card_brand, context.card_last4)
@@ -112,7 +112,7 @@ def format_time(moment: datetime | None, time_zone: str = "UTC") -> str | None:
 
 
 def name_zone(local: datetime, time_zone: str) -> str:
-    """By its city: abbreviations such as CST mean three things."""
+    """Named by its city, because abbreviations such as CST are ambiguous."""
     area, _, city = time_zone.rpartition("/")
     if not area or area == "Etc":
         return local.tzname() or "UTC"

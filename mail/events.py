@@ -1,8 +1,8 @@
-"""SendGrid's event webhook: is it SendGrid's, and what does it say.
+"""Verifies and reads SendGrid's event webhook.
 
-Signed is the timestamp and the raw body, with ECDSA over P-256 and SHA-256; the key is given as
-base64 of its DER. The package's own helper is not used: it never looks at the timestamp, takes the
-body as text, and lets a malformed signature escape as binascii.Error. A test holds ours to it.
+The signature covers the timestamp and the raw body: ECDSA over P-256 with SHA-256. The public key
+is given as base64 of its DER. SendGrid's own helper is not used: it ignores the timestamp, takes
+the body as text, and raises binascii.Error for a malformed signature. A test compares ours with it.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ ENDS = {
     MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
     MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
-# SendGrid's words about the address. Its others ("Invalid SMTPAPI header", "Spam Content") are
-# about the mail, and say nothing against its reader.
+# SendGrid's reasons that concern the address. Its others ("Invalid SMTPAPI header", "Spam Content")
+# concern the email, not its reader.
 DROP_REASONS = {
     "bounced address": DeliveryFailure.BOUNCED,
     "spam reporting address": DeliveryFailure.SPAM_REPORT,
@@ -59,7 +59,7 @@ DROP_REASONS = {
 
 
 class SignatureError(Exception):
-    """Not proven to come from SendGrid. The message is safe to answer with."""
+    """Not proven to come from SendGrid. The text may be sent in the answer."""
 
 
 class EventsError(Exception):
@@ -67,11 +67,11 @@ class EventsError(Exception):
 
 
 class MalformedError(EventsError):
-    """It is not even JSON."""
+    """The body is not JSON."""
 
 
 def load_key(text: str) -> EllipticCurvePublicKey:
-    """From what SendGrid shows: base64 of a DER public key. Raises ValueError."""
+    """Reads a public key as SendGrid shows it: base64 of DER. Raises ValueError."""
     try:
         key = load_der_public_key(b64decode(text.strip(), validate=True))
     except (ValueError, UnsupportedAlgorithm):
@@ -82,7 +82,7 @@ def load_key(text: str) -> EllipticCurvePublicKey:
 
 
 def is_signed(headers: Mapping[str, str]) -> bool:
-    """Whether it claims a signature at all; a claim must then hold, also in development."""
+    """Whether there is a signature at all. If so it must be valid, in development too."""
     return SIGNATURE in headers or TIMESTAMP in headers
 
 
@@ -104,10 +104,10 @@ def verify_signature(
 
 
 def read_events(body: bytes, now: datetime) -> list[MailReport]:
-    """Those that could be about a message of ours. Raises EventsError.
+    """The events that may concern one of our messages. Raises EventsError.
 
-    What is unknown or makes no sense is left out: refused, the whole batch would come again for a
-    day and then be lost with all that does make sense.
+    Unknown and malformed events are skipped. If they were refused, SendGrid would resend the whole
+    batch for a day and then drop it, valid events included.
     """
     try:
         told = orjson.loads(body)
@@ -135,14 +135,14 @@ def read_event(event: Mapping[str, Any], now: datetime) -> MailReport | None:
 
 
 def read_time(value: Any, now: datetime) -> datetime:
-    """Unix seconds. What cannot be, or has not come yet, is taken for now."""
+    """Unix seconds. Invalid times and times in the future count as now."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return now
     return datetime.fromtimestamp(min(float(value), now.timestamp()), UTC)
 
 
 def read_number(text: str) -> int | None:
-    """Our message's number: custom arguments are always text."""
+    """Reads a message id, which is text because custom arguments always are."""
     return int(text) if NUMBER.fullmatch(text) and int(text) <= LARGEST_ID else None
 
 

@@ -1,4 +1,4 @@
-"""The HTML that a company may use in its own templates: words and their looks, and no more."""
+"""Checks the HTML of a company's own templates: only text and its formatting are allowed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_markup(html: str) -> None:
 
 
 class Reader(HTMLParser):
-    """Stops at the first thing that it does not know to be harmless."""
+    """Raises BrokenTemplateError at the first part that is not known to be harmless."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
@@ -67,7 +67,7 @@ class Reader(HTMLParser):
         self.unclosed.pop()
 
     def handle_data(self, data: str) -> None:
-        # A browser may find a tag where this reader found none.
+        # A browser might read a tag where this parser found none.
         if "<" in data:
             self.refuse("a < that begins no tag; write &lt;")
 

@@ -1,7 +1,7 @@
-"""The link by which a member asks for no more messages: signed, without an address in it.
+"""Signed unsubscribe links. They contain no address.
 
-It must work for at least 60 days (and does so for as long as its secret is kept), without a
-log-in, and nobody who does not hold the mail can make one.
+A link must work for at least 60 days and without a log-in. It works as long as LINK_SECRET stays
+the same, and nobody can make one without that secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def make_unsubscribe_url(base_url: str, secret: str, message_id: int) -> str:
 
 
 def read_unsubscribe_token(secret: str, token: str) -> int | None:
-    """The message whose link it is. None: we never made this one."""
+    """The message that the link belongs to. None: we did not make this link."""
     found = TOKEN.fullmatch(token)
     if not secret or found is None or int(found[1]) > LARGEST_ID:
         return None
@@ -30,7 +30,7 @@ def read_unsubscribe_token(secret: str, token: str) -> int | None:
 
 
 def sign(secret: str, message_id: int) -> str:
-    """Says what for, so that no other signature made with the secret could stand in."""
+    """Signs the purpose too, so that no other signature made with the secret is valid here."""
     if not secret:
         raise ValueError("a link cannot be signed without LINK_SECRET")
     mark = hmac.digest(secret.encode(), f"unsubscribe/{VERSION}/{message_id}".encode(), "sha256")

@@ -1,4 +1,4 @@
-"""Names in Whop's chat, which reads Markdown: they must stay names."""
+"""Escapes names for Whop's chat, which renders Markdown."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 from mail.context import Words
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@])")
-# A chat also makes links of bare addresses and calls whoever follows an @.
+# A chat also turns bare addresses into links, and mentions whoever follows an @.
 LINKING = re.compile(r"(@|:(?=//)|\.(?=\S))")
-WORD_JOINER = "\u2060"  # not seen, and no line breaks at it
-# What others typed. The rest are our own words, and Whop's link.
+# Invisible, and no line breaks at it.
+WORD_JOINER = "\u2060"
+# Variables with text that others typed. The rest is our own text, and Whop's link.
 NAMES = frozenset({"name", "seller", "product", "card"})
 
 

@@ -1,7 +1,8 @@
-"""A message as the member gets it: by mail in text and HTML, or in Whop's chat.
+"""Renders a message to a member: an email in text and HTML, or Markdown for Whop's chat.
 
-Two layers: what is written for the step (mail/emails/STEP.*, or the company's own), and around it
-the layout, which no company changes: who writes, the button, the payment, and how to stop it.
+A message has two layers: the step's template (mail/emails/STEP.*, or the company's own), and the
+layout around it, which no company can change: the sender, the button, the payment, and the
+unsubscribe link.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def write(
     template: OwnTemplate | None = None,
     unsubscribe_url: str | None = None,
 ) -> RenderedMessage:
-    """The member never reads why the bank refused."""
+    """Renders the email. It never contains the bank's reason."""
     words = choose_words(context, destination, messaging)
     filled = fill_step(context, words, template)
     subject = make_plain(filled.subject, LONGEST_SUBJECT)
@@ -98,7 +99,7 @@ def write_chat(
     messaging: MessagingSettings = DEFAULT_MESSAGING_SETTINGS,
     template: OwnTemplate | None = None,
 ) -> str:
-    """Markdown, for Whop's support chat."""
+    """Renders Markdown for Whop's support chat."""
     words = escape_words(choose_words(context, destination, messaging))
     filled = fill_step(context, words, template)
     return layouts.get_template("layout.md").render(
@@ -110,13 +111,13 @@ def write_chat(
 
 
 def fill_step(context: MessageContext, words: Words, template: OwnTemplate | None) -> OwnTemplate:
-    """A company's template that no longer works must not hold a message up: ours is sent."""
+    """Fills the company's template. If that no longer works, ours is used instead."""
     if template is not None:
         try:
             return fill_template(template, words)
         except BrokenTemplateError as error:
             log.warning(
-                "company %s: its own %s was not used for payment %s: %s",
+                "company %s: its own %s template failed for payment %s, so ours was used: %s",
                 context.company_id,
                 context.step,
                 context.payment_id,
@@ -137,7 +138,7 @@ def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:
 
 
 def list_details(context: MessageContext, words: Words) -> list[tuple[str, str]]:
-    """The payment at a glance. What this letter does not have is left out."""
+    """The payment's details. Missing values are left out."""
     card = str(words["card"]).removeprefix("your ")
     rows = (
         ("Membership", words["product"]),

@@ -1,4 +1,4 @@
-"""Posts to a creator's Discord or Slack: counts and amounts, nobody's name but the company's."""
+"""Writes posts to a creator's Discord or Slack. They name only the company, no member."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recovery.health import Deliverability
 from recovery.status import NoticeKind
 from recovery.text import LONGEST_NAME, make_plain
 
-# Discord's limit.
+# Characters: Discord's limit.
 LONGEST_POST = 2000
 SUPPRESS_EMBEDS = 4
 MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")

@@ -1,5 +1,8 @@
-"""Fills a template with words. A company's own is not trusted: Jinja's sandbox, and of the language
-only what a letter needs, so that none can run away, call anything or look anything up."""
+"""Renders templates. A company's own template is not trusted.
+
+It runs in Jinja's sandbox with a small subset of the language, so that it cannot run for ever, call
+anything, or read anything but its variables.
+"""
 
 from __future__ import annotations
 
@@ -39,20 +42,20 @@ Form = Literal["text", "html"]
 
 
 class BrokenTemplateError(ValueError):
-    """str() says what is wrong and at which line."""
+    """The text says what is wrong and in which line."""
 
     def __init__(self, line: int | None, words: str) -> None:
         super().__init__(words if line is None else f"line {line}: {words}")
 
 
-class NotWordsError(TemplateError):
+class NotTextError(TemplateError):
     pass
 
 
-def refuse_all_but_words(value: Any) -> Any:
-    """A letter without a next try must not say "None"."""
+def require_text(value: Any) -> Any:
+    """Raises NotTextError, so that a message without a value never says "None"."""
     if not isinstance(value, str):
-        raise NotWordsError(
+        raise NotTextError(
             "what is printed here is empty in some letters, or is no text; put "
             "{% if seller %} … {% endif %} around what uses seller, and the same for next_try"
         )
@@ -60,14 +63,14 @@ def refuse_all_but_words(value: Any) -> Any:
 
 
 def make_filter(change: Callable[[str], str]) -> Callable[[Any], str]:
-    return lambda value: change(refuse_all_but_words(value))
+    return lambda value: change(require_text(value))
 
 
 def make_environment(form: Form) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         autoescape=form == "html",
         undefined=StrictUndefined,
-        finalize=refuse_all_but_words,
+        finalize=require_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -106,13 +109,13 @@ def compile_source(source: str, form: Form) -> Template:
         raise
     except TemplateSyntaxError as error:
         raise BrokenTemplateError(error.lineno, error.message or "this cannot be read") from None
-    # What Python itself says to a thousand brackets, or to a number of ten thousand digits.
+    # Python's own errors for a thousand brackets, or for a number of ten thousand digits.
     except (RecursionError, MemoryError, SyntaxError, ValueError):
         raise BrokenTemplateError(None, "this is too deep or too long to be read") from None
 
 
 def check(node: nodes.Node, item: str | None = None) -> None:
-    """`item`: the variable of the loop around it."""
+    """Raises BrokenTemplateError. `item` is the variable of the loop around the node."""
     if isinstance(node, nodes.For):
         item = check_loop(node, item)
     elif isinstance(node, nodes.Name):
@@ -149,7 +152,7 @@ def refuse(node: nodes.Node, words: str) -> NoReturn:
 
 
 def find_line(error: TemplateError) -> int | None:
-    """Jinja gives the template's own frames the template's own lines."""
+    """The line in the template: Jinja's stack frames carry its line numbers."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":

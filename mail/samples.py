@@ -1,4 +1,4 @@
-"""Letters that nobody gets: for the preview, for checking a template, and for pictures."""
+"""Sample messages: for the preview, for checking templates, and for screenshots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
 WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}
-# Hours.
+# Hours after the failure.
 NEXT_TRY_AFTER = {Step.PAYMENT_FAILED: 30, Step.REMINDER: 74, Step.LAST_DAY: 104}
 DESTINATION = Destination(
     "https://whop.com/billing/manage/mber_Sample/", "Northside Run Club", "Pro"

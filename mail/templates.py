@@ -1,4 +1,4 @@
-"""A company's own templates: checked against every letter they may have to become, then kept."""
+"""Saves a company's own templates, after checking them with every kind of message."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def save_template(
     actor: str,
     now: datetime,
 ) -> bool:
-    """Raises BrokenTemplateError, and keeps nothing then. False: these words are kept already."""
+    """Raises BrokenTemplateError, and then saves nothing. False: it is saved already."""
     template = OwnTemplate(subject, text, html)
     check_template(step, template)
     return store_template(session, company_id, step, template, actor, now)
 
 
 def check_template(step: Step, template: OwnTemplate) -> None:
-    """Raises BrokenTemplateError; its words begin with the part: subject, text or html."""
+    """Raises BrokenTemplateError. Its text begins with the part: subject, text or html."""
     for part, source in (
         ("subject", template.subject),
         ("text", template.text),
@@ -70,7 +70,7 @@ def check_part(part: str, source: str, step: Step) -> None:
 
 
 def list_samples(step: Step) -> Iterator[tuple[MessageContext, Destination]]:
-    """Every decline class, with all that a letter can have and with the least."""
+    """Samples for every decline class: one with every value, one with as few as possible."""
     for decline_class in DeclineClass:
         full = make_sample(step, decline_class, others=MOST_OTHERS)
         yield replace(full, next_retry_at=full.window_ends_at), DESTINATION

@@ -1,4 +1,4 @@
-"""`python -m sandbox.prepare`: what `make run` needs before its processes start."""
+"""`python -m sandbox.prepare`: prepares the demo before `make run` starts its processes."""
 
 from __future__ import annotations
 
@@ -37,22 +37,23 @@ def main() -> int:
     if f":{sandbox.port}/" not in settings.whop_api_url:
         say(f"WHOP_API_URL is {settings.whop_api_url}, not the sandbox: no demo history is made.")
         return 0
-    # A crash of this machine may cost the last moments of an invented past; speed matters more.
+    # Losing the last moments of an invented history in a crash is harmless, so speed comes first.
     engine = connect(
         database_url(settings), "history", pool_pre_ping=False, more="-c synchronous_commit=off"
     )
-    gc.set_threshold(50_000, 20, 100)  # many short-lived objects, few cycles: a tenth faster
-    say("Preparing the demo: six months of failed payments, lived through the real code (once).")
+    # Many short-lived objects and few reference cycles: this is a tenth faster.
+    gc.set_threshold(50_000, 20, 100)
+    say("Preparing the demo, once: six months of failed payments, through the real code.")
     sessions = session_factory(engine)
     introduce(sessions, sandbox.company_id)
     simulate_history(sessions, sandbox, now(), say)
     add_recent_failures(sessions, sandbox, now(), settings.rules)
-    say("Ready. The dashboard is at http://localhost:3000, the mails sent at localhost:9000/mails")
+    say("Ready. The dashboard is at http://localhost:3000, the emails at localhost:9000/mails")
     return 0
 
 
 def introduce(sessions: SessionFactory, company_id: str) -> None:
-    """What the demo's creator has chosen. It is looked at by night as well: no hour is quiet."""
+    """Sets the demo creator's choices. No quiet hours: people look at the demo at night too."""
     with sessions.begin() as session:
         if find_messaging_settings(session, company_id) == DEFAULT_MESSAGING_SETTINGS:
             chosen = MessagingSettings(sender_name=CREATOR, quiet_from=0, quiet_until=0)
@@ -65,7 +66,7 @@ def is_taken(port: int) -> bool:
 
 
 def read_environment() -> Mapping[str, str]:
-    """As the processes of Procfile.dev see it: `.env`, and what is set outright above it."""
+    """As the processes in Procfile.dev see it: `.env`, overridden by the real environment."""
     written = {name: value for name, value in dotenv_values(".env").items() if value}
     return written | os.environ
 

@@ -1,8 +1,8 @@
-"""Six months of one creator's life, lived through the real code.
+"""Makes the demo's history: six months of one creator's payments, through the real code.
 
-Nothing is inserted: at each past moment the simulated Whop signs webhooks, the receiver's code
-takes them in, and the daemon's cycle asks, charges and writes, all told what time it is.
-Interrupted, it goes on where it stopped.
+No row is inserted by hand. At each past moment the simulated Whop sends signed webhooks, the
+receiver's code stores them, and the daemon's cycle reads, charges and sends messages, all on a
+simulated clock. If interrupted, it resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 
 DAYS = 182
-# Failing ones, at the start and at the end: the creator grows.
+# Failing renewals per day at the start and at the end: the creator grows.
 RENEWALS_PER_DAY = (2.2, 3.6)
 HOUR = timedelta(hours=1)
 LATE_FAILURES, LATELY = 8, timedelta(seconds=75)
-# Kept in the sandbox's store: unix seconds, and 0 or 1.
+# Numbers in the sandbox's store: Unix seconds, and 0 or 1.
 SIMULATED_UNTIL, FINISHED = "history_lived_until", "history_finished"
 
 
@@ -32,7 +32,7 @@ def simulate_history(
     report: Callable[[str], None],
     days: int = DAYS,
 ) -> None:
-    """Lives the last `days` up to this hour, from where an earlier run left off."""
+    """Simulates the last `days` up to this hour, from where an earlier run stopped."""
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - timedelta(days=days)
     stack = InProcessStack(sessions, settings, start)
@@ -51,7 +51,7 @@ def simulate_history(
                 store.set_number(SIMULATED_UNTIL, int(hour.timestamp()))
             hour += HOUR
         if day % 14 == 13:
-            report(f"lived through {day + 1} of {days} days")
+            report(f"{day + 1} of {days} days are done")
     store.set_number(FINISHED, 1)
     store.close()
 
@@ -59,10 +59,10 @@ def simulate_history(
 def add_recent_failures(
     sessions: SessionFactory, settings: Settings, now: datetime, rules: RetryRules
 ) -> None:
-    """A few failures of the last minutes, under the live rules: the first cycle has work to do."""
+    """Adds a few failures of the last minutes, so that the daemon's first cycle has work to do."""
     first = now - LATELY * (LATE_FAILURES + 1)
     stack = InProcessStack(sessions, settings, first, rules)
-    # What fell due since the world last moved is heard at its own time, however long ago.
+    # Events that are due since the last run are received at their own time, however long ago.
     stack.clock.now = min(first, stack.world.next_due() or first)
     stack.world.advance(first)
     for number in range(1, LATE_FAILURES + 1):
@@ -72,7 +72,7 @@ def add_recent_failures(
 
 
 def plan_failures(random: Random, start: datetime, days: int) -> list[list[datetime]]:
-    """When renewals fail, day by day: more as the creator grows."""
+    """The times at which renewals fail, one list per day; more as the creator grows."""
     first, last = RENEWALS_PER_DAY
     plan = []
     for day in range(days):

@@ -1,4 +1,4 @@
-"""A simulated Whop, a receiver and a daemon in one process and on one clock, in the past too."""
+"""A simulated Whop, a receiver and a daemon in one process, on one simulated clock."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from whop.signature import read_timestamp, verify_signature
 
 SEED = 20_26
 API_VERSION = "2026-10-15-1"
-# Calls a minute. In simulated time the hour passes between two of them.
+# Calls a minute: no limit, because simulated time does not pass during a cycle.
 NO_LIMIT = 10**9
 SENDER = "Lantern Academy <billing@example.com>"
 
 NOW: BindParameter[datetime] = bindparam("now")
 DUE = or_(Payment.next_retry_at <= NOW, Payment.window_ends_at <= NOW)
-# Built once: it runs every hour of six months.
+# Built once, because it runs for every hour of six months.
 ANY_WORK = select(
     exists().where(Payment.status.in_(UNPAID), DUE)
     | exists().where(Payment.next_message_at <= NOW)
@@ -55,7 +55,7 @@ ANY_WORK = select(
 
 
 class Clock:
-    """The one time that every part of this world is told."""
+    """The simulated clock that all parts share."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -65,11 +65,11 @@ class Clock:
 
 
 def skip_waiting(seconds: float) -> None:
-    """In simulated time nothing is worth waiting for."""
+    """In simulated time nobody waits."""
 
 
 class InProcessSendGrid:
-    """Carries mails to the simulated SendGrid without a socket."""
+    """Sends emails to the simulated SendGrid without a socket."""
 
     def __init__(self, transport: InProcess, key: str) -> None:
         self.http = httpx.Client(
@@ -79,7 +79,7 @@ class InProcessSendGrid:
         )
 
     def send(self, message: Mail) -> httpx.Response:
-        """Raises what SendGrid's own client would."""
+        """Raises what SendGrid's own client raises."""
         try:
             response = self.http.post(MAIL_PATH, json=message.get())
         except httpx.TransportError as error:
@@ -90,8 +90,6 @@ class InProcessSendGrid:
 
 
 class InProcessStack:
-    """A world, a receiver and a daemon that share one clock."""
-
     def __init__(
         self,
         sessions: SessionFactory,
@@ -132,8 +130,8 @@ class InProcessStack:
 
     def start_daemon(self) -> Services:
         key = self.settings.api_key
-        # Every webhook arrives here: reading back each hour would find nothing, at great length.
-        # There is one clock, so there is one thread.
+        # No hourly sync: every webhook arrives, so it would find nothing, slowly.
+        # One thread, because there is one clock.
         config = DaemonConfig(
             self.rules,
             fingerprint(key),
@@ -148,7 +146,7 @@ class InProcessStack:
         return build(config, self.sessions, self.make_client(key), mailer, poster, self.clock)
 
     def make_client(self, key: str, clock: Callable[[], datetime] | None = None) -> WhopClient:
-        """Of a daemon with this key and, where its clock is off, that clock."""
+        """A client with this key. `clock` is given for a daemon whose clock is wrong."""
         clock = clock or self.clock
         return WhopClient(
             "http://sandbox/api/v1",
@@ -161,7 +159,7 @@ class InProcessStack:
         )
 
     def receive(self, headers: dict[str, str], body: bytes) -> int:
-        """What the receiver does with a delivery, minus the socket. Answers the status."""
+        """Receives a delivery as the receiver does, without a socket. Returns the status."""
         self.clock.now = max(self.clock.now, read_timestamp(headers["webhook-timestamp"]))
         event_id = verify_signature(self.settings.webhook_secret, headers, body, self.clock.now)
         event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
@@ -182,7 +180,7 @@ class InProcessStack:
         self.world.advance(hour)
         self.clock.now = hour
         if self.has_work():
-            # No notices: nobody has asked for any yet.
+            # No notices, because the demo's creator has not switched them on.
             self.message_sender.send_due()
             self.cycle.run()
 
@@ -190,6 +188,6 @@ class InProcessStack:
         return self.world.fail_renewal(at)
 
     def has_work(self) -> bool:
-        """An hour in which the daemon would find nothing to do is not worth its queries."""
+        """Whether the daemon has work in this hour. If not, its queries are skipped."""
         with self.sessions() as session:
             return bool(session.scalar(ANY_WORK, {"now": self.clock.now}))

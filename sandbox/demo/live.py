@@ -1,4 +1,4 @@
-"""The sandbox of the demo: a real clock, renewals that keep failing, webhooks over HTTP."""
+"""The live demo: a real clock, renewals that keep failing, webhooks over HTTP."""
 
 import logging
 import secrets
@@ -92,13 +92,13 @@ def live_world(settings: Settings) -> World:
         deliver=over_http(settings.webhook_url),
         deliver_mail_events=over_http(settings.mail_events_url),
         mail_signer=Signer(settings.sendgrid_key),
-        # Stamped when sent: what fell due while the sandbox was off would look too old.
+        # Stamped when sent: what fell due while the sandbox was off would be too old otherwise.
         sent_at=lambda due: real_clock(),
     )
 
 
 class Ticker:
-    """Moves the world on about once a second, and makes renewals fail now and then."""
+    """Advances the world about once a second, and makes renewals fail now and then."""
 
     def __init__(self, world: World, failures_per_minute: float, started_at: datetime) -> None:
         self.world = world
@@ -113,7 +113,7 @@ class Ticker:
         self.thread.start()
 
     def stop(self) -> None:
-        """A delivery under way is left behind: it is sent again after the next start."""
+        """A delivery under way is abandoned: it is sent again after the next start."""
         self.stopped.set()
         self.thread.join(timeout=1.0)
 
@@ -136,7 +136,7 @@ class Ticker:
             try:
                 self.tick(real_clock())
             except Exception:
-                logger.exception("the sandbox could not take this step; it goes on")
+                logger.exception("a step of the sandbox failed; it goes on")
 
 
 def run(settings: Settings) -> None:
@@ -152,7 +152,7 @@ def run(settings: Settings) -> None:
         log_level="warning",
         timeout_graceful_shutdown=1,
     )
-    # uvicorn stops at these, then raises them again: this time they are not to kill us.
+    # uvicorn stops at these signals and then raises them again, which must not kill the process.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda number, frame: None)
     ticker = Ticker(world, settings.failures_per_minute, real_clock())

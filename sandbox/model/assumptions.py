@@ -1,7 +1,7 @@
-"""How the simulated banks and members behave: what is assumed of them, and where that is from.
+"""What is assumed about simulated banks and members, and the source of each assumption.
 
-The numbers stand in `levels`; the demo lives at the middle one. What nobody has published is called
-assumed in SOURCES, and that is why there are three levels.
+The numbers are in `levels`; the demo uses the middle level. Where nobody has published a number,
+SOURCES says "assumed"; that is why there are three levels.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from sandbox.model.population import cause_of
 
 @dataclass(frozen=True)
 class Odds:
-    """Of one cause: how often it is the reason, passes by itself, or is put right by the member.
+    """For one cause of failure: its share, and how often it passes by itself or the member pays.
 
-    What passes does so `not_before_hours` plus an exponential wait of `after_hours` later, for
-    `for_hours` (None: for good).
+    It passes after `not_before_hours` plus an exponential wait with mean `after_hours`, and stays
+    so for `for_hours` (None: for good).
     """
 
     share: float
@@ -29,7 +29,7 @@ class Odds:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """One level. The shares are of failed renewals, unless said otherwise in SOURCES."""
+    """One level. Shares are of failed renewals, unless SOURCES says otherwise."""
 
     name: str
     odds: Mapping[str, Odds]
@@ -49,7 +49,7 @@ class Assumptions:
 
     @property
     def moved_by_mail(self) -> float:
-        """How many readers of a first mail pay because of it, over all causes."""
+        """The share of readers who pay because of a first email, over all causes."""
         shares = sum(odds.share for odds in self.odds.values())
         paying = sum(odds.share * odds.member_pays for odds in self.odds.values())
         return self.mail_helps * paying / shares
@@ -60,7 +60,7 @@ UNKNOWN = Odds(share=0.0, member_pays=0.1)
 # Percent of US private firms (BLS, March 2013).
 PAY_FREQUENCIES = {"weekly": 32.4, "biweekly": 36.5, "semimonthly": 19.8, "monthly": 11.3}
 
-# Day after the failure, share of mails opened, share clicked (Baremetrics, a million mails).
+# Day after the failure, share of emails opened, share clicked (Baremetrics, a million emails).
 MAIL_READ = (
     (0, 0.4129, 0.1121),
     (3, 0.341, 0.0764),

@@ -1,8 +1,8 @@
-"""Simulated banks: pure functions from a story, a time and an attempt to paid or declined.
+"""Simulated banks: pure functions from a scenario, a time and an attempt to paid or declined.
 
-The shape follows what is published about recoveries: money comes with paydays and runs out
-again, bank-side trouble passes within hours, unexplained refusals sometimes lift, dead cards never
-work, and every further attempt is trusted a little less. The numbers are in assumptions.py.
+They follow what is published about recoveries. Money comes on paydays and runs out again. Technical
+errors pass within hours. Unexplained declines sometimes lift. Dead cards never work. Each further
+attempt is trusted a little less. The numbers are in assumptions.py.
 """
 
 import math
@@ -46,21 +46,21 @@ def draw_scenario(
 
 
 def new_card(scenario: BankScenario, at: datetime) -> BankScenario:
-    """The member changed the card: this one works."""
+    """The scenario after the member changed the card: the new one works."""
     return replace(scenario, starts_at=at, pay_frequency=None, clears_at=at, clears_hours=None)
 
 
 def decide(
     scenario: BankScenario, decline_code: str, at: datetime, attempt: int, pace: Pace
 ) -> str:
-    """PAID, or the decline code this charge meets."""
+    """Returns PAID or the decline code of this charge."""
     bank_time = scenario.starts_at + min((at - scenario.starts_at) * pace.bank_speed, FAR_ENOUGH)
     open_to_charge = is_cleared(scenario, bank_time, pace) or is_funded(scenario, bank_time, pace)
     return PAID if open_to_charge and is_trusted(scenario, bank_time, attempt) else decline_code
 
 
 def scripted(script: Sequence[str], charge: int) -> str:
-    """The outcome a test wrote for this charge, counted from 0; the last one repeats."""
+    """The scripted outcome of this charge, counted from 0. The last one repeats."""
     return script[min(charge, len(script) - 1)]
 
 
@@ -77,7 +77,7 @@ def is_funded(scenario: BankScenario, at: datetime, pace: Pace) -> bool:
         return False
     paid_on = last_payday(scenario.pay_frequency, scenario.luck, (at - timedelta(hours=6)).date())
     paid_at = datetime.combine(paid_on, PAYDAY_HOUR)
-    # What came before the failure is spent: that is why it failed.
+    # Money from before the failure is spent: that is why the payment failed.
     if paid_at <= scenario.starts_at:
         return False
     return pace.money_lasts or at < paid_at + timedelta(hours=scenario.funded_hours)
@@ -87,7 +87,7 @@ def is_trusted(scenario: BankScenario, at: datetime, attempt: int) -> bool:
     trust = scenario.trust_kept ** max(0, attempt - 2)
     if at.hour < NIGHT_ENDS:
         trust *= scenario.night_patience
-    # Drawn by the hour, not by the attempt: what was tried before must not change the draw.
+    # Drawn per hour, not per attempt, so that earlier attempts do not change the draw.
     hour = (at - scenario.starts_at) // timedelta(hours=1)
     return Random(f"{scenario.luck}/{hour}").random() < trust
 

@@ -1,4 +1,4 @@
-"""The three levels of what is assumed: `low` recovers little, `high` much."""
+"""Three levels of assumptions: `low` recovers little, `high` recovers much."""
 
 from sandbox.model.assumptions import Assumptions, Odds
 

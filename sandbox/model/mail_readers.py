@@ -1,4 +1,4 @@
-"""What becomes of a mail: it arrives or bounces, and its reader opens it, clicks, or complains."""
+"""What happens to an email: it arrives or bounces; its reader opens it, clicks, or complains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ BOUNCE = {
     "status": "5.1.1",
     "reason": "550 5.1.1 The email account that you tried to reach does not exist.",
 }
+# Means of exponential waits. They are invented.
 OPENED_WITHIN = timedelta(hours=3)
 CLICKED_WITHIN = timedelta(minutes=8)
-# ChargeMethod; invented, like all of a reader's haste.
 COMPLAINED_WITHIN = timedelta(hours=1)
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile"
 
@@ -30,7 +30,7 @@ class ReaderEvent:
 
 @dataclass(frozen=True)
 class Reader:
-    """The member of one mail. `pays_at`: when the mail moves them to pay, if it does."""
+    """The reader of one email. `pays_at`: when the member pays because of it, if they do."""
 
     random: Random
     speed: float
@@ -40,7 +40,7 @@ class Reader:
     def receive(
         self, at: datetime, url: str, assumed: Assumptions, switches: Switches
     ) -> Iterator[ReaderEvent]:
-        """In the order of time. Who pays because of a mail has opened it and clicked first."""
+        """Events in order of time. Readers who pay because of the email open it and click first."""
         processed = at + timedelta(seconds=self.random.uniform(0, 1))
         yield ReaderEvent("processed", processed)
         delivered = processed + timedelta(seconds=self.random.uniform(0.5, 8))
@@ -62,8 +62,11 @@ class Reader:
         yield ReaderEvent("bounce", bounced, BOUNCE)
 
     def intentions(self, assumed: Assumptions) -> tuple[bool, bool]:
-        """Whether the mail is opened, and its link clicked. Those who pay always do both; the
-        others so often that all together meet the published rates."""
+        """Whether the email is opened, and its link clicked.
+
+        Readers who pay always do both. The others do so at rates that make the total match the
+        published rates.
+        """
         luck = self.random.random()
         if self.pays_at is not None:
             return True, True
@@ -87,7 +90,7 @@ class Reader:
 
 
 def published_rates(age: timedelta) -> tuple[float, float]:
-    """Opened and clicked, between the published days in proportion, after the last as on it."""
+    """Shares opened and clicked: interpolated between published days, constant after the last."""
     days = age / timedelta(days=1)
     before = max((row for row in MAIL_READ if row[0] <= days), default=MAIL_READ[0])
     after = min((row for row in MAIL_READ if row[0] > days), default=before)

@@ -1,4 +1,4 @@
-"""How fast the simulated world lives: as in life, or squeezed into a demo."""
+"""How fast the simulated world runs: in real time, or faster for a demo."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,9 +6,9 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Pace:
-    """Whop's own days are never squeezed: the product plans its retries around them.
+    """Whop's own schedule is never sped up, because the product plans its retries around it.
 
-    `money_lasts` keeps an account funded once it is: squeezed days would else be missed.
+    `money_lasts` keeps an account funded once it is: a sped-up payday would be too short to hit.
     """
 
     bank_speed: float = 1.0
@@ -21,7 +21,7 @@ class Pace:
 
 HISTORY = Pace()
 
-# A minute of the demo is four days at the bank, and four hours for members.
+# One minute of the demo is four days at the bank and four hours for members.
 LIVE = Pace(
     bank_speed=5760.0,
     member_speed=240.0,

@@ -1,4 +1,4 @@
-"""Draws one membership, its member and its card from the population."""
+"""Draws a membership, its member and card from the population."""
 
 import unicodedata
 from datetime import datetime, timedelta
@@ -20,13 +20,13 @@ PERIOD = timedelta(days=30)
 SPARE_CARD_SHARE = 0.35
 EXPIRED_SPARE_SHARE = 0.15
 SPARE_WORKS_SHARE = 0.6
-# Spare cards are invented, like the rest: nobody publishes how often one is there and works.
+# Members' spare cards: how many have one, and how many of them work. Invented: nobody publishes it.
 SPARE_DECLINES = ("insufficient_funds", "generic_decline", "card_declined_by_issuer")
 GIVEN, FAMILY = FIRST_NAMES.split(), LAST_NAMES.split()
 
 
 def identifier(prefix: str, *parts: object, length: int = 14) -> str:
-    """The same parts always give the same id."""
+    """Deterministic: the same parts give the same id."""
     digest = blake2b("/".join(map(str, parts)).encode(), digest_size=(length + 1) // 2)
     return f"{prefix}_{digest.hexdigest()[:length]}"
 
@@ -38,7 +38,7 @@ def in_usd(amount: Decimal, currency: str) -> Decimal:
 def draw_membership(
     random: Random, account_id: str, key: str, at: datetime, *, expired: bool = False
 ) -> Membership:
-    """A member of some months' standing whose renewal is due at `at`."""
+    """A membership that is 1 to 18 months old and renews at `at`."""
     product = random.choices(PRODUCTS, [product.share for product in PRODUCTS])[0]
     name = f"{random.choice(GIVEN)} {random.choice(FAMILY)}"
     handle = make_handle(name)

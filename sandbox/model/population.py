@@ -1,12 +1,12 @@
-"""Who the simulated members are, what they buy, and the words of a decline.
+"""The simulated members, what they buy, and the texts of declines.
 
-Invented, and only has to be believable. What decides about recoveries is in assumptions.py.
+All invented; it only has to be believable. What decides recoveries is in assumptions.py.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-# What a bank answers for each cause; named twice is twice as likely.
+# Decline codes for each cause. A code listed twice is twice as likely.
 CODES = {
     "funds": (
         "insufficient_funds",
@@ -22,7 +22,7 @@ CODES = {
     "lost_or_fraud": ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"),
     "authentication": ("authentication_required", "three_d_secure_failed"),
 }
-# The one cause that a new card does not cure: the member pays when there is money.
+# The only cause that a new card does not solve: the member pays once there is money.
 MONEY = "funds"
 
 NEEDS_AUTHENTICATION = frozenset({*CODES["authentication"], "three_d_secure_timeout"})
@@ -82,7 +82,7 @@ PRODUCTS = (
 CURRENCIES = {"usd": 90, "eur": 6, "gbp": 4}
 USD_PER = {"usd": Decimal(1), "eur": Decimal("1.08"), "gbp": Decimal("1.27")}
 
-# Brand: (share, the digits its cards begin with).
+# Brand: (share in percent, first digits of the card number).
 CARD_BRANDS = {
     "visa": (56, "424242"),
     "mastercard": (32, "555555"),

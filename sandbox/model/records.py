@@ -1,4 +1,4 @@
-"""What the stand-in remembers: one frozen record for each thing, kept as a JSON document."""
+"""The sandbox's records. Each is stored as a JSON document."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,9 +46,9 @@ class Card:
 
 @dataclass(frozen=True)
 class SavedCard:
-    """A card a member has saved; `script` is what charges of a spare one give, the last repeats.
+    """`script` lists the outcomes of charging a spare card; the last one repeats.
 
-    Without a script the bank decides as it does for the payment being charged.
+    Without a script the outcome comes from the scenario of the payment that is charged.
     """
 
     card: Card
@@ -61,7 +61,7 @@ class SavedCard:
 
 @dataclass(frozen=True)
 class BankScenario:
-    """What a member's bank will do from one failure on; drawn once, then followed."""
+    """How a member's bank behaves after one failure. Drawn once, then fixed."""
 
     starts_at: datetime
     luck: int
@@ -155,7 +155,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class DisputeAlert:
-    """A warning that a payment will be disputed; it is told once and not kept."""
+    """A warning that a payment will be disputed. Announced once and not stored."""
 
     id: str
     account_id: str
@@ -167,7 +167,7 @@ class DisputeAlert:
 
 @dataclass(frozen=True)
 class Charge:
-    """One row of the ledger: the bank was really asked for money."""
+    """One row of the ledger: one real request for money from a bank."""
 
     payment_id: str
     at: datetime
@@ -181,7 +181,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Due:
-    """Something the world will do by itself; one of each kind for each subject."""
+    """A scheduled event of the world; at most one of each kind per subject."""
 
     kind: DueKind
     subject: str

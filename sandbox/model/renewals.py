@@ -1,4 +1,4 @@
-"""Draws one renewal, with whatever a test wants to decide itself."""
+"""Draws one renewal; a test may choose any part of it."""
 
 import math
 from collections.abc import Sequence
@@ -22,9 +22,10 @@ LEAVES_WITHIN = timedelta(days=5)
 
 @with_config(extra="forbid")
 class Renewal(TypedDict, total=False):
-    """`membership_id` renews a membership that is there already, with its own card and currency.
+    """`membership_id` renews an existing membership, with its own card and currency.
 
-    The spare cards: how many, and what a charge of one gives. To name one of these is to have one.
+    The `spare_` fields say how many spare cards there are and how charging one ends. Giving any of
+    them means that there is at least one spare card.
     """
 
     account_id: str
@@ -42,7 +43,7 @@ class Renewal(TypedDict, total=False):
 
 @with_config(extra="forbid")
 class Overrides(Renewal, total=False):
-    """`script` lists the outcome of every charge, the first, failing one included."""
+    """`script` lists the outcome of every charge, including the first, which fails."""
 
     decline_code: str
     script: Sequence[str]
@@ -50,7 +51,7 @@ class Overrides(Renewal, total=False):
 
 
 def first_decline(random: Random, wanted: Overrides, assumed: Assumptions) -> str:
-    """Why the renewal fails."""
+    """The decline code of the failing renewal. Raises ValueError if its script begins otherwise."""
     if script := wanted.get("script"):
         if script[0].partition(":")[0] in (PAID, PENDING):
             raise ValueError(f"a failing renewal begins with a decline code, not {script[0]!r}")
@@ -83,7 +84,7 @@ def draw_renewal(
     code: str,
     assumed: Assumptions,
 ) -> Payment:
-    """The payment as it stands before its first charge, which `code` declines if there is one."""
+    """The payment before its first charge. `code` declines that charge; empty: it is paid."""
     amount = wanted.get("amount", membership.price)
     return Payment(
         id=identifier("pay", key),
@@ -111,7 +112,7 @@ def draw_member_pays(
     speed: float,
     assumed: Assumptions,
 ) -> Due | None:
-    """Some members put it right by themselves; those of a scripted payment only when told to."""
+    """Some members pay by themselves. For a scripted payment they do so only on request."""
     hours = wanted.get("member_pays_after_hours")
     if hours is None:
         if payment.script or random.random() >= assumed.odds_of(code).member_pays:
@@ -121,12 +122,12 @@ def draw_member_pays(
 
 
 def draw_delay(random: Random, median_hours: float) -> float:
-    """Hours until a member gets round to it."""
+    """Hours until a member acts. Log-normal."""
     return random.lognormvariate(math.log(median_hours), DELAY_SPREAD)
 
 
 def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumptions) -> Due | None:
-    """Some members cancel while the payment is owed, whatever anybody does."""
+    """Some members cancel while the payment is open, whatever anybody does."""
     random = Random(f"{payment.scenario.luck}/leaves")
     if payment.script or random.random() >= assumed.leaves:
         return None
@@ -136,7 +137,7 @@ def draw_leaving(payment: Payment, at: datetime, speed: float, assumed: Assumpti
 def draw_losing_patience(
     payment: Payment, failures: int, at: datetime, speed: float, assumed: Assumptions
 ) -> Due | None:
-    """Whop tells the member of every failed charge, and each time a few have had enough."""
+    """Whop notifies the member of every failed charge, and each time a few members cancel."""
     random = Random(f"{payment.scenario.luck}/tires/{failures}")
     if payment.script or random.random() >= assumed.leaves_per_decline:
         return None

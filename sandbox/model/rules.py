@@ -1,4 +1,4 @@
-"""When Whop lets a payment be retried."""
+"""When Whop allows a payment to be retried."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ LIMIT_REACHED = Refusal(
 
 
 def refusal(payment: Payment, membership: Membership, switches: Switches) -> Refusal | None:
-    """Why a retry is refused, or None. The codes are invented: Whop publishes none."""
+    """Why a retry is refused; None: it is allowed. The codes are invented: Whop publishes none."""
     if payment.status == "paid":
         return ALREADY_PAID
     if payment.status == PENDING:

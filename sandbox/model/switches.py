@@ -1,4 +1,4 @@
-"""What a test or a demo may choose: readings of what Whop leaves unsaid, and faults on the way."""
+"""What a test or demo can switch: readings of what Whop does not document, and network faults."""
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ WEBHOOK = "webhook"
 
 @dataclass
 class Switches:
-    """Each stands for one UNKNOWN of Whop's documentation: docs/developers/sandbox.md."""
+    """Each stands for one UNKNOWN in Whop's documentation; docs/developers/sandbox.md lists them."""
 
     retry_limit: int = 3
     retryable_shows_limit: bool = True
@@ -60,7 +60,7 @@ class Fault:
 
 @dataclass
 class Faults:
-    """A queue of faults for each operation; the first one waiting meets the next call.
+    """A queue of faults for each operation. Each call takes the first one.
 
     Operations are those of `api.ROUTES` (such as `payments.retry`), `mail.send`, `webhook`,
     `webhook:<event>`, and `*` for any call.
@@ -78,7 +78,7 @@ class Faults:
         status: int = 503,
         times: int | None = 1,
     ) -> None:
-        """`times=None` lasts until `clear`."""
+        """`times` is the number of calls it applies to; None: until `clear`."""
         with self.lock:
             self.waiting[operation].append(Fault(kind, seconds, status, times))
 

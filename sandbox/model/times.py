@@ -1,4 +1,4 @@
-"""Times are aware and UTC everywhere; these are the three ways they change form."""
+"""Converts times. Everywhere in the sandbox they are timezone-aware and in UTC."""
 
 from datetime import UTC, datetime
 
@@ -10,12 +10,12 @@ def utc(at: datetime) -> datetime:
 
 
 def iso(at: datetime) -> str:
-    """As Whop writes it."""
+    """In Whop's format."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def sortable(at: datetime) -> str:
-    """As the store keeps it: fixed width, so that text order is time order."""
+    """In the store's format: fixed width, so that sorting the text sorts by time."""
     return at.isoformat(timespec="microseconds")
 
 

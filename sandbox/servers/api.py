@@ -1,4 +1,4 @@
-"""Whop's API as one function from a request to an answer."""
+"""Whop's API: one function from a request to an answer."""
 
 import re
 from collections.abc import Callable, Collection
@@ -45,7 +45,7 @@ class WhopApi:
         self.idempotency = Idempotency(world.store)
 
     def accept_keys(self, api_keys: Collection[str]) -> None:
-        """These, and no other, from now on."""
+        """Replaces the API keys that are accepted."""
         self.api_keys = frozenset(api_keys)
 
     def handle(self, request: Request, now: datetime) -> Answer:
@@ -59,7 +59,7 @@ class WhopApi:
         return answer
 
     def check_and_serve(self, request: Request, now: datetime) -> Answer:
-        """Nothing here is kept under an idempotency key: the request was not served yet."""
+        """Errors raised here are not stored under the idempotency key: nothing was served yet."""
         operation, subject, serve = find_route(request)
         if request.bearer not in self.api_keys:
             raise ApiError(401, "unauthorized", "The API key is missing or not valid")
@@ -78,7 +78,7 @@ class WhopApi:
 
     def serve_once(self, serve: Serve, call: Call, key: str | None, fault: Fault | None) -> Answer:
         if key is not None:
-            # Committed before serving: whatever happens then, the key is known to be taken.
+            # Committed before serving, so that the key stays taken whatever happens next.
             with self.world.store.transaction():
                 if replayed := self.idempotency.begin(call.request, key, call.now):
                     return replayed
@@ -112,7 +112,7 @@ def failing(fault: Fault) -> ApiError:
 
 
 def apply_fault(fault: Fault | None, answer: Answer) -> Answer:
-    """What a fault does to the answer of a request that was served."""
+    """Applies a fault to the answer of a request that has been served."""
     match fault:
         case Fault(kind="timeout_after"):
             return replace(answer, lost="timeout")

@@ -1,4 +1,4 @@
-"""The sandbox over HTTP: the same API and SendGrid code, with sockets around them."""
+"""The sandbox over HTTP: Whop, SendGrid, Discord and Slack, and pages to look at them."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -37,7 +37,7 @@ def create_app(
     api_keys: Collection[str] = ("apik_sandbox",),
     sendgrid_keys: Collection[str] = ("SG.sandbox",),
 ) -> FastAPI:
-    # No documentation pages: they would load scripts from another host.
+    # No documentation pages, because they would load scripts from another host.
     app = FastAPI(title="Sandbox", docs_url=None, redoc_url=None)
     whop, sendgrid = WhopApi(world, api_keys), SendGrid(world, sendgrid_keys)
     app.include_router(served(whop, ROOT + "/{path:path}", clock))
@@ -62,7 +62,7 @@ def served(server: Server, path: str, clock: Callable[[], datetime]) -> APIRoute
             body=await request.body(),
         )
         answer = await run_in_threadpool(server.handle, called, clock())
-        # Cancelled only when the sandbox stops: no reason for a traceback.
+        # Cancelled only when the sandbox stops: not worth a traceback.
         with suppress(asyncio.CancelledError):
             await (wait_until_hung_up(request) if answer.lost else asyncio.sleep(answer.delay))
         return Response(answer.body, answer.status or 503, headers=dict(answer.headers))
@@ -108,6 +108,6 @@ def pages(world: World, sendgrid: SendGrid, clock: Callable[[], datetime]) -> AP
 
 
 async def wait_until_hung_up(request: HttpRequest) -> None:
-    """When the caller, left without an answer, has hung up."""
+    """Waits until the caller, who gets no answer, hangs up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""What a request asks for, read from its query or its body."""
+"""Reads parameters from a request's query or body. Raises ApiError."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Carries mails to their readers, and keeps the lists of addresses that get no more."""
+"""Delivers emails to simulated readers, and keeps SendGrid's suppression lists."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +13,7 @@ from sandbox.servers.mails import Mail
 from sandbox.state.store import Missing
 from sandbox.world.world import World
 
-# Of addresses, with what SendGrid says when it drops a mail to one of them.
+# Suppression lists, with SendGrid's reason for dropping an email to an address on them.
 LISTS = {"bounces": "Bounced Address", "spam_reports": "Spam Reporting Address"}
 ENDS = {"bounce": "bounces", "spamreport": "spam_reports"}
 
@@ -23,7 +23,7 @@ class Carrier:
         self.world = world
 
     def deliver(self, mail: Mail, number: int, now: datetime) -> None:
-        """To the member, whom it may move to pay, unless the address is dead or wants no more."""
+        """Delivers the email, which may make its reader pay, unless it bounces or is dropped."""
         world = self.world
         if world.deliver_mail_events is None:
             self.arrive(mail, now)
@@ -49,7 +49,7 @@ class Carrier:
             yield ReaderEvent("dropped", now, {"reason": LISTS[listed[0]]})
             return
         reader = Reader(random, world.pace.member_speed, timedelta())
-        # An address is dead or not, whatever is sent there: drawn for itself.
+        # Whether an address is dead depends on the address alone.
         if Random(f"{world.seed}/address/{address}").random() < world.switches.mail_bounce_share:
             yield from reader.bounce(now)
             return
@@ -89,7 +89,7 @@ class Carrier:
 
 
 def common(mail: Mail, address: str) -> dict[str, Any]:
-    """What every event of a mail says: its custom arguments stand beside SendGrid's own fields."""
+    """The fields that all events of an email have: its custom arguments and SendGrid's own."""
     return {
         **mail.custom_args,
         "email": address,

@@ -1,4 +1,4 @@
-"""The pages of the support chats and of the posts. What they contain is never trusted."""
+"""The pages of support chats and posts. Their content is never trusted."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from sandbox.servers.support import Chat
 LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)|(https?://[^\s()&]+(?:&amp;[^\s()&]+)*)")
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 SPOKEN = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~&@-])")
-# Where Unicode has no characters of its own.
+# Unicode's private use area: escaped signs are kept there while the Markdown is read.
 ASIDE = 0xE000
 SET_ASIDE = re.compile("[\ue000-\ue07f]")
 
@@ -31,7 +31,7 @@ def chat_in_json(chat: Chat) -> dict[str, object]:
 
 
 def posts_page(posts: Sequence[Post]) -> Markup:
-    """As they were sent: the signs that each platform asks to escape are still escaped."""
+    """Shows posts as they were sent, with the escapes that each platform asks for."""
     article = Markup("<article><h2>{}</h2><p>{}</p><pre>{}</pre></article>")
     shown = (article.format(post.platform, iso(post.at), post.text) for post in posts)
     return list_page("Posts to Discord and Slack", shown)
@@ -46,9 +46,11 @@ def draw_chat(chat: Chat) -> Markup:
 
 
 def show_markdown(content: str) -> Markup:
-    """As much of it as a chat shows: paragraphs, bold, links, and signs that a backslash makes
-    plain. HTML in it is text."""
-    # Set aside, so that no mark is seen in them.
+    """Renders the Markdown that a chat shows: paragraphs, bold, links and backslash escapes.
+
+    HTML in it is shown as text.
+    """
+    # Moved to the private use area, so that they are not read as Markdown.
     plain = SPOKEN.sub(lambda found: chr(ASIDE + ord(found[1])), content.strip())
     paragraphs = (escape(text) for text in re.split(r"\n\s*\n", plain))
     shown = Markup("").join(Markup("<p>{}</p>").format(show_marks(text)) for text in paragraphs)
@@ -65,7 +67,7 @@ def draw_link(_: Markup, words: Markup, target: Markup, bare: Markup) -> Markup:
 
 
 def replace_matches(pattern: re.Pattern[str], text: Markup, dress: Callable[..., Markup]) -> Markup:
-    """`dress` gets the match and its groups: parts of what is escaped already."""
+    """`dress` gets the match and its groups. They are escaped already."""
     pieces, at = [], 0
     for found in pattern.finditer(text):
         groups = (text[slice(*found.span(group))] for group in range(pattern.groups + 1))

@@ -1,4 +1,4 @@
-"""Routes that are not Whop's: to look into the sandbox and to steer it."""
+"""The control routes, which Whop does not have: to inspect and steer the sandbox."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,11 +22,11 @@ from sandbox.world.world import World
 SWITCHES = TypeAdapter(Switches)
 
 LINKS = {
-    "/mails": "mails sent",
+    "/mails": "emails sent",
     "/support": "support chats",
     "/posts": "posts to Discord and Slack",
     "/sandbox/ledger": "every real charge",
-    "/sandbox/switches": "readings of what Whop leaves unsaid",
+    "/sandbox/switches": "readings of what Whop does not document",
     "/openapi.json": "the control routes",
 }
 
@@ -112,7 +112,7 @@ class Control:
         }
 
     def act(self, payment_id: str, action: str) -> dict[str, str]:
-        """What members, banks and the creator may do; an unknown one is answered with the list."""
+        """Does what a member, a bank or the creator may do. Unknown: 404 and the known ones."""
         if action not in self.actions:
             raise HTTPException(404, f"Known actions: {', '.join(self.actions)}")
         with explained():
@@ -128,7 +128,7 @@ class Control:
             return {"payment_id": self.world.renew(self.clock(), **wanted)}
 
     def set_secrets(self, wanted: WantedSecrets) -> dict[str, str]:
-        """From now on, until the sandbox stops: what signs webhooks, and the one key accepted."""
+        """Changes the webhook secret and the accepted API key until the sandbox stops."""
         if wanted.webhook_secret:
             self.world.webhook_secret = wanted.webhook_secret
         if wanted.api_key:
@@ -169,7 +169,7 @@ def explained() -> Iterator[None]:
 
 
 def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:
-    """Sets the switches named, in place: the whole sandbox looks at this one object."""
+    """Changes the named switches in place: the whole sandbox shares this object."""
     unknown = wanted.keys() - asdict(switches).keys()
     if unknown:
         raise HTTPException(422, f"Unknown switches: {', '.join(sorted(unknown))}")
@@ -187,7 +187,7 @@ def front_page(world: World) -> HTMLResponse:
     links = Markup("").join(link.format(path, text) for path, text in LINKS.items())
     body = Markup(
         "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
-        " Nobody is charged and no mail leaves this machine.</p>"
+        " Nobody is charged and no email leaves this machine.</p>"
         "<ul>{}</ul><p>{} charges so far.</p>"
     )
     return HTMLResponse(page("Sandbox", body.format(links, len(world.ledger.charges()))))

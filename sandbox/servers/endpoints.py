@@ -1,4 +1,4 @@
-"""What each endpoint of the API answers, without the rules that all of them share."""
+"""What each API endpoint answers. Rules that all endpoints share are in api.py."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ webhook_receive:disputes notification:create support_chat:create support_chat:me
 
 @dataclass(frozen=True)
 class Call:
-    """A request that passed the door: who may see what it names is settled."""
+    """A request that has passed the checks that all endpoints share."""
 
     request: Request
     subject: str
@@ -63,7 +63,7 @@ class Endpoints:
         if where.get("billing_reason") == ["subscription_cycle"]:
             where["billing_reason"] = ["subscription_cycle", "subscription_update"]
         if not self.is_granted("payment:basic:read"):
-            # Whop answers with nothing rather than a refusal here, a trap worth keeping.
+            # Whop answers an empty list here, not an error. The daemon has to cope with that.
             where["id"] = []
         member = [(OF_MEMBER, query["member_id"])] if "member_id" in query else []
         return self.list_page("payments", where, call, member)
@@ -94,7 +94,7 @@ class Endpoints:
         return self.world.shapes.membership(membership, call.shape)
 
     def update_membership(self, call: Call) -> Any:
-        """Gives it another of the member's saved cards: all that the sandbox can change of it."""
+        """Switches to another of the member's saved cards. The sandbox can change nothing else."""
         self.require("member:payment_methods:manage")
         method_id = read_card(call.request.body)
         membership = self.world.store.membership(call.subject)
@@ -111,7 +111,7 @@ class Endpoints:
         return self.list_page("refunds", read_filters(call.request.query, REFUND_FILTERS), call)
 
     def list_cards(self, call: Call) -> Any:
-        """A member's saved cards. Without one Whop lists the caller's own, and a key has none."""
+        """A member's saved cards. Without a member Whop lists the caller's own; a key has none."""
         query = call.request.query
         if "member_id" in query and "account_id" in query:
             message = "Provide either member_id or account_id, not both"

@@ -1,4 +1,4 @@
-"""The page that shows every mail as its reader sees it. What a mail contains is never trusted."""
+"""The page that shows every email as its reader sees it. Its content is never trusted."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; text
   pre { background: #24262a; }
 }
 """)
-# What is shown loads nothing: a frame's content is bound by its page's policy.
+# Nothing is loaded: a frame's content is bound by the policy of its page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -45,7 +45,7 @@ def list_page(title: str, articles: Iterable[Markup]) -> Markup:
 
 
 def mails_page(mails: Sequence[tuple[Mail, Sequence[MailEvent]]]) -> Markup:
-    return list_page("Mails sent", (draw_mail(mail, events) for mail, events in mails))
+    return list_page("Emails sent", (draw_mail(mail, events) for mail, events in mails))
 
 
 def mail_in_json(mail: Mail, events: Sequence[MailEvent]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def draw_mail(mail: Mail, events: Sequence[MailEvent]) -> Markup:
 
 
 def draw_frame(html: str) -> Markup:
-    """An empty sandbox attribute: no scripts, no forms, no reaching out of the frame."""
+    """The empty sandbox attribute allows no scripts, no forms and no access to the page."""
     frame = Markup('<iframe sandbox="" loading="lazy" title="As on a phone" srcdoc="{}"></iframe>')
     return frame.format(html) if html else Markup("")
 
@@ -89,7 +89,7 @@ def draw_text_part(text: str) -> Markup:
 
 
 def draw_unsubscribe_link(mail: Mail) -> Markup:
-    """What a mail program makes a button of (RFC 8058)."""
+    """The link that a mail program shows as a button (RFC 8058)."""
     button = Markup('<p><a href="{}" rel="noreferrer">Unsubscribe</a></p>')
     return button.format(mail.unsubscribe_url) if mail.unsubscribe_url else Markup("")
 

@@ -1,4 +1,4 @@
-"""One mail as SendGrid gets it, and what it would refuse it for."""
+"""An email as SendGrid receives it, and the faults that SendGrid would refuse it for."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,19 +33,19 @@ class Mail:
 
     @property
     def sender(self) -> str:
-        """As a mail program shows it."""
+        """In the format that a mail program shows."""
         sender = self.sent["from"]
         return f"{sender['name']} <{sender['email']}>" if sender.get("name") else sender["email"]
 
     @property
     def unsubscribe_url(self) -> str | None:
-        """Only one that leads to the web: it becomes a link of a page."""
+        """Only http and https links, because it is shown as a link on a page."""
         found = ONE_CLICK.fullmatch(str(self.sent.get("headers", {}).get("List-Unsubscribe", "")))
         return found[1] if found else None
 
     @property
     def link(self) -> str:
-        """The one a reader clicks: the first."""
+        """The first link: the one that readers click."""
         found = LINK.search(self.part("text/html"))
         return unescape(found[1]) if found else ""
 
@@ -55,14 +55,14 @@ class Mail:
 
 
 def is_only_checked(sent: Mapping[str, Any]) -> bool:
-    """SendGrid's own sandbox mode: a mail that would be taken is answered 200 and not sent."""
+    """SendGrid's own sandbox mode: a valid email is answered with 200 and not sent."""
     settings = sent.get("mail_settings")
     mode = settings.get("sandbox_mode") if isinstance(settings, dict) else None
     return isinstance(mode, dict) and mode.get("enable") is True
 
 
 def find_faults(sent: Any) -> Iterator[tuple[str, str | None]]:
-    """(message, field) of everything SendGrid would refuse the mail for."""
+    """(message, field) of each fault that SendGrid would refuse the email for."""
     if not isinstance(sent, dict):
         yield "Bad Request", None
         return

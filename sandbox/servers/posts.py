@@ -1,4 +1,4 @@
-"""The webhooks of Discord and Slack that take posts, as far as their documentation says."""
+"""The incoming webhooks of Discord and Slack, as far as they are documented."""
 
 import json
 import re
@@ -51,7 +51,7 @@ class Posts:
         return apply_fault(fault, self.take(platform, request.body, utc(now)))
 
     def list(self) -> list[Post]:
-        """The newest first."""
+        """Newest first."""
         sql = "select platform, at, document from posts order by number desc"
         return [
             Post(platform, datetime.fromisoformat(at), json.loads(document))

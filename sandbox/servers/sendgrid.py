@@ -1,4 +1,4 @@
-"""SendGrid's mail endpoint, its lists of addresses that get no more, and what it was sent."""
+"""SendGrid's endpoint for sending, its suppression lists, and the emails it received."""
 
 import json
 from collections.abc import Collection
@@ -39,11 +39,11 @@ class SendGrid:
         if lost := lost_before(fault):
             return lost
         if fault and fault.kind == "status":
-            return refuse(fault.status, [("The mail could not be taken", None)])
+            return refuse(fault.status, [("The email could not be accepted", None)])
         return apply_fault(fault, self.take(request.body, utc(now)))
 
     def mails(self, limit: int = -1) -> list[Mail]:
-        """The newest first."""
+        """Newest first."""
         sql = "select id, at, document from mails order by number desc limit ?"
         return [
             Mail(mail_id, datetime.fromisoformat(at), json.loads(document))

@@ -1,4 +1,4 @@
-"""Whop's support chat: one channel for each member and account, and what was written in it."""
+"""Whop's support chat: one channel per member and account, and its messages."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ order by created_at, id
 
 @dataclass(frozen=True)
 class Chat:
-    """One member's channel as the member sees it: oldest message first."""
+    """One member's channel. Oldest message first."""
 
     channel_id: str
     name: str
@@ -32,7 +32,7 @@ class Support:
         self.world, self.store = world, world.store
 
     def open(self, account_id: str, user_id: str, now: datetime) -> dict[str, Any]:
-        """The channel that is there already, or a new one. Raises Missing."""
+        """The existing channel, or a new one. Raises Missing."""
         member = self.find_memberships(account_id, user_id)[0]
         channel_id = identifier("feed", account_id, member.user_id)
         self.store.rows(
@@ -57,7 +57,7 @@ class Support:
         }
 
     def write(self, channel_id: str, content: str, now: datetime) -> dict[str, Any]:
-        """Every member reads it at once, and takes it as they take a mail. Raises Missing."""
+        """Members read it at once and react as they do to an email. Raises Missing."""
         found = self.store.row("select account_id, user_id from channels where id = ?", channel_id)
         if not found:
             raise Missing(channel_id)
@@ -77,7 +77,7 @@ class Support:
         return self.describe_message(message_id, content, account_id, utc(now))
 
     def chats(self) -> list[Chat]:
-        """Those with messages; the one written to last comes first."""
+        """Channels with messages, the latest message first."""
         sql = (
             "select id, account_id, user_id from channels join"
             " (select channel_id, max(number) as newest from chat_messages group by channel_id)"
@@ -98,7 +98,7 @@ class Support:
         )
 
     def find_memberships(self, account_id: str, user_id: str) -> list[Membership]:
-        """By id or by user name, as Whop takes either. Raises Missing where there is none."""
+        """By user id or user name; Whop accepts either. Raises Missing."""
         found = self.store.rows(OF_USER, account_id, user_id, user_id)
         if not found:
             raise Missing(user_id)
@@ -112,7 +112,7 @@ class Support:
     def describe_message(
         self, message_id: str, content: str, account_id: str, at: datetime
     ) -> dict[str, Any]:
-        """Who appears as the author is not documented; here it is the account."""
+        """Whop does not document who the author is; here it is the account."""
         seller = self.world.shapes.company(account_id)
         return {
             "id": message_id,

@@ -1,4 +1,4 @@
-"""Whop and SendGrid for an httpx client in the same process, without a socket."""
+"""An httpx transport to the sandbox in the same process, without a socket."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -13,7 +13,7 @@ from sandbox.world.world import World
 
 
 class InProcess(httpx.BaseTransport):
-    """`httpx.Client(transport=InProcess(world, clock))`; `wait` is called with every delay."""
+    """`httpx.Client(transport=InProcess(world, clock))`. `wait` gets each delay in seconds."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class InProcess(httpx.BaseTransport):
         return self.sendgrid if find_platform(path) is None else self.posts
 
     def delay_or_fail(self, answer: Answer, request: httpx.Request) -> None:
-        """Raises what httpx raises when the network keeps the answer back."""
+        """Waits for the delay, or raises what httpx raises if there is no answer in time."""
         if answer.lost == "refused":
             raise httpx.ConnectError("Connection refused", request=request)
         patience = request.extensions.get("timeout", {}).get("read")

@@ -1,7 +1,7 @@
 """`python -m sandbox.simulate`: compares retry policies on the same simulated failures.
 
-The report goes to stdout, as Markdown, and is the same for the same arguments; what happens
-meanwhile goes to stderr. It makes a Postgres of its own, and touches no other.
+The report goes to stdout as Markdown and is the same for the same arguments. Progress goes to
+stderr. It runs its own Postgres and touches no other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         results = run_trials(study.trials(), jobs, report_trial)
-        say(f"All lived through in {time.monotonic() - started:.0f} s; now the quick model.")
+        say(f"All trials done in {time.monotonic() - started:.0f} s; now the quick model.")
         quick = run_quick_trials(study.many_creators.trials() if study.many else (), jobs)
     except (EmbeddedPostgresError, PaidTwiceError) as error:
         say(str(error))

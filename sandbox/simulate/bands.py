@@ -1,6 +1,6 @@
-"""What the field publishes about recoveries, beside what the simulated world produces.
+"""Published recovery rates, to compare with what the simulated world produces.
 
-Bands, not points: they come from different populations, and not all fit one model.
+They are bands, not points: they come from different populations, and no model fits them all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RETRIES = {"whop", "retry"}
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """`measure` is told the same payments twice: with our messages, and without."""
+    """`measure` gets the same payments twice: with our messages and without."""
 
     name: str
     low: float
@@ -52,7 +52,8 @@ def retried(cases: Sequence[Case]) -> int:
 
 
 def first_retries(cases: Sequence[Case]) -> tuple[int, int]:
-    """Paid, and made: the first charge after the failure, if it was not the member's."""
+    """How many first retries were paid, and how many there were. Members' own payments are not
+    retries."""
     soft = [case for case in cases if classify(case.first_code).decline_class in SOFT]
     firsts = [case.charges[1] for case in soft if len(case.charges) > 1]
     made = [charge for charge in firsts if charge.by in RETRIES]

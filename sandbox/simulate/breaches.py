@@ -1,7 +1,7 @@
-"""The card networks' limits, counted from the ledger, apart from the code that must keep them.
+"""Counts breaches of the card networks' limits from the ledger, with code of its own.
 
-Every charge counts against its card, Whop's and ours alike; a charge that should not have been made
-is a breach of the policy under trial only where it was ours.
+Every charge counts against its card, Whop's and ours alike. A charge beyond a limit is a breach of
+the policy under trial only if it is ours.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import timedelta
 from sandbox.model.records import Charge
 from sandbox.simulate.trial import Case
 
-# Brand: (charges, within). Visa's older and stricter text; Mastercard's excessive attempts.
+# Brand: (charges, within). From Visa's older, stricter rule and Mastercard's excessive attempts.
 LIMITS = {
     "visa": [(15, timedelta(days=30))],
     "mastercard": [(35, timedelta(days=30)), (10, timedelta(days=1))],
 }
-# Visa's category 1, "never reattempt", by the names Whop gives them. Mastercard's advice codes 03
-# and 21 mean the same; Whop does not show them, so the same declines stand for them on any card.
+# Visa's category 1, "never reattempt", as Whop names these declines. Mastercard's advice codes 03
+# and 21 mean the same, but Whop does not show them, so this list is used for all cards.
 NEVER_AGAIN = frozenset(
     {
         "lost_card",
@@ -39,11 +39,11 @@ NEVER_AGAIN = frozenset(
 
 
 def count_breaches(cases: Iterable[Case]) -> int:
-    """Charges of ours beyond a network's limit, or on a card that had been refused for good."""
+    """Our charges beyond a network's limit, or on a card with a decline that forbids more."""
     on_card: defaultdict[tuple[str, str], list[Charge]] = defaultdict(list)
     for case in cases:
         charged = [charge for charge in case.charges if charge.by != "member"]
-        # The world knows the card itself: among many creators, two may look alike.
+        # By the card's id: among many creators, two cards may look alike.
         on_card[case.card.brand, case.card.method_id] += charged
     return sum(
         charge.by == "retry"

@@ -1,7 +1,7 @@
-"""What is compared, and how sure it is. Every figure is a ratio of two sums over payments.
+"""The figures that are compared, with bootstrap intervals. Each is a ratio of two sums.
 
-The payments are drawn anew, with replacement, the same ones for every policy: so a difference
-between two policies is judged on the payments where they differ.
+The payments are resampled with replacement, and all policies use the same resamples. So the
+interval of a difference depends only on the payments for which two policies differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 
 from sandbox.simulate.trial import Case
 
-# For each resample, how often each payment was drawn.
+# For each resample: how often each payment was drawn.
 Weights = Sequence[Sequence[int]]
 
 
@@ -35,7 +35,7 @@ class Sums:
     wholes: Sequence[float]
 
     def ratio(self, weights: Sequence[int] | None = None) -> float:
-        """0 where there is nothing to divide by."""
+        """0 if the whole is 0."""
         if weights is None:
             part, whole = sum(self.parts), sum(self.wholes)
         else:
@@ -82,7 +82,7 @@ def estimate(sums: Sums, weights: Weights) -> Estimate:
 
 
 def compare(sums: Sums, with_sums: Sums, weights: Weights) -> Estimate:
-    """The second less the first."""
+    """The second ratio minus the first."""
     differences = [with_sums.ratio(row) - sums.ratio(row) for row in weights]
     return spread(with_sums.ratio() - sums.ratio(), differences)
 

@@ -1,4 +1,4 @@
-"""Runs trials, several at once, each in an empty database of a Postgres that nobody else uses."""
+"""Runs several trials at once, each in an empty database of a private Postgres."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sandbox.simulate.quick import run_quickly
 from sandbox.simulate.schedules import enter_schedules
 from sandbox.simulate.trial import Case, Trial, run_trial
 
-# PaymentFacts of each trial that is done: its seconds, how many are done, and of how many.
+# Called after each trial: the trial, its seconds, how many are done, how many there are.
 Report = Callable[[Trial, float, int, int], None]
 
-# One to each worker process.
+# One per worker process.
 engine: Engine
 
 
 def run_trials(trials: Iterable[Trial], jobs: int, report: Report) -> dict[Trial, list[Case]]:
-    """Trials that cannot differ are run once; each gets its cases all the same."""
+    """Trials that cannot differ are run only once and share their cases."""
     asked = list(trials)
     needed = list(dict.fromkeys(trial.canonical for trial in asked))
     results = {}
@@ -59,7 +59,7 @@ def run_quick_trials(trials: Iterable[Trial], jobs: int) -> dict[Trial, list[Cas
 
 @contextmanager
 def scratch_postgres() -> Iterator[embedded.Server]:
-    """In a folder open to the user that Postgres runs as, gone afterwards."""
+    """In a temporary folder that the user Postgres runs as can read."""
     home = Path(tempfile.mkdtemp(prefix="churn-simulate-", dir=embedded.SOCKET_ROOT))
     home.chmod(0o755)
     server = embedded.Server(home / "data", home / "run")
@@ -75,7 +75,7 @@ def scratch_postgres() -> Iterator[embedded.Server]:
 
 
 def open_database(url: URL) -> None:
-    """In a worker process, before its first trial."""
+    """Runs in a worker process before its first trial."""
     global engine
     name = f"simulate_{os.getpid()}"
     with connect(url, "simulate").connect() as connection:
@@ -84,7 +84,8 @@ def open_database(url: URL) -> None:
     engine = connect(url.set(database=name), "simulate", pool_pre_ping=False)
     migrate.upgrade(engine)
     enter_schedules()
-    gc.set_threshold(50_000, 20, 100)  # many short-lived objects, few cycles: a tenth faster
+    # Many short-lived objects and few reference cycles: this is a tenth faster.
+    gc.set_threshold(50_000, 20, 100)
 
 
 def run_timed(trial: Trial) -> tuple[list[Case], float]:

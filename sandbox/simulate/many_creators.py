@@ -1,4 +1,4 @@
-"""Many creators, by the quick model: what two creators leave in doubt, and Whop's unknown hours."""
+"""The quick model for many creators, and for other readings of the hours at which Whop charges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.simulate.quick import count_agreeing, run_quickly
 from sandbox.simulate.report import OURS_IS, Comparison, assess, percent, points, table
 from sandbox.simulate.trial import Case, Trial
 
-# Other hours at which Whop may charge by itself.
+# Other readings of the hours at which Whop charges by itself.
 READINGS: tuple[tuple[float, ...], ...] = ((12, 36, 60, 84, 108), (48, 96), (24, 72, 119), ())
 READ_AT = "middle"
 
@@ -19,7 +19,7 @@ Results = Mapping[Trial, Sequence[Case]]
 
 @dataclass(frozen=True, slots=True)
 class ManyCreators:
-    """`like`: a trial with the days and Whop's hours of the study; the rest is varied."""
+    """`like` is a trial with the study's days and hours of Whop; the other settings vary."""
 
     like: Trial
     creators: Sequence[int]
@@ -81,14 +81,14 @@ class ManyCreators:
 
 
 def show(found: Comparison, policy: str) -> str:
-    """`smart`'s share in percent, and how far the others are from it, in points."""
+    """The share recovered by `smart` in percent; for others, the difference in points."""
     if policy == OURS_IS:
         return percent(found.of(RECOVERED, policy))
     return points(found.against_smart(policy))
 
 
 def describe_agreement(without_messages: Results) -> str:
-    """The quick model beside the real code, on the study's own trials without messages."""
+    """How many payments the quick model and the real code agree on, charge by charge."""
     payments = sum(len(cases) for cases in without_messages.values())
     agreeing = sum(
         count_agreeing(cases, run_quickly(trial)) for trial, cases in without_messages.items()

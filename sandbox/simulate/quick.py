@@ -1,7 +1,8 @@
-"""The same world and the same policies without the receiver, the daemon and a database.
+"""The quick model: the same world and policies without the receiver, the daemon and a database.
 
-A hundred times faster, so that many creators can be asked. It knows no messages, so it stands
-beside trials without them, and is believed only as far as it agrees with them, charge by charge.
+It is a hundred times faster, so that many creators can be simulated. It has no messages, so it is
+compared with trials without messages, and trusted only as far as it agrees with them, charge by
+charge.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ REAL_TIME = HISTORY.member_speed
 
 @dataclass
 class QuickRenewal:
-    """One renewal's five days: who acts next, until somebody pays or the membership ends."""
+    """One renewal, from its failure until somebody pays or the membership ends."""
 
     trial: Trial
     membership: Membership
@@ -84,7 +85,7 @@ class QuickRenewal:
             self.plan(at)
 
     def plan(self, now: datetime) -> None:
-        """What the receiver and the daemon do on hearing of a decline."""
+        """What the receiver and the daemon do after a decline."""
         payment, code = self.payment, self.charges[0].outcome
         context = RetryContext(
             decline_class=classify(code).decline_class,
@@ -103,13 +104,13 @@ class QuickRenewal:
         decision = decide(context, rules, now)
         self.retry_at = None
         if isinstance(decision, Retry):
-            # The daemon comes by on the hour, and looks once more whether Whop is about to try.
+            # The daemon runs on the hour and checks again whether Whop is about to try.
             later = wait_for_whop(rules, next_hour(decision.at), context.whop_next_attempt_at)
             self.retry_at = later or decision.at
 
 
 def run_quickly(trial: Trial) -> list[Case]:
-    """What `run_trial` answers for a trial without messages."""
+    """The same result as `run_trial` for a trial without messages."""
     times = [at for day in plan_failures(Random(trial.creator), START, trial.days) for at in day]
     return [draw_short(trial, number, at).live() for number, at in enumerate(times, 1)]
 
@@ -140,13 +141,13 @@ def charge_of(payment: Payment, at: datetime, by: By, outcome: str) -> Charge:
 
 
 def next_hour(at: datetime) -> datetime:
-    """When the daemon's next cycle comes."""
+    """The time of the daemon's next cycle."""
     hour = at.replace(minute=0, second=0, microsecond=0)
     return hour if hour == at else hour + HOUR
 
 
 def count_agreeing(cases: Sequence[Case], quickly: Sequence[Case]) -> int:
-    """Payments of which both tell the same: every charge, by whom, when and with what outcome."""
+    """Payments for which both agree on every charge: by whom, when, and with what outcome."""
 
     def describe(case: Case) -> object:
         charges = [(charge.by, charge.at, charge.outcome) for charge in case.charges]

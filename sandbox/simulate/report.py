@@ -1,4 +1,4 @@
-"""The sections of the report, as Markdown."""
+"""Writes the sections of the report as Markdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLAIN = "hourly"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One level under one reading of Whop's limit: the same payments under each policy."""
+    """One level and one reading of Whop's retry limit: the same payments under each policy."""
 
     level: str
     retry_limit: int
@@ -124,7 +124,7 @@ def show_comparison(found: Comparison) -> str:
 
 
 def assess(found: Comparison) -> str:
-    """Whether `smart` keeps its three promises here, in words and numbers."""
+    """Whether `smart` keeps its three promises: most money, half the charges, no breach."""
     others = [policy for policy in found.cases if policy != OURS_IS]
     if not others:
         return "there is nothing to compare with"

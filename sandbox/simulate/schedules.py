@@ -1,7 +1,7 @@
-"""The schedules of others, as policies to compare ours with. Not for creators.
+"""Published retry schedules as policies, to compare ours with. Not for creators.
 
-A schedule is hours after the failed charge, one for each retry. All run through `decide`: what no
-policy may do (docs/creators/retry-policy.md) binds them too.
+A schedule lists hours after the failed charge, one for each retry. All run through `decide`, so the
+limits that bind every policy (docs/creators/retry-policy.md) bind them too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DAY = 24.0
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`reading` is set where the source leaves the hours open and we had to choose."""
+    """`reading` is set if the source leaves the hours open: it says what we chose."""
 
     hours: tuple[float, ...]
     source: str
@@ -70,12 +70,12 @@ def follow(hours: tuple[float, ...]) -> Callable[[RetryContext, datetime], datet
 
 
 def enter_schedules() -> None:
-    """Makes them policies of this process."""
+    """Adds them to the policies of this process."""
     POLICIES.update({name: follow(schedule.hours) for name, schedule in SCHEDULES.items()})
 
 
 def rules_for(policy: str) -> RetryRules:
-    """Ours with their usual settings, the others with as many retries as they list."""
+    """Our own policies with default settings; others with as many retries as they list."""
     if policy in SCHEDULES:
         return RetryRules(policy, max_retries=len(SCHEDULES[policy].hours))
     return RetryRules(policy)

@@ -1,4 +1,4 @@
-"""Which trials are run, and how their cases are put together for the report."""
+"""Chooses the trials, and puts their cases together for the report."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ Results = Mapping[Trial, Sequence[Case]]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """`limits`: readings of how many retries of one payment Whop allows; the first is the main.
-    `whop_attempts`: one reading of the hours of Whop's own. `many`: how many more creators the
-    quick model is asked about.
+    """`limits`: readings of how many retries of a payment Whop allows; the first is the main one.
+    `whop_attempts`: hours at which Whop charges by itself. `many`: creators in the quick model.
     """
 
     seed: int
@@ -75,7 +74,7 @@ class Study:
 
     @property
     def many_creators(self) -> ManyCreators:
-        """Creators that neither the trials nor the tuning have seen."""
+        """Creators that neither the trials nor the tuning of the policy have used."""
         first = 100_000 * self.seed + 1
         like = Trial(OURS_IS, self.levels[0], first, self.days, self.limits[0], self.whop_attempts)
         creators = range(first, first + self.many)

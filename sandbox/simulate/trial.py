@@ -1,8 +1,8 @@
 """One trial: one creator's months under one policy, at one level of assumptions.
 
-The life itself is `sandbox.demo.in_process.Past`: Whop's webhooks, the receiver's code, the
-daemon's cycle and messenger, one clock. What is compared is read from the simulated Whop's own
-ledger of charges.
+It runs in `sandbox.demo.in_process.InProcessStack`: Whop's webhooks, the receiver's code, the
+daemon's cycle and messages, on one clock. Results are read from the simulated Whop's own ledger of
+charges.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from sandbox.model.records import PAID, Card, Charge
 from sandbox.simulate.schedules import SCHEDULES, rules_for
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-# Lived on after the last failure, so that every payment meets its end.
+# Time after the last failure, so that every payment reaches its end.
 AFTERMATH = WINDOW + timedelta(hours=2)
 
 
 class PaidTwiceError(Exception):
-    """A member's money was taken twice: nothing of this run may be published."""
+    """A member was charged twice. Nothing from this run may be published."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`whop_attempts`: the hours of Whop's own retries. Nobody knows them, nor how many retries of
-    one payment Whop allows.
+    """`whop_attempts`: the hours of Whop's own retries. Whop documents neither them nor how many
+    retries of a payment it allows.
     """
 
     policy: str
@@ -52,7 +52,7 @@ class Trial:
 
     @property
     def canonical(self) -> Trial:
-        """One trial for all that cannot differ: schedules left with the same hours."""
+        """The same trial for all schedules that have the same hours within the window."""
         if self.policy not in SCHEDULES:
             return self
         hours = SCHEDULES[self.policy].in_window[: self.retry_limit]
@@ -63,7 +63,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One failed renewal and what became of it. The first charge is the one that failed."""
+    """One failed renewal and its end. The first charge is the one that failed."""
 
     payment_id: str
     usd: Decimal
@@ -87,14 +87,14 @@ class Case:
 
 
 class TrialRun(InProcessStack):
-    """A creator's past under one trial. Remembers each failing card: members change theirs."""
+    """Runs one trial. Remembers the card of each failure, because members change cards."""
 
     def __init__(self, trial: Trial, sessions: SessionFactory, folder: Path) -> None:
         settings = Settings(file=folder / "sandbox.sqlite", seed=trial.creator)
         super().__init__(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
         self.world.switches.retry_limit = trial.retry_limit
         self.world.switches.whop_attempts_after_hours = trial.whop_attempts
-        self.world.deliver_mail_events = None  # who opened what moves no figure of a study
+        self.world.deliver_mail_events = None  # email events affect no figure of a study
         if not trial.mails:
             self.message_sender.channels = frozenset()
         self.cards: dict[str, Card] = {}
@@ -106,7 +106,7 @@ class TrialRun(InProcessStack):
 
 
 def run_trial(trial: Trial, sessions: SessionFactory, folder: Path) -> list[Case]:
-    """Lives through it in an empty database; the cases in the order of their failure."""
+    """Runs the trial in an empty database. Cases are in order of failure."""
     run = TrialRun(trial, sessions, folder)
     plan = plan_failures(Random(trial.creator), START, trial.days)
     plan += [[]] * (AFTERMATH // timedelta(days=1) + 1)

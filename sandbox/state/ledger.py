@@ -1,4 +1,4 @@
-"""The record of every real charge: the oracle for "never charged twice"."""
+"""Records every real charge. Tests use it to check that nobody is charged twice."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ class Ledger:
         )
 
     def settle(self, payment_id: str, outcome: str) -> None:
-        """A charge that was clearing has its end; it stays one row, for it is one charge."""
+        """Sets the final outcome of a pending charge. It stays one row: it is one charge."""
         self.store.rows(
             "update ledger set outcome = ? where payment_id = ? and outcome = ?",
             outcome,
@@ -73,9 +73,9 @@ class Ledger:
         )
 
     def net_paid(self) -> dict[str, Net]:
-        """What each payment has brought, less refunds given or on their way, by payment id.
+        """What each payment has brought, less refunds made or pending, by payment id.
 
-        Charges still clearing are not in it yet.
+        Pending charges are not counted.
         """
         net: dict[str, Net] = {}
         for charge in select_paid(self.charges()):
@@ -88,7 +88,7 @@ class Ledger:
         return net
 
     def paid_twice(self) -> list[str]:
-        """Payments that took a member's money more than once: always empty, or it is a bug."""
+        """Ids of payments that were charged successfully more than once. Not empty means a bug."""
         sql = (
             "select payment_id from ledger where outcome in (?, ?)"
             " group by payment_id having count(*) > 1 order by payment_id"

@@ -1,4 +1,4 @@
-"""The tables of the sandbox's file."""
+"""The tables of the sandbox's SQLite file."""
 
 SCHEMA = """
 create table if not exists payments (

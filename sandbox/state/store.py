@@ -1,4 +1,4 @@
-"""One sqlite file that outlives the process. Entities are JSON documents; look-ups have columns."""
+"""One SQLite file that outlives the process. Records are JSON documents with columns to search."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Store:
         self.lock = RLock()
         self.depth = 0
         self.connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # A stand-in may lose its last moment with the machine, never with the process.
+        # The last writes may be lost if the machine crashes, but not if the process does.
         self.connection.executescript("pragma journal_mode=wal; pragma synchronous=off;" + SCHEMA)
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and alone: nested uses join the outermost one."""
+        """Exclusive, and rolled back on any exception. Nested uses join the outermost one."""
         with self.lock:
             if self.depth == 0:
                 self.connection.execute("begin immediate")
@@ -65,7 +65,7 @@ class Store:
             return self.connection.execute(sql, values).fetchone()
 
     def next_number(self, name: str) -> int:
-        """1, 2, 3, … and on after a restart: ids are never given twice."""
+        """1, 2, 3, …, continued after a restart, so that ids are never reused."""
         sql = (
             "insert into numbers values (?, 1)"
             " on conflict (name) do update set value = value + 1 returning value"
@@ -73,7 +73,7 @@ class Store:
         return int(self.row(sql, name)[0])
 
     def number(self, name: str, first: int) -> int:
-        """A number settled the first time it is asked for."""
+        """A stored number; `first` is stored the first time it is asked for."""
         self.rows("insert into numbers values (?, ?) on conflict do nothing", name, first)
         return int(self.row("select value from numbers where name = ?", name)[0])
 
@@ -81,7 +81,7 @@ class Store:
         self.rows("insert or replace into numbers values (?, ?)", name, value)
 
     def save(self, table: str, entity_id: str, document: bytes, **columns: str) -> None:
-        """Replaces what was kept under this id; `columns` are what listings look for."""
+        """Inserts or replaces a document; `columns` are what listings filter and sort by."""
         names = ", ".join(columns)
         marks = ", ".join("?" * (len(columns) + 2))
         self.rows(
@@ -151,7 +151,7 @@ class Store:
         return REFUND.validate_json(self.document("refunds", refund_id))
 
     def schedule(self, due: Due) -> None:
-        """A later plan of the same kind for the same subject replaces the earlier one."""
+        """Replaces an earlier event of the same kind for the same subject."""
         self.rows(
             "insert or replace into due values (?, ?, ?, ?)",
             due.kind,

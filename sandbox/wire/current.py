@@ -1,4 +1,4 @@
-"""Objects as the dated versions of Whop's API show them: Money objects and flat ids."""
+"""Objects in the shape of Whop's dated API versions: Money objects and flat ids."""
 
 from decimal import Decimal
 from typing import Any

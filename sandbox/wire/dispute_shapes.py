@@ -1,4 +1,4 @@
-"""Disputes and their alerts as Whop shows them, in its dated and its original versions."""
+"""Disputes and dispute alerts in the shapes of Whop's dated and original API versions."""
 
 from datetime import timedelta
 from typing import Any
@@ -85,7 +85,7 @@ def legacy_dispute(
 
 
 def inlined_dispute(dispute: Dispute) -> dict[str, Any]:
-    """As a Legacy payment carries it."""
+    """The shape inside a Legacy payment."""
     return {
         "id": dispute.id,
         "status": dispute.status,
@@ -134,5 +134,5 @@ def legacy_alert(alert: DisputeAlert, payment: Payment, shown: dict[str, Any]) -
 
 
 def shorten_payment(shown: dict[str, Any]) -> dict[str, Any]:
-    """A payment in the original shape, in short."""
+    """Keeps only some fields of a payment in the original shape."""
     return {name: shown[name] for name in LEGACY_PAYMENT.split()}

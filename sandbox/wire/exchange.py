@@ -1,4 +1,4 @@
-"""One HTTP exchange without HTTP: what a caller sends, what it gets, and Whop's error shape."""
+"""Requests and answers without HTTP, and Whop's error format."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Lost = Literal["timeout", "refused"]
 
 
 def read_query(text: str) -> dict[str, str]:
-    """A parameter given several times is one value, joined by commas."""
+    """Values of a repeated parameter are joined by commas."""
     query: dict[str, str] = {}
     for name, value in parse_qsl(text):
         query[name] = f"{query[name]},{value}" if name in query else value
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """`lost` answers never reach the caller; the others do after `delay` seconds."""
+    """Answers reach the caller after `delay` seconds, except those that are `lost`."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def bad_request(code: str, message: str, param: str | None = None) -> ApiError:
 
 
 def lost_before(fault: Fault | None) -> Answer | None:
-    """The answer to a call that a fault keeps from ever being served."""
+    """The answer if a fault stops the call before it is served; None: no such fault."""
     match fault:
         case Fault(kind="timeout_before"):
             return Answer(0, lost="timeout")

@@ -1,4 +1,4 @@
-"""Whop's idempotency keys: a request is served once, and its answer kept for a day."""
+"""Whop's idempotency keys: a request is served once, and its answer is kept for 24 hours."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ class Idempotency:
         self.store = store
 
     def begin(self, request: Request, key: str, now: datetime) -> Answer | None:
-        """The stored answer to play again, or None when the request is to be served.
+        """The stored answer to repeat. None: serve the request; its key is now taken.
 
-        From then on the key is taken: if the answer is never stored, because the server broke in
-        between, it stays taken, as at Whop, which would rather refuse than charge twice.
+        The key stays taken even if the server breaks before the answer is stored. Whop does the
+        same: it refuses rather than charge twice. Raises ApiError.
         """
         if len(key.encode()) > LONGEST_KEY:
             raise bad_request(

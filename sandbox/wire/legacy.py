@@ -1,4 +1,4 @@
-"""The same objects in Whop's original shape: floats and nested objects."""
+"""Objects in Whop's original shape: floats and nested objects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -161,7 +161,7 @@ def membership(membership: Membership, company: Company) -> dict[str, Any]:
 
 
 def refund(refund: Refund, refunded: dict[str, Any]) -> dict[str, Any]:
-    """`refunded` is the payment in this same shape, shown here in short."""
+    """`refunded` is its payment in this same shape; only some fields of it are shown."""
     modern = current.refund(refund)
     return {
         **{name: modern[name] for name in SAME_REFUND.split()},

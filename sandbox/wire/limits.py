@@ -1,4 +1,4 @@
-"""Whop's limit: so many requests a minute for each operation and credential."""
+"""Whop's rate limit: requests per minute for each operation and credential."""
 
 import math
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ WINDOW = timedelta(minutes=1)
 
 
 class Limits:
-    """A minute begins with the first request after the last one ended (an assumption)."""
+    """A window starts with the first request after the last one ended (an assumption)."""
 
     def __init__(self) -> None:
         self.lock = Lock()

@@ -1,5 +1,4 @@
-"""SendGrid's events on their way to the receiver: kept, gathered into batches, now and then told
-twice."""
+"""SendGrid's events: stored, sent to the receiver in batches, and sometimes sent twice."""
 
 import json
 from collections.abc import Iterable
@@ -38,7 +37,7 @@ class MailEvents:
         self.seed = seed
 
     def plan(self, mail_id: str, common: dict[str, Any], planned: Iterable[ReaderEvent]) -> None:
-        """All that will become of a mail, each event at its own time."""
+        """Stores all future events of an email, each with its own time."""
         for number, event in enumerate(planned, 1):
             event_id = identifier("event", self.seed, mail_id, common["email"], number, length=22)
             document = common | {
@@ -56,7 +55,7 @@ class MailEvents:
         self.schedule_batch()
 
     def of(self, mail_id: str, now: datetime) -> list[MailEvent]:
-        """What has happened so far."""
+        """The events up to `now`."""
         found = self.store.rows(
             "select at, document from mail_events where mail_id = ? and at <= ?"
             " order by at, number",
@@ -68,7 +67,7 @@ class MailEvents:
         ]
 
     def post(self, at: datetime) -> None:
-        """What happened since the last batch, in one; some of the one before comes again."""
+        """Sends the events since the last batch. Sometimes events or the whole batch come twice."""
         number = self.store.next_number("mail batch")
         random = Random(f"{self.seed}/mail batch/{number}")
         found = self.store.rows(

@@ -1,5 +1,8 @@
-"""How SendGrid signs its events. The key pair comes of the API key, so that whoever sets up the
-sandbox can know the public half beforehand."""
+"""Signs events as SendGrid does.
+
+The key pair is derived from the API key, so that the public key is known when the sandbox is set
+up.
+"""
 
 from base64 import b64encode
 from datetime import datetime
@@ -10,12 +13,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 SENDGRID_KEY = "SG.sandbox"
-# How many points P-256 has.
+# The order of the curve P-256.
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class Signer:
-    """A stand-in's key: it proves who sent, and keeps no secret worth keeping."""
+    """A test key. It is derived from public data and protects nothing."""
 
     def __init__(self, api_key: str) -> None:
         drawn = int.from_bytes(sha512(f"mail events/{api_key}".encode()).digest())
@@ -23,14 +26,14 @@ class Signer:
 
     @property
     def public_key(self) -> str:
-        """As SendGrid shows it: base64 of DER."""
+        """In SendGrid's format: base64 of DER."""
         shown = self.private_key.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
         return b64encode(shown).decode()
 
     def sign(self, body: bytes, at: datetime) -> dict[str, str]:
-        """The headers of a delivery. The same body at the same time has the same signature."""
+        """The headers of a delivery. Deterministic: same body and time, same signature."""
         timestamp = str(int(at.timestamp()))
         how = ec.ECDSA(SHA256(), deterministic_signing=True)
         mark = self.private_key.sign(timestamp.encode() + body, how)

@@ -1,4 +1,4 @@
-"""Pages of a listing, each continued after the last row of the one before."""
+"""Pages of a listing. Each starts after the last row of the page before."""
 
 import base64
 import binascii
@@ -33,7 +33,7 @@ def read_page(
     largest: int,
     bounds: Sequence[tuple[str, str]] = (),
 ) -> Page:
-    """The page a query string asks for. Too large a one is cut: what Whop does is UNKNOWN."""
+    """The page that a query asks for. A too large page size is cut: what Whop does is UNKNOWN."""
     orders = ("created_at", "paid_at") if table == "payments" else ("created_at",)
     size = "last" if "last" in query else "first"
     return Page(
@@ -50,9 +50,9 @@ def read_page(
 
 
 def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
-    """(sort value, id, document) of a page's rows, and one more if another page follows.
+    """(sort value, id, document) of a page's rows, and of one more if another page follows.
 
-    A page from the end of the range comes in that order: the one next to `before` first.
+    With `from_the_end` the rows are in reverse order, the one next to `before` first.
     """
     clauses = ["true"]
     values: list[str] = []
@@ -76,7 +76,7 @@ def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
 
 
 def list_rows(store: Store, page: Page, describe: Callable[[str], Any]) -> dict[str, Any]:
-    """The answer to a listing; `describe` turns a stored document into what is shown."""
+    """The answer to a listing. `describe` turns a stored document into its shape in the API."""
     rows = find(store, page)
     shown, more = rows[: page.size], len(rows) > page.size
     if page.from_the_end:
@@ -117,7 +117,7 @@ def read_created(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def read_choice(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
-    """The first one when nothing is asked for."""
+    """The first allowed value is the default."""
     value = query.get(name, allowed[0])
     if value not in allowed:
         raise bad_request("parameter_invalid", f"Must be one of {', '.join(allowed)}", name)

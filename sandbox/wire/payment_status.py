@@ -1,4 +1,4 @@
-"""Where a charge stands, as `GET /payments/{id}/status` tells it in every version."""
+"""The answer of `GET /payments/{id}/status`, the same in every API version."""
 
 from typing import Any
 

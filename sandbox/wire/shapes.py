@@ -1,4 +1,4 @@
-"""Chooses the shape an answer or a webhook is given, and gathers what that shape shows."""
+"""Writes objects in the chosen API version's shape, with all the records that it needs."""
 
 from typing import Any, Literal
 
@@ -69,7 +69,7 @@ class Shapes:
         return dispute_shapes.legacy_alert(alert, payment, self.payment(payment, shape))
 
     def list_disputes(self, payment: Payment) -> list[dict[str, Any]] | None:
-        """None without the permission to read them."""
+        """None: the permission to read them is missing."""
         if "payment:dispute:read" in self.switches.denied_permissions:
             return None
         disputes = [
@@ -78,6 +78,6 @@ class Shapes:
         return [dispute_shapes.inlined_dispute(dispute) for dispute in disputes]
 
     def list_documents(self, table: str, payment: Payment) -> list[str]:
-        """The documents that belong to a payment, at most as many as Whop inlines."""
+        """A payment's documents, at most as many as Whop puts inside a payment."""
         page = Page(table, {"payment_id": [payment.id]})
         return [document for _, _, document in find(self.store, page)[: page.size]]

@@ -1,4 +1,4 @@
-"""The version dates the official SDK 2.6.0 knows; the first is the original, Legacy behaviour."""
+"""The API versions that the official SDK 2.6.0 knows. The first is the original, Legacy one."""
 
 from sandbox.wire.exchange import bad_request
 from sandbox.wire.shapes import Shape

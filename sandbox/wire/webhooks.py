@@ -1,4 +1,4 @@
-"""Webhooks as Whop writes, signs and redelivers them."""
+"""Writes, signs and redelivers webhooks as Whop does."""
 
 import base64
 import hashlib
@@ -15,19 +15,19 @@ from sandbox.model.times import iso, sortable
 from sandbox.state.store import Store
 from sandbox.wire.shapes import Shape
 
-# Takes headers and body to the receiver and brings back its status, 0 when nobody answered.
+# Sends headers and body to the receiver. Returns the status; 0: no answer.
 Deliver = Callable[[dict[str, str], bytes], int]
 
 REDELIVERY = tuple(timedelta(seconds=seconds) for seconds in (10, 20, 40))
-# The type of a letter that is not Whop's: a batch of SendGrid's events.
+# The type of a delivery that is not Whop's: a batch of SendGrid's events.
 MAIL_EVENTS = "mail events"
-# SendGrid says that it tries for a day, and not when.
+# SendGrid retries for 24 hours; it does not document when.
 MAIL_REDELIVERY = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 480, 720))
 
 
 @dataclass(frozen=True)
 class PendingDelivery:
-    """A webhook on its way; it keeps its id whatever happens to it."""
+    """A webhook to be delivered. Redeliveries have the same id."""
 
     number: int
     webhook_id: str
@@ -58,7 +58,7 @@ def envelope(
 
 
 def signed(secret: str, webhook_id: str, body: bytes, at: datetime) -> dict[str, str]:
-    """The headers of a delivery. The key is the secret's own bytes, prefix included."""
+    """The headers of a delivery. The key is the secret's bytes, including the `ws_` prefix."""
     timestamp = str(int(at.timestamp()))
     message = f"{webhook_id}.{timestamp}.".encode() + body
     digest = hmac.digest(secret.encode(), message, hashlib.sha256)
@@ -71,7 +71,7 @@ def signed(secret: str, webhook_id: str, body: bytes, at: datetime) -> dict[str,
 
 
 class Outbox:
-    """Webhooks not yet accepted, in the store, so that a restart sends them."""
+    """Webhooks that are not accepted yet. They are stored, so that they survive a restart."""
 
     def __init__(self, store: Store, faults: Faults, seed: int) -> None:
         self.store = store
@@ -120,7 +120,7 @@ class Outbox:
         ]
 
     def claim(self, delivery: PendingDelivery, sent_at: datetime) -> None:
-        """Counts the delivery as failed before it is made: a crash in between redelivers."""
+        """Counts the delivery as failed before it is sent: a crash leads to a redelivery."""
         waits = MAIL_REDELIVERY if delivery.type == MAIL_EVENTS else REDELIVERY
         if delivery.failures == len(waits):
             self.accepted(delivery)

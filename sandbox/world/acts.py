@@ -1,6 +1,7 @@
-"""What happens in the world, on its own or because somebody asked for it.
+"""What happens in the world: scheduled events, and what somebody asks for.
 
-Every deed is called inside the store's transaction, so a charge and its trace are written together.
+Every method is called inside a transaction of the store, so that a charge and its traces are
+written together.
 """
 
 from dataclasses import replace
@@ -101,7 +102,7 @@ class Acts:
         return payment
 
     def renew(self, account_id: str, wanted: Renewal, at: datetime) -> Payment:
-        """A renewal that works at once. Drawn apart, so that failing ones stay as they are."""
+        """A renewal that is paid at once. Its own random numbers leave failing ones unchanged."""
         key = f"{self.seed}/paid/{self.store.next_number('paid renewal')}"
         random = Random(key)
         membership = self.find_or_draw_membership(random, account_id, key, wanted, at, "")
@@ -111,7 +112,10 @@ class Acts:
     def find_or_draw_membership(
         self, random: Random, account_id: str, key: str, wanted: Renewal, at: datetime, code: str
     ) -> Membership:
-        """A new member, or the one whose `membership_id` is wanted, with the cards they have."""
+        """A new membership, or the existing one that is asked for, with its cards saved.
+
+        Raises ValueError if it has ended.
+        """
         membership = renewing_member(random, account_id, key, wanted, at, code)
         if membership_id := wanted.get("membership_id"):
             membership = self.store.membership(membership_id)
@@ -124,7 +128,7 @@ class Acts:
         return membership
 
     def retry(self, payment_id: str, at: datetime, key: str | None) -> Payment | Refusal:
-        """Charges now, or with `retry_answers="async"` some seconds later."""
+        """Charges now or, with `retry_answers="async"`, some seconds later."""
         payment = self.store.payment(payment_id)
         membership = self.store.membership(payment.membership_id)
         if refused := refusal(payment, membership, self.switches):
@@ -133,7 +137,7 @@ class Acts:
             return self.members.maybe_leave(self.charging.charge(payment, "retry", at, key=key), at)
         charges_at = at + timedelta(seconds=self.switches.async_seconds)
         self.store.schedule(Due("retry_charges", payment.id, charges_at, key or ""))
-        # The answer shows the payment as it was: nothing has happened to it yet.
+        # The answer shows the payment unchanged, because it has not been charged yet.
         self.store.save_payment(replace(payment, in_flight=True))
         return payment
 

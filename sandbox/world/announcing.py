@@ -1,4 +1,4 @@
-"""Tells the receiver what happened: the thing as the API shows it, in a webhook's envelope."""
+"""Sends webhooks: each carries an object in the shape of the API."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Another saved card for a membership: renewals charge it from now on, what is unpaid at once."""
+"""Switches a membership to another saved card, which charges its unpaid payment at once."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class Backup:
         self.switches = switches
 
     def set_card(self, membership: Membership, saved: SavedCard, at: datetime) -> Membership:
-        """Charges now, or with `card_update_answers="async"` some seconds later."""
+        """Charges now or, with `card_update_answers="async"`, some seconds later."""
         membership = replace(membership, card=saved.card, updated_at=at)
         self.store.save_membership(membership)
         self.announcer.membership("membership.updated", membership, at)
@@ -41,7 +41,7 @@ class Backup:
         self.charge(self.store.payment(due.subject), saved, due.at)
 
     def list_unpaid(self, membership: Membership) -> list[Payment]:
-        """Which payments the new card is to pay. Whop speaks of one, and does not say which."""
+        """The payments that the new card pays. Whop charges one but does not say which."""
         if membership.status not in COLLECTING:
             return []
         unpaid = self.store.payments_of(membership.id, "open")
@@ -57,7 +57,7 @@ class Backup:
     def charge(self, payment: Payment, saved: SavedCard, at: datetime) -> None:
         before = payment
         if saved.created_at > payment.created_at:
-            # Saved because of this failure, and by no script: a bank that knows nothing of it.
+            # The card was saved after this failure, so its bank knows nothing of it.
             payment = replace(payment, scenario=bank.new_card(payment.scenario, saved.created_at))
         payment = replace(payment, card=saved.card)
         if self.switches.retry_rearmed_by_card_change:

@@ -1,4 +1,4 @@
-"""The cards a member has saved: the one that renewals charge, and for some members a spare one."""
+"""Members' saved cards: the one that renewals charge and, for some members, spare ones."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -52,7 +52,7 @@ class Cards:
         self.save(SavedCard(card, membership.account_id, membership.member_id, at, script))
 
     def keep_spares(self, membership: Membership, key: str, wanted: Renewal, at: datetime) -> None:
-        """Drawn apart from all else, so that a spare card never changes the rest of the story."""
+        """Spare cards have their own random numbers, so that they change nothing else."""
         random = Random(f"{key}/spares")
         for number in range(count_spares(random, wanted)):
             expired = is_spare_expired(random, wanted)
@@ -61,7 +61,7 @@ class Cards:
             self.keep(membership, card, membership.created_at, script)
 
     def next_outcome(self, method_id: str) -> str | None:
-        """What charging a spare card gives this time; None when it is not the card that decides."""
+        """The outcome of charging a spare card. None: the bank's scenario decides."""
         saved = self.find(method_id)
         if saved is None or not saved.script:
             return None
@@ -70,7 +70,7 @@ class Cards:
 
 
 def describe_card(saved: SavedCard, now: datetime) -> dict[str, Any]:
-    """The one shape of a saved card in every version. Its year has two digits, as the SDK says."""
+    """A saved card has one shape in all API versions. Its year has two digits, as in the SDK."""
     card = saved.card
     return {
         "typename": "CardPaymentMethod",
@@ -97,7 +97,7 @@ def count_spares(random: Random, wanted: Renewal) -> int:
         return number
     if wanted.keys() & {"spare_pays", "spare_script", "spare_expired"}:
         return 1
-    # What a test scripts has nothing it did not ask for, and a known member has its cards already.
+    # A scripted payment has only what it asks for, and a known member already has their cards.
     if wanted.keys() & {"script", "membership_id"}:
         return 0
     return int(random.random() < SPARE_CARD_SHARE)

@@ -1,4 +1,4 @@
-"""One charge and everything that follows from it: the ledger, the payment, its webhooks."""
+"""One charge and its consequences: the ledger, the payment, its webhooks."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ class Charging:
         key: str | None = None,
         outcome: str | None = None,
     ) -> Payment:
-        """Asks the bank, unless the outcome is known beforehand, and acts on what it says."""
+        """Charges the card and applies the outcome. `outcome` is set if it is known beforehand."""
         asked = outcome or self.ask_bank(payment, at)
         outcome, _, settles_as = asked.partition(":")
         self.ledger.record(make_charge(payment, at, by, outcome, key))
@@ -47,7 +47,7 @@ class Charging:
         return self.conclude(payment, outcome, by, at)
 
     def conclude(self, payment: Payment, outcome: str, by: By, at: datetime) -> Payment:
-        """The bank has said paid, or given its decline code."""
+        """Applies an outcome: PAID or a decline code."""
         if outcome == PAID:
             return self.collect(payment, at)
         return self.decline(payment, outcome, by, at)
@@ -57,7 +57,7 @@ class Charging:
             self.store.forget_due(kind, payment.id)
 
     def pass_over(self, payment: Payment, at: datetime) -> None:
-        """Whop leaves out an attempt of its own, and plans the next one."""
+        """Whop skips one of its own attempts and plans the next."""
         payment = replace(payment, next_attempt_at=self.find_next_attempt(payment, "whop", at))
         self.store.save_payment(payment)
         self.plan_attempt(payment)
@@ -122,7 +122,7 @@ class Charging:
         return payment
 
     def begin_period(self, paid: Payment, at: datetime) -> None:
-        """The membership is in order again, unless it owes for another period too."""
+        """The membership is active again, unless another period is unpaid too."""
         membership = self.store.membership(paid.membership_id)
         unpaid = self.store.payments_of(membership.id, "open", PENDING)
         status = "past_due" if any(other.id != paid.id for other in unpaid) else "active"
@@ -170,7 +170,7 @@ class Charging:
             self.store.schedule(Due("whop_attempt", payment.id, payment.next_attempt_at))
 
     def find_next_attempt(self, payment: Payment, by: By, at: datetime) -> datetime | None:
-        """When Whop itself tries again; None once it will not."""
+        """When Whop tries again by itself. None: never."""
         if by in OURS and self.switches.retry_moves_next_attempt and payment.next_attempt_at:
             return at + MOVED_BY
         offsets = map(_hours, self.switches.whop_attempts_after_hours)

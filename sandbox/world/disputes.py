@@ -1,4 +1,4 @@
-"""Money the member asks the bank to take back, and the warning that may come before."""
+"""Disputes (chargebacks), and the alerts that may come before them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,7 @@ class Disputes:
         self.seed = seed
 
     def open(self, payment_id: str, at: datetime) -> Dispute:
-        """Raises ValueError for a payment that is not paid, or disputed already."""
+        """Raises ValueError if the payment is not paid or is already disputed."""
         payment = self.find_paid(payment_id)
         if self.store.row("select 1 from disputes where payment_id = ?", payment_id):
             raise ValueError(f"{payment_id} is disputed already")
@@ -44,7 +44,7 @@ class Disputes:
         return dispute
 
     def alert(self, payment_id: str, at: datetime) -> DisputeAlert:
-        """Raises ValueError for a payment that is not paid."""
+        """Raises ValueError if the payment is not paid."""
         payment = self.find_paid(payment_id)
         alert = DisputeAlert(
             id=identifier("dspa", self.seed, self.store.next_number("dispute_alert")),

@@ -1,4 +1,4 @@
-"""How memberships end, and payments that nobody will pay."""
+"""How memberships end, and how payments are closed unpaid."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,18 +22,18 @@ class Endings:
         self.switches = switches
 
     def give_up(self, payment_id: str, at: datetime) -> None:
-        """Whop's days are over. A membership that has been put in order meanwhile stays."""
+        """Whop gives up on the payment. A membership that is active again meanwhile stays."""
         if self.find_membership(payment_id).status != "active":
             self.cancel_membership(payment_id, at)
 
     def cancel_membership(self, payment_id: str, at: datetime) -> None:
-        """The membership ends, and with it every way to collect its payments but a late one."""
+        """Ends the membership. Its unpaid payments can no longer be collected by retries."""
         membership = self.find_membership(payment_id)
         if membership.status == "canceled":
             return
         unpaid = self.store.payments_of(membership.id, "open", PENDING)
         if any(payment.in_flight or payment.status == PENDING for payment in unpaid):
-            # What is being paid for cannot end yet: look again when that is known.
+            # A charge is under way, so it cannot end yet: try again when the outcome is known.
             in_flight = any(payment.in_flight for payment in unpaid)
             wait = timedelta(minutes=1) if in_flight else timedelta(days=1)
             self.store.schedule(Due("cancel", payment_id, at + wait))
@@ -41,7 +41,7 @@ class Endings:
         self.end(membership, unpaid, at)
 
     def cancel_at_period_end(self, payment_id: str, at: datetime) -> None:
-        """The member asks not to renew again. What is unpaid stays so, and may still be paid."""
+        """The member asks not to renew again. Unpaid payments stay open and may still be paid."""
         membership = self.find_membership(payment_id)
         if membership.status == "canceled" or membership.cancel_at_period_end:
             return
@@ -71,7 +71,7 @@ class Endings:
         self.announce_change(membership, at)
 
     def period_ends(self, membership_id: str, at: datetime) -> None:
-        """A membership that owes money ends when Whop gives up on it instead."""
+        """A membership with unpaid payments does not end here but when Whop gives up."""
         membership = self.store.membership(membership_id)
         unpaid = self.store.payments_of(membership_id, "open", PENDING)
         if membership.status != "canceled" and not unpaid:
@@ -92,7 +92,7 @@ class Endings:
         self.announcer.membership("membership.deactivated", membership, at)
 
     def close(self, payment: Payment, status: str, at: datetime) -> None:
-        """Of a payment that became uncollectible Whop is not known to tell anybody."""
+        """Whop is not known to send a webhook for a payment that becomes uncollectible."""
         self.charging.stop_trying(payment)
         payment = replace(
             payment,

@@ -32,7 +32,7 @@ class Members:
         self.assumed = assumed
 
     def pay(self, payment_id: str, at: datetime) -> bool:
-        """The member pays, with a new card unless the trouble was money; False if not open."""
+        """The member pays, with a new card unless money was missing. False: it is not open."""
         payment = self.store.payment(payment_id)
         if payment.status != "open" or payment.in_flight:
             return False
@@ -42,7 +42,7 @@ class Members:
         return True
 
     def change_card(self, payment_id: str, at: datetime) -> None:
-        """The member saves a new card, which charges the open payment or waits for a retry."""
+        """The member saves a new card. It charges the open payment at once or on the next retry."""
         payment = self.store.payment(payment_id)
         if self.switches.card_change_charges and self.pay(payment_id, at):
             return
@@ -56,7 +56,7 @@ class Members:
         self.store.save_payment(replace(payment, updated_at=at))
 
     def mail_arrives(self, payment_id: str, at: datetime) -> datetime | None:
-        """A message about a payment moves some members to pay; answers when this one does."""
+        """A message about a payment makes some members pay. Returns when; None: it does not."""
         payment = self.store.payment(payment_id)
         number = self.store.next_number(f"mail/{payment_id}")
         random = Random(f"{payment.scenario.luck}/mail/{number}")

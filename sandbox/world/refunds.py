@@ -1,4 +1,4 @@
-"""Money given back: asked for, then settled some time later."""
+"""Refunds: requested, then settled some time later."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ class Refunds:
         self.seed = seed
 
     def give(self, payment_id: str, at: datetime, amount: Decimal | None = None) -> Refund | None:
-        """Gives money back: all of it, or part for some; None when there is nothing to give."""
+        """Refunds all or, for some payments, half. None: there is nothing to refund."""
         payment = self.store.payment(payment_id)
         left = payment.amount - payment.refund_asked
         if payment.status != PAID or left <= 0:

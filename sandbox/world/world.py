@@ -1,7 +1,7 @@
 """The simulated world: renewals fail, Whop tries again, members act, memberships end.
 
-Everything that happens by itself is a row of `due`, performed in time order at its own time, and
-never by the clock of the machine: whoever owns a world tells it what time it is.
+Everything that happens by itself is a row in `due`. Rows are performed in order of time, each at
+its own time. The world never reads the machine's clock: its owner passes in the time.
 """
 
 from collections.abc import Callable
@@ -46,8 +46,10 @@ class World:
         mail_signer: Signer | None = None,
         sent_at: Callable[[datetime], datetime] = utc,
     ) -> None:
-        """`sent_at` turns the time a webhook is due into the time it is stamped with. Where nobody
-        is told of events about mails, mails always arrive and nobody watches who reads them."""
+        """`sent_at` turns the time a webhook is due into its timestamp.
+
+        Without `deliver_mail_events`, emails always arrive and have no events.
+        """
         self.store = store or Store()
         self.company = company or Company()
         self.switches = switches or Switches()
@@ -79,7 +81,7 @@ class World:
         )
 
     def fail_renewal(self, now: datetime, **wanted: Unpack[Overrides]) -> str:
-        """A renewal is charged and declined; answers the payment's id."""
+        """Charges a renewal, which is declined. Returns the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
             payment = self.acts.fail_renewal(account_id, wanted, utc(now))
@@ -87,7 +89,7 @@ class World:
         return payment.id
 
     def renew(self, now: datetime, **wanted: Unpack[Renewal]) -> str:
-        """A renewal is charged and paid; answers the payment's id."""
+        """Charges a renewal, which is paid. Returns the payment's id."""
         account_id = wanted.get("account_id", self.company.id)
         with self.store.transaction():
             payment = self.acts.renew(account_id, wanted, utc(now))
@@ -95,12 +97,12 @@ class World:
         return payment.id
 
     def retry(self, payment_id: str, now: datetime, key: str | None = None) -> Payment | Refusal:
-        """What the API's retry does; its webhooks leave with the next `deliver_due`."""
+        """The API's retry. Its webhooks are sent by the next `deliver_due`."""
         with self.store.transaction():
             return self.acts.retry(payment_id, utc(now), key)
 
     def set_card(self, membership_id: str, card: SavedCard, now: datetime) -> Membership:
-        """What the API's update of a membership does; as with `retry`, webhooks leave later."""
+        """The API's update of a membership. As with `retry`, webhooks are sent later."""
         with self.store.transaction():
             membership = self.store.membership(membership_id)
             return self.acts.backup.set_card(membership, card, utc(now))
@@ -145,7 +147,7 @@ class World:
             return self.acts.members.mail_arrives(payment_id, utc(now))
 
     def advance(self, now: datetime) -> None:
-        """Performs all that is due up to `now`, webhooks included, each at its own time."""
+        """Performs everything due up to `now`, webhooks included, each at its own time."""
         now = utc(now)
         while self.step(now, deliver_only=False):
             pass
@@ -170,7 +172,7 @@ class World:
         self.deliver_due(now)
 
     def step(self, now: datetime, *, deliver_only: bool) -> bool:
-        """The earliest thing due; False when nothing is left."""
+        """Performs the earliest event that is due. False: none is left."""
         with self.store.transaction():
             due = None if deliver_only else self.store.first_due()
             delivery = self.outbox.first() if self.deliver else None
@@ -186,7 +188,7 @@ class World:
         return True
 
     def send(self, delivery: PendingDelivery, sent_at: datetime) -> None:
-        """Outside the transaction: a slow receiver must not stop the world."""
+        """Sent outside the transaction, so that a slow receiver does not stop the world."""
         if delivery.type == MAIL_EVENTS:
             deliver, headers = (
                 self.deliver_mail_events,
