@@ -84,7 +84,7 @@ def assess(found: Run) -> list[Target]:
     ]
 
 
-# --- the stage ---------------------------------------------------------------------------------
+# --- setup -------------------------------------------------------------------------------------
 
 
 def prepare(engine: Engine, file: Path, count: int) -> None:
@@ -176,7 +176,7 @@ def write_url(server: Server) -> str:
     return server.url.render_as_string(hide_password=False)
 
 
-# --- what came of it ---------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------
 
 
 def count_concluded(engine: Engine) -> int:

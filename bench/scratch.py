@@ -1,4 +1,4 @@
-"""The surroundings of a measurement, apart from the user's: Postgres, pgbench, a server."""
+"""Starts what a measurement needs: its own Postgres, pgbench, and servers."""
 
 from __future__ import annotations
 

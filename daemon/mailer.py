@@ -138,8 +138,8 @@ class Mailer:
 
 
 def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) -> str | None:
-    """Why it must not leave as it is; None: it may."""
-    # One bare address each. The package would read a name and brackets out of more than that.
+    """Why the email must not be sent; None: it may be sent."""
+    # Only bare addresses. SendGrid's package would parse a name and brackets out of anything else.
     if not all(is_address(each) for each in (address, reply_to) if each is not None):
         return "the address is not one"
     if unsubscribe_url is not None and not LINK.fullmatch(unsubscribe_url):

@@ -86,7 +86,7 @@ def link_files(step: Step, decline_class: DeclineClass) -> Markup:
     name = f"{step}-{decline_class}"
     return Markup(" ").join(
         Markup('<a href="{}.{}">{}</a>').format(name, ending, words)
-        for ending, words in (("html", "mail"), ("txt", "text"), ("md", "chat"))
+        for ending, words in (("html", "email"), ("txt", "text"), ("md", "chat"))
     )
 
 

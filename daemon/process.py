@@ -66,7 +66,7 @@ class Daemon:
         minute_loop = Loop(
             (1, self.send_messages),
             (1, self.honour_requests),
-            (1, self.replay_if_asked),
+            (1, self.replay_requested),
             (1, self.beat),
             (1, self.notify_creators),
             check=self.check_schema,
@@ -86,7 +86,7 @@ class Daemon:
     def run_once(self) -> None:
         self.wait_until_ready()
         self.honour_requests()
-        self.replay_if_asked()
+        self.replay_requested()
         self.run_cycle()
         self.send_messages()
         self.notify_creators()
@@ -105,7 +105,7 @@ class Daemon:
     def honour_requests(self) -> None:
         self.services.cycle.honour_requests()
 
-    def replay_if_asked(self) -> None:
+    def replay_requested(self) -> None:
         self.services.replayer.honour()
 
     def beat(self) -> None:

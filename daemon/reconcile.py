@@ -53,9 +53,9 @@ NOT_PERMITTED = SyncFailure(
 RENEWAL = "subscription_cycle"
 # Whop gives up on a payment after five days; anything a month older than that is history.
 OPEN_FOR = timedelta(days=35)
-LATELY = timedelta(hours=2)
+OVERLAP = timedelta(hours=2)
 # Payments read one by one in a cycle, longest unread first. The rest follow in the next cycle.
-MOST_ASKED = 500
+MOST_SINGLE_READS = 500
 
 
 class Reconciler:
@@ -114,7 +114,7 @@ class Reconciler:
         company_id = progress.company_id
         if progress.imported:
             # Payments that failed and were paid since the last sync are in no list of open ones.
-            since = (progress.read_until or progress.since) - LATELY
+            since = (progress.read_until or progress.since) - OVERLAP
             found = self.read_pages(company_id, created_after=since)
         else:
             found = self.import_history(progress)
@@ -160,7 +160,9 @@ class Reconciler:
 
     def read_unlisted(self, company_id: str, started_at: datetime) -> None:
         with self.sessions() as session:
-            quiet = sync.list_unread(session, company_id, started_at, self.clock(), MOST_ASKED)
+            quiet = sync.list_unread(
+                session, company_id, started_at, self.clock(), MOST_SINGLE_READS
+            )
         for payment_id in quiet:
             if self.stopping():
                 return

@@ -1,4 +1,4 @@
-"""The creator's weekly mail: what came back and by whom, what is at risk, what needs them."""
+"""Writes the creator's weekly digest: what was recovered, what is at risk, what needs them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_digest(digest: Digest, dashboard_url: str) -> RenderedMessage:
 
 
 def write_subject(digest: Digest) -> str:
-    """Figures only: no name can reach a header."""
+    """Only figures, so that no name gets into a header."""
     ours, at_risk = digest.figures.ours, digest.at_risk
     if ours.payments:
         return f"Last week: {dollars(ours.amount)} recovered, {dollars(at_risk.amount)} at risk"
@@ -80,7 +80,7 @@ def describe_change(now: Sum, before: Sum) -> str:
 
 
 def describe_week(week: Week) -> str:
-    """November 9 to 15, or November 30 to December 6."""
+    """`November 9 to 15, 2026`, or `November 30 to December 6, 2026`."""
     first, last = week.monday, week.sunday
     end = f"{last.day}" if first.month == last.month else f"{last:%B} {last.day}"
     return f"{first:%B} {first.day} to {end}, {last.year}"

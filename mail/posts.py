@@ -32,7 +32,7 @@ WORDS = {
 def write_recoveries(
     company: str, by_retry: Sum, by_member: Sum, needed: Sequence[Needed] = ()
 ) -> str:
-    """What came back, and what waits for the creator now."""
+    """What was recovered, and what needs the creator now."""
     parts = []
     if by_retry.payments:
         parts.append(f"{by_retry.payments} by our retries (${by_retry.amount:,.2f})")
@@ -47,7 +47,7 @@ def write_recoveries(
 
 
 def describe_needed(needed: Sequence[Needed]) -> list[str]:
-    """A sentence about all of it, and one for each reason; none where nothing waits."""
+    """A sentence for the total and one for each reason. Empty if nothing needs the creator."""
     if not needed:
         return []
     number, amount = sum(each.payments for each in needed), sum(each.amount for each in needed)
@@ -84,7 +84,7 @@ def sign(company: str, text: str) -> str:
 
 
 def encode(platform: Platform, text: str) -> dict[str, Any]:
-    """As the platform takes it: plain text that mentions nobody and links nowhere."""
+    """The platform's JSON: plain text that mentions nobody and contains no links."""
     if platform is Platform.DISCORD:
         return {
             "content": MARKS.sub(r"\\\1", text)[:LONGEST_POST],

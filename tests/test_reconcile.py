@@ -330,7 +330,7 @@ def test_two_daemons_do_not_read_one_company_side_by_side(rig: Rig, sessions):
 
 
 def test_only_so_many_single_payments_are_asked_for_in_a_cycle(rig: Rig, monkeypatch):
-    monkeypatch.setattr(reconcile, "MOST_ASKED", 2)
+    monkeypatch.setattr(reconcile, "MOST_SINGLE_READS", 2)
     payment_ids = [rig.fail("stolen_card") for _ in range(5)]
     rig.pass_time(3)
     rig.reconciler.run()

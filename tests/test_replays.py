@@ -295,10 +295,10 @@ def test_the_daemon_replays_once_it_is_asked_and_not_before(
     session: Session, daemon: Daemon
 ) -> None:
     record_poison(session, COMPANY)
-    daemon.replay_if_asked()
+    daemon.replay_requested()
     assert count_poison(session, COMPANY) == 1
     ask(session)
-    daemon.replay_if_asked()
+    daemon.replay_requested()
     assert count_poison(session, COMPANY) == 0
     assert len(session.scalars(select(Payment)).all()) == 1
     assert replays.find_open(session, COMPANY) is None

@@ -81,7 +81,7 @@ def choose_company(
     session: SessionDep,
     company_id: Annotated[str | None, Query(pattern=ID)] = None,
 ) -> str:
-    """The one asked for, else WHOP_COMPANY_ID, else the only one there is."""
+    """The company asked for, else WHOP_COMPANY_ID, else the only one that is known."""
     settings: WebhookSettings = request.app.state.settings
     chosen = company_id or settings.whop_company_id
     if chosen is not None:

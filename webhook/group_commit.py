@@ -47,7 +47,7 @@ class UnstorableError(Exception):
     """This event can never be recorded. Answered with 422."""
 
 
-# Why an event was not stored. DatabaseUnavailable is answered with 503: deliver it again.
+# Why an event was not stored: the sender should deliver it again (503), or not (422).
 StoreError: TypeAlias = DatabaseUnavailable | UnstorableError
 
 
@@ -162,7 +162,7 @@ class GroupCommit:
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
                 if is_transient(error):
-                    # A lost connection. Checking it before each batch would cost a round trip.
+                    # A deadlock or a lost connection. Checking beforehand would cost a round trip.
                     continue
                 if outage := find_outage(error):
                     return DatabaseUnavailable(outage)

@@ -57,7 +57,7 @@ class SendGridWebhook:
     # --- SendGrid ------------------------------------------------------------------------------
 
     async def answer(self, request: Request) -> Response:
-        """A batch of SendGrid's events. 200 means that all of them are stored."""
+        """Receives a batch of SendGrid's events. 200 means that all of them are stored."""
         if request.method != "POST":
             return answer_get(request.method)
         try:

@@ -1,5 +1,4 @@
-"""Checks a delivery step by step: size, type, signature, JSON, meaning. Each failure has its own
-answer."""
+"""Checks a delivery step by step: size, type, signature, JSON, meaning."""
 
 from __future__ import annotations
 

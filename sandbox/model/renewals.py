@@ -51,7 +51,7 @@ class Overrides(Renewal, total=False):
 
 
 def first_decline(random: Random, wanted: Overrides, assumed: Assumptions) -> str:
-    """The decline code of the failing renewal. Raises ValueError if its script begins otherwise."""
+    """Why the renewal fails. Raises ValueError if its script does not begin with a failure."""
     if script := wanted.get("script"):
         if script[0].partition(":")[0] in (PAID, PENDING):
             raise ValueError(f"a failing renewal begins with a decline code, not {script[0]!r}")

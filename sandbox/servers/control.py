@@ -112,7 +112,7 @@ class Control:
         }
 
     def act(self, payment_id: str, action: str) -> dict[str, str]:
-        """Does what a member, a bank or the creator may do. Unknown: 404 and the known ones."""
+        """Performs an action of a member, a bank or the creator. Unknown ones are answered 404."""
         if action not in self.actions:
             raise HTTPException(404, f"Known actions: {', '.join(self.actions)}")
         with explained():

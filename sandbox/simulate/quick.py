@@ -116,7 +116,7 @@ def run_quickly(trial: Trial) -> list[Case]:
 
 
 def draw_short(trial: Trial, number: int, at: datetime) -> QuickRenewal:
-    """Draws as `Deeds.fail_renewal` does."""
+    """Draws the same random numbers as `Acts.fail_renewal`."""
     assumed, key = LEVELS[trial.level], f"{trial.creator}/{number}"
     random = Random(key)
     code = first_decline(random, {}, assumed)

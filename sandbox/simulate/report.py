@@ -46,7 +46,7 @@ class Comparison:
         return compare(ours, theirs, self.weights)
 
 
-# --- words -------------------------------------------------------------------------------------
+# --- formats -----------------------------------------------------------------------------------
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -94,7 +94,8 @@ class TrialRun(InProcessStack):
         super().__init__(sessions, settings, START, rules_for(trial.policy), LEVELS[trial.level])
         self.world.switches.retry_limit = trial.retry_limit
         self.world.switches.whop_attempts_after_hours = trial.whop_attempts
-        self.world.deliver_mail_events = None  # email events affect no figure of a study
+        # Email events affect no figure of a study.
+        self.world.deliver_mail_events = None
         if not trial.mails:
             self.message_sender.channels = frozenset()
         self.cards: dict[str, Card] = {}

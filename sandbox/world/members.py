@@ -1,4 +1,4 @@
-"""What members do: pay, save another card, read a mail, cancel."""
+"""What members do: pay, save another card, react to a message, cancel."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -21,7 +21,7 @@ class Refunds:
         self.seed = seed
 
     def give(self, payment_id: str, at: datetime, amount: Decimal | None = None) -> Refund | None:
-        """Refunds all or, for some payments, half. None: there is nothing to refund."""
+        """Refunds `amount`; by default all or, for some payments, half. None: nothing is left."""
         payment = self.store.payment(payment_id)
         left = payment.amount - payment.refund_asked
         if payment.status != PAID or left <= 0:
