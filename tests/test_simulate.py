@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from sandbox.simulate.many_creators import describe_agreement
 from sqlalchemy import Engine, func, select
 
 from db.models import Attempt, WebhookEvent
@@ -43,6 +42,7 @@ from sandbox.simulate.figures import (
     spread,
 )
 from sandbox.simulate.laboratory import empty
+from sandbox.simulate.many_creators import describe_agreement
 from sandbox.simulate.quick import count_agreeing, run_quickly
 from sandbox.simulate.report import Comparison, assess, show_assumptions, show_schedules
 from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules, rules_for
