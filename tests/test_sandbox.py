@@ -23,6 +23,7 @@ from sandbox.model.pace import HISTORY, LIVE
 from sandbox.model.population import CODES
 from sandbox.model.records import PAID, BankScenario
 from sandbox.model.switches import FaultKind, Switches
+from sandbox.state.store import Store
 from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
@@ -862,3 +863,22 @@ def test_it_moves_some_members_to_pay_by_mail():
         return sum(charge.by == "member" for charge in stage.world.ledger.charges())
 
     assert paid_by_members(mails=2) > paid_by_members(mails=0)
+
+
+def test_it_reads_a_file_written_before_a_field_had_its_name(tmp_path: Path):
+    path = tmp_path / "sandbox.sqlite"
+    world = World(Store(path))
+    payment_id = world.fail_renewal(NOON, script=["insufficient_funds", "paid"])
+    world.store.rows(
+        """update payments set document = replace(document, '"scenario":', '"story":')"""
+    )
+    assert '"story":' in world.store.document("payments", payment_id)
+    world.store.close()
+    reopened = World(Store(path))
+    reopened.retry(payment_id, NOON + HOUR)
+    assert [charge.outcome for charge in reopened.ledger.charges(payment_id)] == [
+        "insufficient_funds",
+        "paid",
+    ]
+    assert '"scenario":' in reopened.store.document("payments", payment_id)
+    reopened.store.close()

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
 
 By = Literal["whop", "retry", "backup", "member"]
 DueKind = Literal[
@@ -111,7 +113,8 @@ class Payment:
     created_at: datetime
     updated_at: datetime
     card: Card
-    scenario: BankScenario
+    # `story` in a sandbox file of before this field had its name.
+    scenario: Annotated[BankScenario, Field(validation_alias=AliasChoices("scenario", "story"))]
     script: tuple[str, ...] = ()
     charges: int = 0
     retries: int = 0
