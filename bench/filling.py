@@ -108,10 +108,10 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
     """Takes minutes and gigabytes; prints its progress."""
     began = monotonic()
 
-    def say(words: str) -> None:
+    def print_progress(words: str) -> None:
         print(f"  {monotonic() - began:4.0f} s  {words}", flush=True)
 
-    with engine.begin() as connection, without_indexes(connection, say):
+    with engine.begin() as connection, without_indexes(connection, print_progress):
         connection.execute(text("set local statement_timeout = 0"))
         # Skips ten million checks of foreign keys.
         connection.execute(text("set local session_replication_role = replica"))
@@ -122,15 +122,15 @@ def fill(engine: Engine, now: datetime, size: int = PAYMENTS) -> None:
             values = {"now": now, "size": size, "first": first, "last": last, "others": OTHERS}
             values["imported_at"] = now - IMPORTED_UNTIL
             connection.execute(text(FILL), values | shares)
-            say(f"{last:,} payments")
+            print_progress(f"{last:,} payments")
         connection.execute(text(TRY_AND_WRITE), {"measured": list(SIZES)})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("set statement_timeout = 0"))
         connection.execute(text("vacuum (analyze) payments, attempts, messages"))
         connection.execute(text("reset statement_timeout"))
-    say("vacuumed, as Postgres does by itself after a while")
+    print_progress("vacuumed, as Postgres does by itself after a while")
     update_rollups(engine, now)
-    say("daily sums rolled up, as the daemon does in its first cycle")
+    print_progress("daily sums rolled up, as the daemon does in its first cycle")
 
 
 def add_companies(connection: Connection) -> None:
@@ -140,7 +140,9 @@ def add_companies(connection: Connection) -> None:
 
 
 @contextmanager
-def without_indexes(connection: Connection, say: Callable[[str], None]) -> Iterator[None]:
+def without_indexes(
+    connection: Connection, print_progress: Callable[[str], None]
+) -> Iterator[None]:
     """Drops the indexes and rebuilds them afterwards, which is faster than updating them."""
     find = text(
         "select indexname, indexdef from pg_indexes where tablename = 'payments'"
@@ -152,7 +154,7 @@ def without_indexes(connection: Connection, say: Callable[[str], None]) -> Itera
     yield
     for name, definition in found:
         connection.execute(text(definition))
-        say(name)
+        print_progress(name)
 
 
 def update_rollups(engine: Engine, now: datetime) -> None:

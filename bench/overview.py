@@ -96,11 +96,11 @@ def assess(times: dict[str, Times]) -> list[Target]:
     """Every query of the overview, and the slowest of the list's many queries."""
     targets = []
     for company_id, limit in LIMITS.items():
-        judged = {name: name for name in OVERVIEW}
+        chosen = {name: name for name in OVERVIEW}
         for kind, questions in (("pages", PAGES), ("counts", COUNTS)):
             slowest = max(questions, key=lambda name: times[name].middle(company_id))
-            judged[f"slowest of {len(questions)} {kind} of the list ({slowest})"] = slowest
-        for words, name in judged.items():
+            chosen[f"slowest of {len(questions)} {kind} of the list ({slowest})"] = slowest
+        for words, name in chosen.items():
             found = times[name].middle(company_id)
             targets.append(
                 Target(f"{words}, {SIZES[company_id]:,} rows", "<=", limit, found, " ms")

@@ -122,14 +122,14 @@ def simulate(home: Path, server: Server) -> Iterator[str]:
     }
     port = scratch.find_port()
     url = f"http://127.0.0.1:{port}"
-    with scratch.uvicorn(home, "webhook.main:app", receiver) as (heard_at, _):
+    with scratch.uvicorn(home, "webhook.main:app", receiver) as (receiver_port, _):
         settings = {
             "SANDBOX_PORT": str(port),
             "SANDBOX_FILE": str(home / "sandbox.sqlite"),
             "SANDBOX_FAILURES_PER_MINUTE": "0",
             "WHOP_COMPANY_ID": COMPANY,
             "WHOP_WEBHOOK_SECRET": SECRET,
-            "WEBHOOK_URL": f"http://127.0.0.1:{heard_at}/webhook/whop",
+            "WEBHOOK_URL": f"http://127.0.0.1:{receiver_port}/webhook/whop",
         }
         with scratch.python(home, "sandbox", ["-m", "sandbox"], settings) as process:
             scratch.wait_for(port, process, home / "sandbox.log")
@@ -167,8 +167,8 @@ def wait_while_all_run(
     while not happened():
         for name, process in daemons.items():
             if process.poll() is not None:
-                said = (home / f"{name}.log").read_text(errors="replace")
-                raise BenchError(f"{name} ended:\n{said[-2000:]}")
+                output = (home / f"{name}.log").read_text(errors="replace")
+                raise BenchError(f"{name} ended:\n{output[-2000:]}")
         time.sleep(0.2)
 
 

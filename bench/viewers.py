@@ -55,15 +55,15 @@ class Viewer:
         changes = 0
         while True:
             answer = await asyncio.wait_for(self.socket.recv(decode=False), PATIENCE)
-            said = ForwardMsg.FromString(answer)
-            kind = said.WhichOneof("type")
+            message = ForwardMsg.FromString(answer)
+            kind = message.WhichOneof("type")
             if kind == "new_session":
-                self.page = said.new_session.page_script_hash
+                self.page = message.new_session.page_script_hash
             elif kind == "auto_rerun":
-                self.fragment = said.auto_rerun.fragment_id
+                self.fragment = message.auto_rerun.fragment_id
             elif kind in {"delta", "ref_hash"}:
                 changes += 1
-                if said.delta.new_element.WhichOneof("type") == "exception":
+                if message.delta.new_element.WhichOneof("type") == "exception":
                     raise BenchError("the dashboard shows an error")
             elif kind == "script_finished":
                 break

@@ -110,12 +110,12 @@ def read_events(body: bytes, now: datetime) -> list[MailReport]:
     batch for a day and then drop it, valid events included.
     """
     try:
-        told = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise MalformedError("the body is not JSON") from None
-    if not isinstance(told, list) or not 1 <= len(told) <= MOST_EVENTS:
+    if not isinstance(parsed, list) or not 1 <= len(parsed) <= MOST_EVENTS:
         raise EventsError(f"send an array of 1 to {MOST_EVENTS} events")
-    found = (read_event(event, now) for event in told if isinstance(event, dict))
+    found = (read_event(event, now) for event in parsed if isinstance(event, dict))
     return [report for report in found if report is not None]
 
 

@@ -90,8 +90,8 @@ def fill(source: str, form: Form, words: Words) -> str:
     try:
         result = template.render(words)
     except TemplateError as error:
-        told = error.message or "this cannot be filled"
-        raise BrokenTemplateError(find_line(error), told) from None
+        reason = error.message or "this cannot be filled"
+        raise BrokenTemplateError(find_line(error), reason) from None
     if len(result) > LONGEST_RESULT:
         raise BrokenTemplateError(None, f"the result has more than {LONGEST_RESULT:,} characters")
     return result

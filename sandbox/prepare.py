@@ -29,13 +29,17 @@ PORTS = {3000: "the dashboard", 8000: "the receiver", 9000: "the sandbox"}
 def main() -> int:
     taken = [port for port in PORTS if is_taken(port)]
     for port in taken:
-        say(f"Port {port} is in use, and {PORTS[port]} needs it. Is an earlier `make run` running?")
+        print_progress(
+            f"Port {port} is in use, and {PORTS[port]} needs it. Is an earlier `make run` running?"
+        )
     if taken:
         return 1
     settings = load_settings(DaemonSettings)
     sandbox = settings_from(read_environment())
     if f":{sandbox.port}/" not in settings.whop_api_url:
-        say(f"WHOP_API_URL is {settings.whop_api_url}, not the sandbox: no demo history is made.")
+        print_progress(
+            f"WHOP_API_URL is {settings.whop_api_url}, not the sandbox: no demo history is made."
+        )
         return 0
     # Losing the last moments of an invented history in a crash is harmless, so speed comes first.
     engine = connect(
@@ -43,12 +47,16 @@ def main() -> int:
     )
     # Many short-lived objects and few reference cycles: this is a tenth faster.
     gc.set_threshold(50_000, 20, 100)
-    say("Preparing the demo, once: six months of failed payments, through the real code.")
+    print_progress(
+        "Preparing the demo, once: six months of failed payments, through the real code."
+    )
     sessions = session_factory(engine)
     introduce(sessions, sandbox.company_id)
-    simulate_history(sessions, sandbox, now(), say)
+    simulate_history(sessions, sandbox, now(), print_progress)
     add_recent_failures(sessions, sandbox, now(), settings.rules)
-    say("Ready. The dashboard is at http://localhost:3000, the emails at localhost:9000/mails")
+    print_progress(
+        "Ready. The dashboard is at http://localhost:3000, the emails at localhost:9000/mails"
+    )
     return 0
 
 
@@ -71,7 +79,7 @@ def read_environment() -> Mapping[str, str]:
     return written | os.environ
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     print(f"== {text}", flush=True)
 
 

@@ -95,11 +95,11 @@ def draw_unsubscribe_link(mail: Mail) -> Markup:
 
 
 def draw_events(events: Sequence[MailEvent]) -> Markup:
-    told = Markup("").join(
+    items = Markup("").join(
         Markup("<li>{} at {}{}</li>").format(event.name, iso(event.at), describe_reason(event))
         for event in events
     )
-    return Markup("<ol>{}</ol>").format(told) if told else told
+    return Markup("<ol>{}</ol>").format(items) if items else items
 
 
 def describe_reason(event: MailEvent) -> str:

@@ -25,12 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         results = run_trials(study.trials(), jobs, report_trial)
-        say(f"All trials done in {time.monotonic() - started:.0f} s; now the quick model.")
+        print_progress(
+            f"All trials done in {time.monotonic() - started:.0f} s; now the quick model."
+        )
         quick = run_quick_trials(study.many_creators.trials() if study.many else (), jobs)
     except (EmbeddedPostgresError, PaidTwiceError) as error:
-        say(str(error))
+        print_progress(str(error))
         return 1
-    say(f"Done in {time.monotonic() - started:.0f} s; now the intervals.")
+    print_progress(f"Done in {time.monotonic() - started:.0f} s; now the intervals.")
     enter_schedules()
     print(study.write(results, quick))
     return 0
@@ -78,13 +80,13 @@ def hours(text: str) -> tuple[float, ...]:
 
 def report_trial(trial: Trial, seconds: float, done: int, of: int) -> None:
     silent = "" if trial.mails else ", no messages"
-    say(
+    print_progress(
         f"{done} of {of}: {trial.policy}, {trial.level}, creator {trial.creator}, "
         f"Whop allows {trial.retry_limit}{silent}: {seconds:.0f} s"
     )
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     print(f"== {text}", file=sys.stderr, flush=True)
 
 

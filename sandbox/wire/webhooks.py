@@ -104,8 +104,8 @@ class Outbox:
             )
 
     def first(self) -> PendingDelivery | None:
-        letters = self.waiting(limit=1)
-        return letters[0] if letters else None
+        deliveries = self.waiting(limit=1)
+        return deliveries[0] if deliveries else None
 
     def waiting(self, limit: int = -1) -> list[PendingDelivery]:
         sql = (

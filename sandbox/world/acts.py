@@ -123,8 +123,8 @@ class Acts:
                 raise ValueError(f"{membership_id} has ended: it does not renew")
         else:
             self.store.save_membership(membership)
-            self.charging.cards.keep(membership, membership.card, membership.created_at)
-        self.charging.cards.keep_spares(membership, key, wanted, at)
+            self.charging.cards.save_card(membership, membership.card, membership.created_at)
+        self.charging.cards.save_spares(membership, key, wanted, at)
         return membership
 
     def retry(self, payment_id: str, at: datetime, key: str | None) -> Payment | Refusal:

@@ -46,19 +46,19 @@ class Cards:
         except Missing:
             return None
 
-    def keep(
+    def save_card(
         self, membership: Membership, card: Card, at: datetime, script: tuple[str, ...] = ()
     ) -> None:
         self.save(SavedCard(card, membership.account_id, membership.member_id, at, script))
 
-    def keep_spares(self, membership: Membership, key: str, wanted: Renewal, at: datetime) -> None:
+    def save_spares(self, membership: Membership, key: str, wanted: Renewal, at: datetime) -> None:
         """Spare cards have their own random numbers, so that they change nothing else."""
         random = Random(f"{key}/spares")
         for number in range(count_spares(random, wanted)):
             expired = is_spare_expired(random, wanted)
             card = draw_card(random, f"{key}/spare/{number}", at, expired=expired)
             script = choose_script(random, wanted, expired)
-            self.keep(membership, card, membership.created_at, script)
+            self.save_card(membership, card, membership.created_at, script)
 
     def next_outcome(self, method_id: str) -> str | None:
         """The outcome of charging a spare card. None: the bank's scenario decides."""

@@ -89,5 +89,5 @@ class Members:
         key = f"{payment.id}/{at.isoformat()}"
         card = draw_card(Random(key), key, at)
         self.store.save_membership(replace(membership, card=card, updated_at=at))
-        self.charging.cards.keep(membership, card, at)
+        self.charging.cards.save_card(membership, card, at)
         return replace(payment, card=card, scenario=bank.new_card(payment.scenario, at))
