@@ -22,7 +22,7 @@ WEBHOOK = "webhook"
 
 @dataclass
 class Switches:
-    """Each stands for one UNKNOWN in Whop's documentation; docs/developers/sandbox.md lists them."""
+    """One UNKNOWN of Whop's documentation each: docs/developers/sandbox.md lists them."""
 
     retry_limit: int = 3
     retryable_shows_limit: bool = True
