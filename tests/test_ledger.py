@@ -179,7 +179,7 @@ def test_whops_own_failure_moves_our_retry_an_hour_further(sessions, session: Se
 def test_void_or_disputed_payments_are_stopped(session: Session, change, reason):
     payment = add_payment(session)
     heard = report(id=payment.payment_id, updated_at=at(1), **change)
-    payment_reports.hear(session, payment, heard, LATER, HOURLY)
+    payment_reports.apply_report(session, payment, heard, LATER, HOURLY)
     session.commit()
     stopped = get_payment(session, payment.payment_id)
     assert stopped.status is PaymentStatus.PERMANENT_FAIL
@@ -190,7 +190,7 @@ def test_void_or_disputed_payments_are_stopped(session: Session, change, reason)
 def test_a_payment_that_is_being_settled_is_not_charged_meanwhile(session: Session):
     payment = add_payment(session)
     heard = report("payment.pending", id=payment.payment_id, status="pending", updated_at=at(1))
-    payment_reports.hear(session, payment, heard, LATER, HOURLY)
+    payment_reports.apply_report(session, payment, heard, LATER, HOURLY)
     assert payment.status is PaymentStatus.FAILED
     assert payment.next_retry_at is None
 

@@ -117,7 +117,7 @@ def test_the_command_keeps_what_is_chosen_and_leaves_the_rest(
     )
     shown = capsys.readouterr().out
     assert "22:00 to 7:00 in the company's time zone" in shown
-    assert "off: no member is written to" in shown
+    assert "off: members get no messages" in shown
     assert "no hour" in shown
 
 
@@ -132,7 +132,7 @@ def test_without_options_the_command_only_shows(monkeypatch, session: Session, c
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--quiet", "late"), "late are not hours; some are 21-8"),
+        (("--quiet", "late"), "late is not a span of hours; write 21-8"),
         (("--quiet", "21-24"), "from 0 to 23"),
         (("--accent", "blue"), "one is #1f5eff"),
     ],

@@ -81,7 +81,7 @@ class Creator:
         if payment := self.find(session, number):
             at = max(self.now - ago, payment.failed_at)
             paid = report("payment.succeeded", id=payment.payment_id, at=at)
-            payment_reports.hear(session, payment, paid, self.now, HOURLY)
+            payment_reports.apply_report(session, payment, paid, self.now, HOURLY)
 
     def refund(self, session: Session, number: int, part: str) -> None:
         if payment := self.find(session, number):

@@ -294,7 +294,7 @@ def test_the_longest_texts_that_are_kept_fit_into_every_index(session: Session) 
 def add_many(session: Session) -> None:
     """Enough of others for an index to be worth its while."""
     columns = "company_id, amount, currency, reason, decline_class, status, closed_reason"
-    times = "failed_at, window_ends_at, last_attempt_at, as_of, created_at"
+    times = "failed_at, window_ends_at, last_attempt_at, observed_at, created_at"
     session.execute(
         text(f"""
             insert into payments (payment_id, member_name, member_email, {columns}, {times})
