@@ -82,30 +82,25 @@ class Retrier:
         return True
 
     def run_attempt(self, claim: Claim) -> Conclusion:
+        use_backup = claim.charge_method is ChargeMethod.BACKUP_CARD
         try:
             before = self.whop.get_payment(claim.payment_id, claim.company_id)
             known = interpret(claim, before, self.rules, self.credential, self.clock())
             if known is not None:
                 return known
-            backup_card = (
-                self.find_backup_card(claim)
-                if claim.charge_method is ChargeMethod.BACKUP_CARD
-                else None
-            )
+            backup_card = self.find_backup_card(claim) if use_backup else None
         except WhopError as error:
             log_access_error(error)
             return interpret_read_error(claim, error, self.clock())
-        if claim.charge_method is ChargeMethod.BACKUP_CARD and backup_card is None:
+        if use_backup and backup_card is None:
             return Conclusion(AttemptOutcome.REFUSED, before, "the member has no other card")
         sending = ChargeIntent(before, self.credential, backup_card)
         with self.sessions.begin() as session:
             if not claims.mark_sent(session, claim, sending, self.clock(), self.rules):
                 return self.conclude_lost_claim(claim, before)
-        return (
-            self.charge(claim, before)
-            if backup_card is None
-            else self.charge_backup_card(claim, before, backup_card)
-        )
+        if backup_card is None:
+            return self.charge(claim, before)
+        return self.charge_backup_card(claim, before, backup_card)
 
     def conclude_lost_claim(self, claim: Claim, payment: PaymentReport) -> Conclusion:
         """While we read it, the payment was settled or stopped, or our lease lapsed."""

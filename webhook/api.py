@@ -102,7 +102,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 
 @router.get("/stats/summary", dependencies=[Depends(require_token)], responses=PROBLEMS)
 def summary(session: SessionDep, company_id: CompanyDep) -> SummaryOut:
-    """What failed, what came back, what is at risk."""
+    """One company's failed, recovered and at-risk payments, in figures."""
     return SummaryOut.model_validate(summarize(session, company_id, now()))
 
 

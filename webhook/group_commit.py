@@ -75,7 +75,7 @@ class GroupCommit:
         self.pending: list[PendingEvent] = []
         self.batches: queue.SimpleQueue[list[PendingEvent] | None] = queue.SimpleQueue()
         self.unanswered = 0
-        self.thread = threading.Thread(target=self.run, name="inbox", daemon=True)
+        self.thread = threading.Thread(target=self.run, name="group-commit", daemon=True)
 
     def start(self) -> None:
         self.thread.start()
