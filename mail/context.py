@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from db.company_settings.messaging import MessagingSettings
 from db.member_messages.message_context import MessageContext
+from recovery.action_required import ONLY_THE_MEMBER
 from recovery.declines import DeclineClass, explain_to_member
 from recovery.money import format_money
 from recovery.text import make_plain
@@ -46,7 +47,7 @@ def choose_words(
         "amount": format_money(context.amount, context.currency),
         "card": describe_charge_method(context),
         "explanation": explain_to_member(context.decline_class, context.decline_code),
-        "next_try": format_time(context.next_retry_at, context.time_zone),
+        "next_try": describe_next_try(context),
         "ends": format_time(context.window_ends_at, context.time_zone),
         "button": button,
         "link": link,
@@ -103,10 +104,18 @@ def describe_card(brand: str | None, last4: str | None) -> str:
     return f"your {BRANDS.get(known.lower(), known.title()) or 'card'} ending in {digits}"
 
 
-def format_time(moment: datetime | None, time_zone: str = "UTC") -> str | None:
-    """`Wednesday, November 25 at 10:15 (Berlin time)`."""
-    if moment is None:
+def describe_next_try(context: MessageContext) -> str | None:
+    """A day: we do not know the member's time zone, and nobody has to be there at the hour. None
+    also where a retry is planned and cannot help, so that no member waits for it."""
+    if context.decline_class in ONLY_THE_MEMBER or context.next_retry_at is None:
         return None
+    local = context.next_retry_at.astimezone(ZoneInfo(context.time_zone))
+    return f"{local:%A, %B} {local.day}"
+
+
+def format_time(moment: datetime, time_zone: str) -> str:
+    """`Wednesday, November 25 at 10:15 (Berlin time)`. For deadlines: a day alone would promise
+    hours that the member does not have, and the zone's name makes it true for every reader."""
     local = moment.astimezone(ZoneInfo(time_zone))
     return f"{local:%A, %B} {local.day} at {local:%H:%M} {name_zone(local, time_zone)}"
 

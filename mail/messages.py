@@ -8,7 +8,7 @@ unsubscribe link.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -22,6 +22,7 @@ from mail.context import Destination, Words, choose_words, describe_card
 from mail.html_allowlist import check_markup
 from mail.markdown import escape_markdown, escape_words
 from mail.rendering import BrokenTemplateError, fill
+from recovery.declines import DeclineClass
 from recovery.money import format_money
 from recovery.status import Step
 from recovery.text import make_plain
@@ -33,11 +34,14 @@ log = logging.getLogger(__name__)
 EMAILS = Path(__file__).parent / "emails"
 LONGEST_SUBJECT = 150
 SUBJECTS = {
-    Step.PAYMENT_FAILED: "Your payment failed — click here to update your card",
+    Step.PAYMENT_FAILED: "Your {{ product }} payment didn't go through",
     Step.REMINDER: "Still open: your payment for {{ product }}",
     Step.LAST_DAY: "One day left to keep {{ product }}",
     Step.NOTICE: "Your payment for {{ product }} did not go through",
 }
+UPDATE_CARD = "Your payment failed — click here to update your card"
+"""In place of the first email's subject, where nothing but another card helps. Elsewhere it would
+ask for what the body says is not needed."""
 OURS = {
     step: OwnTemplate(
         SUBJECTS[step],
@@ -114,7 +118,7 @@ def fill_step(context: MessageContext, words: Words, template: OwnTemplate | Non
     """Fills the company's template. If that no longer works, ours is used instead."""
     if template is not None:
         try:
-            return fill_template(template, words)
+            return fill_template(choose_subject(context, template), words)
         except BrokenTemplateError as error:
             log.warning(
                 "company %s: its own %s template failed for payment %s, so ours was used: %s",
@@ -123,7 +127,15 @@ def fill_step(context: MessageContext, words: Words, template: OwnTemplate | Non
                 context.payment_id,
                 error,
             )
-    return fill_template(OURS[Step(context.step)], words)
+    return fill_template(choose_subject(context, OURS[Step(context.step)]), words)
+
+
+def choose_subject(context: MessageContext, template: OwnTemplate) -> OwnTemplate:
+    """A creator who has changed the body alone has chosen no other subject."""
+    ours = template.subject == SUBJECTS[Step.PAYMENT_FAILED]
+    if ours and context.decline_class is DeclineClass.CARD:
+        return replace(template, subject=UPDATE_CARD)
+    return template
 
 
 def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:

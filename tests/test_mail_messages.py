@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,8 +13,9 @@ from db.company_settings.messaging import MessagingSettings
 from db.member_messages.message_context import MessageContext, OpenAmount
 from mail.colours import choose_edge, choose_ink, contrast
 from mail.context import MOST_OTHERS, Destination, describe_card, format_time
-from mail.messages import write, write_chat
-from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
+from mail.messages import OURS, write, write_chat
+from mail.samples import DESTINATION, FAILED_AT, UNSUBSCRIBE_URL, make_sample
+from recovery.action_required import ONLY_THE_MEMBER
 from recovery.decline_codes import CODES
 from recovery.declines import DeclineClass
 from recovery.money import format_money
@@ -23,6 +24,7 @@ from recovery.status import Step
 CONFIRM = "https://whop.com/payments/pay_Sample/confirm/"
 FIRST_LINE = "Northside Run Club is writing to you about Marathon Training Pro."
 FAILED = Step.PAYMENT_FAILED
+HOUR = timedelta(hours=1)
 
 
 def funds(step: Step = FAILED, **overrides) -> MessageContext:
@@ -62,7 +64,7 @@ def test_the_member_never_reads_that_a_card_is_thought_lost_stolen_or_abused(ste
 def test_subjects_describe_the_thing():
     subjects = {step: write(funds(step), DESTINATION).subject for step in Step}
     assert subjects == {
-        Step.PAYMENT_FAILED: "Your payment failed — click here to update your card",
+        Step.PAYMENT_FAILED: "Your Marathon Training Pro payment didn't go through",
         Step.REMINDER: "Still open: your payment for Marathon Training Pro",
         Step.LAST_DAY: "One day left to keep Marathon Training Pro",
         Step.NOTICE: "Your payment for Marathon Training Pro did not go through",
@@ -76,10 +78,40 @@ def test_the_last_day_tells_the_exact_end_in_the_company_s_time_zone():
     assert ends in written.html
 
 
-def test_a_planned_retry_is_told_with_its_time():
+def test_only_a_card_that_is_of_no_more_use_is_to_be_updated_at_once():
+    subjects = {
+        decline_class: write(make_sample(FAILED, decline_class), DESTINATION).subject
+        for decline_class in DeclineClass
+    }
+    asked = "Your payment failed — click here to update your card"
+    assert subjects.pop(DeclineClass.CARD) == asked
+    assert set(subjects.values()) == {"Your Marathon Training Pro payment didn't go through"}
+
+
+def test_a_creator_s_own_subject_stays_and_ours_goes_with_their_own_text():
+    card = make_sample(FAILED, DeclineClass.CARD)
+    ours = replace(OURS[FAILED], text="Hi {{ name }}")
+    assert write(card, DESTINATION, template=ours).subject.startswith("Your payment failed")
+    own = replace(ours, subject="Hello")
+    assert write(card, DESTINATION, template=own).subject == "Hello"
+
+
+def test_a_planned_retry_is_told_with_its_day_as_no_member_has_to_be_there():
     written = write(funds(), DESTINATION)
-    assert "We will try again on Saturday, November 21 at 16:15 (Berlin time)." in written.text
+    assert "We will try again on Saturday, November 21." in written.text
+    assert "- Next try: Saturday, November 21\n" in written.text
     assert "try again" not in write(make_sample(FAILED, DeclineClass.CARD), DESTINATION).text
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("decline_class", sorted(ONLY_THE_MEMBER))
+def test_no_retry_is_promised_that_cannot_help(step: Step, decline_class: DeclineClass):
+    """The hourly policy plans one all the same."""
+    planned = replace(make_sample(step, decline_class), next_retry_at=FAILED_AT + HOUR)
+    written = write(planned, DESTINATION)
+    for words in (written.text, written.html, write_chat(planned, DESTINATION)):
+        assert "We will try" not in words
+        assert "Next try" not in words
 
 
 @pytest.mark.parametrize(
