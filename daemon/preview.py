@@ -9,6 +9,7 @@ from markupsafe import Markup
 from mail.messages import write, write_chat
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from recovery.declines import MEANINGS, DeclineClass
+from recovery.labels import MESSAGES, REASONS
 from recovery.message_schedule import REMINDERS, SEQUENCES
 from recovery.status import Step
 
@@ -32,7 +33,7 @@ PAGE = Markup("""<!doctype html>
 <h1>Messages to members</h1>
 <p>Each as a web page, as the plain text that goes with it, and as written in Whop's chat.</p>
 <table>
-<tr><th>Decline</th>{heads}</tr>
+<tr><th>Reason</th>{heads}</tr>
 {rows}
 </table>
 </body>
@@ -66,7 +67,7 @@ def write_message(folder: Path, step: Step, decline_class: DeclineClass) -> None
 
 
 def list_messages() -> Markup:
-    heads = Markup("").join(Markup("<th>{}</th>").format(name_step(step)) for step in Step)
+    heads = Markup("").join(Markup("<th>{}</th>").format(MESSAGES[step]) for step in Step)
     rows = Markup("\n").join(list_class(decline_class) for decline_class in DeclineClass)
     return PAGE.format(heads=heads, rows=rows)
 
@@ -76,7 +77,7 @@ def list_class(decline_class: DeclineClass) -> Markup:
         Markup("<td>{}</td>").format(link_files(step, decline_class)) for step in Step
     )
     row = Markup("<tr><th>{}<small>{}</small></th>{}</tr>")
-    return row.format(decline_class, MEANINGS[decline_class], cells)
+    return row.format(REASONS[decline_class], MEANINGS[decline_class], cells)
 
 
 def link_files(step: Step, decline_class: DeclineClass) -> Markup:
@@ -88,7 +89,3 @@ def link_files(step: Step, decline_class: DeclineClass) -> Markup:
         Markup('<a href="{}.{}">{}</a>').format(name, ending, words)
         for ending, words in (("html", "email"), ("txt", "text"), ("md", "chat"))
     )
-
-
-def name_step(step: Step) -> str:
-    return step.replace("_", " ")

@@ -10,8 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from db.creator_notices.digest import Digest, Figures, PaymentNeedingAction, Sum
 from db.creator_notices.weeks import Week
 from mail.messages import RenderedMessage, format_money
-from recovery.action_required import NEEDS
+from recovery.action_required import REMEDIES
+from recovery.labels import NEEDS, RECOVERED_BY
+from recovery.status import RecoveredBy
 from recovery.text import LONGEST_NAME, make_plain
+from recovery.wording import count
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "emails"),
@@ -50,15 +53,15 @@ def write_subject(digest: Digest) -> str:
     ours, at_risk = digest.figures.ours, digest.at_risk
     if ours.payments:
         return f"Last week: {dollars(ours.amount)} recovered, {dollars(at_risk.amount)} at risk"
-    failed = count(digest.figures.failed.payments)
+    failed = count(digest.figures.failed.payments, "payment")
     return f"Last week: {failed} failed, {dollars(at_risk.amount)} at risk"
 
 
 def list_figures(week: Figures, before: Figures) -> list[tuple[str, Sum, Sum]]:
     return [
-        ("Recovered by our retries", week.by_retry, before.by_retry),
-        ("Recovered by members after our message", week.by_member, before.by_member),
-        ("Paid without us", week.without_us, before.without_us),
+        (RECOVERED_BY[RecoveredBy.RETRY], week.by_retry, before.by_retry),
+        (RECOVERED_BY[RecoveredBy.MEMBER], week.by_member, before.by_member),
+        (RECOVERED_BY[RecoveredBy.WITHOUT_US], week.without_us, before.without_us),
         ("Failed", week.failed, before.failed),
     ]
 
@@ -68,7 +71,7 @@ def row(label: str, now: Sum, before: Sum) -> dict[str, str]:
 
 
 def describe_sum(of: Sum) -> str:
-    return f"{dollars(of.amount)} ({count(of.payments)})"
+    return f"{dollars(of.amount)} ({count(of.payments, 'payment')})"
 
 
 def describe_change(now: Sum, before: Sum) -> str:
@@ -87,18 +90,13 @@ def describe_week(week: Week) -> str:
 
 
 def describe_needing_action(payment: PaymentNeedingAction) -> dict[str, str]:
-    advice = NEEDS[payment.need]
     return {
         "member": make_plain(payment.member_name or "", LONGEST_NAME) or "A member",
         "product": make_plain(payment.product or "", LONGEST_NAME) or "a membership",
         "amount": format_money(payment.amount, payment.currency),
-        "why": f"{advice.problem}. {advice.remedy}.",
+        "why": f"{NEEDS[payment.need]}. {REMEDIES[payment.need]}.",
         "payment_id": payment.payment_id,
     }
-
-
-def count(payments: int) -> str:
-    return "1 payment" if payments == 1 else f"{payments:,} payments"
 
 
 def dollars(amount: Decimal) -> str:

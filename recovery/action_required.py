@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from recovery.declines import DeclineClass
@@ -36,30 +35,10 @@ ONLY_THE_MEMBER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What is the matter, and what the creator can do: the same words on the page, in the digest
-    and in posts, each without its full stop."""
-
-    problem: str
-    remedy: str
-
-
-NEEDS: dict[Need, Advice] = {
-    Need.AMOUNT: Advice(
-        "The bank does not accept the amount",
-        "Correct the plan's price on Whop",
-    ),
-    Need.DUPLICATE: Advice(
-        "The bank took it for a second charge",
-        "See on Whop whether the member was charged twice",
-    ),
-    Need.NO_ADDRESS: Advice(
-        "Only the member can pay it, and no address is known",
-        "Write to the member on Whop",
-    ),
-    Need.UNREACHED: Advice(
-        "Only the member can pay it, and no mail of ours arrived",
-        "Write to the member on Whop",
-    ),
+REMEDIES: dict[Need, str] = {
+    Need.AMOUNT: "Correct the plan's price on Whop",
+    Need.DUPLICATE: "Check the member's payments on Whop",
+    Need.NO_ADDRESS: "Write to the member on Whop",
+    Need.UNREACHED: "Write to the member on Whop",
 }
+"""What the creator can do; what is the matter is in labels.NEEDS. Neither has a full stop."""

@@ -94,12 +94,12 @@ CODES: dict[DeclineClass, dict[str, str]] = {
         "sepa_disputed": "Disputed by the member",
     },
     DeclineClass.DUPLICATE: {
-        "duplicate_transaction": "Looks like a second charge",
-        "bank_duplicate": "Looks like a second charge",
+        "duplicate_transaction": "Possible duplicate charge",
+        "bank_duplicate": "Possible duplicate charge",
     },
     DeclineClass.AMOUNT: {
-        "invalid_amount": "Amount not accepted",
-        "bank_amount_error": "Amount not accepted",
+        "invalid_amount": "Wrong amount",
+        "bank_amount_error": "Wrong amount",
     },
     DeclineClass.BANK_DEBIT: {
         "bank_insufficient_funds": "Insufficient funds (bank debit)",
@@ -175,6 +175,11 @@ def classify(code: str | None, text: str | None = None) -> Decline:
         return Decline(known, CLASS_OF[known], WORDS_FOR[known])
     said = (text or code or "").strip().replace("_", " ")
     return Decline(code, DeclineClass.UNKNOWN, said[:120].capitalize() or "No reason given")
+
+
+def name_decline(code: str | None, words: str) -> str:
+    """`words` are those kept with the payment: the code's own may have been changed since."""
+    return WORDS_FOR.get(code or "", words)
 
 
 def read_code(text: str | None) -> str | None:

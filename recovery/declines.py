@@ -21,18 +21,18 @@ class DeclineClass(StrEnum):
 
 
 MEANINGS: dict[DeclineClass, str] = {
-    DeclineClass.FUNDS: "not enough money or over a limit today; likely to work later",
-    DeclineClass.ISSUER: "the bank said no without a lasting reason; sometimes works later",
-    DeclineClass.TECHNICAL: "something broke on the way; likely to work soon",
+    DeclineClass.FUNDS: "the balance or a limit was too low today; a later retry often works",
+    DeclineClass.ISSUER: "the bank gave no lasting reason; a later retry often works",
+    DeclineClass.TECHNICAL: "something failed on the way to the bank; a retry usually works",
     DeclineClass.AUTHENTICATION: "the member must confirm the payment with the bank",
     DeclineClass.CARD: "this card cannot be charged any more; the member must change it",
     DeclineClass.FRAUD: "reported lost, stolen or suspicious; never charged again",
     DeclineClass.CONSENT: "the member stopped this charge; never charged again",
-    DeclineClass.DUPLICATE: "the bank took it for a second charge; to be looked into, not repeated",
-    DeclineClass.AMOUNT: "the amount is set up wrongly; the creator must fix it",
-    DeclineClass.BANK_DEBIT: "a bank debit failed; debit rules forbid simply trying again",
-    DeclineClass.TEST: "a test card or test mode; not money",
-    DeclineClass.UNKNOWN: "no reason given that we know",
+    DeclineClass.DUPLICATE: "the bank took it for a second charge; check whether the member paid",
+    DeclineClass.AMOUNT: "the price is set up wrongly; you must correct it on Whop",
+    DeclineClass.BANK_DEBIT: "debit rules forbid simply trying again; the member must pay anew",
+    DeclineClass.TEST: "a test card or test mode; no money",
+    DeclineClass.UNKNOWN: "not a reason that we know; a later retry may work",
 }
 
 # What the member may read. It says what helps and never why the bank refused: nobody should learn
@@ -40,8 +40,8 @@ MEANINGS: dict[DeclineClass, str] = {
 NEUTRAL = "A quick look at your payment details puts it right."
 FOR_MEMBER: dict[DeclineClass, str] = {
     DeclineClass.FUNDS: "Your bank could not cover it this time.",
-    DeclineClass.ISSUER: "Your bank said no without giving a reason. Another card, or a call to "
-    "the bank, usually settles it.",
+    DeclineClass.ISSUER: "Your bank declined it without giving a reason. Another card, or a call "
+    "to the bank, usually settles it.",
     DeclineClass.TECHNICAL: "Something went wrong on the way to your bank.",
     DeclineClass.AUTHENTICATION: "Your bank wants you to confirm the payment.",
     DeclineClass.CARD: "The card on file can no longer be charged.",

@@ -165,6 +165,11 @@ NOTICES: dict[NoticeKind, str] = {
 }
 
 
+def name_end(status: PaymentStatus, reason: ClosedReason | None) -> str:
+    """Why nothing more is done about a payment; where it has no reason, it is recovered."""
+    return STATUSES[status] if reason is None else CLOSED_REASONS[reason]
+
+
 def name_message(step: Step, channel: Channel | None = None) -> str:
     match channel:
         case Channel.EMAIL:
@@ -180,6 +185,11 @@ def name_recovery(by: RecoveredBy | None, channel: Channel | None = None) -> str
     if by is RecoveredBy.MEMBER and channel is not None:
         return f"Paid after our {'email' if channel is Channel.EMAIL else 'chat message'}"
     return RECOVERED_BY[by or RecoveredBy.WITHOUT_US]
+
+
+def name_way(by: RecoveredBy | None) -> str:
+    """The same after the word "recovered": `by our retry`, `paid after our message`."""
+    return continue_with(name_recovery(by)).removeprefix("recovered ")
 
 
 def continue_with(label: str) -> str:

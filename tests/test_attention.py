@@ -260,10 +260,10 @@ def ask_rest(session: Session, receiver: MailReceiver) -> Answer:
 
 # As a creator reads them.
 SAID = {
-    "does not accept the amount": "amount",
-    "took it for a second charge": "duplicate",
-    "no address is known": "no_address",
-    "no mail of ours arrived": "unreached",
+    "Wrong amount": "amount",
+    "Possible duplicate charge": "duplicate",
+    "No email address": "no_address",
+    "No message arrived": "unreached",
 }
 
 

@@ -20,18 +20,12 @@ from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.charts.money import Period, draw_money, group_days, narrow, render_key, sum_up
+from dashboard.charts.money import draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import overview
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.text.lift import describe_lift
-from dashboard.text.payments import (
-    Tone,
-    describe_next,
-    describe_state,
-    format_money,
-    format_span,
-)
+from dashboard.text.payments import Tone, describe_next, describe_state, format_money
 from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
 from dashboard.views.overview.cards import describe_change
@@ -45,6 +39,7 @@ from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, SyncError
+from recovery.wording import DAYS, Period, format_span
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 
@@ -142,10 +137,10 @@ def test_it_shows_the_figures_and_who_brought_the_money(
         "At Risk Now": "$49.00",
     }
     words = read_plain(page)
-    assert "$10.00 by our retries\n" in words
-    assert "$7.00 by members, after our message\n" in words
-    assert "$4.00 without us\n" in words
-    assert "$21.00 in all: $10.00 by our retries, $7.00 by members, after our message" in words
+    assert "$10.00 by our retry\n" in words
+    assert "$7.00 paid after our message\n" in words
+    assert "$4.00 would have come anyway\n" in words
+    assert "$21.00 in all: $10.00 by our retry, $7.00 paid after our message" in words
     assert "1 unpaid, not given up\nThe next one ends in 4 days" in words
     assert "Last retry cycle 12 min ago." in words
     assert not page.warning
@@ -455,12 +450,12 @@ NO_MONEY = Money(0, 0.0, 0.0, 0.0, 0.0, 0.0)
 @pytest.mark.parametrize(
     ("gain", "money_gain", "words"),
     [
-        ((0.14, 0.05, 0.22), None, "74.0%: +14.0 points (95% interval: +5.0 to +22.0)."),
+        ((0.14, 0.05, 0.22), None, "74% (37 of 50): +14.0 points (95% interval: +5.0 to +22.0)."),
         (
             (0.14, -0.01, 0.27),
             (0.1, 0.02, 0.18),
-            "74.0%: +14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the money "
-            "(95% interval: +2.0 to +18.0). That may still be chance.",
+            "74% (37 of 50): +14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the "
+            "money (95% interval: +2.0 to +18.0). That may still be chance.",
         ),
     ],
 )
@@ -471,8 +466,8 @@ def test_it_says_how_much_our_work_adds_and_how_sure_that_is(
     groups = Group(100, 88, NO_MONEY), Group(50, 37, NO_MONEY)
     said = describe_lift(Lift(*groups, by_number=Interval(*gain), by_money=by_money))
     assert said == (
-        "Of 100 members whose payment we worked on, 88.0% paid in the end; of 50 left to Whop "
-        f"alone, {words}"
+        "Of members whose payment we worked on, 88% (88 of 100) paid in the end; of those left to "
+        f"Whop alone, {words}"
     )
 
 
@@ -522,23 +517,25 @@ PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (PENDING, "Retry in 12 min"),
-        (PENDING | {"next_retry_at": NOW}, "Retry due now"),
-        (PENDING | {"claimed_until": NOW + HOUR}, "Charging now"),
-        (PENDING | {"claimed_until": NOW}, "Retry in 12 min"),
+        (PENDING, "Retry scheduled in 12 min"),
+        (PENDING | {"next_retry_at": NOW}, "Retry scheduled due now"),
+        (PENDING | {"claimed_until": NOW + HOUR}, "Retry scheduled charging now"),
+        (PENDING | {"claimed_until": NOW}, "Retry scheduled in 12 min"),
         (PAID, "Recovered by our retry"),
         (
             PAID | {"recovered_by": RecoveredBy.MEMBER},
-            "Recovered by the member, after our message",
+            "Recovered paid after our message",
         ),
-        (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered without us"),
+        (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered would have come anyway"),
         (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded since"),
         (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
         ({}, "Waiting for the member"),
+        ({"whop_next_attempt_at": NOW + HOUR}, "Waiting for Whop"),
+        ({"whop_next_attempt_at": NOW}, "Waiting for the member"),
         ({"needs_you": Need.AMOUNT}, "Needs you"),
         (
             {"status": PaymentStatus.PERMANENT_FAIL, "closed_reason": ClosedReason.RETRIES_USED},
-            "Given up all retries declined",
+            "Not recovered all retries declined",
         ),
     ],
 )
@@ -553,7 +550,7 @@ def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) 
         (PENDING, "We charge again on Fri 20 Nov, 14:57"),
         (
             PENDING | {"charge_method": ChargeMethod.BACKUP_CARD},
-            "We charge another saved card on Fri 20 Nov,",
+            "We charge the backup card on Fri 20 Nov,",
         ),
         (PENDING | {"next_retry_at": NOW}, "We charge again within the hour"),
         (PENDING | {"claimed_until": NOW + HOUR}, "We are charging it"),
@@ -617,7 +614,7 @@ def test_it_loses_no_money_in_grouping_days(days: list[Day], per_bar: int) -> No
 def flat_history(period: Period) -> list[Day]:
     amounts = (Decimal(100), Decimal(30), Decimal(15), Decimal(20))
     first = date(2026, 1, 5)
-    return [Day(first + timedelta(days=n), *amounts, failures=1) for n in range(period.days)]
+    return [Day(first + timedelta(days=n), *amounts, failures=1) for n in range(DAYS[period])]
 
 
 @pytest.mark.parametrize(
@@ -630,9 +627,9 @@ def test_it_draws_failed_money_behind_and_recovered_money_by_who(
     failed, *recovered = draw_money(flat_history(period), period).data
     assert [failed.name, *(part.name for part in recovered)] == [
         "Failed",
-        "Recovered by our retries",
-        "Recovered by members, after our message",
-        "Recovered without us",
+        "Recovered by our retry",
+        "Paid after our message",
+        "Would have come anyway",
     ]
     assert list(failed.y) == [100.0 * scale] * bars
     for part, base, height in zip(recovered, (0, 30, 45), (30, 15, 20), strict=True):
@@ -679,9 +676,9 @@ def test_it_says_the_chart_s_totals_beside_its_colours() -> None:
     key = render_key(flat_history(Period.MONTH))
     for words in (
         "Failed <b>$3,000.00",
-        "our retries <b>$900.00",
-        "after our message <b>$450.00",
-        "without us <b>$600.00",
+        "Recovered by our retry <b>$900.00",
+        "Paid after our message <b>$450.00",
+        "Would have come anyway <b>$600.00",
     ):
         assert words in key
 

@@ -425,12 +425,12 @@ def test_the_text_says_it_all(digest: Digest):
     assert written.subject == "Last week: $196.00 recovered, $147.00 at risk"
     for words in (
         "Failed payments of Lantern Academy, November 16 to 22, 2026 (Europe/Berlin).",
-        "Recovered by our retries: $147.00 (3 payments), $98.00 more than in the week before",
-        "Recovered by members after our message: $49.00 (1 payment), as in the week before",
-        "Paid without us: $98.00 (2 payments)",
+        "Recovered by our retry: $147.00 (3 payments), $98.00 more than in the week before",
+        "Paid after our message: $49.00 (1 payment), as in the week before",
+        "Would have come anyway: $98.00 (2 payments)",
         "Needs you",
         "- Payments that wait for you: $396.00 (4 payments)",
-        "- €99.00, Maya Okafor, Pro: The bank does not accept the amount. Correct the plan's price",
+        "- €99.00, Maya Okafor, Pro: Wrong amount. Correct the plan's price",
         "and 2 more",
         "https://dash.example",
     ):

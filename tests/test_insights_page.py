@@ -25,9 +25,9 @@ from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Unavailable
 from dashboard.data.health import find_standing
 from dashboard.data.insights import Curve, Whose, find_whose
-from dashboard.text.groups import CLASSES, STEPS, name_group
+from dashboard.text.groups import name_group
 from dashboard.text.health import Level
-from dashboard.text.insights import describe_best, say_share
+from dashboard.text.insights import describe_best
 from dashboard.ui.palette import DARK, LIGHT
 from dashboard.views.health.page import render_level
 from dashboard.views.insights import page as insights_view
@@ -38,8 +38,8 @@ from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group, Hour
 from db.reporting.summary import NOTHING
 from db.session import now
-from recovery.declines import DeclineClass
-from recovery.status import PaymentStatus, RecoveredBy, Step
+from recovery.labels import MESSAGES, REASONS
+from recovery.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, fail_now, failing_at
 
 DAY = 24 * HOUR
@@ -130,10 +130,10 @@ def test_it_says_in_words_what_each_chart_shows(
     fill(session)
     page = open_page(insights_page)
     words = read_html(page)
-    assert "Of 24 failed payments in the last 90 days whose five days are over, 15 (62.5%)" in words
+    assert "Of 24 failed payments in the last 90 days whose five days are over, 15 (63%)" in words
     assert "1 other may still be paid, and is in no figure below." in words
     assert (
-        "“Card no longer valid” came back most often: 9 of 12 (75.0%); "
+        "“Card problem” came back most often: 9 of 12 (75.0%); "
         "“Not enough funds” least: 6 of 12 (50.0%)." in words
     )
     assert len(read_charts(page)) == 2
@@ -162,7 +162,7 @@ def test_a_choice_in_the_address_narrows_the_others_and_its_chip_takes_it_back(
     reasons = read_charts(page)[0]
     assert len(reasons["data"][0]["y"]) == 2  # its own chart still shows all
     (chip,) = [button for button in page.button if "Reason" in button.label]
-    assert "Card no longer valid" in chip.label
+    assert "Card problem" in chip.label
     chip.click().run()
     assert "class" not in page.query_params
     assert "Of 24 failed payments" in read_html(page)
@@ -186,7 +186,7 @@ def test_it_shows_another_period_by_its_address(
     close(session, True, age=50 * DAY)
     assert "in the last 30 days" not in read_html(open_page(insights_page, span="90 days"))
     assert "No payment has failed here." in read_html(open_page(insights_page, span="30 days"))
-    assert "Of 1 failed payment in all" in read_html(open_page(insights_page, span="All time"))
+    assert "Of 1 failed payment in all" in read_html(open_page(insights_page, span="all time"))
 
 
 @pytest.mark.parametrize("script", [insights_page, health_page])
@@ -222,16 +222,17 @@ def group(key: str, closed: int, recovered: int) -> Group:
 
 
 def test_it_says_small_shares_as_numbers_and_compares_none_of_them() -> None:
-    assert say_share(3, 7) == "3 of 7"
-    assert say_share(61, 98) == "61 of 98 (62.2%)"
-    few = describe_best([group("funds", 9, 9)], Dimension.CLASS)
-    assert few == "Too few to compare yet: none has 10 payments whose five days are over."
-    one = describe_best([group("funds", 10, 4), group("card", 9, 9)], Dimension.CLASS)
-    assert one == "Only “Not enough funds” is large enough to tell: 4 of 10 (40.0%) came back."
+    few = describe_best([group("funds", 19, 19)], Dimension.CLASS)
+    assert few == "Too few to compare yet: none has 20 payments whose five days are over."
+    one = describe_best([group("funds", 20, 8), group("card", 19, 19)], Dimension.CLASS)
+    assert one == "Only “Insufficient funds” is large enough to tell: 40% (8 of 20) came back."
 
 
 def test_every_class_and_step_has_a_name() -> None:
-    assert (CLASSES.keys(), STEPS.keys()) == (set(DeclineClass), set(Step))
+    for decline_class, label in REASONS.items():
+        assert name_group(Dimension.CLASS, decline_class) == label
+    for step, label in MESSAGES.items():
+        assert name_group(Dimension.STEP, step) == label
     assert name_group(Dimension.WEEKDAY, "1") == "Monday"
     assert name_group(Dimension.HOUR, "7") == "07:00"
     assert name_group(Dimension.MONTH, "2026-10") == "Oct 2026"
@@ -240,12 +241,12 @@ def test_every_class_and_step_has_a_name() -> None:
 
 
 def test_it_draws_a_share_where_there_are_enough_and_words_alone_where_not() -> None:
-    bars = [Bar("a", "<i>A</i>", 10, 2, 3, 1), Bar("b", "B", 9, 9, 0, 0)]
+    bars = [Bar("a", "<i>A</i>", 20, 4, 6, 2), Bar("b", "B", 19, 19, 0, 0)]
     figure = draw_shares(bars, LIGHT, PARTS, chosen="a")
     widths = [tuple(trace.x) for trace in figure.data]
     assert widths == [(0.2, 0.0), (0.3, 0.0), (0.1, 0.0), (pytest.approx(0.4), 0.0), (0.0, 1.0)]
     words = [note.text for note in figure.layout.annotations]
-    assert words == ["<b>✓ &lt;i&gt;A&lt;/i&gt;</b>", "<b>60%</b>  6 of 10", "B", "9 of 9"]
+    assert words == ["<b>✓ &lt;i&gt;A&lt;/i&gt;</b>", "60% (12 of 20)", "B", "19 of 19"]
     assert {tuple(trace.marker.opacity) for trace in figure.data} == {(1.0, 0.35)}
 
 

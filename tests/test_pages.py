@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from dashboard.data.payments import Query, Within, export
+from dashboard.data.payments import Query, export
 from dashboard.settings import DashboardSettings
 from dashboard.ui.links import address
 from dashboard.views.payments.filters import DEFAULTS, read_query, store_filters
@@ -26,6 +26,7 @@ from db.reporting.search import Filters, StatusFilter
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
 from recovery.status import Action, AttemptOutcome, PaymentStatus, RequestKind
+from recovery.wording import Period
 from tests.album import make_try
 from tests.factories import COMPANY, HOUR, fail_now
 from tests.pages import fresh as fresh
@@ -196,8 +197,8 @@ def test_an_export_holds_nothing_of_another_company(database_url: str, session: 
     settings = DashboardSettings(database_url=SecretStr(database_url))
     text = export(settings, COMPANY, Query(Filters())).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert (row["payment_id"], row["member"]) == (ours.payment_id, "'=cmd()")
-    assert (row["amount"], row["currency"]) == ("49.00", "usd")
+    assert (row["Payment"], row["Member"]) == (ours.payment_id, "'=cmd()")
+    assert (row["Amount"], row["Currency"]) == ("49.00", "USD")
 
 
 # --- the story ---------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_it_tells_how_a_payment_stands_and_what_comes_next(
 ) -> None:
     payment = fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
     words = read_words(open_page({"payment": payment.payment_id, "status": "unpaid"}))
-    assert "We charge the card again on " in words
+    assert "We charge the card on file again on " in words
     assert "Insufficient funds: not enough money or over a limit today" in words
     assert "Whop ends the membership" in words
     assert 'href="payments?status=unpaid"' in words  # the way back keeps the filter
@@ -285,7 +286,7 @@ def test_it_has_nothing_to_do_for_a_payment_that_is_paid(
     assert is_disabled(page, "Retry now")
     assert is_disabled(page, "Stop")
     words = read_words(page)
-    assert "without us. Nothing more happens." in words
+    assert "would have come anyway. Nothing more happens." in words
     assert "<span>Paid" in words
     session.add(make_try(payment, read_clock(), AttemptOutcome.PAID))
     session.commit()
@@ -302,7 +303,7 @@ def test_it_previews_the_mail_away_from_the_page_s_own_address(
     assert not page.get("iframe")
     page.toggle(key="preview").set_value(True).run()
     words = read_words(page)
-    assert "Your payment failed" in words
+    assert "payment didn't go through" in words
     assert "What is sent leads to the member&#39;s own" in words
     assert page.get("iframe")[0].proto.src.startswith("data:text/html")
 
@@ -329,7 +330,7 @@ def test_every_filter_can_stand_in_the_address() -> None:
     assert query.filters.decline_class is DeclineClass.FUNDS
     assert (query.filters.least, query.filters.most) == (Decimal("1.50"), Decimal(20))
     assert (query.filters.product, query.filters.words) == ("Gold", "maya")
-    assert (query.within, query.order, query.after) == (Within.THIS_MONTH, Order.LARGEST, "x")
+    assert (query.within, query.order, query.after) == (Period.THIS_MONTH, Order.LARGEST, "x")
 
 
 @given(some.dictionaries(some.sampled_from([*DEFAULTS, "class", "least", "by"]), some.text()))

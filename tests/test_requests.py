@@ -93,7 +93,7 @@ def test_a_stop_that_comes_while_whop_is_asked_is_in_time(rig: Rig, monkeypatch)
     ("script", "said"),
     [
         (("stolen_card", "paid"), "not charged: charging this card again is not allowed"),
-        (("blocked_by_cardholder", "paid"), "nothing to charge: it is permanent_fail"),
+        (("blocked_by_cardholder", "paid"), "nothing to charge: stopped by the member"),
     ],
 )
 def test_what_is_forbidden_stays_forbidden_however_much_it_is_wanted(rig: Rig, script, said):
@@ -121,8 +121,8 @@ def test_a_paid_payment_has_nothing_to_stop_or_to_charge(rig: Rig):
     asked = [ask(rig, payment_id, kind) for kind in (RequestKind.STOP, RequestKind.RETRY_NOW)]
     rig.cycle.honour_requests()
     assert [answer(rig, request_id) for request_id in asked] == [
-        "nothing to stop: it is recovered",
-        "nothing to charge: it is recovered",
+        "nothing to stop: recovered",
+        "nothing to charge: recovered",
     ]
 
 

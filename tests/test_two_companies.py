@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.data import health, insights, messages, overview, payments
+from dashboard.data.insights import SPANS
 from dashboard.settings import DashboardSettings
 from dashboard.views.insights import panels as insight_panels
 from dashboard.views.insights.parts import Part
@@ -33,6 +34,7 @@ from db.models import Base
 from db.reporting.cohorts import Dimension
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy, Step
+from recovery.wording import Period
 from tests.factories import COMPANY, NOW
 from tests.pages import fresh as fresh
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
@@ -51,7 +53,7 @@ LISTS = [
     *({"status": which} for which in WHICH),
     *({"class": decline_class} for decline_class in (DeclineClass.FUNDS, DeclineClass.CARD)),
     {"by": RecoveredBy.RETRY},
-    *({"within": within} for within in (payments.Within.WEEK, payments.Within.THIS_MONTH)),
+    *({"within": within} for within in (Period.WEEK, Period.THIS_MONTH)),
     *({"product": product} for product in ("Gold", f"{THEIRS} Product")),
     *({"q": words} for words in (THEIRS, "theirs4", f"pay_{ANOTHER}", "pay_")),
     *({"least": amount} for amount in ("7777.77", "7777", "10")),
@@ -74,12 +76,12 @@ ADDRESSES: dict[str, list[dict[str, str]]] = {
     "overview": [{"period": period} for period in ("30 days", "90 days", "6 months")],
     "payments": LISTS + STORIES,
     "insights": [
-        *({"part": part, "span": insights.Span.ALL} for part in Part),
-        *({"span": span} for span in insights.Span),
+        *({"part": part, "span": Period.ALL} for part in Part),
+        *({"span": span} for span in SPANS),
         *({"part": part, by: group} for part, (by, group) in zip(cycle(Part), CHOICES.items())),
     ],
     "messages": [
-        {"step": step, "class": decline_class, "days": "90"}
+        {"step": step, "class": decline_class, "within": "90 days"}
         for step in Step
         for decline_class in list_classes(step)[:2]
     ],

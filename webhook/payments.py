@@ -14,6 +14,7 @@ from db.reporting.attention import find_needs_of
 from db.reporting.pagination import Cursor, Order, parse_cursor
 from db.reporting.search import Filters, StatusFilter, find_page
 from recovery.action_required import Need
+from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass, explain_to_creator
 from recovery.status import PaymentStatus
 from webhook.api import PROBLEMS, CompanyDep, SessionDep, require_token
@@ -53,6 +54,7 @@ class PaymentOut(BaseModel):
 
     @model_validator(mode="after")
     def explain(self) -> PaymentOut:
+        self.reason = name_decline(self.decline_code, self.reason)
         self.explanation = explain_to_creator(self.reason, DeclineClass(self.decline_class))
         return self
 

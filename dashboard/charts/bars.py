@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dashboard.text.insights import FEW
 from dashboard.ui.palette import Palette
+from recovery.labels import STATUSES
+from recovery.status import PaymentStatus
+from recovery.wording import FEW
 
 FADED = 0.35
 HOLLOW = "x"
-NOT_BACK = "Not recovered"
+NOT_BACK = STATUSES[PaymentStatus.PERMANENT_FAIL]
 STILL_OPEN = "May still be paid"
 
 

@@ -19,6 +19,7 @@ from dashboard.charts.bars import (
 )
 from dashboard.charts.frame import start
 from dashboard.ui.palette import Palette
+from recovery.wording import format_percent
 
 WIDE, NARROW = 0.84, 0.5
 MANY = 12
@@ -97,12 +98,12 @@ def add_columns(
 
 def label_columns(figure: go.Figure, bars: Sequence[Bar], colours: Palette) -> None:
     for place, bar in enumerate(bars):
-        told = f"{bar.recovered / bar.closed:.0%}" if not is_small(bar) else ""
+        told = "" if is_small(bar) else format_percent(bar.recovered, bar.closed)
         figure.add_annotation(
             x=place,
             y=bar.closed + bar.open,
             yshift=10,
-            text=told,
+            text=escape(told),
             showarrow=False,
             font={"color": colours.ink, "size": 12},
         )

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from dashboard.charts.bars import list_layers, weave
 from dashboard.charts.frame import start
 from dashboard.data.insights import Curve
-from dashboard.text.insights import FEW
 from dashboard.ui.palette import Palette
 from db.reporting.insights import WINDOW_HOURS
+from recovery.wording import FEW
 
 DAY = 24
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from dashboard.charts.frame import start
 from dashboard.ui.palette import Palette
 from recovery.lift import Lift, limit_proportion
+from recovery.wording import format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,12 @@ def add_interval(figure: go.Figure, row: int, one: Share) -> None:
 
 
 def label_share(figure: go.Figure, row: int, one: Share, colours: Palette) -> None:
-    told = Markup("{}: <b>{:.1%}</b>  {:,} of {:,} members")
     figure.add_annotation(
         x=0,
         y=row - 0.36,
         xref="paper",
         xanchor="left",
         showarrow=False,
-        text=told.format(one.name, one.rate, one.part, one.whole),
+        text=Markup("{}: <b>{}</b>").format(one.name, format_share(one.part, one.whole)),
         font={"color": colours.ink, "size": 14},
     )

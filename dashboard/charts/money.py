@@ -6,40 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from dashboard.data.overview import HISTORY_DAYS
 from dashboard.text.payments import format_usd
 from dashboard.ui.links import render_link
 from dashboard.ui.palette import LIGHT, Palette
 from db.reporting.summary import Day
+from recovery.labels import RECOVERED_BY
+from recovery.status import RecoveredBy
+from recovery.wording import Period
 
 WEEK = 7
 FAILED = "Failed"
-BY_RETRY = "Recovered by our retries"
-BY_MEMBER = "Recovered by members, after our message"
-WITHOUT_US = "Recovered without us"
+BY_RETRY, BY_MEMBER, WITHOUT_US = (RECOVERED_BY[by] for by in RecoveredBy)
 KEY_ITEM = Markup('<li><i class="{}" aria-hidden="true"></i>{} {}</li>')
 FONT = '"Source Sans", -apple-system, "Segoe UI", sans-serif'
 
 
-class Period(StrEnum):
-    """The value stands in the page's address and on the button."""
+PERIODS = (Period.MONTH, Period.QUARTER, Period.HALF_YEAR)
 
-    MONTH = "30 days"
-    QUARTER = "90 days"
-    HALF_YEAR = "6 months"
 
-    @property
-    def days(self) -> int:
-        return {Period.MONTH: 30, Period.QUARTER: 90, Period.HALF_YEAR: HISTORY_DAYS}[self]
-
-    @property
-    def days_per_bar(self) -> int:
-        return WEEK if self is Period.HALF_YEAR else 1
+def count_days_per_bar(period: Period) -> int:
+    return WEEK if period is Period.HALF_YEAR else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,7 @@ def group_days(days: Sequence[Day], per_bar: int) -> list[Bar]:
 
 def narrow(days: Sequence[Day], period: Period, start: str, end: str) -> Sequence[Day]:
     """The days whose bars have their middle between two of Plotly's dates; all, if none has."""
-    step = period.days_per_bar
+    step = count_days_per_bar(period)
     first, last = sorted((start, end))
     starts = range(0, len(days), step)
     inside = [n for n in starts if first <= days[n].day.isoformat() <= last]
@@ -113,8 +103,8 @@ def draw_money(
 
     With `zoom` dragging marks a range of days; without, a finger on the chart scrolls the page.
     """
-    bars = group_days(days, period.days_per_bar)
-    step = timedelta(days=period.days_per_bar) / timedelta(milliseconds=1)
+    bars = group_days(days, count_days_per_bar(period))
+    step = timedelta(days=count_days_per_bar(period)) / timedelta(milliseconds=1)
     place = {"type": "bar", "x": [bar.start.isoformat() for bar in bars]}
     failed = describe_bars(FAILED, colours.failed, [bar.failed for bar in bars])
     traces = [place | failed | {"width": 0.86 * step}]

@@ -20,6 +20,7 @@ from dashboard.charts.bars import (
 )
 from dashboard.charts.frame import start
 from dashboard.ui.palette import Palette
+from recovery.wording import format_share
 
 ROW = 50
 """Pixels of one bar and the words above it."""
@@ -105,7 +106,4 @@ def say_name(bar: Bar, bold: bool) -> Markup:
 
 
 def say_share(bar: Bar) -> Markup:
-    numbers = f"{bar.recovered:,} of {bar.closed:,}"
-    if is_small(bar):
-        return escape(numbers)
-    return Markup("<b>{:.0%}</b>  {}").format(bar.recovered / bar.closed, numbers)
+    return escape(format_share(bar.recovered, bar.closed))

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboard.charts.bars import FADED
 from dashboard.charts.frame import start
 from dashboard.text.groups import name_step
-from dashboard.text.insights import FEW
 from dashboard.ui.palette import Palette
 from db.reporting.insights import StepCount
-from recovery.status import Channel
+from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, continue_with
+from recovery.status import Channel, MailEventKind, MessageState
+from recovery.wording import format_share
 
-STAGES = ("sent", "delivered", "opened", "clicked", "paid after")
+STAGES = (
+    MESSAGE_STATES[MessageState.SENT],
+    EMAIL_EVENTS[MailEventKind.DELIVERED],
+    EMAIL_EVENTS[MailEventKind.OPENED],
+    EMAIL_EVENTS[MailEventKind.CLICKED],
+    "Paid after",
+)
 STAGE = 26
 HEADING = 40
 NAMES_WIDTH = 84
@@ -83,7 +90,7 @@ def add_stages(
         cliponaxis=False,
         textfont={"color": colours.ink},
         marker=mark_stages(one, stages, colours, chosen),
-        customdata=[[one.step, name] for name, _ in stages],
+        customdata=[[one.step, continue_with(name)] for name, _ in stages],
         hovertemplate="%{x:,} %{customdata[1]}<extra></extra>",
     )
     for place, (name, _) in zip(places, stages, strict=True):
@@ -91,9 +98,7 @@ def add_stages(
 
 
 def say_stage(one: StepCount, number: int, *, first: bool) -> str:
-    if first or one.sent < FEW:
-        return str(number)
-    return f"{number:,}  {number / one.sent:.0%}"
+    return f"{number:,}" if first else escape(format_share(number, one.sent))
 
 
 def mark_stages(

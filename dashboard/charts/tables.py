@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
+from dashboard.charts.bars import STILL_OPEN
+from dashboard.charts.steps import STAGES
 from dashboard.data.insights import Curve
-from dashboard.text.groups import name_group
+from dashboard.text.groups import NAMES, name_group, name_step
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group, StepCount, Try
 from db.reporting.lift import Baseline
+from recovery.labels import OUTCOMES, RECOVERED_BY, STATUSES
 from recovery.lift import Lift
+from recovery.status import AttemptOutcome, PaymentStatus
 
 Rows = list[tuple[object, ...]]
 
 
 GROUP_COLUMNS = (
-    "five days over",
-    "recovered",
-    "by our retries",
-    "by members, after our message",
-    "without us",
-    "may still be paid",
-    "failed USD",
-    "recovered USD, less refunds",
-    "without a dollar value",
+    "With a final result",
+    STATUSES[PaymentStatus.RECOVERED],
+    *RECOVERED_BY.values(),
+    STILL_OPEN,
+    "Failed, in US dollars",
+    "Recovered less refunds, in US dollars",
+    "Without a dollar value",
 )
 
 
 def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
     return [
-        (dimension.value, *GROUP_COLUMNS),
+        (NAMES[dimension], *GROUP_COLUMNS),
         *(
             (
                 name_group(dimension, group.key),
@@ -50,7 +52,13 @@ def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
 
 
 def list_try_rows(tries: Sequence[Try]) -> Rows:
-    head = ("try", "made", "paid by our charge", "paid otherwise", "declined")
+    head = (
+        "Try",
+        "Made",
+        "Paid by our charge",
+        "Paid otherwise",
+        OUTCOMES[AttemptOutcome.DECLINED],
+    )
     return [
         head,
         *(
@@ -61,29 +69,28 @@ def list_try_rows(tries: Sequence[Try]) -> Rows:
 
 
 def list_curve_rows(curve: Curve) -> Rows:
-    head = ("recovered in less than hours", "payments", "of")
+    head = ("Recovered in less than hours", "Payments", "Of")
     sums = accumulate(one.by_retry + one.by_member + one.without_us for one in curve.hours)
     last = max((one.hour for one in curve.hours), default=0)
-    ends = ("later" if one.hour == last == 120 else one.hour + 1 for one in curve.hours)
+    ends = ("Later" if one.hour == last == 120 else one.hour + 1 for one in curve.hours)
     return [head, *((end, number, curve.watched) for end, number in zip(ends, sums, strict=True))]
 
 
 def list_step_rows(steps: Sequence[StepCount]) -> Rows:
-    head = ("step", "channel", "sent", "delivered", "opened", "clicked", "paid after")
     return [
-        head,
+        ("Message", *STAGES),
         *(
-            (one.step, one.channel, one.sent, one.delivered, one.opened, one.clicked, one.paid)
+            (name_step(one), one.sent, one.delivered, one.opened, one.clicked, one.paid)
             for one in steps
         ),
     ]
 
 
 def list_lift_rows(lift: Lift | None, baseline: Baseline | None) -> Rows:
-    rows: Rows = [("who", "payments or members", "recovered")]
+    rows: Rows = [("Who", "Payments or members", STATUSES[PaymentStatus.RECOVERED])]
     if lift is not None:
-        rows.append(("members we work on", lift.treated.members, lift.treated.recovered))
-        rows.append(("members left to Whop", lift.held_out.members, lift.held_out.recovered))
+        rows.append(("Members we work on", lift.treated.members, lift.treated.recovered))
+        rows.append(("Members left to Whop alone", lift.held_out.members, lift.held_out.recovered))
     if baseline is not None:
-        rows.append(("payments before the set-up", baseline.failed, baseline.recovered))
+        rows.append(("Payments before the set-up", baseline.failed, baseline.recovered))
     return rows

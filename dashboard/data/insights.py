@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,24 +20,14 @@ from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from db.reporting.summary import find_time_zone
 from db.session import now
 from recovery.lift import Lift, NotEnoughData
+from recovery.wording import Period, find_start
 
 Found = TypeVar("Found")
 KEPT = 300
 """Answers: charts by periods, companies and choices of groups."""
 
 
-class Span(StrEnum):
-    """The value stands in the page's address and on the button."""
-
-    MONTH = "30 days"
-    QUARTER = "90 days"
-    YEAR = "12 months"
-    ALL = "All time"
-
-    @property
-    def length(self) -> timedelta | None:
-        days = {Span.MONTH: 30, Span.QUARTER: 90, Span.YEAR: 365}
-        return timedelta(days[self]) if self in days else None
+SPANS = (Period.MONTH, Period.QUARTER, Period.YEAR, Period.ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +39,11 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Whose payments, of which span, and which of them: the key of all that is kept here."""
+    """Whose payments, of which period, and which of them: the key of all that is kept here."""
 
     company_id: str
     time_zone: str
-    span: Span
+    period: Period
     only: tuple[tuple[Dimension, str], ...]
 
 
@@ -84,9 +73,9 @@ def find_whose(settings: DashboardSettings, company_id: str | None) -> Whose | U
 
 
 def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Cohort], Found]) -> Found:
-    at, length = now(), view.span.length
-    since = None if length is None else at - length
-    cohort = Cohort(view.company_id, ZoneInfo(view.time_zone), since, at, view.only)
+    at, zone = now(), ZoneInfo(view.time_zone)
+    since = find_start(view.period, at, zone)
+    cohort = Cohort(view.company_id, zone, since, at, view.only)
     found = read(settings, lambda session: what(session, cohort))
     if isinstance(found, Unavailable):
         raise NothingToShowError(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -13,14 +13,15 @@ from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.audit_log import DASHBOARD
 from db.company_settings.messaging import MessagingSettings, find_messaging_settings
-from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, restore_template
 from db.models import AuditEntry, Company, Payment, Template
 from db.reporting.message_results import Results, count_results, count_suppressed, find_newest
+from db.reporting.summary import find_time_zone
 from db.session import now
 from mail.templates import save_template
 from recovery.declines import DeclineClass
 from recovery.status import DeliveryFailure, Step
+from recovery.wording import Period, find_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,22 @@ def read_message_page(
     company_id: str | None,
     step: Step,
     decline_class: DeclineClass,
-    days: int,
+    period: Period,
 ) -> MessagePage | Unavailable:
-    since = now() - timedelta(days=days)
-
     def gather(session: Session) -> MessagePage:
         whose = company_id or ""
         company, kept = session.get(Company, whose), session.get(Template, (whose, step))
+        zone = find_time_zone(session, whose)
         return MessagePage(
             company_id=company_id,
             seller=company.name if company else None,
-            time_zone=find_recovery_settings(session, whose).time_zone,
+            time_zone=zone.key,
             messaging=find_messaging_settings(session, whose),
             payment=find_newest(session, whose, decline_class),
             own=OwnTemplate(kept.subject, kept.body_text, kept.body_html) if kept else None,
             own_since=kept.saved_at if kept else None,
             own_by=kept.saved_by if kept else None,
-            results=count_results(session, whose, since),
+            results=count_results(session, whose, find_start(period, now(), zone)),
             suppressed=count_suppressed(session, whose),
             entries=tuple(audit_log.list_entries(session, whose)),
         )

@@ -18,14 +18,16 @@ from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
 from db.session import now
 from recovery.action_required import Need
+from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass
 from recovery.health import DaemonHeartbeat, SyncState
 from recovery.lift import Lift, NotEnoughData
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy
+from recovery.wording import DAYS, Period
 
 ROWS = 25
 ATTENTION_ROWS = 5
-HISTORY_DAYS = 26 * 7
+HISTORY_DAYS = DAYS[Period.HALF_YEAR]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def copy_payment(payment: Payment, need: Need | None = None) -> PaymentRow:
         amount=payment.amount,
         currency=payment.currency,
         refunded_amount=payment.refunded_amount,
-        reason=payment.reason,
+        reason=name_decline(payment.decline_code, payment.reason),
         decline_class=payment.decline_class,
         status=payment.status,
         # The retry that collected it was one too, though not a declined one.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -25,21 +24,7 @@ from db.reporting.search import Filters
 from db.reporting.summary import find_time_zone
 from db.session import now
 from recovery.status import RequestKind
-
-
-class Within(StrEnum):
-    """The value stands in the page's address and in the list of choices. Whole local days, today
-    included, as the overview's chart counts them."""
-
-    EVER = "any time"
-    WEEK = "7 days"
-    MONTH = "30 days"
-    QUARTER = "90 days"
-    HALF_YEAR = "6 months"
-    THIS_MONTH = "this month"
-
-
-DAYS = {Within.WEEK: 7, Within.MONTH: 30, Within.QUARTER: 90, Within.HALF_YEAR: 182}
+from recovery.wording import Period, find_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,7 @@ class Query:
     """What the address asks for. `after`, `before`: where a page begins, as `search` marks it."""
 
     filters: Filters
-    within: Within = Within.EVER
+    within: Period = Period.ALL
     order: Order = Order.NEWEST
     after: str = ""
     before: str = ""
@@ -100,15 +85,7 @@ def read_listing(session: Session, company_id: str | None, query: Query, at: dat
 
 def narrow(session: Session, company_id: str, query: Query, at: datetime) -> Filters:
     """The filters with the moment that their period starts at."""
-    if query.within is Within.EVER:
-        return query.filters
-    zone = find_time_zone(session, company_id)
-    today = at.astimezone(zone).date()
-    if query.within is Within.THIS_MONTH:
-        first = today.replace(day=1)
-    else:
-        first = today - timedelta(days=DAYS[query.within] - 1)
-    since = datetime.combine(first, time(), zone)
+    since = find_start(query.within, at, find_time_zone(session, company_id))
     return replace(query.filters, since=since)
 
 
@@ -144,7 +121,8 @@ def export(settings: DashboardSettings, company_id: str | None, query: Query) ->
 
     def write_out(session: Session) -> bytes:
         filters = narrow(session, whose, query, at)
-        return to_csv(list_rows(search.list_all(session, whose, filters, query.order)))
+        chosen = search.list_all(session, whose, filters, query.order)
+        return to_csv(list_rows(chosen, find_time_zone(session, whose)))
 
     done = read(settings, write_out)
     return to_csv([["the database does not answer"]]) if isinstance(done, Unavailable) else done

@@ -6,33 +6,13 @@ import re
 from calendar import day_name
 from datetime import datetime
 
-from dashboard.text.payments import count
 from db.reporting.cohorts import UNKNOWN, Dimension
 from db.reporting.insights import StepCount
 from recovery.declines import DeclineClass
+from recovery.labels import MESSAGES, REASONS, name_message
 from recovery.status import Channel, Step
+from recovery.wording import count
 
-CLASSES: dict[DeclineClass, str] = {
-    DeclineClass.FUNDS: "Not enough funds",
-    DeclineClass.ISSUER: "Declined by the bank",
-    DeclineClass.TECHNICAL: "Technical error",
-    DeclineClass.AUTHENTICATION: "Bank confirmation needed",
-    DeclineClass.CARD: "Card no longer valid",
-    DeclineClass.FRAUD: "Lost, stolen or suspicious",
-    DeclineClass.CONSENT: "Stopped by the member",
-    DeclineClass.DUPLICATE: "Taken for a duplicate",
-    DeclineClass.AMOUNT: "Wrong amount",
-    DeclineClass.BANK_DEBIT: "Bank debit failed",
-    DeclineClass.TEST: "Test card",
-    DeclineClass.UNKNOWN: "No known reason",
-}
-STEPS: dict[Step, str] = {
-    Step.PAYMENT_FAILED: "First message",
-    Step.REMINDER: "Reminder",
-    Step.LAST_DAY: "Last day",
-    Step.NOTICE: "Notice",
-}
-CHANNELS: dict[Channel, str] = {Channel.EMAIL: "e-mail", Channel.WHOP: "Whop chat"}
 BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", UNKNOWN: "Not told"}
 NAMES: dict[Dimension, str] = {
     Dimension.CLASS: "Reason",
@@ -50,9 +30,9 @@ def name_group(dimension: Dimension, key: str) -> str:
     """In words, whatever the key: it may have been typed into an address."""
     match dimension:
         case Dimension.CLASS if key in set(DeclineClass):
-            return CLASSES[DeclineClass(key)]
+            return REASONS[DeclineClass(key)]
         case Dimension.STEP if key in set(Step):
-            return STEPS[Step(key)]
+            return MESSAGES[Step(key)]
         case Dimension.WEEKDAY if key in set("1234567"):
             return day_name[int(key) - 1]
         case Dimension.HOUR if re.fullmatch(r"1?\d|2[0-3]", key):
@@ -81,4 +61,4 @@ def introduce(dimension: Dimension, key: str) -> str:
 
 
 def name_step(one: StepCount) -> str:
-    return f"{STEPS[Step(one.step)]} by {CHANNELS[Channel(one.channel)]}"
+    return name_message(Step(one.step), Channel(one.channel))

@@ -17,10 +17,10 @@ from dashboard.text.health_links import (
     describe_webhooks,
     describe_whop,
 )
-from dashboard.text.payments import count, format_span
 from db.reporting.health import HealthFacts
 from db.reporting.webhook_health import MOST_COUNTED
 from recovery.health import CycleReport, CycleState, Level, assess_cycle, assess_daemon, grade
+from recovery.wording import count, format_span
 
 RETRY_LATE, RETRY_LOST = timedelta(hours=2), timedelta(hours=12)
 MESSAGE_LATE, MESSAGE_LOST = timedelta(minutes=15), timedelta(hours=2)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from dashboard.text.finding import Finding
-from dashboard.text.payments import count, format_span
 from db.reporting.health import HealthFacts
 from recovery.health import (
     DeliverabilityState,
@@ -17,6 +16,7 @@ from recovery.health import (
     assess_webhooks,
     assess_whop,
 )
+from recovery.wording import count, format_span
 
 CHECK_KEY = "See whether WHOP_API_KEY is valid for this company."
 CHECK_WEBHOOK = "See whether the webhook in Whop's developer settings points to this receiver."

@@ -6,30 +6,23 @@ from collections.abc import Sequence
 
 from dashboard.data.insights import Curve
 from dashboard.text.groups import introduce, name_step
-from dashboard.text.payments import count, format_share, format_usd
+from dashboard.text.payments import format_usd
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import WINDOW_HOURS, Group, StepCount, Try
+from recovery.labels import continue_with
 from recovery.status import Channel
-
-FEW = 10
-"""Below it a share is said as `3 of 7`: a percentage would promise what chance may undo."""
-
-
-def say_share(part: int, whole: int) -> str:
-    """`61 of 98 (62.2%)`, or `3 of 7` where a percentage would say too much."""
-    numbers = f"{part:,} of {whole:,}"
-    return numbers if whole < FEW else f"{numbers} ({format_share(part / whole)})"
+from recovery.wording import FEW, Period, count, format_percent, format_share
 
 
 def say_part(part: int, whole: int) -> str:
     """The same where the whole has just been said."""
-    return f"{part:,}" if whole < FEW else f"{part:,} ({format_share(part / whole)})"
+    return f"{part:,}" if whole < FEW else f"{part:,} ({format_percent(part, whole)})"
 
 
-def describe_whole(whole: Group, span: str) -> str:
+def describe_whole(whole: Group, period: Period) -> str:
     if not whole.closed + whole.open:
         return "No payment has failed here."
-    when = "in all" if span == "All time" else f"in the last {span}"
+    when = "in all" if period is Period.ALL else f"in the {continue_with(period.label)}"
     still = (
         f" {count(whole.open, 'other')} may still be paid, and {be(whole.open)} in no figure below."
         if whole.open
@@ -75,7 +68,7 @@ def capitalize(words: str) -> str:
 
 
 def say(group: Group) -> str:
-    return say_share(group.recovered, group.closed)
+    return format_share(group.recovered, group.closed)
 
 
 def describe_tries(tries: Sequence[Try]) -> str:
@@ -87,7 +80,7 @@ def describe_tries(tries: Sequence[Try]) -> str:
     paid = second.paid_by_us + second.paid_otherwise
     return (
         f"Of {count(first.made, 'failure')} {second.made:,} were tried again, and try "
-        f"{second.number} was paid in {say_share(paid, second.made)}. Our charges paid {ours:,} "
+        f"{second.number} was paid in {format_share(paid, second.made)}. Our charges paid {ours:,} "
         "in all."
     )
 
@@ -100,8 +93,8 @@ def describe_curve(curve: Curve) -> str:
     late = sum(add_up(hour) for hour in curve.hours if hour.hour >= WINDOW_HOURS)
     after = f", {late:,} of them after the five days" if late else ""
     return (
-        f"{say_share(day, curve.watched)} were paid within a day of their failure, "
-        f"{say_share(recovered, curve.watched)} in the end{after}. Half of what came back was "
+        f"{format_share(day, curve.watched)} were paid within a day of their failure, "
+        f"{format_share(recovered, curve.watched)} in the end{after}. Half of what came back was "
         f"there after {find_median(curve)}."
     )
 
@@ -126,12 +119,12 @@ def describe_steps(steps: Sequence[StepCount]) -> str:
         return "No message about these payments has been sent."
     first = max(steps, key=lambda one: one.sent)
     opened = (
-        f" Of its mails {say_share(first.opened, first.sent)} were seen open"
-        f" and {say_share(first.clicked, first.sent)} clicked."
+        f" Of its mails {format_share(first.opened, first.sent)} were seen open"
+        f" and {format_share(first.clicked, first.sent)} clicked."
         if first.channel == Channel.EMAIL
         else ""
     )
     return (
-        f"{name_step(first)} went out most: {say_share(first.paid, first.sent)} of its payments "
+        f"{name_step(first)} went out most: {format_share(first.paid, first.sent)} of its payments "
         f"were paid after it.{opened}"
     )

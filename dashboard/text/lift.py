@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dashboard.text.payments import count, format_share, format_usd
+from dashboard.text.payments import format_usd
 from db.reporting.lift import Baseline
-from recovery.lift import Interval, Lift, NotEnoughData
+from recovery.lift import Group, Interval, Lift, NotEnoughData
+from recovery.wording import count, format_share
 
 
 def format_points(interval: Interval, what: str = "") -> str:
@@ -20,10 +21,13 @@ def describe_lift(lift: Lift | NotEnoughData) -> str:
     money = f", and {format_points(lift.by_money, ' of the money')}" if lift.by_money else ""
     chance = " That may still be chance." if gain.low <= 0 <= gain.high else ""
     return (
-        f"Of {count(treated.members, 'member')} whose payment we worked on, "
-        f"{format_share(treated.rate)} paid in the end; of {held_out.members:,} left to Whop "
-        f"alone, {format_share(held_out.rate)}: {format_points(gain)}{money}.{chance}"
+        f"Of members whose payment we worked on, {say(treated)} paid in the end; of those left to "
+        f"Whop alone, {say(held_out)}: {format_points(gain)}{money}.{chance}"
     )
+
+
+def say(group: Group) -> str:
+    return format_share(group.recovered, group.members)
 
 
 def describe_missing_data(missing: NotEnoughData) -> str:
@@ -41,10 +45,9 @@ def describe_missing_data(missing: NotEnoughData) -> str:
 
 
 def describe_baseline(baseline: Baseline) -> str:
-    share = format_share(baseline.recovered / baseline.failed)
     return (
         f"Before the set-up, {count(baseline.failed, 'payment')} worth "
         f"{format_usd(baseline.failed_amount)} failed and came to an end; "
-        f"{baseline.recovered:,} of them ({share}) came back without us, worth "
+        f"{format_share(baseline.recovered, baseline.failed)} came back by themselves, worth "
         f"{format_usd(baseline.recovered_amount)}."
     )

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from dashboard.data.overview import PaymentRow
-from recovery.action_required import NEEDS
+from recovery.action_required import REMEDIES
+from recovery.labels import (
+    CHARGE_METHODS,
+    CLOSED_REASONS,
+    STATUSES,
+    continue_with,
+    name_way,
+)
 from recovery.money import format_money
-from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy
+from recovery.status import ChargeMethod, PaymentStatus
+from recovery.wording import format_span
 
 
 def format_usd(amount: Decimal) -> str:
     return format_money(amount, "usd")
-
-
-def format_span(span: timedelta) -> str:
-    """One unit, rounded down: `40 s`, `12 min`, `3 h`, `2 days`."""
-    seconds = max(int(span.total_seconds()), 0)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    if seconds < 48 * 3600:
-        return f"{seconds // 3600} h"
-    return f"{seconds // 86400} days"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def format_share(share: float) -> str:
-    return f"{100 * share:.1f}%"
 
 
 class Tone(StrEnum):
@@ -57,35 +45,17 @@ class State:
     detail: str = ""
 
 
-RECOVERED: dict[RecoveredBy, str] = {
-    RecoveredBy.RETRY: "by our retry",
-    RecoveredBy.MEMBER: "by the member, after our message",
-    RecoveredBy.WITHOUT_US: "without us",
-}
-CLOSED: dict[ClosedReason, str] = {
-    ClosedReason.RETRIES_USED: "all retries declined",
-    ClosedReason.WINDOW_CLOSED: "the time to pay is over",
-    ClosedReason.MEMBERSHIP_ENDED: "the membership ended",
-    ClosedReason.MEMBER_CANCELED: "the member wants no renewal",
-    ClosedReason.CANCELED: "canceled on Whop",
-    ClosedReason.DISPUTED: "the member disputes a payment",
-    ClosedReason.REFUNDED: "refunded",
-    ClosedReason.CONSENT_WITHDRAWN: "the member stopped the charge",
-    ClosedReason.STOPPED: "stopped by you",
-}
-
-
 def describe_state(row: PaymentRow, now: datetime) -> State:
     match row.status:
         case PaymentStatus.RECOVERED:
-            return State(Tone.GOOD, "Recovered", describe_recovery(row))
+            return State(Tone.GOOD, STATUSES[row.status], describe_recovery(row))
         case PaymentStatus.PENDING_RETRY:
-            return State(Tone.WORKING, describe_retry(row, now))
+            return State(Tone.WORKING, STATUSES[row.status], describe_retry(row, now))
         case PaymentStatus.FAILED:
-            return State(Tone.WAITING, "Needs you" if row.needs_you else "Waiting for the member")
+            return State(Tone.WAITING, describe_wait(row, now))
         case PaymentStatus.PERMANENT_FAIL:
-            detail = CLOSED[row.closed_reason] if row.closed_reason else ""
-            return State(Tone.OVER, "Given up", detail)
+            detail = continue_with(CLOSED_REASONS[row.closed_reason]) if row.closed_reason else ""
+            return State(Tone.OVER, STATUSES[row.status], detail)
         case _:
             assert_never(row.status)
 
@@ -93,16 +63,23 @@ def describe_state(row: PaymentRow, now: datetime) -> State:
 def describe_recovery(row: PaymentRow) -> str:
     if row.refunded_amount >= row.amount > 0:
         return "refunded since"
-    who = RECOVERED[row.recovered_by or RecoveredBy.WITHOUT_US]
+    who = name_way(row.recovered_by)
     return f"{who}, partly refunded" if row.refunded_amount > 0 else who
 
 
 def describe_retry(row: PaymentRow, now: datetime) -> str:
     if row.claimed_until is not None and row.claimed_until > now:
-        return "Charging now"
+        return "charging now"
     if row.next_retry_at is None or row.next_retry_at <= now:
-        return "Retry due now"
-    return f"Retry in {format_span(row.next_retry_at - now)}"
+        return "due now"
+    return f"in {format_span(row.next_retry_at - now)}"
+
+
+def describe_wait(row: PaymentRow, now: datetime) -> str:
+    if row.needs_you:
+        return "Needs you"
+    whops = row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now
+    return f"{STATUSES[row.status]} for {'Whop' if whops else 'the member'}"
 
 
 def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
@@ -116,7 +93,7 @@ def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
             return describe_charge(row, now, zone)
         case PaymentStatus.FAILED:
             if row.needs_you is not None:
-                return f"You: {NEEDS[row.needs_you].remedy}"
+                return f"You: {REMEDIES[row.needs_you]}"
             if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
                 return f"Whop tries on {format_when(row.whop_next_attempt_at, zone)}"
             return f"Waits for the member until {format_when(row.window_ends_at, zone)}"
@@ -129,7 +106,8 @@ def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
         return "We are charging it"
     if row.next_retry_at is None or row.next_retry_at <= now:
         return "We charge again within the hour"
-    card = " another saved card" if row.charge_method is ChargeMethod.BACKUP_CARD else " again"
+    backup = row.charge_method is ChargeMethod.BACKUP_CARD
+    card = f" the {continue_with(CHARGE_METHODS[row.charge_method])}" if backup else " again"
     return f"We charge{card} on {format_when(row.next_retry_at, zone)}"
 
 

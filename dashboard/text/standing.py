@@ -6,12 +6,22 @@ from datetime import datetime
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from dashboard.text.payments import CLOSED, RECOVERED, format_span, format_when
+from dashboard.text.payments import format_when
 from db.reporting.payment_detail import PaymentDetail
-from recovery.action_required import NEEDS
+from recovery.action_required import REMEDIES
+from recovery.decline_codes import name_decline
 from recovery.declines import explain_to_creator
+from recovery.labels import (
+    CHARGE_METHODS,
+    CLOSED_REASONS,
+    NEEDS,
+    STATUSES,
+    continue_with,
+    name_recovery,
+)
 from recovery.money import format_money
-from recovery.status import ChargeMethod, PaymentStatus, RecoveredBy, Trigger
+from recovery.status import Channel, PaymentStatus, Trigger
+from recovery.wording import format_span
 
 
 def describe_standing(detail: PaymentDetail, now: datetime) -> str:
@@ -21,8 +31,12 @@ def describe_standing(detail: PaymentDetail, now: datetime) -> str:
         case PaymentStatus.RECOVERED:
             return describe_paid(detail, zone)
         case PaymentStatus.PERMANENT_FAIL:
-            why = CLOSED[payment.closed_reason] if payment.closed_reason else "no try is left"
-            return f"Given up: {why}. Nothing is charged again; a late payment would still count."
+            closed = payment.closed_reason
+            why = f": {continue_with(CLOSED_REASONS[closed])}" if closed else ""
+            return (
+                f"{STATUSES[payment.status]}{why}. Nothing is charged again; a late payment would "
+                "still count."
+            )
         case PaymentStatus.PENDING_RETRY:
             return f"{describe_charge(detail, now, zone)} {explain(detail)}"
         case PaymentStatus.FAILED:
@@ -32,12 +46,14 @@ def describe_standing(detail: PaymentDetail, now: datetime) -> str:
 
 
 def explain(detail: PaymentDetail) -> str:
-    return explain_to_creator(detail.payment.reason, detail.payment.decline_class)
+    payment = detail.payment
+    words = name_decline(payment.decline_code, payment.reason)
+    return explain_to_creator(words, payment.decline_class)
 
 
 def describe_paid(detail: PaymentDetail, zone: ZoneInfo) -> str:
     payment = detail.payment
-    who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
+    who = continue_with(name_recovery(payment.recovered_by, find_channel(detail)))
     when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
     back = ""
     if payment.refunded_amount:
@@ -45,15 +61,18 @@ def describe_paid(detail: PaymentDetail, zone: ZoneInfo) -> str:
     return f"Paid{when}, {who}. Nothing more happens.{back}"
 
 
+def find_channel(detail: PaymentDetail) -> Channel | None:
+    """How the member was written to last before paying; None: not at all."""
+    paid = detail.payment.recovered_at
+    before = [one for one in detail.messages if one.sent_at and paid and one.sent_at <= paid]
+    return before[-1].channel if before else None
+
+
 def describe_charge(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
     payment = detail.payment
     if payment.claimed_until is not None and payment.claimed_until > now:
         return "We are charging it at this moment."
-    card = (
-        "another saved card"
-        if payment.next_charge_method is ChargeMethod.BACKUP_CARD
-        else "the card"
-    )
+    card = f"the {continue_with(CHARGE_METHODS[payment.next_charge_method])}"
     if payment.next_retry_at is None or payment.next_retry_at <= now:
         soon = "minute" if payment.next_trigger is Trigger.CREATOR else "hour"
         return f"We charge {card} within the next {soon}."
@@ -66,9 +85,8 @@ def describe_charge(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str
 def describe_wait(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
     payment = detail.payment
     if detail.need is not None:
-        advice = NEEDS[detail.need]
-        remedy = advice.remedy
-        return f"It waits for you. {advice.problem}: {remedy[0].lower()}{remedy[1:]}."
+        remedy = continue_with(REMEDIES[detail.need])
+        return f"It waits for you. {NEEDS[detail.need]}: {remedy}."
     why = f" No retry of ours is planned: {detail.why_not}." if detail.why_not else ""
     if payment.window_ends_at <= now:
         return f"Its time to pay is over; it is given up within the hour.{why}"

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from dashboard.text.payments import RECOVERED, Tone
+from dashboard.text.payments import Tone
+from dashboard.text.standing import find_channel
 from db.models import Attempt, Message, Request
 from db.reporting.payment_detail import PaymentDetail
+from recovery.decline_codes import name_decline
+from recovery.labels import (
+    CHARGE_METHODS,
+    DELIVERY_FAILURES,
+    EMAIL_EVENTS,
+    MESSAGE_STATES,
+    OUTCOMES,
+    REQUESTS,
+    TRIGGERS,
+    continue_with,
+    name_message,
+    name_recovery,
+)
 from recovery.money import format_money
 from recovery.status import (
     AttemptOutcome,
-    Channel,
     ChargeMethod,
-    DeliveryFailure,
+    MailEventKind,
     MessageState,
     PaymentStatus,
-    RecoveredBy,
-    RequestKind,
-    Step,
     Trigger,
 )
 
@@ -38,7 +49,8 @@ class Entry:
 def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
     """What has happened, the oldest first, and then what is planned."""
     payment = detail.payment
-    failed = Entry(payment.failed_at, "The charge failed", Tone.OVER, payment.reason)
+    reason = name_decline(payment.decline_code, payment.reason)
+    failed = Entry(payment.failed_at, "The charge failed", Tone.OVER, reason)
     entries = [
         failed,
         *(describe_attempt(attempt) for attempt in detail.attempts),
@@ -61,7 +73,7 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
     ]
     told = any(attempt.outcome is AttemptOutcome.PAID for attempt in detail.attempts)
     if payment.recovered_at is not None and not told:
-        who = RECOVERED[payment.recovered_by or RecoveredBy.WITHOUT_US]
+        who = name_recovery(payment.recovered_by, find_channel(detail))
         entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
     return sorted(entries, key=lambda entry: (entry.planned, entry.at))
 
@@ -72,15 +84,14 @@ def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:
         return []
     planned: list[Entry] = []
     if payment.next_retry_at is not None:
-        planned.append(plan(payment.next_retry_at, "We charge again", Tone.WORKING))
+        who = TRIGGERS[payment.next_trigger]
+        planned.append(plan(payment.next_retry_at, who, Tone.WORKING))
     whops = payment.whop_next_attempt_at
     if whops is not None and whops > now:
-        planned.append(plan(whops, "Whop tries by itself", Tone.WAITING))
+        planned.append(plan(whops, TRIGGERS[Trigger.WHOP], Tone.WAITING))
     if payment.next_message_at is not None and payment.next_step is not None:
-        step = STEPS[payment.next_step]
-        planned.append(
-            plan(payment.next_message_at, f"We write to the member: {step}", Tone.WORKING)
-        )
+        step = name_message(payment.next_step)
+        planned.append(plan(payment.next_message_at, f"{step} to the member", Tone.WORKING))
     ends = payment.window_ends_at
     planned.append(plan(ends, "Time is up: Whop ends the membership", Tone.OVER))
     return planned
@@ -90,78 +101,58 @@ def plan(at: datetime, words: str, tone: Tone) -> Entry:
     return Entry(at, words, tone, planned=True)
 
 
-OUTCOMES: dict[AttemptOutcome, tuple[str, Tone]] = {
-    AttemptOutcome.OPEN: ("in hand", Tone.WORKING),
-    AttemptOutcome.PAID: ("paid", Tone.GOOD),
-    AttemptOutcome.DECLINED: ("declined", Tone.OVER),
-    AttemptOutcome.PENDING: ("the bank has not settled it", Tone.WORKING),
-    AttemptOutcome.REFUSED: ("not charged", Tone.OVER),
-    AttemptOutcome.UNKNOWN: ("no answer; Whop is asked what became of it", Tone.WORKING),
-}
-WHO: dict[Trigger, str] = {
-    Trigger.SCHEDULE: "Our retry",
-    Trigger.CREATOR: "Our retry, asked for",
-    Trigger.WHOP: "Whop's own try",
-    Trigger.MEMBER: "The member's payment",
-}
-STEPS: dict[Step, str] = {
-    Step.PAYMENT_FAILED: "the payment failed",
-    Step.REMINDER: "a reminder",
-    Step.LAST_DAY: "the last day",
-    Step.NOTICE: "a notice",
-}
-ASKED: dict[RequestKind, str] = {
-    RequestKind.RETRY_NOW: "A retry now",
-    RequestKind.STOP: "An end of the work",
-}
-CHANNELS: dict[Channel, str] = {Channel.EMAIL: "Mail", Channel.WHOP: "Whop chat"}
-TROUBLES: dict[DeliveryFailure, str] = {
-    DeliveryFailure.BOUNCED: "it bounced",
-    DeliveryFailure.DROPPED: "the mail service dropped it",
-    DeliveryFailure.SPAM_REPORT: "the member called it spam",
-    DeliveryFailure.UNSUBSCRIBED: "the member wants no more mails",
+TONES: dict[AttemptOutcome, Tone] = {
+    AttemptOutcome.OPEN: Tone.WORKING,
+    AttemptOutcome.PAID: Tone.GOOD,
+    AttemptOutcome.DECLINED: Tone.OVER,
+    AttemptOutcome.PENDING: Tone.WORKING,
+    AttemptOutcome.REFUSED: Tone.OVER,
+    AttemptOutcome.UNKNOWN: Tone.WORKING,
 }
 
 
 def describe_attempt(attempt: Attempt) -> Entry:
-    outcome, tone = OUTCOMES[attempt.outcome]
-    card = " with another saved card" if attempt.charge_method is ChargeMethod.BACKUP_CARD else ""
-    detail = (attempt.detail or attempt.decline_code or "").replace("_", " ")
+    backup = attempt.charge_method is ChargeMethod.BACKUP_CARD
+    card = f" with the {continue_with(CHARGE_METHODS[attempt.charge_method])}" if backup else ""
+    outcome = continue_with(OUTCOMES[attempt.outcome])
+    code = attempt.decline_code or ""
+    detail = attempt.detail or name_decline(code, code.replace("_", " "))
     at = attempt.finished_at or attempt.started_at
-    return Entry(at, f"{WHO[attempt.trigger]}{card}: {outcome}", tone, detail)
+    return Entry(
+        at, f"{TRIGGERS[attempt.trigger]}{card}: {outcome}", TONES[attempt.outcome], detail
+    )
 
 
 def describe_message(message: Message) -> list[Entry]:
     """Its sending, and what became of it, each at its time."""
-    what = f"{CHANNELS[message.channel]}, {STEPS[message.step]}"
+    name = name_message(message.step, message.channel)
+    what = f"{name}: {continue_with(MESSAGE_STATES[message.state])}"
     match message.state:
         case MessageState.QUEUED:
-            return [plan(message.due_at, f"{what}: to be sent", Tone.WORKING)]
-        case MessageState.SENT:
-            sent = Entry(message.sent_at or message.due_at, f"{what}: sent", Tone.GOOD)
+            return [plan(message.due_at, what, Tone.WORKING)]
         case MessageState.SENDING:
-            return [Entry(message.sending_at or message.due_at, f"{what}: going out", Tone.WORKING)]
-        case MessageState.JOINED:
-            said = "said together with another payment's"
-            return [Entry(message.sent_at or message.due_at, f"{what}: {said}", Tone.GOOD)]
+            return [Entry(message.sending_at or message.due_at, what, Tone.WORKING)]
+        case MessageState.SENT | MessageState.JOINED:
+            sent = Entry(message.sent_at or message.due_at, what, Tone.GOOD)
+            return [sent, *describe_delivery(message, name)]
         case MessageState.FAILED | MessageState.SKIPPED | MessageState.UNKNOWN:
-            words = {"failed": "not sent", "skipped": "not needed", "unknown": "perhaps sent"}
             at = message.sending_at or message.due_at
-            state = words[message.state]
-            return [Entry(at, f"{what}: {state}", Tone.OVER, message.detail or "")]
+            return [Entry(at, what, Tone.OVER, message.detail or "")]
         case _:
             assert_never(message.state)
+
+
+def describe_delivery(message: Message, name: str) -> Iterator[Entry]:
+    failure = message.delivery_failure
     later = (
-        (message.delivered_at, "delivered", Tone.GOOD),
-        (message.opened_at, "opened", Tone.GOOD),
-        (message.clicked_at, "the member followed its link", Tone.GOOD),
-        (
-            message.delivery_failed_at,
-            TROUBLES.get(message.delivery_failure) if message.delivery_failure else "",
-            Tone.OVER,
-        ),
+        (message.delivered_at, EMAIL_EVENTS[MailEventKind.DELIVERED], Tone.GOOD),
+        (message.opened_at, EMAIL_EVENTS[MailEventKind.OPENED], Tone.GOOD),
+        (message.clicked_at, EMAIL_EVENTS[MailEventKind.CLICKED], Tone.GOOD),
+        (message.delivery_failed_at, DELIVERY_FAILURES[failure] if failure else "", Tone.OVER),
     )
-    return [sent, *(Entry(at, f"{what}: {words}", tone) for at, words, tone in later if at)]
+    for at, label, tone in later:
+        if at is not None and label:
+            yield Entry(at, f"{name}: {continue_with(label)}", tone)
 
 
 def describe_request(request: Request) -> Entry:
@@ -169,7 +160,7 @@ def describe_request(request: Request) -> Entry:
     tone = Tone.WORKING if request.done_at is None else Tone.GOOD
     return Entry(
         request.requested_at,
-        f"{ASKED[request.kind]} was asked for",
+        f"{REQUESTS[request.kind]}: requested",
         tone,
         f"{request.requested_by}: {answer}",
     )

@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from dashboard.data.database import Unavailable
 from dashboard.data.overview import Snapshot
-from dashboard.text.payments import format_span
 from dashboard.ui.html import show_html
 from recovery.health import OVERDUE, WhopState, assess_cycle, assess_whop
+from recovery.wording import format_span
 
 REFRESH = "10s"
 """How often what a page shows is read again."""

@@ -19,6 +19,7 @@ from db.ledger.retry_context import choose_transition_or_backup, describe_retry_
 from db.ledger.rows import NewPayment
 from db.member_messages import queue as outbox
 from db.models import Payment
+from recovery.labels import continue_with, name_end
 from recovery.message_schedule import may_write
 from recovery.retry_policy import RetryContext, RetryRules, find_no_retry_reason
 from recovery.status import UNPAID, ChargeMethod, ClosedReason, PaymentStatus, may_move
@@ -65,9 +66,8 @@ def move(session: Session, payment: Payment, transition: Transition) -> None:
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {transition.status}")
     apply_transition(payment, transition)
     if not may_write(transition.status, transition.closed_reason):
-        outbox.cancel_messages(
-            session, payment, f"the payment is {transition.closed_reason or transition.status}"
-        )
+        end = continue_with(name_end(transition.status, transition.closed_reason))
+        outbox.cancel_messages(session, payment, f"the payment is closed: {end}")
 
 
 def apply_transition(payment: Payment | NewPayment, transition: Transition) -> None:

@@ -15,6 +15,7 @@ from db import audit_log
 from db.ledger import attempts, payments
 from db.member_messages import queue as outbox
 from db.models import Payment, Request
+from recovery.labels import CLOSED_REASONS, continue_with, name_end
 from recovery.retry_policy import RetryRules, find_no_retry_reason
 from recovery.status import UNPAID, Action, ClosedReason, PaymentStatus, RequestKind, Trigger
 from recovery.transitions import Transition, closed
@@ -90,15 +91,21 @@ def retry_now(session: Session, payment: Payment, now: datetime, rules: RetryRul
 
 def refuse_stop(payment: Payment) -> str | None:
     """Why stopping it would change nothing."""
-    return None if payment.status in UNPAID else f"nothing to stop: it is {payment.status}"
+    return None if payment.status in UNPAID else f"nothing to stop: {describe_end(payment)}"
+
+
+def describe_end(payment: Payment) -> str:
+    return continue_with(name_end(payment.status, payment.closed_reason))
 
 
 def refuse_retry_now(
     session: Session, payment: Payment, now: datetime, rules: RetryRules
 ) -> str | None:
     """Why it cannot be charged now, whoever asks."""
-    if payment.status not in UNPAID or payment.window_ends_at <= now:
-        return f"nothing to charge: it is {payment.status}"
+    if payment.status not in UNPAID:
+        return f"nothing to charge: {describe_end(payment)}"
+    if payment.window_ends_at <= now:
+        return f"nothing to charge: {continue_with(CLOSED_REASONS[ClosedReason.WINDOW_CLOSED])}"
     if attempts.find_unsettled(session, payment) is not None:
         return CHARGE_RUNNING
     context = payments.find_retry_context(session, payment, now)

@@ -16,6 +16,7 @@ from db.ledger.payments import move
 from db.member_messages import queue as outbox
 from db.members import MEMBER_IDS
 from db.models import Dispute, Payment
+from recovery.labels import CLOSED_REASONS, continue_with
 from recovery.reports import DisputeReport, MembershipEnd
 from recovery.status import UNPAID, ClosedReason
 from recovery.transitions import closed
@@ -62,6 +63,5 @@ def close_all(
     for payment in payments:
         move(session, payment, closed(reason))
     session.flush()
-    outbox.cancel_all_messages(
-        session, (Payment.company_id == company_id) & or_(*whose), f"the payment is {reason}"
-    )
+    why = f"the payment is closed: {continue_with(CLOSED_REASONS[reason])}"
+    outbox.cancel_all_messages(session, (Payment.company_id == company_id) & or_(*whose), why)

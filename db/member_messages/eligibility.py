@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from db.company_settings.messaging import MessagingSettings
 from db.members import is_disputing
 from db.models import Company, Message, Payment, Suppression
+from recovery.labels import DELIVERY_FAILURES, REASONS, continue_with, name_end
 from recovery.message_schedule import LAST_CALL, SEQUENCES, may_write, postpone_quiet
 from recovery.status import Channel, DeliveryFailure, MessageState
 
@@ -54,9 +55,10 @@ def check_eligibility(
 ) -> Ineligible | None:
     """What forbids it on any channel and at any hour."""
     if not may_write(payment.status, payment.closed_reason):
-        return Ineligible(f"the payment is {payment.closed_reason or payment.status}")
+        end = continue_with(name_end(payment.status, payment.closed_reason))
+        return Ineligible(f"the payment is closed: {end}")
     if message.step not in SEQUENCES[payment.decline_class]:
-        return Ineligible(f"the reason is now {payment.decline_class}")
+        return Ineligible(f"the reason is now: {continue_with(REASONS[payment.decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
         return Ineligible("it would have come too late")
     if is_disputing(session, payment):
@@ -78,12 +80,13 @@ def find_channel(
     if chat and messaging.channel is Channel.WHOP:
         return Channel.WHOP
     if Channel.EMAIL not in channels:
-        return Ineligible("e-mail is switched off")
+        return Ineligible("email is switched off")
     if address and failure is None:
         return Channel.EMAIL
     if chat:
         return Channel.WHOP
-    return Ineligible(f"mail to it has {failure}" if failure else "no e-mail address is known")
+    why = continue_with(DELIVERY_FAILURES[failure]) if failure else ""
+    return Ineligible(f"the email address: {why}" if failure else "no email address is known")
 
 
 def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFailure | None:

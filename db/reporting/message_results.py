@@ -30,8 +30,8 @@ class Results:
     paid_after: int = 0
 
 
-def count_results(session: Session, company_id: str, since: datetime) -> dict[Step, Results]:
-    """Of what was sent from `since` on; a step that was not sent is missing."""
+def count_results(session: Session, company_id: str, since: datetime | None) -> dict[Step, Results]:
+    """Of what was sent from `since` on, or ever; a step that was not sent is missing."""
     by_mail = Message.channel == Channel.EMAIL
     paid_after = and_(
         Payment.recovered_by == RecoveredBy.MEMBER, Message.sent_at < Payment.recovered_at
@@ -50,7 +50,7 @@ def count_results(session: Session, company_id: str, since: datetime) -> dict[St
         .join(Payment, Payment.payment_id == Message.payment_id)
         .where(
             Message.company_id == company_id,
-            Message.sent_at >= since,
+            Message.sent_at.is_not(None) if since is None else Message.sent_at >= since,
             Message.state == MessageState.SENT,
         )
         .group_by(Message.step)

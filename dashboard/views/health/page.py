@@ -19,12 +19,12 @@ from dashboard.data.health import (
 from dashboard.settings import DashboardSettings
 from dashboard.text.finding import Finding
 from dashboard.text.health import assess, sum_up
-from dashboard.text.payments import count
 from dashboard.ui import banners
 from dashboard.ui.html import fill, show_html
 from dashboard.ui.palette import render_insight_style
 from db.session import head_revision
 from recovery.health import Level
+from recovery.wording import count
 
 MARKS = {Level.GREEN: "✓", Level.AMBER: "!", Level.RED: "✕", Level.NONE: "…"}
 TONES = {Level.GREEN: "good", Level.AMBER: "look", Level.RED: "broken", Level.NONE: "none"}

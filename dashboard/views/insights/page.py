@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from dashboard.data import insights as figures
 from dashboard.data.database import Unavailable, for_company
-from dashboard.data.insights import NothingToShowError, Span, View, Whose, find_whose
+from dashboard.data.insights import SPANS, NothingToShowError, View, Whose, find_whose
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_whole
 from dashboard.ui import banners
@@ -18,6 +18,7 @@ from dashboard.ui.palette import choose as choose_palette
 from dashboard.ui.palette import render_insight_style
 from dashboard.views.insights.panels import read_choices, show_chips
 from dashboard.views.insights.parts import SHOWN, Part
+from recovery.wording import Period
 
 
 def show(settings: DashboardSettings) -> None:
@@ -39,11 +40,11 @@ def refresh(settings: DashboardSettings) -> None:
 
 
 def show_figures(settings: DashboardSettings, whose: Whose) -> None:
-    span = Span(pick("Failed within", "span", list(Span), Span.QUARTER))
+    period = Period(pick("Failed within", "span", SPANS, Period.QUARTER))
     part = Part(pick("Show", "part", list(Part), Part.WHY))
-    view = View(whose.company_id, whose.time_zone, span, read_choices())
+    view = View(whose.company_id, whose.time_zone, period, read_choices())
     whole = figures.read_whole(settings, view)
-    show_html(Markup('<p class="lead">{}</p>').format(describe_whole(whole, span.value)))
+    show_html(Markup('<p class="lead">{}</p>').format(describe_whole(whole, period)))
     if part is not Part.LIFT:
         show_chips(view.only)
     colours = choose_palette(st.context.theme.type)

@@ -62,8 +62,8 @@ def show_tries(settings: DashboardSettings, view: View, colours: Palette) -> Non
             describe_tries(tries),
             list_try_rows(tries),
             Dimension.TRY,
-            "Try 1 is the failed charge itself. “Without us” are later charges of Whop's and "
-            "payments by the member. Since the set-up.",
+            f"Try 1 is the failed charge itself. “{PARTS[-1]}” are later charges of Whop's and "
+            "payments that a member made unprompted. Since the set-up.",
         )
     )
 

@@ -12,33 +12,21 @@ from markupsafe import Markup
 from dashboard.data.database import Unavailable, for_company
 from dashboard.data.messages import MessagePage, read_message_page
 from dashboard.settings import DashboardSettings
-from dashboard.text.payments import count, format_share, format_when
+from dashboard.text.payments import format_when
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html
 from dashboard.views.messages.editor import FIELDS, show_editor
 from dashboard.views.messages.preview import show_message
-from dashboard.views.payments.filters import CLASSES, choose
+from dashboard.views.payments.filters import choose
 from db.reporting.message_results import Results
 from recovery.declines import DeclineClass
+from recovery.labels import DELIVERY_FAILURES, MESSAGES, REASONS, continue_with
 from recovery.message_schedule import SEQUENCES
 from recovery.status import DeliveryFailure, Step
+from recovery.wording import Period, count, format_share
 
-STEPS: dict[Step, str] = {
-    Step.PAYMENT_FAILED: "Payment failed",
-    Step.REMINDER: "Reminder",
-    Step.LAST_DAY: "Last day",
-    Step.NOTICE: "Notice",
-}
-PERIODS = {30: "Last 30 days", 90: "Last 90 days"}
-FEW = 20
-"""Below this a share in percent would say more than is known."""
-WHY_SUPPRESSED: dict[DeliveryFailure, str] = {
-    DeliveryFailure.BOUNCED: "do not exist or refuse mail",
-    DeliveryFailure.DROPPED: "are not written to by the mail service",
-    DeliveryFailure.SPAM_REPORT: "called a message spam",
-    DeliveryFailure.UNSUBSCRIBED: "asked for no more",
-}
+PERIODS = (Period.MONTH, Period.QUARTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +35,7 @@ class Chosen:
 
     step: Step
     decline_class: DeclineClass
-    days: int
+    period: Period
 
 
 def show(settings: DashboardSettings) -> None:
@@ -57,7 +45,7 @@ def show(settings: DashboardSettings) -> None:
 
     def look() -> MessagePage | Unavailable:
         return for_company(
-            settings, read_message_page, chosen.step, chosen.decline_class, chosen.days
+            settings, read_message_page, chosen.step, chosen.decline_class, chosen.period
         )
 
     page = look()
@@ -69,8 +57,8 @@ def show(settings: DashboardSettings) -> None:
     show_html(Markup('<p class="standing">{}</p>').format(standing))
     words = show_editor(settings, page, chosen.step)
     show_message(page, chosen.step, chosen.decline_class, words)
-    st.header(f"What came of it: {STEPS[chosen.step]}", anchor=False)
-    show_period(chosen.days)
+    st.header(f"What came of it: {MESSAGES[chosen.step]}", anchor=False)
+    show_period()
     show_html(render_results(page.results.get(chosen.step, Results())))
     st.header("Addresses that are not written to", anchor=False)
     suppressed = describe_suppressed(page.suppressed)
@@ -92,8 +80,12 @@ def read_chosen(address: Mapping[str, str]) -> Chosen:
     step = choose(Step, address.get("step")) or Step.PAYMENT_FAILED
     classes = list_classes(step)
     asked = choose(DeclineClass, address.get("class"))
-    days = next((days for days in PERIODS if str(days) == address.get("days")), min(PERIODS))
-    return Chosen(step, asked if asked in classes else classes[0], days)
+    period = choose(Period, address.get("within"))
+    return Chosen(
+        step,
+        asked if asked in classes else classes[0],
+        period if period in PERIODS else Period.MONTH,
+    )
 
 
 def show_choices(chosen: Chosen) -> None:
@@ -101,14 +93,14 @@ def show_choices(chosen: Chosen) -> None:
         {
             "studio-step": chosen.step.value,
             "studio-class": chosen.decline_class.value,
-            "studio-days": chosen.days,
+            "studio-within": chosen.period,
         }
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
             "Message",
-            [step.value for step in STEPS],
-            format_func=lambda step: STEPS[Step(step)],
+            [step.value for step in MESSAGES],
+            format_func=lambda step: MESSAGES[Step(step)],
             key="studio-step",
             on_change=apply,
             width=240,
@@ -116,19 +108,19 @@ def show_choices(chosen: Chosen) -> None:
         st.selectbox(
             "Why the payment failed",
             [decline_class.value for decline_class in list_classes(chosen.step)],
-            format_func=lambda decline_class: CLASSES[decline_class],
+            format_func=lambda decline_class: REASONS[DeclineClass(decline_class)],
             key="studio-class",
             on_change=apply,
             width=280,
         )
 
 
-def show_period(days: int) -> None:
+def show_period() -> None:
     st.segmented_control(
         "Sent within",
         list(PERIODS),
-        format_func=PERIODS.__getitem__,
-        key="studio-days",
+        format_func=lambda period: Period(period).label,
+        key="studio-within",
         on_change=apply,
         label_visibility="collapsed",
     )
@@ -136,7 +128,7 @@ def show_period(days: int) -> None:
 
 def apply() -> None:
     """From the widgets to the address."""
-    for name in ("step", "class", "days"):
+    for name in ("step", "class", "within"):
         if (value := st.session_state.get(f"studio-{name}")) is not None:
             st.query_params[name] = str(value)
 
@@ -146,9 +138,9 @@ def apply() -> None:
 
 def describe_words(page: MessagePage, step: Step, zone: ZoneInfo) -> str:
     if page.own is None or page.own_since is None:
-        return f"{STEPS[step]}: our words are sent."
+        return f"{MESSAGES[step]}: our words are sent."
     when = format_when(page.own_since, zone)
-    return f"{STEPS[step]}: your own words are sent, saved {when} by {page.own_by}."
+    return f"{MESSAGES[step]}: your own words are sent, saved {when} by {page.own_by}."
 
 
 RESULTS = {
@@ -165,30 +157,23 @@ RESULTS = {
 def render_results(results: Results) -> Markup:
     numbers = (
         f"{results.sent:,}",
-        say_share(results.delivered, results.mails),
-        say_share(results.opened, results.mails),
-        say_share(results.clicked, results.mails),
-        say_share(results.undelivered, results.mails),
-        say_share(results.paid_after, results.sent),
+        format_share(results.delivered, results.mails),
+        format_share(results.opened, results.mails),
+        format_share(results.clicked, results.mails),
+        format_share(results.undelivered, results.mails),
+        format_share(results.paid_after, results.sent),
     )
     fact = Markup('<b>{}</b><span class="note">{}</span>')
     told = zip(RESULTS.items(), numbers, strict=True)
     return render_facts((name, fact.format(number, words)) for (name, words), number in told)
 
 
-def say_share(part: int, whole: int) -> str:
-    if whole == 0:
-        return "none yet"
-    of = f"{part:,} of {whole:,}"
-    return of if whole < FEW else f"{format_share(part / whole)} ({of})"
-
-
 def describe_suppressed(suppressed: Mapping[DeliveryFailure, int]) -> str:
     if not suppressed:
         return "None: every address may be written to."
     listed = [
-        f"{suppressed[reason]:,} {words}"
-        for reason, words in WHY_SUPPRESSED.items()
+        f"{suppressed[reason]:,} {continue_with(label)}"
+        for reason, label in DELIVERY_FAILURES.items()
         if suppressed.get(reason)
     ]
     return f"{count(sum(suppressed.values()), 'address', 'addresses')}: {', '.join(listed)}."

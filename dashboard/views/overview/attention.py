@@ -6,13 +6,14 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.overview import PaymentRow, Snapshot
-from dashboard.text.payments import count
 from dashboard.ui.html import show_html
 from dashboard.ui.links import address, render_link
 from dashboard.ui.table import link_to_detail
 from db.reporting.attention import Needed
-from recovery.action_required import NEEDS
+from recovery.action_required import REMEDIES
+from recovery.labels import NEEDS
 from recovery.money import format_money
+from recovery.wording import count
 
 
 def show_needs(snapshot: Snapshot) -> None:
@@ -37,10 +38,9 @@ def show_needs(snapshot: Snapshot) -> None:
 
 
 def render_needed(needed: Needed) -> Markup:
-    advice = NEEDS[needed.need]
     payments = count(needed.payments, "payment")
     return Markup("<li><b>{}</b>: {}. <i>{}.</i></li>").format(
-        payments, advice.problem, advice.remedy
+        payments, NEEDS[needed.need], REMEDIES[needed.need]
     )
 
 

@@ -11,14 +11,17 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.overview import Snapshot
-from dashboard.text.payments import count, format_span, format_usd
+from dashboard.text.payments import format_usd
 from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
 from db.reporting.summary import Day, Summary, percent
 from db.reporting.trends import AtRisk, Trend
+from recovery.labels import name_way
+from recovery.status import RecoveredBy
+from recovery.wording import DAYS, Period, count, format_span
 
-SPARK_DAYS = 30
-THIS_MONTH = {"status": "recovered", "within": "this month"}
+SPARK_DAYS = DAYS[Period.MONTH]
+THIS_MONTH = {"status": "recovered", "within": Period.THIS_MONTH.value}
 
 
 def show_cards(snapshot: Snapshot) -> None:
@@ -61,11 +64,10 @@ def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
     retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
     rest = summary.recovered_this_month - retry - member
     show_lines(
-        Markup("{} by our retries").format(link_usd(retry, THIS_MONTH | {"by": "retry"})),
-        Markup("{} by members, after our message").format(
-            link_usd(member, THIS_MONTH | {"by": "member"})
+        *(
+            Markup("{} {}").format(link_usd(amount, THIS_MONTH | {"by": by.value}), name_way(by))
+            for by, amount in zip(RecoveredBy, (retry, member, rest), strict=True)
         ),
-        Markup("{} without us").format(link_usd(rest, THIS_MONTH | {"by": "without_us"})),
     )
     show_note(f"{local:%B} so far. Bars: last {SPARK_DAYS} days.")
 
@@ -102,10 +104,12 @@ def show_rate(summary: Summary, trend: Trend) -> None:
         Markup("{} of {} payments recovered").format(
             link_count(summary.total_recovered, paid), link_count(summary.total_failed, {})
         ),
-        Markup("{} in all: {} by our retries, {} by members, after our message").format(
+        Markup("{} in all: {} {}, {} {}").format(
             link_usd(summary.recovered_amount, paid),
             link_usd(retry, paid | {"by": "retry"}),
+            name_way(RecoveredBy.RETRY),
             link_usd(member, paid | {"by": "member"}),
+            name_way(RecoveredBy.MEMBER),
         ),
     )
     show_note("Recovered ÷ failed, all time. Bars: by day of failure, six days each, 60 days.")
@@ -120,8 +124,8 @@ def describe_trend(trend: Trend) -> str | None:
 
 
 def show_failed(summary: Summary, days: Sequence[Day]) -> None:
-    last = sum(day.failures for day in days[-30:])
-    before = sum(day.failures for day in days[-60:-30])
+    last = sum(day.failures for day in days[-SPARK_DAYS:])
+    before = sum(day.failures for day in days[-2 * SPARK_DAYS : -SPARK_DAYS])
     st.metric(
         "Total Failed Payments",
         f"{summary.total_failed:,}",
@@ -135,7 +139,7 @@ def show_failed(summary: Summary, days: Sequence[Day]) -> None:
     )
     show_lines(
         Markup("{} in the last 30 days, <b>{:,}</b> in the 30 before").format(
-            link_count(last, {"within": "30 days"}), before
+            link_count(last, {"within": Period.MONTH.value}), before
         )
     )
     show_note(f"Failures per day, last {SPARK_DAYS} days.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.charts.money import Period, describe_money, draw_money, narrow, render_key
+from dashboard.charts.money import PERIODS, describe_money, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
 from dashboard.ui.html import show_html, show_note
 from dashboard.ui.links import address
 from dashboard.ui.palette import choose
+from recovery.wording import DAYS, Period
 
 CHART = "money"
 PERIOD = "period"
@@ -25,7 +26,7 @@ def show_chart(snapshot: Snapshot) -> None:
     with choices:
         period = choose_period()
     closer = st.session_state.get(CLOSER)
-    whole = snapshot.days[-period.days :]
+    whole = snapshot.days[-DAYS[period] :]
     days = whole if closer is None else narrow(whole, period, *closer)
     if len(days) < len(whole):
         choices.button("Show all", on_click=zoom_out)
@@ -61,7 +62,7 @@ def link_to_payments(period: Period) -> dict[str, str]:
 def choose_period() -> Period:
     chosen = st.segmented_control(
         "Period",
-        list(Period),
+        PERIODS,
         default=Period.MONTH,
         required=True,
         key=PERIOD,

@@ -10,53 +10,29 @@ from typing import TypeVar
 import streamlit as st
 
 from dashboard.data.database import Unavailable, for_company
-from dashboard.data.payments import Query, Within, list_products
+from dashboard.data.payments import Query, list_products
 from dashboard.settings import DashboardSettings
 from db.reporting.pagination import Order
 from db.reporting.search import Filters, StatusFilter
 from recovery.declines import DeclineClass
+from recovery.labels import REASONS, RECOVERED_BY, STATUSES
 from recovery.status import RecoveredBy
+from recovery.wording import Period
 
 Choice = TypeVar("Choice", bound=StrEnum)
 ANY = ""
 WHICH: dict[str, str] = {
     StatusFilter.ALL: "All",
-    StatusFilter.UNPAID: "Unpaid, at risk",
+    StatusFilter.UNPAID: "Unpaid",
     StatusFilter.NEEDS_YOU: "Needs you",
-    StatusFilter.PENDING_RETRY: "We charge again",
-    StatusFilter.FAILED: "Waiting",
-    StatusFilter.RECOVERED: "Recovered",
-    StatusFilter.PERMANENT_FAIL: "Given up",
+    **{StatusFilter(status): label for status, label in STATUSES.items()},
 }
-CLASSES: dict[str, str] = {
-    ANY: "Any reason",
-    DeclineClass.FUNDS: "Not enough money",
-    DeclineClass.ISSUER: "The bank said no",
-    DeclineClass.TECHNICAL: "Something broke",
-    DeclineClass.AUTHENTICATION: "Bank confirmation",
-    DeclineClass.CARD: "Card cannot be charged",
-    DeclineClass.FRAUD: "Lost, stolen or suspicious",
-    DeclineClass.CONSENT: "Stopped by the member",
-    DeclineClass.DUPLICATE: "Looks like a second charge",
-    DeclineClass.AMOUNT: "Amount not accepted",
-    DeclineClass.BANK_DEBIT: "Bank debit",
-    DeclineClass.TEST: "Test",
-    DeclineClass.UNKNOWN: "Unknown",
-}
-BY: dict[str, str] = {
-    ANY: "Anybody",
-    RecoveredBy.RETRY: "Our retries",
-    RecoveredBy.MEMBER: "Members, after our message",
-    RecoveredBy.WITHOUT_US: "Without us",
-}
+CLASSES = {ANY: "Any reason"} | {str(cls): label for cls, label in REASONS.items()}
+BY = {ANY: "Anyone"} | {str(by): label for by, label in RECOVERED_BY.items()}
 ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
 # The names in the address. Those of a page's place and of one payment are not filters.
 NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
-DEFAULTS = {
-    "status": StatusFilter.ALL.value,
-    "within": Within.EVER.value,
-    "sort": Order.NEWEST.value,
-}
+DEFAULTS = {"status": StatusFilter.ALL.value, "within": Period.ALL.value, "sort": Order.NEWEST.value}
 
 
 def read_query(address: Mapping[str, str]) -> Query:
@@ -72,7 +48,7 @@ def read_query(address: Mapping[str, str]) -> Query:
     )
     return Query(
         filters=filters,
-        within=choose(Within, address.get("within")) or Within.EVER,
+        within=choose(Period, address.get("within")) or Period.ALL,
         order=choose(Order, address.get("sort")) or Order.NEWEST,
         after=address.get("after", ""),
         before=address.get("before", ""),
@@ -112,7 +88,7 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
         )
         select("Status", "find-status", WHICH, 170)
         paid = query.filters.which is StatusFilter.RECOVERED
-        within = {choice.value: choice.value.capitalize() for choice in Within}
+        within = {period.value: period.label for period in Period}
         select("Paid within" if paid else "Failed within", "find-within", within, 150)
         select("Order", "find-sort", ORDERS, 150)
         with st.popover("More filters"):

@@ -12,7 +12,6 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import PaymentRow
 from dashboard.data.payments import Listing, Query, export, list_payments
 from dashboard.settings import DashboardSettings
-from dashboard.text.payments import count
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import show_html, show_note
@@ -22,6 +21,7 @@ from dashboard.views.payments.detail import show_detail
 from dashboard.views.payments.filters import read_query, show_filters, store_filters
 from db.reporting.pagination import PAGE
 from db.reporting.search import MOST_COUNTED, MOST_EXPORTED
+from recovery.wording import count
 
 
 def show(settings: DashboardSettings) -> None:

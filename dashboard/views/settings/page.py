@@ -10,12 +10,12 @@ from markupsafe import Markup
 from dashboard.data.choices import Chosen, Group, read_choices
 from dashboard.data.database import Unavailable, for_company
 from dashboard.settings import DashboardSettings
-from dashboard.text.payments import count
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html
 from dashboard.views.settings.group import FIELDS, show_group
 from db.company_settings.recovery import RecoverySettings
+from recovery.wording import count
 
 
 def show(settings: DashboardSettings) -> None:
