@@ -32,7 +32,11 @@ BY = {ANY: "Anyone"} | {str(by): label for by, label in RECOVERED_BY.items()}
 ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
 # The names in the address. Those of a page's place and of one payment are not filters.
 NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
-DEFAULTS = {"status": StatusFilter.ALL.value, "within": Period.ALL.value, "sort": Order.NEWEST.value}
+DEFAULTS = {
+    "status": StatusFilter.ALL.value,
+    "within": Period.ALL.value,
+    "sort": Order.NEWEST.value,
+}
 
 
 def read_query(address: Mapping[str, str]) -> Query:
