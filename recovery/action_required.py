@@ -1,4 +1,4 @@
-"""What only the creator can help with. db/reporting/attention.py asks the database by this data."""
+"""What needs the creator. db/reporting/attention.py builds its SQL from this data."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from recovery.declines import DeclineClass
 
 
 class Need(StrEnum):
-    # The price is set up in a way the bank does not take.
+    # The bank does not accept the price as it is set up.
     AMOUNT = "amount"
-    # The bank took it for a second charge of the same thing.
+    # The bank took it for a second charge of the same purchase.
     DUPLICATE = "duplicate"
-    # Only the member can pay it, and we know no way to tell them.
+    # Only the member can pay it, and we have no way to write to them.
     NO_ADDRESS = "no_address"
-    # Only the member can pay it, and no message of ours arrived.
+    # Only the member can pay it, and none of our messages arrived.
     UNREACHED = "unreached"
 
 
-# The creator's own set-up, with money waiting: it needs them whoever the member is.
+# Set up wrongly by the creator while money waits: these need them whoever the member is.
 ALWAYS_NEEDED: dict[DeclineClass, Need] = {
     DeclineClass.AMOUNT: Need.AMOUNT,
     DeclineClass.DUPLICATE: Need.DUPLICATE,
 }
-# Charging again will not help: the member has to do something, and so has to know. A soft decline
-# (funds and the like) is not among them, since its money may still come by itself.
+# Charging again does not help: the member has to act, so they have to be told. Soft declines (funds
+# and the like) are not here, since their money may still come without the member acting.
 ONLY_THE_MEMBER = frozenset(
     {
         DeclineClass.AUTHENTICATION,

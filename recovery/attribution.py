@@ -1,8 +1,8 @@
-"""Whose a charge was. Conservative: what Whop's own retry explains is never claimed.
+"""Who brought a payment. Conservative: we never claim what Whop's own retry explains.
 
-Nobody tells us who made a payment; the circumstances do. docs/creators/attribution.md
-gives the rules in a creator's words. Pure, so that the order in which we heard of
-the circumstances plays no part.
+Whop does not say who made a payment, so it is inferred from the evidence. docs/attribution.md has
+the rules in plain words. A pure function, so the order in which the evidence arrived does not
+matter.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from datetime import datetime, timedelta
 from recovery.reports import PaymentReport
 from recovery.status import RecoveredBy
 
-# How far Whop's own charge may be from the time it announced. Our assumption: not published.
+# How far Whop's own charge may be from the time that Whop announced. An assumption: Whop does not
+# publish it.
 WHOP_DELAY = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`paid_at`: when the charge was made that paid it; a bank may settle it days later. `proven`:
-    Whop's answer to our own key says paid. `charge_sent_at`: a charge of ours whose
-    end was unknown. `whops_attempt_at`: the last one that Whop announced while it was unpaid.
-    `message_sent_at`: the first message about it that the mail service took.
+    """`paid_at`: when the successful charge was made; a bank may settle it days later.
+    `proven`: Whop says paid in its answer to our own key.
+    `charge_sent_at`: when we sent a charge whose outcome is unknown.
+    `whop_attempt_at`: the last attempt that Whop announced while the payment was unpaid.
+    `message_sent_at`: the first message about it that the mail service accepted.
     """
 
     paid_at: datetime
@@ -41,12 +43,12 @@ def attribute(evidence: Evidence) -> RecoveredBy:
 
 
 def collected_by_our_charge(evidence: Evidence) -> bool:
-    """Sent, paid after it was sent, and no charge of Whop's own due in between."""
+    """Whether our charge was sent, the payment came after it, and Whop had none due in between."""
     sent_at, whop_attempt_at = evidence.charge_sent_at, evidence.whop_attempt_at
     # Whop's times may come in whole seconds.
     if sent_at is None or evidence.paid_at < sent_at.replace(microsecond=0):
         return False
-    # Just before the charge Whop was asked: what it had announced for earlier has been and gone.
+    # We ask Whop just before a charge, so an attempt announced for earlier is already over.
     return (
         whop_attempt_at is None
         or not sent_at - WHOP_DELAY <= whop_attempt_at <= evidence.paid_at + WHOP_DELAY
@@ -54,16 +56,16 @@ def collected_by_our_charge(evidence: Evidence) -> bool:
 
 
 def may_be_whop_charge(evidence: Evidence) -> bool:
-    """Whether an announced attempt of Whop's had come by the time of the payment.
+    """Whether an attempt that Whop announced was due by the time of the payment.
 
-    However long ago: since then Whop may have announced others that we have not heard of.
+    However long ago: Whop may have announced later ones that we never received.
     """
     whop_attempt_at = evidence.whop_attempt_at
     return whop_attempt_at is not None and whop_attempt_at <= evidence.paid_at + WHOP_DELAY
 
 
 def counts_failure(report: PaymentReport, failures_before: int | None) -> bool:
-    """Whether Whop counts a failure more than when our charge was sent."""
+    """Whether Whop counts more failures than when our charge was sent."""
     counted = report.failures
     return counted is not None and failures_before is not None and counted > failures_before
 
@@ -71,10 +73,10 @@ def counts_failure(report: PaymentReport, failures_before: int | None) -> bool:
 def shows_decline(
     report: PaymentReport, sent_at: datetime | None, failures_before: int | None
 ) -> bool:
-    """Whether this report of an unpaid payment shows that our charge ran and was declined.
+    """Whether this report of an unpaid payment shows that our charge was made and declined.
 
-    Whop counts failures per payment; without the count (older shapes) its time of the last try
-    must be at or after ours.
+    Whop counts the failures of a payment. Older payloads have no count; there the last attempt must
+    be at or after our charge.
     """
     if sent_at is None:
         return False

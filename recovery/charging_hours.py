@@ -1,4 +1,4 @@
-"""Better and worse hours to charge: out of the night, on a payday, clear of Whop's own attempt."""
+"""Good hours to charge: by day, on a payday, and not close to Whop's own attempt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE_WHOP, AFTER_WHOP = timedelta(hours=6), timedelta(hours=1)
 
 
 def wait_for_payday(at: datetime, zone: ZoneInfo) -> datetime:
-    """On to the morning of a payday, where one begins within a day."""
+    """`at`, or the next payday morning if one comes within 24 hours."""
     local = at.astimezone(zone)
     for days in (0, 1):
         day = local.date() + timedelta(days=days)
@@ -27,13 +27,16 @@ def wait_for_payday(at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def is_payday(day: date) -> bool:
-    """Fridays, the 1st, the 15th and the last of a month: when wages usually arrive."""
+    """Fridays, the 1st, the 15th and the last day of a month: when wages usually arrive."""
     last = (day + timedelta(days=1)).day == 1
     return last or day.day in {1, 15} or day.weekday() == calendar.FRIDAY
 
 
 def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
-    """Out of the night, when declines are most frequent, and not all in the first minute."""
+    """`at`, or the next morning if it is at night, when declines are most frequent.
+
+    `spread` (0 to 1) distributes the morning's charges over the first two hours.
+    """
     local = at.astimezone(zone)
     if DAY_STARTS <= local.time() < DAY_ENDS:
         return at
@@ -45,7 +48,8 @@ def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
 def avoid_whop(
     at: datetime, whop_attempt_at: datetime | None, before: timedelta = BEFORE_WHOP
 ) -> datetime:
-    """Whop is about to charge by itself: a charge just before would only spend an attempt."""
+    """`at`, or an hour after Whop's own attempt if that is near: a charge just before it would only
+    use up an attempt."""
     if (
         whop_attempt_at is not None
         and whop_attempt_at - before < at <= whop_attempt_at + AFTER_WHOP

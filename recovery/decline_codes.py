@@ -1,8 +1,8 @@
 """Which class a decline belongs to, by its code or by the bank's own words.
 
-The codes are Whop's `PaymentDeclineCodes` (an open list: `classify` has a default). The grouping
-follows Visa's and Mastercard's reattempt rules and the lists other processors publish; where they
-disagree, the stricter reading wins. docs/creators/declines.md shows the table.
+The codes are Whop's `PaymentDeclineCodes`, an open list, so `classify` has a default. The grouping
+follows Visa's and Mastercard's retry rules and the lists that other processors publish; where they
+disagree, the stricter rule wins. docs/declines.md shows the table.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ WORDS_FOR: dict[str, str] = {
     code: words for codes in CODES.values() for code, words in codes.items()
 }
 
-# Free text, for the older payload shape without a code. First match wins, so what forbids a charge
-# comes before what allows one.
+# For older payloads, which have free text and no code. The first match wins, so patterns that
+# forbid a charge come before those that allow one.
 TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), code)
     for pattern, code in (
@@ -160,7 +160,7 @@ QUOTED_CODE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """Code as Whop gave it or as read from the text (None: neither), its class, words to show."""
+    """`code`: as Whop gave it or as read from the text; None: neither. `words`: what to show."""
 
     code: str | None
     decline_class: DeclineClass
@@ -169,7 +169,7 @@ class Decline:
 
 @lru_cache(maxsize=1024)
 def classify(code: str | None, text: str | None = None) -> Decline:
-    """The code decides; without a known one, the text; else UNKNOWN in the bank's own words."""
+    """By the code; if it is not known, by the text; else UNKNOWN with the bank's own words."""
     known = code if code in CLASS_OF else read_code(text) or read_code(code)
     if known is not None:
         return Decline(known, CLASS_OF[known], WORDS_FOR[known])
@@ -183,7 +183,7 @@ def name_decline(code: str | None, words: str) -> str:
 
 
 def read_code(text: str | None) -> str | None:
-    """A code quoted in the text ("The bank returned the decline code `x`."), or one it implies."""
+    """A code quoted in the text ("The bank returned the decline code `x`.") or implied by it."""
     if not text:
         return None
     for word in QUOTED_CODE.findall(text):

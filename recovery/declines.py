@@ -1,4 +1,4 @@
-"""What a class of declines means for us, and the words to say it with."""
+"""The classes of declines: what each means, and how to explain it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ MEANINGS: dict[DeclineClass, str] = {
     DeclineClass.UNKNOWN: "not a reason that we know; a later retry may work",
 }
 
-# What the member may read. It says what helps and never why the bank refused: nobody should learn
-# from us that a card is thought stolen, nor a thief that it is known.
+# What the member reads. It says what helps and never why the bank refused: we must not reveal that
+# a card is thought stolen, neither to its owner nor to a thief.
 NEUTRAL = "A quick look at your payment details puts it right."
 FOR_MEMBER: dict[DeclineClass, str] = {
     DeclineClass.FUNDS: "Your bank could not cover it this time.",
@@ -64,7 +64,7 @@ FOR_MEMBER_BY_CODE: dict[str, str] = {
     "currency_not_supported": "Your card does not pay in this currency.",
 }
 
-# What the member can do, where the explanation does not say it.
+# What the member can do, where the explanation does not say so.
 ADVICE: dict[DeclineClass, str] = {
     DeclineClass.FUNDS: "You can also pay with another card.",
     DeclineClass.TECHNICAL: "Your card itself is probably fine.",
@@ -73,8 +73,8 @@ ADVICE: dict[DeclineClass, str] = {
     DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
 }
 
-# Charging these again is forbidden by the card networks or by the member's own word, whatever the
-# policy: Visa category 1 (lost, stolen, revoked), suspected fraud, stopped payments, debit rails.
+# Never charged again, whatever the policy, because the card networks or the member forbid it: Visa
+# category 1 (lost, stolen, revoked), suspected fraud, stopped payments, bank debits.
 NEVER_CHARGED_AGAIN = frozenset(
     {
         DeclineClass.FRAUD,
@@ -88,11 +88,11 @@ NEVER_CHARGED_AGAIN = frozenset(
 
 
 def explain_to_member(decline_class: DeclineClass, code: str | None) -> str:
-    """A sentence or two that may be read by whoever opens the mail."""
+    """One or two sentences that anybody who opens the message may read."""
     explanation = FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
     return f"{explanation} {ADVICE.get(decline_class, '')}".rstrip()
 
 
 def explain_to_creator(words: str, decline_class: DeclineClass) -> str:
-    """What the bank said and what that means, as one sentence."""
+    """One sentence: what the bank said, and what that means."""
     return f"{words}: {MEANINGS[decline_class]}."

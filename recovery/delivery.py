@@ -1,4 +1,4 @@
-"""What sending came to: of a mail, a chat message or a creator's notice, whoever carried it."""
+"""The result of sending an email, a chat message or a notice, by any service."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from enum import StrEnum
 
 class DeliveryState(StrEnum):
     SENT = "sent"
-    # It was not taken and never will be.
+    # Not accepted, and a second try would not be either.
     REFUSED = "refused"
-    # It was not taken; it may be tried again.
+    # Not accepted now; it may be tried again.
     PUT_OFF = "put_off"
-    # It may have been taken: it is never sent again.
+    # It may have been accepted, so it is never sent again.
     UNKNOWN = "unknown"
-    # There was nothing to say any more, and nothing left.
+    # There was no longer a reason to send it, and nothing was sent.
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`detail` is safe to log: no address is in it. `retry_after` is set where the service said it,
-    `provider_id` where it gave the message an id."""
+    """`detail` is safe to log: it contains no address. `retry_after`: how long the service asks us
+    to wait. `provider_id`: the service's id of the message."""
 
     state: DeliveryState
     detail: str | None = None

@@ -1,5 +1,7 @@
-"""How well recovery works: the facts, and the one judgement of each that pages, warnings and posts
-share. Pure; docs/operators/health.md lists the thresholds."""
+"""Whether recovery works: the facts, and one assessment of each for pages, warnings and posts.
+
+Pure functions; docs/dashboard.md lists the thresholds.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
 
 
 class Level(StrEnum):
-    """The word that stands beside the colour."""
+    """The value is the word shown beside the colour."""
 
     GREEN = "Fine"
     AMBER = "Look"
@@ -26,7 +28,7 @@ class Level(StrEnum):
 
 
 class State(Enum):
-    """What a part is found to be, and how bad that is."""
+    """The state of one part, and how bad that is."""
 
     def __init__(self, word: str, level: Level) -> None:
         self.level = level
@@ -40,10 +42,10 @@ def grade(age: timedelta, late: timedelta, lost: timedelta) -> Level:
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What a cycle did. A count that another version of the daemon does not give is 0."""
+    """What a cycle did. A count that another version of the daemon does not report is 0."""
 
     settled: int = 0
-    # Failed payments that nobody had told us about.
+    # Failed payments of which no webhook told us.
     found: int = 0
     retried: int = 0
     closed: int = 0
@@ -52,10 +54,8 @@ class CycleReport:
 
 @dataclass(frozen=True, slots=True)
 class DaemonHeartbeat:
-    """What the daemon that was alive last says; `last_cycle_at` is the newest of all daemons'.
-
-    `report` is about all companies.
-    """
+    """The newest heartbeat. `last_cycle_at` is the newest of all daemons; `report` covers all
+    companies."""
 
     beat_at: datetime
     last_cycle_at: datetime | None = None
@@ -71,7 +71,7 @@ class CycleState(State):
     NEVER = "never", Level.RED
 
 
-# Nothing is charged until a cycle runs.
+# In these states nothing is charged until a cycle runs.
 OVERDUE = frozenset({CycleState.LATE, CycleState.LOST, CycleState.NEVER})
 
 
@@ -92,7 +92,7 @@ def assess_cycle(heartbeat: DaemonHeartbeat | None, now: datetime) -> CycleState
 
 @dataclass(frozen=True, slots=True)
 class SyncFailure:
-    """Why payments could not be read back from Whop. `detail` is for people; nothing reads it."""
+    """Why payments could not be read back from Whop. `detail` is for people, not for code."""
 
     error: SyncError
     detail: str
@@ -100,7 +100,7 @@ class SyncFailure:
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """How far a company's payments are read back, and what was in the way the last time."""
+    """How far a company's payments are read back, and what stopped the last reading."""
 
     read_until: datetime | None = None
     failure: SyncFailure | None = None
@@ -115,7 +115,7 @@ class WhopState(State):
     FINE = "fine", Level.GREEN
     UNREAD = "unread", Level.NONE
     LATE = "late", Level.AMBER
-    # A permission is missing, which is told by itself.
+    # A permission is missing, which has a warning of its own.
     NOT_PERMITTED = "not permitted", Level.AMBER
     UNREADABLE = "unreadable", Level.RED
     KEY_REFUSED = "key refused", Level.RED
@@ -133,7 +133,7 @@ UNCERTAIN = frozenset({WhopState.DOWN, WhopState.UNREADABLE, WhopState.NOT_PERMI
 def assess_whop(
     heartbeat: DaemonHeartbeat | None, sync: SyncState | None, now: datetime
 ) -> WhopState:
-    """While Whop is down, what could not be read is but a consequence."""
+    """While Whop is down, reading fails only because of that, so DOWN comes first."""
     if heartbeat is not None and heartbeat.whop_down_since is not None:
         return WhopState.DOWN
     if sync is not None and sync.failure is not None:
@@ -144,29 +144,30 @@ def assess_whop(
 
 
 def is_key_refused(state: WhopState) -> bool | None:
-    """None: something else is in the way, and it cannot be said."""
+    """None: another problem hides whether it is."""
     return None if state in UNCERTAIN else state is WhopState.KEY_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """When one was heard last, and the first failure since then that only reading back found."""
+    """When the last one came, and the first failure since then that was only found by reading
+    back."""
 
     last_received_at: datetime | None = None
     first_missed_at: datetime | None = None
 
     @property
     def silent_since(self) -> datetime | None:
-        """None: nothing was missed."""
+        """None: none was missed."""
         return (self.last_received_at or self.first_missed_at) if self.first_missed_at else None
 
 
 class WebhookState(State):
     FINE = "fine", Level.GREEN
     NONE_RECEIVED = "unheard", Level.NONE
-    # A small company may have nothing to tell.
+    # A small company may simply have no failures.
     QUIET = "quiet", Level.AMBER
-    # There was something to tell.
+    # There was a failure, and no webhook told of it.
     SILENT = "silent", Level.RED
 
 
@@ -180,7 +181,8 @@ def assess_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
 
 @dataclass(frozen=True, slots=True)
 class Deliverability:
-    """The last day's mails that SendGrid took, and how many of them count against the sender."""
+    """The emails of the last 24 hours that SendGrid accepted, and how many of them hurt the
+    sender's reputation."""
 
     sent: int = 0
     undelivered: int = 0

@@ -1,8 +1,8 @@
-"""What our work adds: members we treat against members left to Whop alone. Pure; shares are 0 to 1.
+"""What our work adds: treated members compared with the holdout. Pure; shares are 0 to 1.
 
-Who is left alone is drawn by member (`RecoverySettings.holds_out`), so the member is the unit:
-several payments of one member have the same card and the same wallet behind them, and counting
-each would make the interval too narrow. Of each member the first payment counts, and it alone.
+The holdout is drawn by member (`RecoverySettings.holds_out`), so the member is the unit. Several
+payments of one member share a card and a bank account, and counting each would make the interval
+too narrow. Therefore only the first payment of each member counts.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
-# Members in each group, below which nothing is said: an interval would be wider than of use.
+# Fewest members in each group: with fewer, the interval is too wide to be useful.
 MIN_MEMBERS = 30
 Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Sums over the members whose payment has a dollar value: `x` what failed, `y` what is left
-    of it recovered."""
+    """Sums over members whose payment has a dollar value. `x`: what failed; `y`: what was recovered
+    of it, net of refunds."""
 
     members: int
     x: float
@@ -35,7 +35,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Members by their first payment, once its window has ended."""
+    """Members whose first payment's window has ended."""
 
     members: int
     recovered: int
@@ -48,7 +48,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A difference, treated less held out, and where it lies with 95 % confidence."""
+    """The difference treated minus held out, with its 95 % confidence interval."""
 
     estimate: float
     low: float
@@ -57,7 +57,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """`by_money` is None where it cannot be told how sure it is."""
+    """`by_money` is None where no honest interval can be given (see `subtract_shares`)."""
 
     treated: Group
     held_out: Group
@@ -67,7 +67,7 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class NotEnoughData:
-    """How many members more each group needs whose payment's window has ended."""
+    """How many more members with an ended window each group needs."""
 
     treated_missing: int
     held_out_missing: int
@@ -122,8 +122,8 @@ def subtract_shares(one: Money, other: Money) -> Interval | None:
         n / (n - 1) * sum (y - R x)^2 / (sum x)^2
 
     (Cochran 1977, Sampling Techniques, 3rd edition, section 6.4, without the finite population's
-    correction), and the interval is the normal one. It relies on numbers; where a group is small,
-    or nobody or everybody in it paid in full, it would claim a certainty that nobody has: None.
+    correction), and the interval is the normal one, which needs large groups. None where a group is
+    small, or where nobody or everybody in it paid in full: the interval would look too certain.
     """
     if min(one.members, other.members) < MIN_MEMBERS or one.x <= 0 or other.x <= 0:
         return None
@@ -136,6 +136,6 @@ def subtract_shares(one: Money, other: Money) -> Interval | None:
 
 def find_variance(money: Money) -> float:
     n, share = money.members, money.share
-    # Never below nothing, which rounding could make of a sum of squares that is nearly zero.
+    # Rounding could make a sum of squares near zero slightly negative.
     squares = max(money.yy - 2 * share * money.xy + share**2 * money.xx, 0.0)
     return n / (n - 1) * squares / money.x**2

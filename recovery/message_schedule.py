@@ -1,6 +1,6 @@
-"""Which message a member gets when: pure rules, counted back from the end of the window.
+"""Which message a member gets, and when, counted back from the end of the window. Pure.
 
-docs/creators/messages.md shows them as a table, docs/decisions says why.
+docs/messages.md shows the rules as a table, docs/decisions.md the reasons.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from recovery.declines import DeclineClass
 from recovery.status import UNPAID, ClosedReason, PaymentStatus, Step
 
 HOUR = timedelta(hours=1)
-# Between two messages to one member, whatever they are about.
+# Least time between two messages to one member, whatever they are about.
 GAP = 20 * HOUR
-# What arrives later than this before the end is read too late.
+# No message this close to the end of the window: it would be read too late.
 LAST_CALL = 2 * HOUR
 BEFORE_END = {Step.REMINDER: 72 * HOUR, Step.LAST_DAY: 24 * HOUR}
-# Before the end: when a soft decline is first told of, if its first retry has had its chance, and
-# if that retry comes later.
+# The first message about a soft decline, this long before the end of the window: once the first
+# retry is over, or, where that retry comes later, at the latest.
 SOFT_FIRST, SOFT_FIRST_LATEST = 84 * HOUR, 48 * HOUR
-# From a retry to the news of it.
+# From a retry until its outcome is known.
 SETTLING = HOUR
-# Before the quiet hours, what cannot wait for the morning.
+# What cannot wait for the morning is sent this long before the quiet hours.
 EVENING = HOUR
 
 ALL_THREE = (Step.PAYMENT_FAILED, Step.REMINDER, Step.LAST_DAY)
@@ -42,16 +42,16 @@ SEQUENCES: dict[DeclineClass, tuple[Step, ...]] = {
     DeclineClass.AMOUNT: (),
     DeclineClass.TEST: (),
 }
-# Whoever gets one of these may ask for no more.
+# These carry the link to unsubscribe.
 REMINDERS = frozenset({Step.REMINDER, Step.LAST_DAY})
 SOFT = frozenset(cls for cls, steps in SEQUENCES.items() if steps == FIRST_AND_LAST)
-# The member can still pay, or is still owed a word.
+# Closed payments that the member can still pay, or should still hear about.
 OPEN_TO_MEMBER = frozenset({ClosedReason.RETRIES_USED, ClosedReason.CONSENT_WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """When members are left in peace, by the company's clock. Equal: never."""
+    """Quiet hours, in the company's time zone. Equal hours: no quiet hours."""
 
     time_zone: str = "UTC"
     quiet_from: int = 0
@@ -60,9 +60,11 @@ class SendingHours:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleContext:
-    """All that the rules look at. `written`: the steps already used up, sent or not.
-    `last_message_at`: of the last message to this member, whatever it was about. `next_try_at`:
-    the next charge, whoever makes it; `tried_again`: there was one after the failure.
+    """Everything the rules look at.
+
+    `written`: the steps already used, sent or not. `last_message_at`: the last message to this
+    member about anything. `next_try_at`: the next charge, ours or Whop's. `tried_again`: there was
+    a charge after the failure.
     """
 
     decline_class: DeclineClass
@@ -87,12 +89,12 @@ def may_write(status: PaymentStatus, closed_reason: ClosedReason | None) -> bool
 def plan_first(
     decline_class: DeclineClass, window_ends_at: datetime, now: datetime
 ) -> PlannedMessage | None:
-    """For a payment that has just become known. It is planned once more when this comes due."""
+    """For a payment that has just become known. `plan_next` decides again when this comes due."""
     return plan_next(ScheduleContext(decline_class, window_ends_at), now)
 
 
 def plan_next(context: ScheduleContext, now: datetime) -> PlannedMessage | None:
-    """What is said next, not before `now`; None: nothing more."""
+    """The next message, not before `now`. None: there is none."""
     for step in SEQUENCES[context.decline_class]:
         if step in context.written or (step is Step.NOTICE and context.written):
             continue
@@ -103,7 +105,7 @@ def plan_next(context: ScheduleContext, now: datetime) -> PlannedMessage | None:
 
 
 def choose_send_time(step: Step, context: ScheduleContext, now: datetime) -> datetime | None:
-    """None: its time is over, or so near the next step's that it gives way to it."""
+    """None: it is too late for this step, or the next step is so near that it takes its place."""
     earliest = now if context.last_message_at is None else max(now, context.last_message_at + GAP)
     at = apply_quiet_hours(
         max(earliest, choose_preferred_time(step, context, now)), earliest, context
@@ -119,7 +121,7 @@ def choose_send_time(step: Step, context: ScheduleContext, now: datetime) -> dat
 
 
 def choose_preferred_time(step: Step, context: ScheduleContext, now: datetime) -> datetime:
-    """The step's own moment, whatever was said before."""
+    """The step's own time, whatever was sent before."""
     if step in BEFORE_END:
         return context.window_ends_at - BEFORE_END[step]
     if context.decline_class not in SOFT:
@@ -134,7 +136,8 @@ def choose_preferred_time(step: Step, context: ScheduleContext, now: datetime) -
 def apply_quiet_hours(
     at: datetime, earliest: datetime, context: ScheduleContext
 ) -> datetime | None:
-    """Out of the quiet hours: in the morning, or, where that is too late, in the evening before."""
+    """`at`, moved out of the quiet hours: to the morning, or to the evening before where the
+    morning is too late. None: neither is possible."""
     hours, deadline = context.hours, context.window_ends_at - LAST_CALL
     zone = ZoneInfo(hours.time_zone)
     morning = postpone_quiet(at, zone, hours.quiet_from, hours.quiet_until)
@@ -145,7 +148,7 @@ def apply_quiet_hours(
 
 
 def postpone_quiet(at: datetime, zone: ZoneInfo, quiet_from: int, quiet_until: int) -> datetime:
-    """`at`, or the end of the quiet hours that it falls into; whatever the clocks do that night."""
+    """`at`, or the end of the quiet hours it falls into, also across a change of the clocks."""
     local = at.astimezone(zone)
     if quiet_from < quiet_until:
         quiet, days = quiet_from <= local.hour < quiet_until, 0
@@ -160,7 +163,7 @@ def postpone_quiet(at: datetime, zone: ZoneInfo, quiet_from: int, quiet_until: i
 
 
 def find_evening(at: datetime, zone: ZoneInfo, quiet_from: int) -> datetime:
-    """When the quiet hours began that `at` falls into."""
+    """The start of the quiet hours that `at` falls into."""
     local = at.astimezone(zone)
     day = local.date() - timedelta(local.hour < quiet_from)
     return datetime.combine(day, time(quiet_from), zone).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""How an amount is written, wherever it is read."""
+"""How amounts of money are written, the same everywhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DECIMALS = dict.fromkeys(WHOLE.split(), 0) | dict.fromkeys(THREE.split(), 3)
 
 
 def format_money(amount: Decimal, currency: str) -> str:
-    """`$1,234.50`, `1,234.50 CAD`, `1,235 JPY`: never a symbol that two currencies share."""
+    """`$1,234.50`, `1,234.50 CAD`, `1,235 JPY`: never a symbol that several currencies share."""
     code = currency.lower()
     rounded = amount.quantize(Decimal(1).scaleb(-DECIMALS.get(code, 2)), ROUND_HALF_UP)
     if symbol := SYMBOLS.get(code):

@@ -1,21 +1,23 @@
-"""How calls to Whop take turns: what a pacer promises, and how long one may wait for it."""
+"""What a rate limiter for calls to Whop guarantees, and how long a call may wait."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Protocol
 
-# For one's turn. Much longer would outlast the lease of the payment in hand.
+# Longest wait for a turn. Much longer would outlast the lease of the payment being retried.
 LONGEST_WAIT = timedelta(seconds=10)
-# Turns that may be taken ahead even if that is longer: as many as two daemons have threads.
+# Turns that may be reserved ahead even if that takes longer: as many as two daemons have threads.
 MOST_QUEUED = 25
 
 
 class RateLimiter(Protocol):
-    """Gives each call of an operation its turn."""
+    """Limits how often each operation is called."""
 
     def wait(self, operation: str) -> timedelta | None:
-        """Returns when the turn has come. Not None: it is that far off; no turn was taken."""
+        """Blocks until the call may go out, then returns None. A timedelta: the next turn is that
+        far off, and none was reserved."""
 
     def hold(self, operation: str, wait: timedelta) -> None:
-        """Whop said to wait: nobody's turn comes earlier. Never shortens an earlier hold."""
+        """No turn comes before `wait` is over, because Whop said so. Never shortens an earlier
+        hold."""

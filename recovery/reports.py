@@ -1,4 +1,4 @@
-"""Whop's facts, whoever brings them: webhook, API answer, or replay.
+"""What Whop reports, by webhook, API answer or replay.
 
 Amounts are in major units of their currency; times are aware UTC.
 """
@@ -12,9 +12,9 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentDetails:
-    """What each newer report corrects: what it leaves out stays as it was.
+    """Each newer report replaces these; a field that it leaves out keeps its value.
 
-    `card_expiry`: its last month, `2027-04`.
+    `card_expiry`: the card's last month, such as `2027-04`.
     """
 
     membership_id: str | None = None
@@ -32,7 +32,7 @@ class PaymentDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFacts(PaymentDetails):
-    """What is kept of the first report under its own name."""
+    """The fields of the first report that are stored as columns of the same name."""
 
     payment_id: str
     company_id: str
@@ -45,11 +45,11 @@ class PaymentFacts(PaymentDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentReport(PaymentFacts):
-    """A payment as Whop describes it at `as_of`.
+    """A payment as Whop describes it at `observed_at`.
 
-    `starts_dunning`: a failed renewal, the one report that makes a payment known. `failed`: unpaid,
-    and a charge has failed; unlike `starts_dunning` it needs no event. `renewal`: not a first
-    purchase. `ended`: void or uncollectible.
+    `starts_dunning`: an event that a renewal failed, the only one that makes a payment known.
+    `failed`: it is unpaid and a charge failed, whether or not an event said so.
+    `renewal`: not a first purchase. `ended`: void or uncollectible.
     """
 
     starts_dunning: bool = False
@@ -72,7 +72,7 @@ class PaymentReport(PaymentFacts):
 
 @dataclass(frozen=True, slots=True)
 class RefundReport:
-    """One refund of a payment, cumulative by `refund_id`."""
+    """One refund of a payment. A later report with the same `refund_id` replaces it."""
 
     refund_id: str
     payment_id: str
@@ -84,7 +84,7 @@ class RefundReport:
 
 @dataclass(frozen=True, slots=True)
 class MembershipEnd:
-    """It is over, or will be by the member's own wish: its open payments are left alone."""
+    """The membership is over, or the member canceled its renewal. Its open payments are closed."""
 
     membership_id: str
     company_id: str
@@ -93,9 +93,9 @@ class MembershipEnd:
 
 @dataclass(frozen=True, slots=True)
 class DisputeReport:
-    """A member's bank takes a payment back, or warns that it is about to.
+    """A member's bank takes a payment back, or warns that it will.
 
-    `payment_id` is the payment disputed. An alert does not tell whose it is.
+    `payment_id` is the disputed payment. An alert does not say whose payment that is.
     """
 
     payment_id: str
@@ -107,7 +107,7 @@ class DisputeReport:
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvent:
-    """An event with at most one report. All four None: of a kind that is stored and ignored."""
+    """An event with at most one report. All four None: this type is stored and ignored."""
 
     type: str
     company_id: str | None

@@ -1,7 +1,7 @@
 """When to charge a payment again, or why not. Pure: `now` is passed in.
 
-A policy is a function from a situation to a moment; what no policy may do is checked around it, in
-`decide`. docs/creators/retry-policy.md explains the plans to a creator.
+A policy is a function from a context to a time. `decide` checks what no policy may do.
+docs/retry-policy.md explains the plans to a creator.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NoRetryReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """`interval`: the least time between two charges of one payment."""
+    """`interval`: least time between two charges of one payment."""
 
     policy: str = "smart"
     interval: timedelta = timedelta(minutes=60)
@@ -39,10 +39,11 @@ class RetryRules:
 
 @dataclass(frozen=True, slots=True)
 class RetryContext:
-    """All a policy may look at. `last_charge_at` is Whop's attempt or ours, whichever was later;
-    `charges` are those of both on this card within 30 days, for whatever payment.
+    """Everything a policy may look at.
 
-    `spread` is between 0 and 1, fixed for a payment: it keeps payments from all being due at once.
+    `last_charge_at`: Whop's last attempt or ours, whichever was later. `charges`: those of Whop and
+    us on this card in the last 30 days, for any payment. `spread`: from 0 to 1 and fixed for a
+    payment, so that payments are not all due at once.
     """
 
     decline_class: DeclineClass
@@ -80,7 +81,7 @@ MOST_IN_A_DAY = 10
 
 
 def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryReason | None:
-    """What forbids a charge at any time, whatever the policy and whoever asks for it."""
+    """Why a charge is forbidden, whatever the policy and whoever asks. None: it is allowed."""
     if context.held_out:
         return NoRetryReason.HELD_OUT
     if context.declined_retries >= rules.max_retries:
@@ -96,12 +97,12 @@ def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryRea
 
 
 def is_over_card_limit(card_brand: str | None, charges: int) -> bool:
-    """Whether the network allows no further attempt on a card with so many in 30 days."""
+    """Whether the card network allows no more attempts after this many in 30 days."""
     return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
 
 
 def decide(context: RetryContext, rules: RetryRules, now: datetime) -> Decision:
-    """The policy's moment, within what is allowed."""
+    """The policy's time, if a charge is allowed then."""
     reason_not_to = find_no_retry_reason(context, rules)
     if reason_not_to is not None:
         return NoRetry(reason_not_to)
@@ -116,14 +117,13 @@ def decide(context: RetryContext, rules: RetryRules, now: datetime) -> Decision:
 
 
 def plan_hourly(context: RetryContext, earliest: datetime) -> datetime:
-    """The plain alternative: as often as the interval allows."""
+    """The simple alternative: as often as the interval allows."""
     return earliest
 
 
-# Hours from the first failure, one for each retry; what is not listed waits for the member. From
-# the table in recovery-rules.md 3.4: spread over the five days, technical errors fast, and the last
-# try for funds just before the end. docs/developers/policy-comparison.md compares them with
-# other schedules.
+# Hours after the first failure, one for each retry; classes that are not listed wait for the
+# member. From the table in recovery-rules.md 3.4: spread over the five days, technical errors soon,
+# and the last try for funds just before the end. docs/policy.md compares them with other schedules.
 PLANS: dict[DeclineClass, tuple[float, ...]] = {
     DeclineClass.FUNDS: (30, 62, 106),
     DeclineClass.ISSUER: (26, 74),
@@ -138,17 +138,18 @@ PLANS_BY_CODE: dict[str, tuple[float, ...]] = {
     "pin_required": (50,),
     "pin_required_as": (50,),
 }
-# Money lasts a day more often than not, so a charge of Whop's own within the day finds what ours
-# would. Whop may allow us only one: it is worth most once Whop has stopped trying.
+# Money on an account usually lasts a day, so Whop's own charge within a day finds what ours would.
+# Whop may allow us only one retry, which is worth most once Whop has stopped trying.
 LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
-# After a declined retry of ours. A broken line may be mended sooner.
+# Least wait after one of our retries was declined. Technical errors are excepted: they may be over
+# sooner.
 PAUSE = timedelta(hours=12)
-# Kept free before the window's end: a charge and its settling need time.
+# Kept free before the end of the window: a charge needs time to settle.
 MARGIN = timedelta(hours=2)
 
 
 def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:
-    """By decline class: when it is likely to work, and when a bank says yes more often."""
+    """By decline class, at hours when banks approve more often. None: retrying does not help."""
     plan = PLANS_BY_CODE.get(context.decline_code or "", PLANS.get(context.decline_class, ()))
     if context.declined_retries >= len(plan):
         return None
@@ -160,7 +161,7 @@ def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:
     zone = ZoneInfo(context.time_zone)
     if context.decline_class is DeclineClass.FUNDS:
         at = wait_for_payday(at, zone)
-    for _ in range(2):  # waiting for the day may lead to Whop's hour, and waiting for Whop to night
+    for _ in range(2):  # waiting for the day may end near Whop's attempt, and vice versa
         clear = avoid_whop(at, context.whop_next_attempt_at, before)
         if context.decline_class is not DeclineClass.TECHNICAL:
             clear = wait_for_day(clear, zone, context.spread)
@@ -173,7 +174,7 @@ def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:
 def fit_window(
     at: datetime, planned: datetime, earliest: datetime, context: RetryContext
 ) -> datetime:
-    """Waiting for a better hour must not cost the last chance: rather a little early than never."""
+    """Waiting for a better hour must not miss the window: rather a little early than never."""
     deadline = context.window_ends_at - MARGIN
     if at <= deadline:
         return at
@@ -185,8 +186,10 @@ def fit_window(
 def wait_for_whop(
     rules: RetryRules, now: datetime, whop_attempt_at: datetime | None
 ) -> datetime | None:
-    """When to look again instead of charging now, with Whop's plan as it has just told it. Only
-    `smart` minds Whop's plan."""
+    """When to decide again, if Whop has just announced an attempt near now. None: charge now.
+
+    Only the `smart` policy waits for Whop.
+    """
     clear = avoid_whop(now, whop_attempt_at)
     return clear if rules.policy == "smart" and clear > now else None
 

@@ -1,4 +1,4 @@
-"""What a payment can be, and where it may go from there."""
+"""The states of payments, attempts, messages and notices, and which moves are allowed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from enum import StrEnum
 
 
 class PaymentStatus(StrEnum):
-    # Unpaid, no retry scheduled: it waits for the member or for Whop.
+    # Unpaid and no retry is scheduled: it waits for the member or for Whop.
     FAILED = "failed"
-    # Unpaid, we charge again at `next_retry_at`.
+    # Unpaid, and we charge again at `next_retry_at`.
     PENDING_RETRY = "pending_retry"
-    # Whop says it is paid. A refund later is recorded beside it and nets out of money figures.
+    # Whop says it is paid. A later refund is recorded beside it and subtracted from money figures.
     RECOVERED = "recovered"
-    # Given up: retries used, window closed, or a stop rule fired.
+    # Given up: no retries left, the window has ended, or a stop rule applied.
     PERMANENT_FAIL = "permanent_fail"
 
 
 class AttemptOutcome(StrEnum):
-    # Committed before the charge; nothing is known yet.
+    # Committed before the charge; the outcome is not known yet.
     OPEN = "open"
     PAID = "paid"
     DECLINED = "declined"
-    # The bank took it and has not settled it.
+    # The bank accepted it and has not settled it yet.
     PENDING = "pending"
-    # No charge was made: Whop would not, or it was no longer owed.
+    # No charge was made: Whop refused, or the payment was no longer due.
     REFUSED = "refused"
-    # No usable answer: it may or may not have charged. Whop is asked, never charged blindly.
+    # No usable answer: it may or may not have charged. We ask Whop, and never charge blindly.
     UNKNOWN = "unknown"
 
 
 class Trigger(StrEnum):
     SCHEDULE = "schedule"
-    # A creator asked for it now.
+    # The creator asked to retry now.
     CREATOR = "creator"
     WHOP = "whop"
     MEMBER = "member"
@@ -40,16 +40,16 @@ class Trigger(StrEnum):
 class ChargeMethod(StrEnum):
     # The card on file, charged again.
     RETRY = "retry"
-    # Another card that the member has saved; once per payment, and only where a creator allows.
+    # Another saved card of the member; once per payment, and only if the creator allows it.
     BACKUP_CARD = "backup_card"
 
 
 class RecoveredBy(StrEnum):
-    # One of our attempts collected it.
+    # One of our own charges collected it.
     RETRY = "retry"
-    # The member, after a message of ours.
+    # The member paid after one of our messages.
     MEMBER = "member"
-    # Whop's own retry, or the member unprompted. Never claimed as ours.
+    # Whop's own retry, or the member without a message. Never claimed as ours.
     WITHOUT_US = "without_us"
 
 
@@ -57,56 +57,57 @@ class ClosedReason(StrEnum):
     RETRIES_USED = "retries_used"
     WINDOW_CLOSED = "window_closed"
     MEMBERSHIP_ENDED = "membership_ended"
-    # The membership runs on to the end of its period, but the member wants no renewal.
+    # The membership runs to the end of its period, and the member canceled its renewal.
     MEMBER_CANCELED = "member_canceled"
-    # Whop voided the payment or called it uncollectible.
+    # Whop voided the payment or marked it uncollectible.
     CANCELED = "canceled"
-    # The member disputes this payment or another one of the same seller.
+    # The member disputes this payment or another one of the same company.
     DISPUTED = "disputed"
     REFUNDED = "refunded"
     CONSENT_WITHDRAWN = "consent_withdrawn"
-    # The creator asked for no more tries.
+    # The creator asked to stop.
     STOPPED = "stopped"
 
 
 class RequestKind(StrEnum):
     STOP = "stop"
     RETRY_NOW = "retry_now"
-    # Of a company's poison events; the others are about one payment.
+    # About a company's poison events; the other kinds are about one payment.
     REPLAY = "replay"
 
 
 class Action(StrEnum):
-    """What the audit list keeps that somebody did. The dashboard says it in words."""
+    """What the audit log records that somebody did."""
 
     SETTINGS = "settings"
     TEMPLATE = "template"
     RETRY = "retry"
     STOP = "stop"
     REPLAY_EVENTS = "replay_events"
-    # From before there were codes; the entry's details keep its words.
+    # From before there were actions; the entry's details keep its text.
     OTHER = "other"
 
 
 class Step(StrEnum):
-    """A member's messages about one payment, in order. message_schedule.py says who gets which."""
+    """The messages to a member about one payment, in order. message_schedule.py decides who gets
+    which."""
 
     PAYMENT_FAILED = "payment_failed"
     REMINDER = "reminder"
-    # With the exact time at which the membership ends.
+    # States the exact time at which the membership ends.
     LAST_DAY = "last_day"
-    # Neutral, and the only one: where nothing more may be asked of the member.
+    # Neutral and the only message, where we may not ask the member to pay.
     NOTICE = "notice"
 
 
 class Channel(StrEnum):
     EMAIL = "email"
-    # The creator's support chat with the member, inside Whop.
+    # The company's support chat with the member, inside Whop.
     WHOP = "whop"
 
 
 class DeliveryFailure(StrEnum):
-    """Why a mail did not arrive, or why no more may be sent to its address."""
+    """Why an email did not arrive, or why its address gets no more."""
 
     BOUNCED = "bounced"
     DROPPED = "dropped"
@@ -114,16 +115,16 @@ class DeliveryFailure(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
-# The member has not read it. A spam report or an opt-out comes from somebody who has.
+# The member did not get it. A spam report or an opt-out comes from a member who did.
 NOT_ARRIVED = frozenset({DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED})
-# What makes mail services distrust our mails, a report by a reader included.
+# What hurts the sender's reputation, spam reports included.
 AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
 
 
 class MailEventKind(StrEnum):
-    """What the mail service tells of a mail."""
+    """What the mail service reports about an email."""
 
-    # It has taken the mail and will deliver it.
+    # It accepted the email and will deliver it.
     PROCESSED = "processed"
     DEFERRED = "deferred"
     DELIVERED = "delivered"
@@ -131,9 +132,9 @@ class MailEventKind(StrEnum):
     CLICKED = "clicked"
     # The address does not exist.
     BOUNCED = "bounced"
-    # Refused this once: the address may still be good.
+    # Refused this time; the address may still be good.
     BLOCKED = "blocked"
-    # Not even tried.
+    # The mail service did not try to deliver it.
     DROPPED = "dropped"
     SPAM_REPORT = "spam_report"
     UNSUBSCRIBED = "unsubscribed"
@@ -141,14 +142,14 @@ class MailEventKind(StrEnum):
 
 class MessageState(StrEnum):
     QUEUED = "queued"
-    # Committed before the send. Found later, it was interrupted, and is never sent again.
+    # Committed before the send. If found later, the send was interrupted and is never repeated.
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
-    # The mail service may have taken it. Not sent again: at most one mail.
+    # The service may have accepted it. It is not sent again, so at most one arrives.
     UNKNOWN = "unknown"
     SKIPPED = "skipped"
-    # Another payment's message to the same member spoke for this one too (`joined_to`).
+    # Another payment's message to the same member covered this one too (`joined_to`).
     JOINED = "joined"
 
 
@@ -173,9 +174,9 @@ class SyncError(StrEnum):
 
     # Whop refuses our key.
     ACCESS_DENIED = "access_denied"
-    # Whop takes our key and does not let it read payments.
+    # Whop accepts our key but does not let it read payments.
     PERMISSION_MISSING = "permission_missing"
-    # Anything else: no answer, or one that says nothing about the key.
+    # Anything else: no answer, or one that is not about the key.
     UNAVAILABLE = "unavailable"
 
 
@@ -197,5 +198,5 @@ MOVES: dict[PaymentStatus, frozenset[PaymentStatus]] = {
 
 
 def may_move(before: PaymentStatus, after: PaymentStatus) -> bool:
-    """Staying where it is is always allowed."""
+    """Staying in the same status is always allowed."""
     return before == after or after in MOVES[before]

@@ -1,4 +1,4 @@
-"""Where a payment may stand, and what decides it: Whop's own word first, then the policy. Pure."""
+"""The next status of a payment: Whop's own stop decides first, then the policy. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from recovery.retry_policy import (
 )
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Trigger
 
-# Whop retries by its own clock for five days, then cancels (whop-api.md, section 3).
+# Whop retries on its own for five days, then cancels (whop-api.md, section 3).
 WINDOW = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where a payment stands after a decision, and by what means it is charged next."""
+    """A payment's status after a decision, and how it is charged next."""
 
     status: PaymentStatus
     next_retry_at: datetime | None = None
@@ -44,7 +44,7 @@ def closed(reason: ClosedReason) -> Transition:
 
 
 def find_stop(report: PaymentReport) -> Transition | None:
-    """Whop's own word that nobody should try to collect this any more."""
+    """Whether Whop says that nobody should collect this any more. None: it does not."""
     if report.disputed:
         return closed(ClosedReason.DISPUTED)
     if report.ended:
@@ -68,14 +68,14 @@ def choose_transition(context: RetryContext, rules: RetryRules, now: datetime) -
             return WAITING
 
 
-# Where another card of the member's may help: not where the member or a network has said no.
+# Where another card may help: not where the member or a card network has refused.
 BACKUP_HELPS = frozenset(
     {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.CARD, DeclineClass.UNKNOWN}
 )
 
 
 def decide_backup(context: RetryContext, now: datetime) -> datetime | None:
-    """When to try the member's other saved card. By day: it may surprise its owner."""
+    """When to try another saved card, by day since it may surprise the member. None: never."""
     if context.held_out or context.decline_class not in BACKUP_HELPS:
         return None
     zone = ZoneInfo(context.time_zone)
@@ -85,7 +85,8 @@ def decide_backup(context: RetryContext, now: datetime) -> datetime | None:
 
 
 def plan_backup(transition: Transition, context: RetryContext, now: datetime) -> Transition | None:
-    """Where the card on file is of no more use, another saved one; it is tried once."""
+    """The transition to another saved card, where the card on file is not tried again. None: no
+    other card is tried."""
     if transition.status is PaymentStatus.PENDING_RETRY:
         return None
     at = decide_backup(context, now)
@@ -97,5 +98,5 @@ def plan_backup(transition: Transition, context: RetryContext, now: datetime) ->
 
 
 def find_spread(payment_id: str) -> float:
-    """From 0 to 1, the same each time for one payment."""
+    """From 0 to 1, always the same for one payment."""
     return crc32(payment_id.encode()) / 2**32

@@ -1,8 +1,8 @@
-"""When Whop is down: stop calling for a while, say since when, and try one call now and then.
+"""A circuit breaker for Whop: after several calls without an answer none is sent for a while.
 
-closed     every call goes out
-open       none does, until the rest is over
-half-open  one goes out as a probe: any answer closes the circuit, silence means a longer rest
+closed     every call is sent
+open       no call is sent until the rest is over
+half-open  one call is sent as a probe: any answer closes the circuit, none means a longer rest
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ LONGEST_REST = timedelta(minutes=5)
 
 
 class Circuit:
-    """Shared by all threads. Each call that was let through ends in `answered` or `unanswered`."""
+    """Shared by all threads. Each `begin_call` is followed by `record_answer` or
+    `record_no_answer`."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock, self.lock = clock, threading.Lock()
@@ -33,7 +34,7 @@ class Circuit:
 
     @property
     def down_since(self) -> datetime | None:
-        """The first call of those without an answer. None: the circuit is closed."""
+        """When the first call stayed without an answer. None: the circuit is closed."""
         with self.lock:
             return None if self.resting_until is None else self.missed_since
 
@@ -48,13 +49,13 @@ class Circuit:
             self.refuse_while_open(self.clock())
 
     def begin_call(self) -> None:
-        """The last thing before a call is sent. Raises DownError."""
+        """Comes just before a call is sent. Raises DownError."""
         with self.lock:
             now = self.clock()
             self.refuse_while_open(now)
             if self.resting_until is not None:
-                # This call is the probe. The next one's turn is set before its end is known, and
-                # later than any call can last: a probe that is cut off must not bar the way.
+                # This call is the probe. The time of the next one is set already now, and later
+                # than any call can last, so a probe that is cut off does not keep the circuit open.
                 self.rest = min(self.rest * 2, LONGEST_REST)
                 self.resting_until = now + self.rest
 
@@ -76,7 +77,7 @@ class Circuit:
 
     def is_open_at(self, now: datetime) -> bool:
         left = timedelta() if self.resting_until is None else self.resting_until - now
-        return timedelta() < left <= self.rest  # more only if the clock was set back
+        return timedelta() < left <= self.rest  # longer only if the clock was set back
 
     def refuse_while_open(self, now: datetime) -> None:
         if self.is_open_at(now):

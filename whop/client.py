@@ -1,4 +1,4 @@
-"""Whop's API, as far as we use it. Nothing that may charge is ever sent again by itself."""
+"""The part of Whop's API that we use. A call that may charge is never repeated automatically."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from whop.objects import read_payment, read_refund
 from whop.values import Json, PayloadError, link, part, text
 from whop.wire import Query, Wire, escape, write_time
 
-# Where every member can manage billing, when Whop does not give us the membership's own link.
+# Where every member can manage billing, for when Whop gives no link of the membership's own.
 MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
-# Items asked for. 50 work for others (the most is not documented), but a page twice as long costs
-# the daemon six megabytes more.
+# Items per page. 50 work for others (the limit is not documented), but pages twice as long cost the
+# daemon six megabytes more.
 PAGE = 25
 
 
@@ -34,9 +34,9 @@ class Membership:
 
 
 class WhopClient:
-    """`clock` gives aware UTC times; it dates answers that carry no time of their own.
+    """`clock` returns aware UTC times; it dates answers that contain no time.
 
-    Every method raises WhopError. `circuit.down_since` tells since when Whop has not answered.
+    Every method raises WhopError. `circuit.down_since`: since when Whop has not answered.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class WhopClient:
         return self.read_answer(answer, company_id)
 
     def retry_payment(self, payment_id: str, company_id: str, key: str) -> PaymentReport:
-        """Charges it again: one POST. The same key never charges twice (whop-api.md 2.8).
+        """Charges it again with one POST. The same key never charges twice (whop-api.md 2.8).
 
-        An answer is not yet money: the payment says where it stands.
+        An answer does not mean paid: the returned payment says so.
         """
         answer = self.wire.write(
             "payments.retry",
@@ -84,7 +84,7 @@ class WhopClient:
         after: str | None = None,
         first: int = PAGE,
     ) -> Page[PaymentReport]:
-        """Newest first unless told otherwise. Without permission Whop answers an empty list."""
+        """Newest first by default. Without the permission Whop returns an empty list."""
         query: Query = {
             "account_id": company_id,
             "status": status,
@@ -115,14 +115,15 @@ class WhopClient:
     # --- memberships and members ---------------------------------------------------------------
 
     def get_membership(self, membership_id: str) -> Membership:
-        """`manage_url` needs the scope member:manage, else it is the general page."""
+        """Without the permission member:manage, `manage_url` is the general page."""
         path = f"/memberships/{escape(membership_id)}"
         return read_membership(self.wire.read("memberships.retrieve", path))
 
     def change_card(self, membership_id: str, payment_method_id: str) -> None:
-        """Renews with this card from now on, and charges an open past-due payment on it at once.
+        """Renews with this card from now on, and charges a past-due payment to it at once.
 
-        One PATCH, and no key protects it: without an answer it may have charged (whop-api.md 2.6).
+        One PATCH without an idempotency key: if no answer comes, it may have charged
+        (whop-api.md 2.6).
         """
         self.wire.write(
             "memberships.update",
@@ -132,9 +133,9 @@ class WhopClient:
         )
 
     def list_saved_cards(self, member_id: str, company_id: str) -> tuple[SavedCard, ...]:
-        """Those that can still be charged, as far as Whop knows.
+        """The cards that can still be charged, as far as Whop knows.
 
-        Whop takes a member or an account, not both; a member belongs to one account anyway.
+        Whop accepts a member or an account, not both; a member belongs to one account anyway.
         """
         query: Query = {"member_id": member_id, "broken": "false", "first": PAGE}
         return tuple(read_cards(self.wire.read("payment_methods.list", "/payment_methods", query)))
@@ -148,7 +149,7 @@ class WhopClient:
     # --- support chat --------------------------------------------------------------------------
 
     def open_support_chat(self, company_id: str, user_id: str) -> str:
-        """The channel's id. Whop gives the one that is there already, so asking twice is safe."""
+        """The channel's id. Whop returns an existing channel, so asking twice is safe."""
         answer = self.wire.write(
             "support_channels.create",
             "POST",
@@ -158,8 +159,11 @@ class WhopClient:
         return require_id(answer)
 
     def send_chat_message(self, channel_id: str, content: str) -> str:
-        """The message's id. `content` is Markdown. One POST, and no key protects it: the endpoint
-        is of the Legacy surface (whop-api.md 1). Without an answer it may have been sent."""
+        """Sends Markdown, and returns the message's id.
+
+        One POST without an idempotency key, since the endpoint is a legacy one (whop-api.md 1): if
+        no answer comes, it may have been sent.
+        """
         answer = self.wire.write(
             "messages.create",
             "POST",
@@ -190,7 +194,7 @@ def read_membership(answer: Json) -> Membership:
 
 
 def require_id(answer: Json) -> str:
-    """Of what was just made. A message's may have characters that other ids never have."""
+    """The id of a new object. A message's may have characters that other ids never have."""
     found = text(answer, "id")
     if found is None:
         raise NoAnswerError("Whop's answer cannot be read: id: is missing")

@@ -1,11 +1,11 @@
 """What can go wrong with a call to Whop, by what it means for a charge.
 
 WhopError
-├── NoAnswerError    it may or may not have happened: time-out, lost connection, 5xx, still running
+├── NoAnswerError    it may or may not have happened: timeout, lost connection, 5xx, still running
 ├── DownError        nothing was sent: Whop has not answered for a while
-├── BusyError        429, or told so a moment ago: it did not happen; `wait` says when to ask again
-├── AccessError      401, 403: it did not happen; the key needs a person
-│   └── UnfundedError  402: the same of the account, which must fund its balance
+├── BusyError        429, now or just before: it did not happen; ask again after `wait`
+├── AccessError      401, 403: it did not happen; somebody must correct the key
+│   └── UnfundedError  402: it did not happen; the account must fund its balance
 ├── NotFoundError    404: there is no such thing, or not for this key
 └── RefusedError     any other 4xx: it did not happen, and asking again will not help
 """
@@ -27,7 +27,7 @@ IN_PROGRESS = "idempotency_request_in_progress"
 
 
 class WhopError(Exception):
-    """Base of all; str() is safe to log and to show."""
+    """Base of all errors here. str() is safe to log and to show."""
 
 
 class NoAnswerError(WhopError):
@@ -61,7 +61,7 @@ class RefusedError(WhopError):
 
 
 def check(response: httpx.Response) -> None:
-    """Raises the leaf that fits; returns on 2xx."""
+    """Raises the subclass that fits; returns on 2xx."""
     status = response.status_code
     if response.is_success:
         return
@@ -81,7 +81,7 @@ def check(response: httpx.Response) -> None:
 
 
 def classify_sync_error(error: WhopError) -> SyncError:
-    """What it means for reading back."""
+    """What the error means for reading payments back."""
     match error:
         case UnfundedError():
             return SyncError.UNAVAILABLE
@@ -92,7 +92,7 @@ def classify_sync_error(error: WhopError) -> SyncError:
 
 
 def read_error(response: httpx.Response) -> tuple[str | None, str]:
-    """Code and message of `{"error": {"code", "message"}}`; any other body is only named."""
+    """Code and message of `{"error": {"code", "message"}}`; any other body has "(no message)"."""
     try:
         error = response.json()["error"]
         return error.get("code"), str(error.get("message"))[:300]
@@ -101,7 +101,7 @@ def read_error(response: httpx.Response) -> tuple[str | None, str]:
 
 
 def read_wait(response: httpx.Response, message: str) -> timedelta:
-    """Whop writes the delay into the text, "Try again in 12 seconds." (whop-api.md 2.9)."""
+    """From the header, or from the text "Try again in 12 seconds." (whop-api.md 2.9)."""
     header = response.headers.get("retry-after", "")
     found = SECONDS.fullmatch(header) or WRITTEN.search(message)
     return min(timedelta(seconds=int(found[1])), LONGEST_WAIT) if found else DEFAULT_WAIT

@@ -1,4 +1,4 @@
-"""What Whop answers in lists: pages of anything, saved cards, permissions."""
+"""Reads Whop's lists: pages of any object, saved cards, permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Without the items that cannot be read. `next_cursor` None: this was the last page."""
+    """Leaves out items that cannot be read. `next_cursor` None: this was the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
@@ -30,7 +30,7 @@ class SavedCard:
 
 
 def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None) -> Page[T]:
-    """Raises NoAnswerError where there is no list. `after` is the cursor of this page."""
+    """`after` is the cursor of this page. Raises NoAnswerError where there is no list."""
     found = answer.get("data")
     if not isinstance(found, list):
         raise NoAnswerError("Whop's answer cannot be read: data: must be a list")
@@ -47,11 +47,11 @@ def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None)
 def find_next(answer: Json, after: str | None) -> str | None:
     info = part(answer, "page_info")
     cursor = text(info, "end_cursor") if flag(info, "has_next_page") else None
-    return None if cursor == after else cursor  # one that stands still would never end
+    return None if cursor == after else cursor  # the same cursor again would loop for ever
 
 
 def read_cards(answer: Json) -> Iterator[SavedCard]:
-    """Other ways to pay (bank accounts, wallets) have no `card` and are passed over."""
+    """Other payment methods (bank accounts, wallets) have no `card` and are skipped."""
     for item in read_page(answer, lambda item: item).items:
         method_id, card = ident(item, "id"), part(item, "card")
         if method_id is not None and card:

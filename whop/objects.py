@@ -1,8 +1,8 @@
-"""Whop's objects, in either shape, read into reports.
+"""Reads Whop's objects, in either shape, into reports.
 
-Current (dated) payloads have Money objects and `*_at` times; legacy ones floats, nested objects
-and `company_id` (whop-api.md sections 2.1 and 4). Unknown fields and values are ignored; what we
-need and cannot read is named in the error.
+Current (dated) payloads have Money objects and `*_at` times; legacy ones have floats, nested
+objects and `company_id` (whop-api.md sections 2.1 and 4). Unknown fields and values are ignored.
+PayloadError names a required field that cannot be read.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ PENDING = "payment.pending"
 CANCELED = "payment.canceled"
 MEMBERSHIP_ENDED = "membership.deactivated"
 ENDED_MEMBERSHIPS = {"canceled", "expired"}
-# ISO 4217's code for "no currency": not telling is not dollars.
+# ISO 4217's code for "no currency": we must not assume dollars.
 NO_CURRENCY = "xxx"
-# A first purchase that fails is a visitor who did not buy, not a member who is about to leave.
+# A failed first purchase is a visitor who did not buy, not a member who may leave.
 FIRST_PURCHASE = {"subscription_create", "one_time"}
 
 
 def read_payment(
     data: Json, observed_at: datetime, company: str | None, where: str = "", kind: str = ""
 ) -> PaymentReport:
-    """A payment object, from an event of this kind or from the API. Raises PayloadError."""
+    """`kind`: the event's type, empty for the API. `where`: prefix of a field's name in errors.
+
+    Raises PayloadError.
+    """
     owner = company or find_company(data)
     if owner is None:
         raise PayloadError(f"{where}account_id", "is missing")
@@ -79,7 +82,7 @@ def read_money(data: Json, where: str) -> dict[str, Any]:
 
 
 def read_state(data: Json, kind: str) -> dict[str, Any]:
-    """The event's kind says what happened even where the status is missing or lags behind."""
+    """The event's type counts even where the status is missing or lags behind."""
     status, substatus = text(data, "status"), text(data, "substatus")
     reason = text(data, "billing_reason")
     renewal, paid = reason not in FIRST_PURCHASE, kind == SUCCEEDED or status == "paid"
@@ -125,13 +128,13 @@ def read_card(data: Json) -> dict[str, Any]:
 
 
 def read_expiry(card: Json, prefix: str = "") -> str | None:
-    """The card's last month, such as "2027-04"."""
+    """The last month in which the card is valid, such as "2027-04"."""
     month, year = expiry(card, prefix)
     return f"{year:04}-{month:02}" if month and year else None
 
 
 def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport:
-    """The settled amount, in the payment's currency, where Whop knows the rate."""
+    """The amount in the payment's currency where Whop knows the rate, else the original amount."""
     payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
     if payment_id is None:
         raise PayloadError("data.payment_id", "is missing")
@@ -147,8 +150,8 @@ def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport
 
 
 def read_dispute(data: Json, company: str) -> DisputeReport:
-    """Of a dispute or an alert, in either shape: payment and buyer are objects, or there is only
-    the payment's id."""
+    """Reads a dispute or an alert. Some have payment and buyer as objects, others only the
+    payment's id."""
     payment, buyer = part(data, "payment"), part(data, "buyer")
     payment_id = ident(data, "payment_id") or ident(payment, "id")
     if payment_id is None:
@@ -163,7 +166,7 @@ def read_dispute(data: Json, company: str) -> DisputeReport:
 
 
 def read_membership_end(kind: str, data: Json, company: str) -> MembershipEnd | None:
-    """None: it goes on, and is to be renewed."""
+    """None: the membership continues and will be renewed."""
     membership_id = require_ident(data, "id", "data.")
     if kind == MEMBERSHIP_ENDED or text(data, "status") in ENDED_MEMBERSHIPS:
         return MembershipEnd(membership_id, company)

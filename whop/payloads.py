@@ -1,5 +1,4 @@
-"""Whop's events, read into what the ledger wants to hear; and our own flat shape, for trying
-things out."""
+"""Reads events: Whop's, and our own flat shape for trying things out."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
 
 
 def read_event(body: Any, received_at: datetime, default_company: str | None = None) -> ParsedEvent:
-    """Raises PayloadError. `default_company` serves payloads that name none."""
+    """`default_company` is for payloads that name none. Raises PayloadError."""
     if not isinstance(body, Mapping):
         raise PayloadError("body", "must be a JSON object")
     if is_flat(body):
@@ -59,7 +58,7 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     if company is None:
         raise PayloadError("account_id", "is missing")
     said_at = time(data, "updated_at") or time(body, "timestamp") or received_at
-    observed_at = min(said_at, received_at)  # a clock ahead of ours must not outrank later words
+    observed_at = min(said_at, received_at)  # a clock ahead of ours must not outrank later reports
     if kind in PAYMENT_EVENTS:
         payment = read_payment(data, observed_at, company, "data.", kind)
         return ParsedEvent(kind, company, payment.payment_id, payment=payment)
@@ -77,7 +76,7 @@ def is_flat(body: Json) -> bool:
 
 
 def read_flat(body: Json, received_at: datetime, default_company: str | None) -> ParsedEvent:
-    """`{"payment_id", "member_id", "amount", "reason"}`, with `currency` and others if given."""
+    """`{"payment_id", "member_id", "amount", "reason"}`, and optionally `currency` and others."""
     company = ident(body, "company_id") or ident(body, "account_id") or default_company
     if company is None:
         raise PayloadError("company_id", "is missing, and WHOP_COMPANY_ID is not set")

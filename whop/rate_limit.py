@@ -1,4 +1,4 @@
-"""Staying below Whop's limit: 600 calls a minute per operation and key (whop-api.md 2.9)."""
+"""Keeps below Whop's limit of 600 calls a minute per operation and key (whop-api.md 2.9)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
 
 
 class RateLimit:
-    """For all threads of one process, or for simulated time."""
+    """A RateLimiter for the threads of one process, or for simulated time."""
 
     def __init__(
         self,

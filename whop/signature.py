@@ -1,8 +1,8 @@
 """Whop's webhook signature: Standard Webhooks, keyed with the literal bytes of the `ws_…` secret.
 
 The standardwebhooks package is not used: it base64-decodes the secret, reads the clock itself, and
-lets malformed headers escape as ValueError and binascii.Error (whop-api.md 4.3). A test holds this
-against the official SDK.
+raises ValueError and binascii.Error on malformed headers (whop-api.md 4.3). A test compares this
+module with the official SDK.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 class SignatureError(Exception):
-    """Not proven to come from Whop. The message is safe to answer with."""
+    """Nothing proves that it comes from Whop. The message is safe to return to the sender."""
 
 
 def is_signed(headers: Mapping[str, str]) -> bool:
-    """Whether it claims a signature at all; a claim must then hold, also in development."""
+    """Whether it has any of a signature's headers. It must then be valid, also in development."""
     return any(name in headers for name in HEADERS)
 
 
 def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
-    """Returns the webhook's id. `headers` with lower-case names. Raises SignatureError."""
+    """Returns the webhook's id. `headers` have lower-case names. Raises SignatureError."""
     if not secret:
-        raise SignatureError("no webhook secret is configured")  # an empty key is forgeable
+        raise SignatureError("no webhook secret is configured")  # anybody could sign with an empty
+        key
     event_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
     if not (event_id and timestamp and signatures):
         raise SignatureError("the webhook-id, -timestamp and -signature headers are required")

@@ -1,4 +1,5 @@
-"""Single values out of Whop's JSON. Readers are tolerant; the `need_…` ones raise PayloadError."""
+"""Reads single values from Whop's JSON. The `require_…` functions raise PayloadError, others return
+None."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ Json = Mapping[str, Any]
 LARGEST_AMOUNT = Decimal(10) ** 12
 SMALLEST_AMOUNT = Decimal("1e-18")
 IDENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}", re.ASCII)
-# Characters kept of any text field.
+# Characters kept of any text.
 LONGEST_TEXT = 500
 
 
 class PayloadError(ValueError):
-    """Well-formed JSON that does not say what it must. `field` names where."""
+    """Well-formed JSON without a required value. `field` names where it is missing or wrong."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -43,7 +44,7 @@ def require_text(data: Json, name: str, where: str = "") -> str:
 
 
 def ident(data: Json, name: str) -> str | None:
-    """An id that is safe in a path, a header and a log line."""
+    """An id that is safe in a path, a header and a log line. None: any other value."""
     value = data.get(name)
     return value if isinstance(value, str) and IDENT.fullmatch(value) else None
 
@@ -76,7 +77,7 @@ def expiry(card: Json, prefix: str = "") -> tuple[int | None, int | None]:
 
 
 def link(data: Json, name: str) -> str | None:
-    """Only what a member may be sent to: a web address over TLS."""
+    """Only https: a member may be sent there."""
     value = text(data, name)
     return value if value is not None and value.startswith("https://") else None
 
@@ -108,7 +109,7 @@ def money_currency(value: Any) -> str | None:
 
 
 def time(data: Json, name: str) -> datetime | None:
-    """ISO 8601 or unix seconds; without a zone it is UTC. Unreadable is as good as absent."""
+    """ISO 8601 or unix seconds; without a zone it is UTC. None: it is absent or unreadable."""
     value = data.get(name)
     try:
         if isinstance(value, str):

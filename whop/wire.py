@@ -1,4 +1,4 @@
-"""One call to Whop: paced, guarded by the circuit, and made again only where that is safe."""
+"""One call to Whop: rate-limited, guarded by the circuit, and repeated only where that is safe."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from whop.values import Json
 Query = Mapping[str, str | int | None]
 
 READ_TIMEOUT = httpx.Timeout(10, connect=5)
-# A bank may take its time. Reads with all their repetitions end within a payment's lease.
+# A bank may take long. Reads with all their repetitions end within a payment's lease.
 WRITE_TIMEOUT = httpx.Timeout(30, connect=5)
-# Seconds before a read is repeated, give or take half.
+# Seconds before a read is repeated, plus or minus half.
 PAUSES = (0.5, 1.0)
 
 
 class Wire:
-    """`operation` is what Whop's limit counts by. All methods raise WhopError."""
+    """`operation` is what Whop's rate limit counts. All methods raise WhopError."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Wire:
         self.sleep, self.jitter = sleep, jitter
 
     def read(self, operation: str, path: str, query: Query | None = None) -> Json:
-        """Made again, a little later each time, while Whop does not answer."""
+        """Repeated after a pause while Whop does not answer."""
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         for pause in PAUSES:
             try:
@@ -50,7 +50,7 @@ class Wire:
         return self.call(operation, "GET", path, READ_TIMEOUT, params=asked)
 
     def write(self, operation: str, method: str, path: str, **request: Any) -> Json:
-        """One call, whatever comes of it: it may move money."""
+        """Never repeated, since it may move money."""
         return self.call(operation, method, path, WRITE_TIMEOUT, **request)
 
     def call(
@@ -92,7 +92,7 @@ def read_object(response: httpx.Response) -> Json:
 
 
 def escape(ident: str) -> str:
-    """An id cannot leave its place in the address."""
+    """So that an id cannot change the rest of the path."""
     return quote(ident, safe="")
 
 
