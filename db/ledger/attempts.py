@@ -1,4 +1,4 @@
-"""The ledger of tries. Rows are opened before a charge and finished exactly once."""
+"""Attempts to collect a payment. Ours are opened before the charge and finished exactly once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from db.models import Attempt, Payment
 from recovery.reports import PaymentReport
 from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, Trigger
 
-# Statements that run for every event or charge are built once: building costs more than running.
+# These run for every event or charge, so they are built once: building costs more than running.
 SELECT_UNSETTLED = select(Attempt).where(
     Attempt.payment_id == bindparam("payment_id"), Attempt.outcome.in_(UNSETTLED)
 )
@@ -42,14 +42,14 @@ def unsettled_payment_ids() -> Select[str]:
 
 
 def find_unsettled(session: Session, payment: Payment) -> Attempt | None:
-    """At most one: a unique index holds that. A payment that was never claimed has none."""
+    """At most one, by a unique index. A payment that was never claimed has none."""
     if payment.claimed_until is None:
         return None
     return session.scalar(SELECT_UNSETTLED, {"payment_id": payment.payment_id})
 
 
 def open_attempt(session: Session, payment: Payment, now: datetime) -> Attempt:
-    """The intention, on disk before any charge. The key makes Whop run it once, if ever."""
+    """Committed before the charge. Whop runs a key at most once."""
     number = next_number(session, payment)
     attempt = Attempt(
         payment_id=payment.payment_id,
@@ -76,15 +76,15 @@ def has_tried_backup(session: Session, payment: Payment) -> bool:
     return bool(session.scalar(select(query)))
 
 
-# --- tries that are not ours -------------------------------------------------------------------
+# --- attempts that are not ours ----------------------------------------------------------------
 # The first failure is the payment itself; these are the later ones. Each has a key of its own, so
-# that it is written once, in whatever order and however often we hear of it.
+# it is written once, in whatever order and however often it is reported.
 
 
 def record_foreign_failure(session: Session, payment: Payment, report: PaymentReport) -> None:
-    """The failure that this report is about, unless it was our own charge.
+    """Records the failure in this report, unless it was our own charge.
 
-    Whop numbers the failures of a payment. Without that number (older shapes) nothing is told.
+    Whop numbers the failures of a payment. Older payloads have no number, so nothing is recorded.
     """
     number, failed_at = report.failures, report.last_attempt_at
     if number is None or number < 2 or failed_at is None:
@@ -104,7 +104,7 @@ def record_foreign_payment(
 
 
 def delete_foreign_payment(session: Session, payment: Payment) -> None:
-    """It turned out to be ours, or somebody else's."""
+    """For when the charge turns out to be ours or somebody else's."""
     session.execute(DELETE_FOREIGN, {"key": paid_key(payment)})
 
 
@@ -121,7 +121,7 @@ def record_foreign(
     at: datetime,
     after_failures: int | None = None,
 ) -> None:
-    """Nothing where a charge of ours was the one that followed so many failures."""
+    """Records nothing where our own charge came after `after_failures` failures."""
     session.flush()
     session.execute(
         INSERT_FOREIGN,
@@ -141,7 +141,7 @@ def record_foreign(
 
 
 def leave_open(attempt: Attempt, outcome: AttemptOutcome, detail: str | None) -> None:
-    """Nothing is concluded: Whop is asked again later."""
+    """Concludes nothing: Whop is asked again later."""
     attempt.outcome, attempt.detail = outcome, detail
 
 
@@ -152,7 +152,7 @@ def finish(
     now: datetime,
     detail: str | None = None,
 ) -> None:
-    """The one place that counts a retry: by how the outcome changes, so never twice."""
+    """The only place that counts a retry. It counts the change of outcome, so never twice."""
     declined = AttemptOutcome.DECLINED
     payment.retry_count += (outcome is declined) - (attempt.outcome is declined)
     attempt.outcome = outcome

@@ -1,4 +1,4 @@
-"""A payment that is paid: recovered, and who made it."""
+"""Marks a payment recovered, and decides who brought it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def record_paid(
     report: PaymentReport,
     now: datetime,
 ) -> None:
-    """Recovered, whoever did it."""
+    """Marks it recovered, whoever made the payment."""
     if payment.status is PaymentStatus.RECOVERED:
         return
     payment.recovered_at = min(report.paid_at or report.observed_at, now)
-    if report.last_attempt_at is not None:  # the charge that paid it, whatever we heard before
+    if report.last_attempt_at is not None:  # the charge that paid it, whatever was reported before
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
     move(session, payment, Transition(PaymentStatus.RECOVERED))
@@ -41,9 +41,9 @@ def record_paid(
 
 
 def attribute_payment(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
-    """Says who made it, by the circumstances, and keeps the try that did."""
+    """Decides by the evidence who brought it, and records the attempt that did."""
     assert payment.recovered_at is not None
-    # A message about another payment may have spoken for this one too.
+    # A message about another payment may have covered this one too.
     lead = aliased(Message)
     mailed = (
         select(func.min(func.coalesce(lead.sent_at, Message.sent_at)))

@@ -1,8 +1,7 @@
-"""The hot path's one round trip: any number of events with the payments they make known.
+"""Stores any number of events, and the payments they make known, in one round trip.
 
-Plain SQL with arrays and one JSON parameter, handed to the driver as it is: building the same from
-expressions costs more of the receiver's time than Postgres needs to run it
-(docs/developers/speed.md).
+This is the receiver's hot path, so it is plain SQL with arrays and one JSON parameter: building the
+same from expressions takes longer than Postgres needs to run it (docs/speed.md).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ INSERT = f"""insert into payments ({PAYMENT})
     select {PAYMENT} from json_populate_recordset(cast(null as payments), $ROWS)
     on conflict do nothing
     returning payment_id"""
-# Something about this payment came before it and has not been applied.
+# Reports about this payment came before it and wait to be applied.
 WAITS = """exists (
     select from webhook_events
     where webhook_events.payment_id = created.payment_id and applied_at is null and error is null
@@ -34,7 +33,7 @@ with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")})
 select payment_id, {WAITS} as waits from created
 """
 
-# Prepared once for each connection: reading and planning it took a seventh of the database's time.
+# Prepared once per connection: parsing and planning took a seventh of the database's time.
 PREPARE = f"""
 prepare store_deliveries (
     text[], text[], text[], text[], text[], text[], boolean[], timestamptz, json
@@ -54,10 +53,11 @@ union all
 select null, payment_id, {WAITS} from created
 """
 PREPARED = "store_deliveries is prepared"
-# Two statements in one round trip. The locks come first, in one order, so that two receivers cannot
-# wait for each other, and as a statement of their own, so that what follows sees what the one who
-# held them before has committed. While Postgres inserts, the receiver's other thread has the
-# interpreter to itself; each further round trip would mean waiting for it once more.
+# Two statements in one round trip. The locks come first: in one order, so that two receivers cannot
+# wait for each other, and as a statement of their own, so that the second statement sees what the
+# previous holder of the locks committed. While Postgres inserts, the receiver's other thread has
+# the interpreter to itself; each further round trip would mean waiting for the interpreter once
+# more.
 # invariant 2: one payment's events are applied one after the other
 LOCK = "pg_advisory_xact_lock(hashtextextended(id, 0))"
 STORE = f"""
@@ -77,7 +77,8 @@ LATE = timedelta(days=1)
 def record_late_change(
     session: Session, moments: Iterable[tuple[str, datetime]], now: datetime
 ) -> None:
-    """For the daily sums: what failed lately, in a company, is on a day that nobody keeps yet."""
+    """Marks days for the rollup. `moments`: company and time of each failure; those of the last day
+    need no mark, since their days are not summed up yet."""
     late = {(company_id, at) for company_id, at in moments if at < now - LATE}
     if late:
         session.execute(
@@ -96,11 +97,11 @@ def store(
     payments: Sequence[NewPayment],
     now: datetime,
 ) -> tuple[set[str], dict[str, bool]]:
-    """The ids of the events that were new; each new payment's id, and whether reports about it
-    were waiting in the inbox.
+    """Returns the ids of the new events, and for each new payment whether reports about it wait in
+    the inbox.
 
-    From here to the end of the transaction everybody else's events about the same payments wait:
-    one payment's events are applied one after the other.
+    Until the transaction ends, others with events about the same payments wait: one payment's
+    events are applied one after the other.
     """
     columns = zip(*map(READ_EVENT, events), strict=True)
     values: dict[str, Any] = dict(zip(EVENT_COLUMNS, map(list, columns), strict=True))
@@ -123,7 +124,7 @@ LOCK_ONE = "select pg_advisory_xact_lock(hashtextextended(%(id)s, 0))"
 
 
 def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
-    """The same locks, for those who speak about payments without an event."""
+    """The same locks, for reports that are not events."""
     for payment_id in sorted(payment_ids):
         session.connection().exec_driver_sql(LOCK_ONE, {"id": payment_id})
 
@@ -131,7 +132,7 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 def insert_payments(
     session: Session, payments: Sequence[NewPayment], now: datetime
 ) -> dict[str, bool]:
-    """Each new payment's id, and whether reports about it are waiting in the inbox."""
+    """For each new payment, whether reports about it wait in the inbox."""
     record_late_change(session, list_failures(payments), now)
     rows = write_rows(payments)
     found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": rows})

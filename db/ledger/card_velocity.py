@@ -1,5 +1,5 @@
-"""How often a card has been charged lately, by Whop or by us and for whatever payment: the card
-networks count per card (recovery-rules.md 3.1 and 3.2)."""
+"""How often a card was charged recently, by Whop or us and for any payment: the card networks count
+per card (recovery-rules.md 3.1 and 3.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.models import Attempt, Payment
 from recovery.status import AttemptOutcome
 
-# The networks' 30 days, and the five in which a payment of theirs may still have been tried.
+# The networks' 30 days, plus the five in which a payment may still be tried.
 LOOKED_BACK = timedelta(days=35)
 DAY = timedelta(days=1)
 TRIES = func.greatest(func.coalesce(Payment.whop_failures, 1), 1 + Payment.retry_count)
@@ -25,7 +25,7 @@ SAME_CARD = (
 COUNT_CHARGES = select(func.coalesce(func.sum(TRIES), 0)).where(
     *SAME_CARD, Payment.payment_id != bindparam("payment_id")
 )
-# The first failure is the payment itself, the later tries are attempts; those refused were none.
+# The first failure is the payment itself, later charges are attempts; refused ones were no charge.
 COUNT_LATELY = select(
     select(func.count())
     .select_from(Payment)
@@ -44,8 +44,10 @@ COUNT_LATELY = select(
 
 
 def count_charges(session: Session, payment: Payment, now: datetime) -> int:
-    """This payment's own tries, and those of all others on the same card. Each payment counts
-    with all its tries, also those that are older than 30 days: rather one too many."""
+    """Charges of this payment and of all others on the same card.
+
+    Each payment counts with all its charges, also those older than 30 days: rather one too many.
+    """
     own = max(payment.whop_failures or 1, 1 + payment.retry_count)
     if payment.card_last4 is None:
         return own
@@ -56,7 +58,7 @@ def count_charges(session: Session, payment: Payment, now: datetime) -> int:
 
 
 def count_charges_last_day(session: Session, payment: Payment, now: datetime) -> int:
-    """All tries on the payment's card in the last 24 hours, its own included."""
+    """Charges on the payment's card in the last 24 hours, its own included."""
     if payment.card_last4 is None:
         return 0
     asked = describe(payment, now) | {"lately": now - DAY}

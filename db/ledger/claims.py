@@ -1,8 +1,8 @@
-"""Retries, step by step: claim, mark as sent, and conclude (conclusions.py). Each is one short
-transaction's work; the network lies between them, never inside.
+"""A retry in steps: claim, mark as sent, and conclude (conclusions.py).
 
-A claim is a lease. While it runs, nobody else touches the attempt; when it has lapsed, any daemon
-may take the attempt over and find out what became of it.
+Each step is one short transaction; the network is called between them, never inside. A claim is a
+lease: while it runs nobody else touches the attempt, and once it has expired any daemon may take
+the attempt over and find out what happened.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from recovery.status import (
 )
 from recovery.transitions import WAITING, closed
 
-# Longer than a retry can take: reads with their repetitions 47 s, a charge 35 s, and turns at
-# Whop's limit of up to 10 s each.
+# Longer than a retry can take: 47 s for reads with their repetitions, 35 s for a charge, and up to
+# 10 s of waiting for the rate limit before each call.
 LEASE = timedelta(minutes=3)
 
 UNCLAIMED = or_(Payment.claimed_until.is_(None), Payment.claimed_until <= bindparam("now"))
@@ -58,8 +58,11 @@ SELECT_ABANDONED = (
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One attempt in hand, copied out of the transaction. `sent_at` set: it may have charged, with
-    the key to Whop that `sent_with` names. The card is the one that was declined."""
+    """One claimed attempt, copied out of the transaction.
+
+    `sent_at` set: it may have charged, with the Whop key that `sent_with` names. The card is the
+    one that was declined.
+    """
 
     attempt_id: int
     payment_id: str
@@ -80,7 +83,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ChargeIntent:
-    """What is committed just before a charge: how Whop described the payment, and what is sent."""
+    """Committed just before a charge. `before`: how Whop described the payment; `credential`: the
+    Whop key we use; `payment_method_id`: the card, if it is another than the one on file."""
 
     before: PaymentReport
     credential: str
@@ -88,9 +92,9 @@ class ChargeIntent:
 
 
 def claim_due(session: Session, now: datetime, *, retry_now: bool = False) -> Claim | None:
-    """Takes one payment whose retry is due and opens its attempt. None: nothing is due.
+    """Claims one payment whose retry is due, and opens its attempt. None: nothing is due.
 
-    `hastened`: only those that a creator has asked for.
+    `retry_now`: only those that a creator has asked for.
     """
     asked = Payment.next_trigger == Trigger.CREATOR if retry_now else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
@@ -110,7 +114,8 @@ def claim_due(session: Session, now: datetime, *, retry_now: bool = False) -> Cl
 
 
 def claim_unsettled(session: Session, now: datetime) -> Claim | None:
-    """Takes over one attempt that nobody holds any more, to find out what became of it."""
+    """Claims one attempt whose lease has expired, to find out what happened. None: there is
+    none."""
     found = session.execute(SELECT_ABANDONED, {"now": now}).one_or_none()
     if found is None:
         return None
@@ -143,7 +148,8 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
 def mark_sent(
     session: Session, claim: Claim, sending: ChargeIntent, now: datetime, rules: RetryRules
 ) -> bool:
-    """The last look before the charge. False: do not charge; the payment or the claim has moved."""
+    """The last check before the charge. False: do not charge; the payment or the claim has
+    changed."""
     payment, attempt = lock_claim(session, claim)
     # invariant 3: what was just read is heard before the charge
     payment_reports.apply_report(session, payment, sending.before, now, rules)
@@ -170,7 +176,7 @@ def mark_sent(
 
 
 def lock_claim(session: Session, claim: Claim) -> tuple[Payment, Attempt]:
-    """The payment's lock first, always: webhooks take it in the same order."""
+    """Locks the payment before it reads the attempt: webhooks use the same order."""
     payment = payments.lock_payments(session, [claim.payment_id])[claim.payment_id]
     attempt = session.get_one(Attempt, claim.attempt_id, populate_existing=True)
     return payment, attempt

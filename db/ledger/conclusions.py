@@ -1,4 +1,4 @@
-"""The end of a retry: what an attempt came to, and what that means for its payment."""
+"""The end of a retry: the attempt's outcome, and what that means for its payment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, PaymentStat
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What an attempt came to, and the payment as Whop last described it, if it did.
+    """An attempt's outcome. `report`: the payment as Whop last described it.
 
-    `try_again_at` set with REFUSED: nothing is wrong with the payment, only with the moment.
+    `try_again_at`: with REFUSED, when to try the same charge again; only the time was wrong.
     """
 
     outcome: AttemptOutcome
@@ -31,10 +31,10 @@ class Conclusion:
 def conclude(
     session: Session, claim: Claim, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
-    """Compare-and-set: an attempt that Whop's webhook has finished meanwhile is left alone."""
+    """Leaves alone an attempt that a webhook has finished meanwhile."""
     payment, attempt = lock_claim(session, claim)
     if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
-        # Whop's answer to our own key: stronger than what a webhook let us infer.
+        # Whop's answer to our own key is stronger evidence than a webhook.
         attempts.finish(payment, attempt, AttemptOutcome.PAID, now)
         apply_if_given(session, payment, conclusion, now, rules)
         payment.recovered_by = RecoveredBy.RETRY
@@ -48,7 +48,7 @@ def conclude(
             payment_reports.record_declined(payment, attempt, conclusion.report, now)
         case AttemptOutcome.REFUSED:
             attempts.finish(payment, attempt, conclusion.outcome, now, conclusion.detail)
-        case _:  # unknown or pending: nothing is concluded, Whop is asked again later
+        case _:  # unknown or pending: Whop is asked again later
             attempts.leave_open(attempt, conclusion.outcome, conclusion.detail)
     apply_if_given(session, payment, conclusion, now, rules)
     if attempt.outcome not in UNSETTLED:

@@ -1,8 +1,7 @@
-"""The inbox: every event once, with the payment it describes, in one transaction.
+"""The inbox: stores each event once and applies it to its payment, in one transaction.
 
-Everybody applies one payment's events one after the other (an advisory lock per payment), and a
-report that comes before its payment is known waits in the inbox: whatever the order of arrival,
-the end is the same.
+One payment's events are applied one after the other (an advisory lock per payment), and a report
+that comes before its payment is known waits in the inbox. So the order of arrival does not matter.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from db.models import JsonText, Payment, WebhookEvent, write_json
 from recovery.reports import ParsedEvent, PaymentReport
 from recovery.retry_policy import RetryRules
 
-# Reads a stored payload again; the second argument is when it was received.
+# Parses a stored payload; the second argument is the time it was received.
 Reader = Callable[[Any, datetime], ParsedEvent]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One delivery. Without a reading, `error` says why (poison)."""
+    """One delivery. `parsed` None: `error` says why it could not be parsed (a poison event)."""
 
     event_id: str
     payload: JsonText
@@ -41,7 +40,7 @@ class Event:
 
     @property
     def starter(self) -> PaymentReport | None:
-        """The report that makes its payment known, if it is one."""
+        """The report, if it is one that makes its payment known."""
         report = self.parsed.payment if self.parsed else None
         return report if report is not None and report.starts_dunning else None
 
@@ -61,9 +60,9 @@ def record(
     read: Reader,
     recovery_settings: Mapping[str, RecoverySettings] | None = None,
 ) -> None:
-    """Stores what is new and applies it. Safe to repeat: an applied event changes nothing.
+    """Stores new events and applies them. Repeating it changes nothing.
 
-    `terms`: those of every company whose payments these events may start, where they are known.
+    `recovery_settings`: of every company that these events are about; None: they are loaded.
     """
     if not events:
         return
@@ -90,8 +89,8 @@ def store(
     rules: RetryRules,
     recovery_settings: Mapping[str, RecoverySettings] | None,
 ) -> tuple[set[str], dict[str, bool], set[str]]:
-    """What was new of the events; each new payment and whether reports wait for it; and the events
-    that made those known."""
+    """Returns the ids of the new events; for each new payment whether reports wait for it; and the
+    ids of the events that made those payments known."""
     starters: dict[str, tuple[str, PaymentReport]] = {}
     for event in events:
         if (report := event.starter) is not None:
@@ -109,7 +108,7 @@ def store(
 
 
 def describe(event: Event) -> NewEvent:
-    """What starts a payment counts as applied at once: that spares the hot path an update."""
+    """An event that makes a payment known is applied by storing it: no second update is needed."""
     return NewEvent(
         event_id=event.event_id,
         type=event.type,
@@ -124,14 +123,13 @@ def describe(event: Event) -> NewEvent:
 def apply_waiting(
     session: Session, payment_ids: set[str], now: datetime, rules: RetryRules, read: Reader
 ) -> None:
-    """What was heard about these payments before they were known."""
+    """Applies the reports that came before these payments were known."""
     if payment_ids:
         waiting = load_waiting(session, payment_ids, read)
         mark_applied(session, apply(session, waiting, now, rules), now)
 
 
 def load_waiting(session: Session, payment_ids: set[str], read: Reader) -> list[Event]:
-    """Reports about these payments that came before the failure itself."""
     return [parse_again(stored, read) for stored in list_waiting(session, payment_ids)]
 
 
@@ -148,7 +146,8 @@ def parse_again(stored: WebhookEvent, read: Reader) -> Event:
 
 
 def apply(session: Session, events: Sequence[Event], now: datetime, rules: RetryRules) -> set[str]:
-    """In the given order. An event about a payment not known (yet) stays waiting."""
+    """Returns the ids of those applied, in the given order. An event about an unknown payment
+    waits."""
     known = payments.lock_payments(session, {e.payment_id for e in events if e.payment_id})
     return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
 

@@ -1,4 +1,4 @@
-"""Making failed payments known: the row, its place, and when the member is first written to."""
+"""New failed payments: the row, its first status, and when the member gets the first message."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def create_payments(
     *,
     imported: bool = False,
 ) -> dict[str, bool]:
-    """Inserts the unknown ones, each report about a different payment.
+    """Inserts the unknown payments; each report must be about a different one.
 
-    `terms` are those of the companies known so far; others are added. `imported`: history, about
-    which nobody is written to. Returns the new ids, and which of them have reports waiting in the
+    `recovery_settings`: of the companies known so far; others are added. `imported`: history, about
+    which members get no messages. Returns for each new payment whether reports about it wait in the
     inbox.
     """
     if not reports:
@@ -71,7 +71,7 @@ def describe_new(
     apply_transition(
         payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now)
     )
-    # Nobody is written to about history, nor those who are left to Whop alone.
+    # No messages about history, and none to members of the holdout.
     if may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out):
         message = plan_first(payment.decline_class, payment.window_ends_at, now)
         if message is not None:
@@ -85,7 +85,7 @@ def build_payment(
     now: datetime,
     imported: bool = False,
 ) -> NewPayment:
-    """As long as nothing but the failure itself is known."""
+    """The row before any decision, from the failure alone."""
     decline = classify(report.decline_code, report.failure_message)
     failed_at = find_first_failure(report, now)
     return NewPayment(
@@ -122,7 +122,8 @@ def choose_initial_transition(
 
 
 def find_first_failure(report: PaymentReport, now: datetime) -> datetime:
-    """A renewal is charged when it is created, so a later failure dates back to that moment."""
+    """A renewal is first charged when it is created, so where there were several failures, or it is
+    paid by now, the first was then."""
     first = report.last_attempt_at
     if ((report.failures or 0) > 1 or report.paid) and report.created_at is not None:
         first = report.created_at

@@ -1,4 +1,4 @@
-"""Every word about a known payment, from wherever, passes `hear`.
+"""Applies reports to known payments: every report, from any source, passes `apply_report`.
 
 The caller holds the row's lock and owns the transaction.
 """
@@ -29,15 +29,17 @@ CORRECTED = (*(field.name for field in fields(PaymentDetails)), "retryable", "re
 def apply_report(
     session: Session, payment: Payment, report: PaymentReport, now: datetime, rules: RetryRules
 ) -> None:
-    """Takes in one report, in whatever order reports arrive; the same one twice changes nothing."""
+    """Reports may arrive in any order; the same one twice changes nothing.
+
+    Raises WrongCompanyError.
+    """
     # invariant 6: an event cannot reach another company's payment
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     attempt = attempts.find_unsettled(session, payment)
     known_class = payment.decline_class
-    newer = (
-        report.observed_at > payment.observed_at
-    )  # invariant 2: an older report is not the newest word
+    # invariant 2: an older report is not the newest word
+    newer = report.observed_at > payment.observed_at
     if newer:
         record_facts(payment, report)
     declined = attempt is not None and is_declined(report, attempt)
@@ -52,7 +54,7 @@ def apply_report(
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
-            outbox.cancel_messages(session, payment, "nobody is to collect it any more")
+            outbox.cancel_messages(session, payment, "Whop has stopped this payment")
     elif stop is not None or newer or declined:
         decide_again(session, payment, report, attempt, now, rules)
         if payment.decline_class is not known_class:
@@ -67,29 +69,29 @@ def decide_again(
     now: datetime,
     rules: RetryRules,
 ) -> None:
-    """Whop's own stop is for good, so an old word of it is as good as a new one."""
+    """Whop's own stop is final, so an older report of it counts too."""
     if (stop := find_stop(report)) is not None:
         move(session, payment, stop)
     elif report.pending:
-        move(session, payment, WAITING)  # being settled: the next word decides
+        move(session, payment, WAITING)  # a bank is settling it: the next report decides
     elif attempt is None:
         schedule(session, payment, now, rules)
 
 
 def is_declined(report: PaymentReport, attempt: Attempt) -> bool:
     if report.paid:
-        # Whop counts a failure after ours was sent. Whose, it does not say: not claimed.
+        # Whop counts a failure after ours was sent, but not whose: we do not claim the payment.
         return counts_failure(report, attempt.failures_before)
     return shows_decline(report, attempt.sent_at, attempt.failures_before)
 
 
 def record_whop_schedule(session: Session, payment: Payment, report: PaymentReport) -> None:
-    """When Whop itself tries next, by its newest word on it. Heard after the payment, that word
-    can still change who made it."""
+    """When Whop tries next, by its newest report. Even after the payment it can change who brought
+    it."""
     told_before = (
         payment.whop_announced_at is not None and report.observed_at <= payment.whop_announced_at
     )
-    if told_before or report.pending:  # while a bank is settling it, Whop plans nothing
+    if told_before or report.pending:  # while a bank settles it, Whop announces nothing
         return
     payment.whop_announced_at = report.observed_at
     payment.whop_next_attempt_at = report.next_attempt_at
@@ -98,7 +100,7 @@ def record_whop_schedule(session: Session, payment: Payment, report: PaymentRepo
 
 
 def record_facts(payment: Payment, report: PaymentReport) -> None:
-    """What a newer report says outright. What it leaves out stays as it was."""
+    """Copies a newer report's fields. A field that it leaves out keeps its value."""
     payment.observed_at = report.observed_at
     for column in CORRECTED:
         if (value := getattr(report, column)) is not None:

@@ -1,7 +1,7 @@
-"""The only writer of payment status: every change of it passes `move`.
+"""The only writer of a payment's status: every change goes through `move`.
 
-The database refuses what recovery/status.py does not allow, whoever asks (migration 0010). The
-caller holds the row's lock and owns the transaction.
+The database refuses moves that recovery/status.py does not allow, whoever makes them (migration
+0010). The caller holds the row's lock and owns the transaction.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ SELECT_ENDED = (
 
 
 class WrongCompanyError(Exception):
-    """An event names a payment that another company owns."""
+    """A report names a payment that another company owns."""
 
 
 class IllegalMoveError(Exception):
-    """The code tried a status change that the table does not allow."""
+    """The code tried a change of status that recovery.status.MOVES does not allow."""
 
 
 def lock_payments(session: Session, payment_ids: Iterable[str]) -> dict[str, Payment]:
-    """Row locks in one order, so that two writers cannot wait for each other."""
+    """Locks rows in one order, so that two writers cannot wait for each other."""
     ids = sorted(set(payment_ids))
     found = session.scalars(LOCK_PAYMENTS, {"ids": ids}) if ids else ()
     return {payment.payment_id: payment for payment in found}
@@ -78,7 +78,7 @@ def apply_transition(payment: Payment | NewPayment, transition: Transition) -> N
 
 
 def postpone(session: Session, payment: Payment, until: datetime) -> None:
-    """The payment is fine and Whop was not: the same charge, later."""
+    """Schedules the same charge for later, for when the problem was not the payment's."""
     move(
         session,
         payment,
@@ -92,7 +92,7 @@ def postpone(session: Session, payment: Payment, until: datetime) -> None:
 
 
 def schedule(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
-    """Asks the policy again. Not while an attempt of ours is unsettled."""
+    """Asks the policy again. Must not be called while one of our attempts is unsettled."""
     recovery_settings = find_recovery_settings(session, payment.company_id)
     context = find_retry_context(session, payment, now)
     has_tried_backup = partial(attempts.has_tried_backup, session, payment)
@@ -113,7 +113,7 @@ def find_retry_context(session: Session, payment: Payment, now: datetime) -> Ret
 
 
 def is_forbidden(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> bool:
-    """Whether the charge that is planned may not be made any more, by what is known now."""
+    """Whether the planned charge is no longer allowed, by what is known now."""
     context = find_retry_context(session, payment, now)
     if payment.next_charge_method is ChargeMethod.BACKUP_CARD:
         return decide_backup(context, now) is None
@@ -121,8 +121,8 @@ def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Retry
 
 
 def close_windows(session: Session, now: datetime) -> int:
-    """Gives up payments whose window has ended and whose attempts are all settled, and what is
-    queued about them. Returns how many; fewer than MOST_AT_ONCE: there are no more."""
+    """Gives up payments whose window has ended and whose attempts are all settled, and cancels
+    their messages. Returns how many; fewer than MOST_AT_ONCE: there are no more."""
     ended = session.scalars(SELECT_ENDED, {"now": now, "limit": MOST_AT_ONCE}).all()
     for payment in ended:
         move(session, payment, closed(ClosedReason.WINDOW_CLOSED))

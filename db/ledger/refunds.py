@@ -1,4 +1,4 @@
-"""What of a payment has been given back."""
+"""Refunds of a payment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ GIVEN_BACK = (*NOT_FINAL, "succeeded")
 
 
 def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:
-    """Keeps the newest word on each refund; pending ones count as given back already."""
+    """Saves the newest report of each refund. Pending refunds count as given back.
+
+    Raises WrongCompanyError.
+    """
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     values = asdict(report)
@@ -43,4 +46,4 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
     if payment.status in UNPAID:
         move(session, payment, closed(ClosedReason.REFUNDED))
     else:
-        outbox.cancel_messages(session, payment, "it is refunded")
+        outbox.cancel_messages(session, payment, "the payment is refunded")

@@ -1,6 +1,9 @@
-"""Trying poison events again. Only the daemon and the receiver can read Whop's words, so the
-dashboard asks by a row. Each event is tried in a transaction of its own: a crash between leaves the
-rest asked for, and nobody waits for longer than one event takes."""
+"""Replaying poison events.
+
+Only the daemon and the receiver can parse Whop's payloads, so the dashboard asks by a request row.
+Each event is tried in a transaction of its own: after a crash the rest is still requested, and
+nobody waits longer than one event takes.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,14 @@ OPEN = and_(Request.kind == RequestKind.REPLAY, Request.done_at.is_(None))
 
 @dataclass(frozen=True, slots=True)
 class TriedEvent:
-    """An event of the inbox; `error`: why it is still poison. None: it is not."""
+    """An event that was tried again. `error`: why it is still poison; None: it no longer is."""
 
     id: int
     error: str | None
 
 
 def ask(session: Session, company_id: str, actor: str, now: datetime) -> bool:
-    """False: it is asked for already, and not done yet."""
+    """False: a replay is requested already and not done yet."""
     add_companies(session, {company_id})
     asked = session.scalar(
         insert(Request)
@@ -54,7 +57,7 @@ def ask(session: Session, company_id: str, actor: str, now: datetime) -> bool:
 
 
 def find_open(session: Session, company_id: str) -> datetime | None:
-    """When it was asked for, while it is not done."""
+    """When the open replay was requested. None: there is none."""
     return session.scalar(
         select(Request.requested_at).where(OPEN, Request.company_id == company_id)
     )
@@ -63,8 +66,8 @@ def find_open(session: Session, company_id: str) -> datetime | None:
 def replay_next(
     session: Session, now: datetime, rules: RetryRules, read: inbox.Reader, after: int = 0
 ) -> Request | None:
-    """One event more for the first that is asked for after request `after`; it is done when there
-    is none left. Two daemons never have the same one in hand. None: none is asked for there."""
+    """Tries one event of the first open request after request `after`; with no event left, the
+    request is done. Two daemons never work on the same request. None: there is no open request."""
     request = session.scalar(
         select(Request)
         .where(OPEN, Request.id > after)
@@ -84,14 +87,15 @@ def replay_next(
 
 
 def record_for_all(session: Session, actor: str, now: datetime) -> None:
-    """In the audit list of each company that has poison events: they are about to be tried."""
+    """Records in the audit log of each company with poison events that they are tried again."""
     theirs = select(WebhookEvent.company_id).where(WebhookEvent.error.is_not(None))
     for company_id in session.scalars(select(Company.id).where(Company.id.in_(theirs))):
         audit_log.record(session, company_id, actor, Action.REPLAY_EVENTS, now)
 
 
 def is_event_of(company_id: str, alone: bool) -> ColumnElement[bool]:
-    """A company's events. One that does not even tell its company is theirs who are alone here."""
+    """A company's events. `alone`: it is the only one, so events without a company are its own
+    too."""
     theirs = WebhookEvent.company_id == company_id
     return or_(theirs, WebhookEvent.company_id.is_(None)) if alone else theirs
 
@@ -104,7 +108,7 @@ def try_next_event(
     rules: RetryRules,
     read: inbox.Reader,
 ) -> TriedEvent | None:
-    """The first poison event after the event `after`, with today's code. None: there is none."""
+    """Tries the first poison event after event `after`, with today's code. None: there is none."""
     poison = select(WebhookEvent).where(WebhookEvent.error.is_not(None), whose)
     stored = session.scalar(
         poison.where(WebhookEvent.id > after).order_by(WebhookEvent.id).limit(1)
@@ -117,7 +121,7 @@ def try_next_event(
 def try_event(
     session: Session, stored: WebhookEvent, now: datetime, rules: RetryRules, read: inbox.Reader
 ) -> str | None:
-    """Why it is still poison. None: it is applied, or waits for its payment to be known."""
+    """Why it is still poison. None: it is applied, or waits until its payment is known."""
     event_id, news = stored.id, dict[str, Any]()
     try:
         with session.begin_nested():
@@ -134,14 +138,15 @@ def try_event(
         if find_outage(error) is Outage.AWAY:
             raise
         news = {"error": explain(error)}
-    # Not where somebody else has applied it meanwhile.
+    # Unless somebody else has applied it meanwhile.
     still = update(WebhookEvent).where(WebhookEvent.id == event_id, WebhookEvent.error.is_not(None))
     session.execute(still.values(news))
     return str(news["error"]) if news["error"] else None
 
 
 def explain(error: Exception) -> str:
-    """Ours say what is wrong; any other may quote what is private, so only its kind is told."""
+    """Our own errors are safe to show; others may quote private data, so only their type is
+    named."""
     if isinstance(error, (ValueError, WrongCompanyError)):
         return str(error)
     log.error("an event could not be applied", exc_info=error)

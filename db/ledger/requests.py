@@ -1,7 +1,7 @@
-"""What creators ask for about one payment: to stop it, or to charge it now. (A replay is asked for
-in db/ledger/replays.py.)
+"""Requests about one payment: to stop it, or to charge it now. (For replays: db/ledger/replays.py.)
 
-A request is a row, so that whoever asks needs no way to Whop. The daemon honours it.
+A request is a row that the daemon works on, so whoever makes it needs no access to Whop. `answer`
+is the sentence that the creator reads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recovery.transitions import Transition, closed
 
 ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"
-CHARGE_RUNNING = "a charge is in hand; what it comes to decides"
+CHARGE_RUNNING = "a charge is running, and its result comes first"
 
 
 class UnknownPaymentError(LookupError):
@@ -37,7 +37,8 @@ def ask(
     now: datetime,
     company_id: str | None = None,
 ) -> Request:
-    """`company_id`: whose it must be; None only for operators. Raises UnknownPaymentError."""
+    """`company_id`: the owner it must have; None, for operators only: any. Raises
+    UnknownPaymentError."""
     known = select(Payment.company_id).where(Payment.payment_id == payment_id)
     owner = session.scalar(known)
     if owner is None or company_id not in (None, owner):
@@ -46,13 +47,13 @@ def ask(
         payment_id=payment_id, company_id=owner, kind=kind, requested_by=actor, requested_at=now
     )
     session.add(request)
-    session.flush()  # before the entry: the same order everywhere, so that nobody waits in a circle
+    session.flush()  # before the audit entry: the same order everywhere, so there is no deadlock
     audit_log.record(session, owner, actor, ACTIONS[kind], now, payment_id=payment_id)
     return request
 
 
 def fulfil_next(session: Session, now: datetime, rules: RetryRules) -> Request | None:
-    """The oldest that is open. None: there is none."""
+    """Does what the oldest open request asks for. None: there is none."""
     found = session.execute(
         select(Request, Payment.payment_id)
         .join(Payment, Payment.payment_id == Request.payment_id)
@@ -71,16 +72,17 @@ def fulfil_next(session: Session, now: datetime, rules: RetryRules) -> Request |
 
 
 def stop(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
-    """A charge in hand that has not been sent is not sent any more."""
+    """A charge that has not been sent yet is not sent any more."""
     if (refusal := refuse_stop(payment)) is not None:
-        outbox.cancel_messages(session, payment, "the creator asked for no more")
+        outbox.cancel_messages(session, payment, "the creator stopped this payment")
         return refusal
     payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE
 
 
 def retry_now(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
-    """Due now, whatever the policy's moment; what is forbidden stays forbidden."""
+    """Schedules the charge for now, whatever the policy says; a forbidden charge stays
+    forbidden."""
     if (refusal := refuse_retry_now(session, payment, now, rules)) is not None:
         return refusal
     payments.move(
@@ -90,7 +92,7 @@ def retry_now(session: Session, payment: Payment, now: datetime, rules: RetryRul
 
 
 def refuse_stop(payment: Payment) -> str | None:
-    """Why stopping it would change nothing."""
+    """Why stopping would change nothing. None: it would."""
     return None if payment.status in UNPAID else f"nothing to stop: {describe_end(payment)}"
 
 
@@ -101,7 +103,7 @@ def describe_end(payment: Payment) -> str:
 def refuse_retry_now(
     session: Session, payment: Payment, now: datetime, rules: RetryRules
 ) -> str | None:
-    """Why it cannot be charged now, whoever asks."""
+    """Why it cannot be charged now, whoever asks. None: it can."""
     if payment.status not in UNPAID:
         return f"nothing to charge: {describe_end(payment)}"
     if payment.window_ends_at <= now:

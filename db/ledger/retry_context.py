@@ -1,4 +1,4 @@
-"""What a retry is decided by, of a payment that is known or has just been heard of."""
+"""What a retry's decision is based on, for known and for new payments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recovery.transitions import Transition, choose_transition, find_spread, pla
 def describe_retry_context(
     payment: Payment | NewPayment, charges: int, recovery_settings: RecoverySettings
 ) -> RetryContext:
-    """`charges`: on its card, by whomever."""
+    """`charges`: those on its card in the last 30 days, Whop's and ours."""
     return RetryContext(
         decline_class=payment.decline_class,
         decline_code=payment.decline_code,
@@ -45,8 +45,8 @@ def choose_transition_or_backup(
     now: datetime,
     has_tried_backup: Callable[[], bool] = never,
 ) -> Transition:
-    """The policy's place; where the card on file is of no more use and its creator allows it, the
-    member's other card, once."""
+    """The policy's transition; or, where the card on file is not tried again and the creator allows
+    it, one try of the member's other card."""
     transition = choose_transition(context, rules, now)
     if not (recovery_settings.backup_card and payment.membership_id and payment.member_id):
         return transition

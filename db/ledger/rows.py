@@ -1,5 +1,5 @@
-"""The rows that make something known. A column that is misspelt or left out is a TypeError: the
-database would pass over it in silence."""
+"""Rows that are inserted in bulk. A misspelt or missing column is a TypeError here, whereas the
+database would ignore it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Tri
 
 @dataclass(kw_only=True)
 class NewPayment:
-    """A failed payment that has just been heard of. Its decisions are filled in as they are made;
-    neither frozen nor with slots, since the hot path makes one for each event
-    (docs/developers/speed.md)."""
+    """A new failed payment. Its decisions are filled in as they are made.
+
+    Neither frozen nor with slots, since the hot path makes one for each event (docs/speed.md).
+    """
 
     payment_id: str
     company_id: str
@@ -64,7 +65,7 @@ class NewPayment:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """`applied`: nothing is left to do for it once it is stored."""
+    """`applied`: storing it is all there is to do."""
 
     event_id: str
     type: str

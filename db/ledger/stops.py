@@ -1,7 +1,7 @@
-"""What ends the work on payments at once, with the reason kept.
+"""Stops that close payments at once: the end of a membership, and disputes.
 
-An attempt in hand is left to settle: its charge may already have been made. One that has not been
-sent is not sent any more (`claims.mark_sent`).
+A running attempt is left to settle, since its charge may have been made. If it has not been sent,
+`claims.mark_sent` does not send it any more.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def end_membership(session: Session, end: MembershipEnd) -> None:
 
 
 def record_dispute(session: Session, dispute: DisputeReport, now: datetime) -> bool:
-    """Stops all that its member still owes, now and later. False: it does not tell who that is.
+    """Closes the member's open payments, now and later. False: it does not say who the member is.
 
-    What is disputed is a payment that was made, so the open ones are others of the same member.
+    The disputed payment was paid, so the open ones are other payments of the same member.
     """
     known = session.scalars(
         select(Payment).where(

@@ -1,7 +1,8 @@
-"""How far each company's payments have been read back from Whop, and taking in what was read.
+"""How far each company's payments are read back from Whop, and applying what was read.
 
-Whop redelivers a webhook three times within about 70 seconds, then never (whop-api.md 4.4). What
-is read back passes the same `hear` as a webhook, so it does not matter which comes first.
+Whop delivers a webhook again three times within about 70 seconds, then never (whop-api.md 4.4).
+Read back payments pass the same `apply_report` as webhooks, so it does not matter which comes
+first.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from recovery.status import UNPAID, PaymentStatus
 
 HISTORY = timedelta(days=90)
 LEASE = timedelta(minutes=10)
-# A payment that we have given up may still be paid: looked at once a day for a month.
+# A payment that we have given up may still be paid, so it is read once a day for a month.
 RECHECKED_FOR = timedelta(days=30)
 RECHECK_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One company's, copied out of the transaction."""
+    """One company's progress, copied out of the transaction."""
 
     company_id: str
     since: datetime
@@ -45,7 +46,7 @@ class Progress:
 
 
 def claim_sync(session: Session, company_id: str, now: datetime) -> Progress | None:
-    """None: another daemon is reading this company. Its first time begins 90 days back."""
+    """None: another daemon reads this company. The first reading begins 90 days back."""
     add_companies(session, {company_id})
     row = {"company_id": company_id, "since": now - HISTORY}
     session.execute(insert(Sync).values(row).on_conflict_do_nothing())
@@ -68,7 +69,7 @@ def renew_claim(session: Session, company_id: str, now: datetime) -> None:
 
 
 def record_page(session: Session, company_id: str, cursor: str | None, now: datetime) -> None:
-    """How far the import has come: in the same transaction as what the page said."""
+    """Saves how far the import has come, in the transaction that applies the page."""
     done = {} if cursor else {"imported_at": now}
     update_sync(session, company_id, import_cursor=cursor, claimed_until=now + LEASE, **done)
 
@@ -81,7 +82,8 @@ def release_sync(
     failure: SyncFailure | None = None,
     read_until: datetime | None = None,
 ) -> None:
-    """`read_until` only after a complete reading: what follows must find what this one missed."""
+    """`read_until` only after a complete reading, so that the next one finds what this one
+    missed."""
     complete = {"read_until": read_until} if read_until else {}
     update_sync(
         session,
@@ -108,7 +110,7 @@ def apply_reports(
     *,
     imported: bool = False,
 ) -> int:
-    """Hears them all. Renewals that failed and that nobody told us about are made known.
+    """Applies them all, and makes known the failed renewals of which no webhook told us.
 
     Returns how many those were.
     """
@@ -131,12 +133,12 @@ def apply_reports(
 
 
 def has_failed(report: PaymentReport) -> bool:
-    """A renewal whose charge failed at least once, whatever became of it."""
+    """Whether it is a renewal whose charge failed at least once, paid by now or not."""
     return report.renewal and (report.failed or (report.paid and bool(report.failures)))
 
 
 def apply_refunds(session: Session, company_id: str, refunds: Sequence[RefundReport]) -> None:
-    """Of payments that never failed they are not ours to keep."""
+    """Ignores refunds of payments that never failed."""
     known = payments.lock_payments(session, [refund.payment_id for refund in refunds])
     for refund in refunds:
         payment = known.get(refund.payment_id)
@@ -147,8 +149,8 @@ def apply_refunds(session: Session, company_id: str, refunds: Sequence[RefundRep
 def list_unread(
     session: Session, company_id: str, before: datetime, now: datetime, limit: int
 ) -> list[str]:
-    """Payments that no list has shown since `before` and that may have changed: the unpaid ones,
-    and, once a day, those given up lately. Longest unread first."""
+    """Payments not read since `before` that may have changed: the unpaid ones and, once a day,
+    those given up recently. Longest unread first."""
     given_up = and_(
         Payment.status == PaymentStatus.PERMANENT_FAIL,
         or_(Payment.read_at.is_(None), Payment.read_at < now - RECHECK_EVERY),
@@ -158,7 +160,8 @@ def list_unread(
         select(Payment.payment_id)
         .where(
             Payment.company_id == company_id,
-            Payment.failed_at > now - RECHECKED_FOR,  # nothing older is unpaid: windows end
+            Payment.failed_at
+            > now - RECHECKED_FOR,  # older ones cannot be unpaid: their windows have ended
             or_(and_(Payment.status.in_(UNPAID), unread), given_up),
         )
         .order_by(Payment.read_at.asc().nulls_first())
@@ -168,8 +171,8 @@ def list_unread(
 
 
 def find_unnamed(session: Session, company_id: str) -> str | None:
-    """A membership that can tell how its company is called. None: that is known, or there is no
-    membership yet."""
+    """A membership by which Whop can tell the company's name. None: the name is known, or there is
+    no membership yet."""
     return session.scalar(
         select(Payment.membership_id)
         .join(Company, Company.id == Payment.company_id)
@@ -184,5 +187,5 @@ def find_unnamed(session: Session, company_id: str) -> str | None:
 
 
 def record_read(session: Session, payment_id: str, now: datetime) -> None:
-    """Whop was asked and knows no such payment."""
+    """For when Whop was asked and knows no such payment."""
     session.execute(update(Payment).where(Payment.payment_id == payment_id).values(read_at=now))

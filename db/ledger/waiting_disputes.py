@@ -1,4 +1,4 @@
-"""Disputes in the inbox that do not tell whose payment they are about: Whop has to be asked."""
+"""Disputes in the inbox that do not say whose payment it is, so that Whop has to be asked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_waiting(session: Session, company_id: str, read: Reader) -> list[Disput
 
 
 def settle(session: Session, dispute: DisputeReport, now: datetime) -> None:
-    """`dispute` now with its member's names, as far as Whop tells them: there is no more to ask."""
+    """`dispute` has the member's ids as far as Whop knows them; Whop is not asked again."""
     stops.record_dispute(session, dispute, now)
     session.execute(
         update(WebhookEvent)

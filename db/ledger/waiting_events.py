@@ -1,4 +1,4 @@
-"""Stored events that are still to be applied, or could not be."""
+"""Stored events that wait to be applied, or could not be."""
 
 from __future__ import annotations
 
