@@ -252,7 +252,7 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
     )
     assert f"dashboard {words}" in read_words(page)
     assert is_disabled(page, label)
-    assert "something is asked for already" in read_words(page)
+    assert "something is requested already" in read_words(page)
 
 
 def test_it_does_nothing_when_the_reader_thinks_better_of_it(

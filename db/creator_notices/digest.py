@@ -1,7 +1,7 @@
-"""A creator's week in figures: what failed, what came back and by whom, what needs them.
+"""The figures of a creator's week: what failed, what was recovered and by whom, what needs them.
 
-Money is in US dollars as everywhere (docs/creators/figures.md). A payment without a dollar value is
-counted, and in no sum.
+Money is in US dollars (docs/figures.md). A payment without a dollar value is counted, but is in no
+sum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NOTHING = Sum(0, Decimal("0.00"))
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One week's. What came back without us is never added to ours."""
+    """One week's figures. What was recovered without us is never in `ours`."""
 
     failed: Sum
     by_retry: Sum
@@ -53,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class PaymentNeedingAction:
-    """One that needs its creator, as a digest names it."""
+    """A payment that needs its creator, as the digest lists it."""
 
     payment_id: str
     member_name: str | None
@@ -65,7 +65,8 @@ class PaymentNeedingAction:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """`needed`: all that needs the creator, by reason; `needy`: the most valuable of it."""
+    """`needed`: all that needs the creator, by reason. `needing_action`: the most valuable
+    payments."""
 
     company: str
     week: Week
@@ -123,7 +124,7 @@ def find_name(session: Session, company_id: str) -> str:
 
 
 def measure_figures(session: Session, company_id: str, week: Week) -> Figures:
-    """Failed by the time of failure, recovered by the time of payment, each by its own index."""
+    """Failures by the time of failure, recoveries by the time of payment, each by its own index."""
     failed = measure_failed(
         session,
         Payment.company_id == company_id,
@@ -142,14 +143,14 @@ def measure_figures(session: Session, company_id: str, week: Week) -> Figures:
 def measure_recoveries(
     session: Session, company_id: str, payment_ids: Collection[str]
 ) -> tuple[Sum, Sum]:
-    """Of these payments: by our retries, and by members after a message of ours."""
+    """Of these payments: recovered by our retries, and by members after one of our messages."""
     wanted = and_(Payment.payment_id.in_(payment_ids), Payment.company_id == company_id, RECOVERED)
     by_retry, by_member, _ = measure_by(session, wanted)
     return by_retry, by_member
 
 
 def measure_by(session: Session, within: ColumnElement[bool]) -> tuple[Sum, Sum, Sum]:
-    """By retry, by member, without us."""
+    """Recovered by retry, by member, and without us."""
     by = func.coalesce(Payment.recovered_by, RecoveredBy.WITHOUT_US)
     sums = select(by, count_if(), sum_if(true())).where(within).group_by(by)
     found = {by: Sum(number, to_cents(net)) for by, number, net in session.execute(sums)}

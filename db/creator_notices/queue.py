@@ -1,8 +1,8 @@
-"""Notices to creators: each occasion once per channel, whatever crashes.
+"""The outbox to creators: each trigger once per channel, also after a crash.
 
-As with the messages to members a row is committed `sending` before anything leaves, and what is
-found in that state later is never sent again. There are few of them, so one daemon at a time plans
-and takes: `lock_notices`.
+As with messages to members, a row is committed `sending` before anything is sent, and what is found
+in that state later is never sent again. There are few notices, so only one daemon at a time plans
+and takes them (`lock_notices`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class NoticeBatch:
-    """What is to be told at once, in hand; recoveries are told of together."""
+    """Notices that are sent as one; all due recoveries of a company are one batch."""
 
     notice_ids: tuple[int, ...]
     company_id: str
@@ -44,7 +44,7 @@ class NoticeBatch:
 
 
 def lock_notices(session: Session) -> None:
-    """Until the transaction ends."""
+    """Waits for other planners. Held until the transaction ends."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("notices", 0))))
 
 
@@ -56,7 +56,7 @@ def queue_notices(
     channel: NoticeChannel,
     due_at: datetime,
 ) -> None:
-    """Those that are there already stay as they are."""
+    """Existing notices stay as they are."""
     if trigger_keys:
         rows = [
             {
@@ -73,7 +73,7 @@ def queue_notices(
 
 
 def take_batch(session: Session, now: datetime) -> NoticeBatch | None:
-    """Marks what is due first `sending`, passing over what comes too late."""
+    """Marks the notices due first `sending`, after dropping stale ones. None: nothing is due."""
     lock_notices(session)
     drop_stale(session, now)
     due = select(Notice).where(
@@ -102,8 +102,8 @@ def take_batch(session: Session, now: datetime) -> NoticeBatch | None:
 
 
 def drop_stale(session: Session, now: datetime) -> None:
-    """News of yesterday helps nobody, and a digest is for the week's beginning. It is also the end
-    of trying again: what nobody has taken until then has failed, with the last answer."""
+    """Drops notices that are too old to help: digests after two days, others after one. Those that
+    were tried have failed, with the service's last answer; the others are skipped."""
     for is_digest, patience in ((True, DIGEST_STALE), (False, STALE)):
         late = update(Notice).where(
             Notice.state == MessageState.QUEUED,
@@ -114,15 +114,17 @@ def drop_stale(session: Session, now: datetime) -> None:
         given_up = func.concat("given up: ", Notice.detail)
         session.execute(late.where(tried).values(state=MessageState.FAILED, detail=given_up))
         session.execute(
-            late.where(untried).values(state=MessageState.SKIPPED, detail="it would have come late")
+            late.where(untried).values(
+                state=MessageState.SKIPPED, detail="it would have come too late"
+            )
         )
 
 
 def finish_batch(
     session: Session, batch: NoticeBatch, delivery: Delivery, now: datetime
 ) -> MessageState:
-    """Returns where that leaves it. What is put off keeps its `due_at`, so that there is an end to
-    trying again."""
+    """Returns the new state. What is put off keeps its `due_at`, so that it becomes stale some
+    day."""
     return outboxes.finish(session, Notice, batch.notice_ids, delivery, now)
 
 

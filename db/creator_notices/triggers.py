@@ -1,4 +1,4 @@
-"""What there is to tell a creator: a week that is over, money that came back, trouble."""
+"""What triggers a notice: a week that is over, recovered payments, problems."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ from recovery.health import (
 )
 from recovery.status import NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
 
-# Between a trouble's end and the next post about it: what comes and goes is told once.
+# Least time from the end of a problem to the next post about it, so that one that comes and goes is
+# posted once.
 COOLDOWN = timedelta(hours=6)
 
 
 def plan_notices(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
-    """`pause`: from one post about recoveries to the next."""
+    """`pause`: least time between two posts about recoveries."""
     lock_notices(session)
     notifications = find_notification_settings(session, company_id)
     if notifications.digest:
@@ -65,7 +66,7 @@ def plan_digest(session: Session, company_id: str, now: datetime) -> None:
 
 
 def plan_recoveries(session: Session, company_id: str, now: datetime, pause: timedelta) -> None:
-    """Each payment is an occasion of its own: one that is heard of late is not missed."""
+    """Each payment is a trigger of its own, so a recovery that is reported late is not missed."""
     last = find_last(session, company_id, [NoticeKind.RECOVERY])
     if last is not None and now - last.due_at < pause:
         return
@@ -95,7 +96,8 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
 def plan_problems(
     session: Session, company_id: str, notifications: NotificationSettings, now: datetime
 ) -> None:
-    """The start of each that is new, and the end of each that was told of."""
+    """Queues a notice for each new problem, and one for the end of each problem that was
+    announced."""
     for kind, over in ENDINGS.items():
         last = find_last(session, company_id, [kind, over])
         announced = last is not None and last.kind == kind
@@ -111,7 +113,7 @@ def plan_problems(
 
 
 def is_active(session: Session, company_id: str, kind: NoticeKind, now: datetime) -> bool | None:
-    """As the health page judges it. None: it cannot be said."""
+    """By the same assessment as the health page. None: another problem hides it."""
     match kind:
         case NoticeKind.KEY_REFUSED:
             heartbeat, sync = find_heartbeat(session), find_sync(session, company_id)

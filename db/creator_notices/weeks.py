@@ -1,4 +1,4 @@
-"""A creator's weeks, from a local Monday to the next, and when each is told of."""
+"""A creator's weeks, from one local Monday to the next, and when each digest is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """Its hours are not always 168."""
+    """Not always 168 hours, since clocks change."""
 
     monday: date
     zone: ZoneInfo
@@ -35,7 +35,7 @@ class Week:
 
     @property
     def trigger_key(self) -> str:
-        """2026-W47: what the week is called, the same in every zone."""
+        """The ISO week, such as 2026-W47, the same in every time zone."""
         year, week, _ = self.monday.isocalendar()
         return f"{year}-W{week:02}"
 
@@ -48,7 +48,7 @@ class Week:
 
 
 def find_digest_week(now: datetime, zone: ZoneInfo) -> Week:
-    """The newest whose digest is due."""
+    """The newest week whose digest is due."""
     today = now.astimezone(zone).date()
     week = Week(today - timedelta(days=today.weekday()) - WEEK, zone)
     return week if week.digest_due_at <= now else week.before

@@ -1,5 +1,4 @@
-"""What became of a mail after it was sent: the mail service's events, each counted once, in any
-order."""
+"""Applies the mail service's events to messages: each event once, in any order."""
 
 from __future__ import annotations
 
@@ -27,13 +26,13 @@ FAILURES = {
     MailEventKind.SPAM_REPORT: DeliveryFailure.SPAM_REPORT,
     MailEventKind.UNSUBSCRIBED: DeliveryFailure.UNSUBSCRIBED,
 }
-# Every other event is about a mail that was sent.
+# Every other event proves that the email was sent.
 NOT_SENT = frozenset({MailEventKind.DROPPED})
 
 
 @dataclass(frozen=True, slots=True)
 class MailReport:
-    """One event. `ends`: why the address must get no more, where the event says so."""
+    """One event. `ends`: why its address must get no more emails; None: it may."""
 
     event_id: str
     message_id: int
@@ -44,7 +43,7 @@ class MailReport:
 
 
 def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
-    """Returns how many were new. Those about no message of their company are ignored."""
+    """Returns how many were new. Ignores events that are not about a message of their company."""
     by_id = {report.event_id: report for report in reports}
     messages = lock_messages(session, {report.message_id for report in by_id.values()})
     ours = [
@@ -62,7 +61,7 @@ def record(session: Session, reports: Iterable[MailReport], now: datetime) -> in
 
 
 def lock_messages(session: Session, ids: set[int]) -> dict[int, Message]:
-    """In one order, so that two batches cannot wait for each other."""
+    """Locks rows in one order, so that two batches cannot wait for each other."""
     found = session.scalars(
         select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
     )
@@ -70,7 +69,7 @@ def lock_messages(session: Session, ids: set[int]) -> dict[int, Message]:
 
 
 def save_new(session: Session, reports: list[MailReport], now: datetime) -> list[MailReport]:
-    """Those that had not been told before."""
+    """Returns those that were not stored before."""
     if not reports:
         return []
     rows = [
@@ -102,7 +101,7 @@ def record_event(session: Session, message: Message, report: MailReport, now: da
 
 
 def record_failure(message: Message, failure: DeliveryFailure, at: datetime) -> None:
-    """The worst word stays, with the first time it was said."""
+    """Keeps the worst failure, with the first time it was reported."""
     worst = choose_worst(message.delivery_failure, failure)
     if message.delivery_failure is None or worst is not message.delivery_failure:
         message.delivery_failure, message.delivery_failed_at = worst, at
@@ -113,7 +112,8 @@ def record_failure(message: Message, failure: DeliveryFailure, at: datetime) -> 
 def suppress_address_of(
     session: Session, message: Message, reason: DeliveryFailure, now: datetime
 ) -> None:
-    """The payment's address and not the event's: an event is no reason to silence a stranger."""
+    """Suppresses the payment's address, not the event's: an event must not suppress a
+    stranger's."""
     address = session.scalar(
         select(Payment.member_email).where(Payment.payment_id == message.payment_id)
     )
@@ -122,7 +122,7 @@ def suppress_address_of(
 
 
 def record_opt_out(session: Session, message_id: int, now: datetime) -> bool:
-    """By the link in the message. False: there is no such message."""
+    """For the link in the message. False: there is no such message."""
     message = lock_messages(session, {message_id}).get(message_id)
     if message is None:
         return False
@@ -133,8 +133,8 @@ def record_opt_out(session: Session, message_id: int, now: datetime) -> bool:
 
 
 def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
-    """Messages that may have been taken are `sent` once an event proves that they were: one that
-    comes later, or that came before the message was given up on."""
+    """Marks `unknown` messages `sent` once an event proves that they were sent, also if that event
+    came before the message became `unknown`. Returns how many."""
     ids = list(message_ids)
     proof = (
         select(MailEvent.message_id, func.min(MailEvent.happened_at).label("sent_at"))

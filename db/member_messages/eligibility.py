@@ -1,4 +1,4 @@
-"""Why a message that is due is not sent, or not yet, and by which channel it goes."""
+"""Whether a due message may be sent now, and by which channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNWANTED = frozenset({DeliveryFailure.SPAM_REPORT, DeliveryFailure.UNSUBSCRIBED}
 
 @dataclass(frozen=True, slots=True)
 class Ineligible:
-    """Why a message is not sent. With `until` it waits."""
+    """Why a message is not sent. `until`: it waits until then; None: it is never sent."""
 
     reason: str
     until: datetime | None = None
@@ -37,7 +37,6 @@ def choose_channel(
     channels: Collection[Channel],
     now: datetime,
 ) -> Channel | Ineligible:
-    """How it goes, or why it does not, or not yet."""
     if (ineligible := check_eligibility(session, message, payment, messaging, now)) is not None:
         return ineligible
     channel = find_channel(session, payment, messaging, channels)
@@ -53,7 +52,7 @@ def check_eligibility(
     messaging: MessagingSettings,
     now: datetime,
 ) -> Ineligible | None:
-    """What forbids it on any channel and at any hour."""
+    """What forbids it on every channel and at every hour. None: nothing."""
     if not may_write(payment.status, payment.closed_reason):
         end = continue_with(name_end(payment.status, payment.closed_reason))
         return Ineligible(f"the payment is closed: {end}")
@@ -71,11 +70,11 @@ def check_eligibility(
 def find_channel(
     session: Session, payment: Payment, messaging: MessagingSettings, channels: Collection[Channel]
 ) -> Channel | Ineligible:
-    """As the company prefers; the other one where that cannot reach the member."""
+    """The company's preferred channel, or the other one where that cannot reach the member."""
     address = payment.member_email
     failure = is_suppressed(session, payment.company_id, address) if address else None
     if failure in UNWANTED:
-        return Ineligible("the member wants no more messages")
+        return Ineligible("the member opted out")
     chat = Channel.WHOP in channels and payment.user_id is not None
     if chat and messaging.channel is Channel.WHOP:
         return Channel.WHOP
@@ -90,7 +89,7 @@ def find_channel(
 
 
 def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFailure | None:
-    """Why no mail may go there; None: one may."""
+    """Why the address gets no emails. None: it may get some."""
     found = session.get(Suppression, (company_id, address.lower()), populate_existing=True)
     return None if found is None else found.reason
 
@@ -98,12 +97,12 @@ def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFa
 def find_wait(
     session: Session, company: Company, messaging: MessagingSettings, now: datetime
 ) -> Ineligible | None:
-    """Quiet hours, and the day's quota."""
+    """Whether it waits for the quiet hours or the daily cap. None: it does not wait."""
     zone = ZoneInfo(company.time_zone)
     morning = postpone_quiet(now, zone, messaging.quiet_from, messaging.quiet_until)
     if morning > now:
-        return Ineligible("it came due in the quiet hours", morning)
-    # Whoever takes a message of the same company waits, so that the count holds.
+        return Ineligible("waits for the end of the quiet hours", morning)
+    # Others who take a message of this company wait here, so that the count stays right.
     session.scalars(
         select(Company.id).where(Company.id == company.id).with_for_update(key_share=True)
     ).one()
@@ -118,4 +117,4 @@ def find_wait(
         return None
     tomorrow = datetime.combine(midnight.date() + timedelta(1), time(), zone)
     until = postpone_quiet(tomorrow, zone, messaging.quiet_from, messaging.quiet_until)
-    return Ineligible("the day's quota is used up", until)
+    return Ineligible("the daily cap is reached", until)

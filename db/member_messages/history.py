@@ -1,4 +1,4 @@
-"""What a member has been told already."""
+"""Which messages a member has got already."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def find_written_steps(session: Session, payments: Sequence[Payment]) -> dict[st
 
 
 def find_last_message_at(session: Session, payment: Payment, now: datetime) -> datetime | None:
-    """When its member last heard from the company, or is about to; None: not within the gap."""
+    """When the member last got a message from the company, or will get the one that is queued.
+
+    None: not within GAP.
+    """
     return session.scalar(
         select(func.max(func.coalesce(Message.dispatched_at, Message.due_at)))
         .join(Payment, Payment.payment_id == Message.payment_id)

@@ -1,4 +1,4 @@
-"""What a message to a member says of its payment."""
+"""What the text of a message needs to know."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.status import Channel, MessageState, Step
 
 @dataclass(frozen=True, slots=True)
 class OpenAmount:
-    """Another open payment of the same member, told of in the same message."""
+    """Another open payment of the same member, named in the same message."""
 
     product: str | None
     amount: Decimal
@@ -26,7 +26,7 @@ class OpenAmount:
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """One message in hand, with what its text needs."""
+    """One message that is being sent, with what its text needs. `taken_at`: when it was taken."""
 
     message_id: int
     payment_id: str
@@ -76,7 +76,8 @@ def build_context(
 def describe_context(
     step: Step, payment: Payment, time_zone: str, others: tuple[OpenAmount, ...] = ()
 ) -> MessageContext:
-    """What would be said of it now; it belongs to no message yet."""
+    """The context that a message would have now. `message_id` is 0, since there is no message
+    yet."""
     return MessageContext(
         message_id=0,
         payment_id=payment.payment_id,

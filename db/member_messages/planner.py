@@ -1,6 +1,6 @@
-"""Members' messages: planned with the payment, written to the outbox when they are due.
+"""Plans members' messages with their payment, and queues them when they are due.
 
-`next_message_at` is when to look, not a promise: what is known by then decides. A member with
+`next_message_at` is when to decide, not a promise: what is known by then counts. A member with
 several failed payments gets one message for all of them.
 """
 
@@ -34,7 +34,7 @@ DUE = (
     .with_for_update(skip_locked=True)
 )
 MOST_AT_ONCE = 200
-# What would be said to a member within this time is said with what is due.
+# Messages due within this time are joined to the one that is due.
 SAME_MESSAGE = timedelta(hours=24)
 WAIT_FOR_CHARGE = timedelta(hours=1)
 
@@ -43,7 +43,7 @@ WAIT_FOR_CHARGE = timedelta(hours=1)
 
 
 def plan_again(session: Session, payment: Payment, now: datetime) -> None:
-    """Something about it has changed that decides what its member is told."""
+    """For when something has changed that the schedule depends on."""
     written = find_written_steps(session, [payment])
     last_message_at = find_last_message_at(session, payment, now)
     save_plan(payment, plan(session, payment, written[payment.payment_id], last_message_at, now))
@@ -70,7 +70,7 @@ def plan(
         next_try_at=min(tries, default=None),
         hours=find_hours(session, payment.company_id),
     )
-    # While a charge is in hand nobody knows whether there is anything to tell.
+    # While a charge is running, it is not known whether there is a reason to write.
     in_hand = payment.claimed_until is not None
     return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
 
@@ -90,8 +90,10 @@ def find_hours(session: Session, company_id: str) -> SendingHours:
 
 
 def queue_due(session: Session, now: datetime) -> int:
-    """Writes the messages that have come due, and plans each payment's next one. Returns how many
-    payments were looked at; fewer than MOST_AT_ONCE: there are no more."""
+    """Queues the messages that are due, and plans each payment's next one.
+
+    Returns how many payments were due; fewer than MOST_AT_ONCE: there are no more.
+    """
     due = session.scalars(DUE, {"now": now, "limit": MOST_AT_ONCE}).all()
     for payments in group_by_member(session, due, now):
         queue_one(session, payments, now)
@@ -101,7 +103,7 @@ def queue_due(session: Session, now: datetime) -> int:
 def group_by_member(
     session: Session, due: Sequence[Payment], now: datetime
 ) -> Iterable[list[Payment]]:
-    """By member, with the payments that the same message may speak for."""
+    """Each member's due payments, with those that the same message may cover."""
     members: dict[Member, list[Payment]] = {}
     for payment in due:
         members.setdefault(identify_member(payment), []).append(payment)
@@ -127,7 +129,7 @@ def group_by_member(
 
 
 def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
-    """One member's message, if it is time for one, and what comes next for each payment."""
+    """Queues one member's message, if one is due, and plans the next one of each payment."""
     written = find_written_steps(session, payments)
     last_message_at = find_last_message_at(session, payments[0], now)
 
@@ -157,9 +159,9 @@ def queue_one(session: Session, payments: list[Payment], now: datetime) -> None:
 def choose_lead(
     plans: list[tuple[Payment, PlannedMessage]], now: datetime
 ) -> tuple[Payment, PlannedMessage] | None:
-    """The payment that the message is about: the one that ends first. None: not yet.
+    """The payment that the message is about: the one whose window ends first. None: none is due.
 
-    A last-day message keeps its moment, so what comes shortly before it waits for it.
+    A last-day message keeps its time, so what is due shortly before waits for it.
     """
     last_days = [planned.at for _, planned in plans if planned.step is Step.LAST_DAY]
     awaited = min((at for at in last_days if at > now), default=None)
@@ -179,7 +181,8 @@ def choose_lead(
 
 
 def joins(planned: PlannedMessage, lead: PlannedMessage, now: datetime) -> bool:
-    """A notice stands alone, and a last day is only told of in a last-day message."""
+    """Whether the lead's message covers this one too. A notice covers and joins nothing; only a
+    last-day message covers a last day."""
     if Step.NOTICE in (planned.step, lead.step) or planned.at > now + SAME_MESSAGE:
         return False
     return planned.step is not Step.LAST_DAY or lead.step is Step.LAST_DAY

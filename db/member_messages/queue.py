@@ -1,8 +1,8 @@
-"""Messages to members: at most one per (payment, step, channel), whatever crashes.
+"""The outbox to members: at most one message per (payment, step, channel), also after a crash.
 
-Two marks are committed before anything leaves: `sending_at`, the message is taken, and
-`dispatched_at`, it is about to leave. A crash between the two is known to have sent nothing. After
-the second one whatever is found unfinished may have gone out, and is never sent again.
+Two times are committed before anything is sent: `sending_at`, when the message is taken, and
+`dispatched_at`, just before it is sent. A crash between the two has sent nothing. After the second,
+an unfinished message may have been sent, so it is never sent again.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ NEXT = (
 
 
 def count_due(session: Session, now: datetime, most: int) -> int:
-    """How many messages are due; `most` is counted to."""
+    """How many messages are due, counted up to `most`."""
     due = select(Message.id).where(Message.state == MessageState.QUEUED, Message.due_at <= now)
     return session.scalar(select(func.count()).select_from(due.limit(most).subquery())) or 0
 
 
 @dataclass(frozen=True, slots=True)
 class TakenMessage:
-    """A letter in hand, and how its company wants it written."""
+    """A message that is being sent, and how its company wants it written."""
 
     context: MessageContext
     messaging: MessagingSettings
@@ -59,8 +59,10 @@ class TakenMessage:
 def take_message(
     session: Session, now: datetime, channels: Collection[Channel] = CHANNELS
 ) -> TakenMessage | None:
-    """Marks the next due message `sending`, skipping those that no longer make sense. `channels`:
-    those that are switched on."""
+    """Marks the next due message `sending`; skips those that may not be sent any more.
+
+    `channels`: those that are switched on. None: nothing is due.
+    """
     while (found := session.execute(NEXT, {"now": now}).one_or_none()) is not None:
         message, payment, company = found
         messaging = read_messaging_settings(company.settings)
@@ -91,7 +93,8 @@ def postpone_or_skip(
 
 
 def mark_dispatched(session: Session, context: MessageContext, now: datetime) -> bool:
-    """The last look before it leaves. False: do not send; the message or its payment has moved."""
+    """The last check before it is sent. False: do not send; the message or its payment has
+    changed."""
     message = session.get_one(Message, context.message_id, with_for_update=True)
     if message.state is not MessageState.SENDING or message.sending_at != context.taken_at:
         return False
@@ -111,7 +114,7 @@ def mark_dispatched(session: Session, context: MessageContext, now: datetime) ->
 def finish_message(
     session: Session, message_id: int, delivery: Delivery, now: datetime
 ) -> MessageState:
-    """What came of it, for those that it spoke for as well. Returns where that leaves it."""
+    """Saves the result, also for the messages joined to it. Returns the new state."""
     if delivery.state is DeliveryState.PUT_OFF:
         return requeue(session, message_id, delivery, now)
     if delivery.state is DeliveryState.SKIPPED:
@@ -130,7 +133,8 @@ def finish_message(
 
 
 def requeue(session: Session, message_id: int, delivery: Delivery, now: datetime) -> MessageState:
-    """Later each time, or as late as the service asks; too late for the window it has failed."""
+    """Queues it again, later each time or as late as the service asks; if that is too late for the
+    window, it has failed. Returns the new state."""
     message = session.get_one(Message, message_id, with_for_update=True)
     wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
     due_at = now + max(wait, delivery.retry_after or wait)
@@ -138,15 +142,17 @@ def requeue(session: Session, message_id: int, delivery: Delivery, now: datetime
     ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
     if due_at > session.scalars(ends).one() - LAST_CALL:
         message.state = MessageState.FAILED
-        message.detail = f"{delivery.detail}; then it was too late"
+        message.detail = f"{delivery.detail}; then it was too late for this payment"
     else:
         message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
     return message.state
 
 
 def give_up_interrupted(session: Session, now: datetime) -> list[int]:
-    """A daemon was killed. What it had not begun to send is sent by another one. Returns those of
-    which nobody knows."""
+    """For messages that a killed daemon had taken. Those not dispatched are queued again.
+
+    Returns the ids of those that may have been sent; they become `unknown`.
+    """
     unknown = outboxes.give_up_interrupted(
         session, Message, now, Message.dispatched_at.is_not(None)
     )
@@ -162,7 +168,7 @@ def give_up_interrupted(session: Session, now: datetime) -> list[int]:
 
 
 def skip(session: Session, message: Message, reason: str) -> None:
-    """Of those that it would have spoken for, the first speaks instead."""
+    """Of the messages joined to it, the first one takes its place."""
     message.state, message.detail = MessageState.SKIPPED, reason
     joined = session.scalars(
         select(Message)
@@ -178,9 +184,9 @@ def skip(session: Session, message: Message, reason: str) -> None:
 
 
 def cancel_messages(session: Session, payment: Payment, reason: str) -> None:
-    """Nothing more is said about it: not what is planned, not what is queued."""
+    """Cancels what is planned and what is queued about this payment."""
     payment.next_step = payment.next_message_at = None
-    with session.no_autoflush:  # it may be half changed
+    with session.no_autoflush:  # the payment may be half changed
         waiting = session.scalars(
             select(Message)
             .where(Message.payment_id == payment.payment_id, Message.state.in_(WAITING))
@@ -194,7 +200,7 @@ def cancel_messages(session: Session, payment: Payment, reason: str) -> None:
 
 
 def cancel_all_messages(session: Session, whose: ColumnElement[bool], reason: str) -> None:
-    """The same for payments that are closed already but could still be paid."""
+    """Cancels the messages of all these payments, also of closed ones."""
     planned = select(Payment).where(whose, Payment.next_message_at.is_not(None))
     queued = (
         select(Payment)

@@ -1,4 +1,4 @@
-"""Addresses that a company writes to no more, and what ends with that."""
+"""Addresses that get no more emails of a company."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ WORST_FIRST = (
     DeliveryFailure.BOUNCED,
     DeliveryFailure.DROPPED,
 )
-# The member's own words: they end every message. A dead address ends only mails.
+# The member's own wish ends messages on every channel; a dead address ends only emails.
 DETAILS = {
-    DeliveryFailure.SPAM_REPORT: "the member called a message spam",
-    DeliveryFailure.UNSUBSCRIBED: "the member asked for no more",
+    DeliveryFailure.SPAM_REPORT: "the member reported a message as spam",
+    DeliveryFailure.UNSUBSCRIBED: "the member opted out",
 }
 
 
 def suppress(
     session: Session, company_id: str, address: str, reason: DeliveryFailure, now: datetime
 ) -> None:
-    """No more mails of this company to the address. Said again, the worst reason stays."""
+    """No more emails of this company to the address. If it is suppressed already, the worse reason
+    is kept."""
     address = address.lower()
     added = session.scalar(
         insert(Suppression)

@@ -1,5 +1,7 @@
-"""Payments that need their creator: one rule, as SQL, for the overview, the list of payments, the
-weekly digest, posts and `GET /payments/list`, built from recovery/action_required.py's data.
+"""Which payments need their creator: one rule, in SQL, from the data of
+recovery/action_required.py.
+
+The overview, the list of payments, the weekly digest, posts and `GET /payments/list` all use it.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from db.models.base import Word
 from recovery.action_required import ALWAYS_NEEDED, ONLY_THE_MEMBER, Need
 from recovery.status import NOT_ARRIVED, MessageState, PaymentStatus
 
-# Another payment's message to the same member may have spoken for this one too.
+# Another payment's message to the same member may have covered this one too.
 LeadMessage = aliased(Message)
 NOT_DELIVERED = LeadMessage.delivery_failure.in_(NOT_ARRIVED)
-# A spam report and an opt-out come from somebody who was reached, whatever we know of the sending.
+# A spam report or an opt-out comes from a member who was reached, whatever the message's state is.
 REACHED = or_(
     and_(LeadMessage.state == MessageState.SENT, LeadMessage.delivery_failure.is_(None)),
     and_(
         LeadMessage.delivery_failure.is_not(None), LeadMessage.delivery_failure.not_in(NOT_ARRIVED)
     ),
 )
-# As a value and not as `exists`, which may be answered by reading everybody's messages.
+# A scalar subquery, since Postgres may answer `exists` by reading all messages.
 CONTACT_NEED = (
     select(
         case(
@@ -41,11 +43,11 @@ CONTACT_NEED = (
     .correlate(Payment)
     .scalar_subquery()
 )
-# Nobody is written to about what is left to Whop alone, or was imported.
+# Payments of the holdout and imported ones get no messages.
 WAITS_FOR_MEMBER = and_(
     Payment.decline_class.in_(ONLY_THE_MEMBER), Payment.held_out.is_not(True), ~Payment.imported
 )
-# Null: it does not need its creator.
+# Null: the payment does not need its creator.
 NEED = type_coerce(
     case(
         (Payment.status != PaymentStatus.FAILED, None),
@@ -54,13 +56,14 @@ NEED = type_coerce(
     ),
     Word(Need),
 )
-# The same as a condition; the status stands by itself for the index of what is unpaid.
+# The same as a condition. The status is a condition of its own so that the index of unpaid payments
+# is used.
 NEEDS_CREATOR = and_(Payment.status == PaymentStatus.FAILED, NEED.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """How many payments wait for their creator for one reason, and their worth in dollars."""
+    """How many payments need their creator for one reason, and their amount in dollars."""
 
     need: Need
     payments: int
@@ -68,7 +71,7 @@ class Needed:
 
 
 def count_needed(session: Session, company_id: str) -> list[Needed]:
-    """Only what is unpaid is looked at: some hundred rows, whatever the history."""
+    """Reads unpaid payments only: a few hundred rows, however long the history is."""
     need = NEED.label("need")
     rows = session.execute(
         select(need, func.count(), func.coalesce(func.sum(Payment.amount_usd), 0))
@@ -91,7 +94,7 @@ def list_needed(session: Session, company_id: str, limit: int) -> Sequence[tuple
 
 
 def find_needs_of(session: Session, ids: Collection[int]) -> dict[int, Need]:
-    """By the row's id, of those that have one."""
-    # Not NEEDS_CREATOR: a condition on the status would have all that is unpaid looked through.
+    """By the row's id, for the payments that need their creator."""
+    # Not NEEDS_CREATOR: a condition on the status would make Postgres read all unpaid payments.
     rows = session.execute(select(Payment.id, NEED).where(Payment.id.in_(ids)))
     return {number: need for number, need in rows if need is not None}

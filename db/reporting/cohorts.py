@@ -1,8 +1,8 @@
-"""Which payments a figure is about: one company's, failed in a span, and in the groups chosen.
+"""Which payments a figure is about: one company's, failed in a period, in the chosen groups.
 
-A payment's window is **closed** when its five days are over and it was recovered or given up. A
-younger payment that is paid already is left out with its unpaid peers: counting it alone would
-make the newest payments look best.
+A payment's window is **closed** when its five days are over and the payment was recovered or given
+up. Younger payments are left out, also those that are paid already: counting only the paid ones
+would make the newest payments look best.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, se
 from db.models import Attempt, Message, Payment
 from recovery.status import MessageState, PaymentStatus
 
-# In place of what Whop has not told.
+# Stands for a value that Whop has not reported.
 UNKNOWN = "unknown"
 
 
 class Dimension(StrEnum):
-    """What payments can be told apart by. The value stands in the page's address."""
+    """What payments can be grouped by. The value is used in the page's address."""
 
     CLASS = "class"
     TRY = "try"
@@ -35,14 +35,14 @@ class Dimension(StrEnum):
     STEP = "step"
 
 
-# Imported history is not in these: Whop does not tell why a payment failed once it is paid, nor its
-# single tries, and nobody was written to.
+# Imported history has none of these: once a payment is paid Whop does not say why it failed, nor
+# its single attempts, and it got no messages.
 WITHOUT_IMPORTED = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """The payments looked at: one company's, by when they failed, and those in all of `only`."""
+    """One company's payments that failed since then and match all of `only`."""
 
     company_id: str
     zone: ZoneInfo
@@ -57,7 +57,10 @@ def closed(now: datetime) -> ColumnElement[bool]:
 
 
 def make_key(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
-    """A column of the payment as text, so that whatever stands in an address can be compared."""
+    """The payment's group as text, so that any text from an address can be compared with it.
+
+    Raises ValueError for tries and steps, of which a payment has several.
+    """
     local = func.timezone(zone.key, Payment.failed_at)
     match dimension:
         case Dimension.CLASS:
@@ -88,7 +91,8 @@ def match_value(cohort: Cohort, dimension: Dimension, value: str) -> ColumnEleme
 
 
 def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Select[Any]:
-    """`about` is what the figure tells apart: its own choice narrows the others, not itself."""
+    """`about`: the dimension that the figure compares. A choice in it filters the other figures
+    only."""
     query = select(*columns).select_from(Payment).where(Payment.company_id == cohort.company_id)
     if cohort.since is not None:
         query = query.where(Payment.failed_at >= cohort.since)

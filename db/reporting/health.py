@@ -1,5 +1,7 @@
-"""How one company's recovery stands right now: the facts that recovery/health.py judges, each by
-index. Pages and alerts ask for the same ones here."""
+"""The facts about one company's recovery that recovery/health.py assesses, each read by an index.
+
+Pages and notices read the same ones.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from recovery.status import AttemptOutcome, MessageState, PaymentStatus, SyncErr
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """How many, and since when the oldest of them."""
+    """How many, and when the oldest of them was due."""
 
     number: int
     since: datetime | None
@@ -29,8 +31,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class HealthFacts:
-    """`waiting`: events about payments that nobody has told us of (yet); successes of payments
-    that never failed stay so. The pulse has a report only where it is about no other company."""
+    """`waiting`: events about payments that we do not know (yet); successes of payments that never
+    failed stay there. `heartbeat` has a report only where this is the only company."""
 
     webhooks: Webhooks
     heartbeat: DaemonHeartbeat | None
@@ -84,8 +86,8 @@ def find_heartbeat(session: Session) -> DaemonHeartbeat | None:
 
 
 def find_sync(session: Session, company_id: str) -> SyncState | None:
-    """None: nobody has begun to read. A daemon from before there were errors gives words alone,
-    and takes away words alone."""
+    """None: nothing was read yet. An older daemon writes and clears `error_detail` alone, so only
+    that decides whether there is a failure."""
     sync = session.get(Sync, company_id)
     if sync is None:
         return None
@@ -105,7 +107,7 @@ def find_due_retries(session: Session, company_id: str, now: datetime) -> Due:
 
 
 def find_due_messages(session: Session, company_id: str, now: datetime) -> Due:
-    """Those in the outbox, and those that nobody has written there though it is time."""
+    """Messages in the outbox that are due, and planned ones that should be there by now."""
     queued = select(Message.due_at.label("at")).where(
         Message.company_id == company_id,
         Message.state == MessageState.QUEUED,

@@ -1,7 +1,7 @@
-"""What comes back, and of which payments: by reason, try, time, product, card and message.
+"""Which payments are recovered: by reason, try, time, product, card and message.
 
-docs/creators/insights.md defines each. All are aggregates over the closed windows of one company's
-payments (`db.reporting.cohorts`), found by index; no row leaves the database.
+docs/dashboard.md defines each figure. All are aggregates over the closed windows of one company's
+payments (`db.reporting.cohorts`), read by an index; only sums leave the database.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WITHOUT_US = and_(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Payments with something in common; `open` are those not closed yet. Money in dollars."""
+    """Payments with something in common. `open`: those not closed yet. Money in dollars."""
 
     key: str
     closed: int
@@ -51,7 +51,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """The charges that were a payment's n-th: the first is the failure itself."""
+    """The n-th charges of payments; the first is the failure itself."""
 
     number: int
     paid_by_us: int
@@ -65,7 +65,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """Recoveries less than so many hours after the failure; `hour` 120: all the later ones."""
+    """Recoveries in the hour that begins `hour` hours after the failure; 120: all later ones."""
 
     hour: int
     by_retry: int
@@ -75,7 +75,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Of the messages of one step and channel that were sent: how many went how far."""
+    """The sent messages of one step and channel: how many were delivered, opened, clicked, paid."""
 
     step: str
     channel: str
@@ -101,28 +101,28 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
 
 
 def make_group(key: str, *row: Any) -> Group:
-    """`row`: in the order of `describe_group`, which is that of Group's own fields."""
+    """`row` is in the order of `describe_group`, which is that of Group's fields."""
     *counts, failed, recovered, unconverted = row
     fields = (key, *counts, to_cents(failed), to_cents(recovered), unconverted)
     return Group(*fields)
 
 
 def sum_cohort(session: Session, cohort: Cohort) -> Group:
-    """All of them, imported history included."""
+    """Over the whole cohort, imported history included."""
     row = session.execute(select_cohort(cohort, None, *describe_group(cohort.now))).one()
     return make_group("", *row)
 
 
 def list_groups(session: Session, cohort: Cohort, by: Dimension) -> list[Group]:
-    """In the order of their keys; not for tries and steps, of which a payment has several."""
+    """In the order of their keys. Not for tries and steps, of which a payment has several."""
     key = make_key(by, cohort.zone).label("key")
     query = select_cohort(cohort, by, key, *describe_group(cohort.now)).group_by(key)
     return sorted((make_group(*row) for row in session.execute(query)), key=lambda one: one.key)
 
 
 def list_tries(session: Session, cohort: Cohort) -> list[Try]:
-    """Charges that were paid or declined. Refused ones never reached a bank; those whose outcome
-    is not known are in neither."""
+    """Charges that were paid or declined. Refused ones never reached a bank, and those with an
+    unknown outcome count as neither."""
     over = closed(cohort.now)
     ours = Attempt.trigger.in_(OUR_TRIGGERS)
     paid = Attempt.outcome == AttemptOutcome.PAID
@@ -146,7 +146,7 @@ def list_tries(session: Session, cohort: Cohort) -> list[Try]:
 
 
 def list_hours(session: Session, cohort: Cohort) -> list[Hour]:
-    """Imported history is not in it: it would show how fast Whop alone was, not what is now."""
+    """Without imported history, which would show how fast Whop alone was."""
     elapsed = func.extract("epoch", Payment.recovered_at - Payment.failed_at)
     full = func.floor(func.greatest(elapsed, 0) / SECONDS_PER_HOUR)
     hour = func.least(full, WINDOW_HOURS).label("hour")
@@ -167,7 +167,7 @@ def list_hours(session: Session, cohort: Cohort) -> list[Hour]:
 
 
 def count_watched(session: Session, cohort: Cohort) -> int:
-    """Closed payments that we knew from the start: what the curve of `list_hours` is a share of."""
+    """Closed payments that we knew from the start: the whole of which `list_hours` is a part."""
     query = select_cohort(cohort, None, count_if(closed(cohort.now))).where(~Payment.imported)
     return session.scalar(query) or 0
 

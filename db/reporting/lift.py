@@ -1,7 +1,7 @@
-"""What our work adds over Whop alone, and what came back before we were there.
+"""What our work adds over Whop alone, and what was recovered before we were there.
 
-Both read an entry of their own index for each payment they are about, which is too much for every
-refresh, and change slowly: ask seldom. docs/developers/figures.md defines them.
+Both read one index entry per payment, which is too slow for every refresh, and both change slowly:
+read them rarely. docs/figures.md defines them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NO_MEMBERS = Group(0, 0, Money(0, 0.0, 0.0, 0.0, 0.0, 0.0))
 def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | NotEnoughData | None:
     """None: no holdout has ever run.
 
-    Each member's first payment under it, once its window has ended. Payments without a member are
-    not among them: nobody drew whether to hold those out.
+    Counts each member's first payment under a holdout, once its window has ended. Payments without
+    a member are left out, since the holdout is drawn by member.
     """
     first = (
         select(
@@ -48,7 +48,7 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
     )
     ended = first.c.window_ends_at <= now
     x = first.c.x
-    # Without a dollar value neither what failed nor what came back is in a sum.
+    # Without a dollar value a payment is in neither sum.
     y = case((x.is_not(None), first.c.net))
     sums = [
         func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
@@ -67,7 +67,7 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What had become of failed payments before we were there. Money in dollars."""
+    """What happened to failed payments before we were there. Money in dollars."""
 
     failed: int
     recovered: int
@@ -76,7 +76,7 @@ class Baseline:
 
 
 def measure_baseline(session: Session, company_id: str) -> Baseline | None:
-    """Of the imported payments whose window had ended by the import. None: there are none."""
+    """Over imported payments whose window had ended before the import. None: there are none."""
     without_us = and_(RECOVERED, Payment.recovered_by == RecoveredBy.WITHOUT_US)
     failed, recovered, failed_amount, recovered_amount = session.execute(
         select(

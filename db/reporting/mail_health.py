@@ -1,4 +1,4 @@
-"""Whether SendGrid takes our mails, and whether they arrive."""
+"""Whether SendGrid accepts our emails, and whether they arrive."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from recovery.health import Deliverability
 from recovery.status import AGAINST_THE_SENDER, Channel, DeliveryFailure, MessageState
 
 LAST_DAY = timedelta(hours=24)
-# How far back it is looked for mails that were not sent: they have no index of their own.
+# How many of the newest messages are searched for unsent emails, which have no index of their own.
 RECENT_MESSAGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The mails of the last day by what SendGrid answered. `detail`: the newest failure's words,
-    if nothing was sent after it."""
+    """The last day's emails by SendGrid's answer. `detail`: that of the newest failure."""
 
     sent: int
     failed: int
@@ -35,7 +34,7 @@ class Sending:
 
 
 def measure_sending(session: Session, company_id: str, now: datetime) -> Sending:
-    """Failures by the time at which the sending began; what was put off waits for SendGrid."""
+    """Failures count by the time at which sending began. `put_off`: queued again after a try."""
     newest_id = select(func.coalesce(func.max(Message.id), 0)).scalar_subquery()
     lately = and_(
         Message.id > newest_id - RECENT_MESSAGES,
@@ -65,7 +64,7 @@ def measure_sending(session: Session, company_id: str, now: datetime) -> Sending
 
 
 def measure_deliverability(session: Session, company_id: str, now: datetime) -> Deliverability:
-    """Who only opts out has been reached."""
+    """Opt-outs do not count as undelivered: the member got the email."""
     sent, undelivered = session.execute(
         select(func.count(), count_if(Message.delivery_failure.in_(AGAINST_THE_SENDER))).where(
             Message.company_id == company_id,
@@ -78,8 +77,10 @@ def measure_deliverability(session: Session, company_id: str, now: datetime) -> 
 
 
 def find_digest_failure(session: Session, company_id: str) -> DeliveryFailure | None:
-    """Why no digest reaches its address, known from the mails to members: SendGrid drops what is
-    sent there. Who asked for no more mails as a member may still want the digest."""
+    """Why the digest does not reach its address, known from emails to members. None: it may.
+
+    An opt-out does not count: that was about messages to the member.
+    """
     address = find_notification_settings(session, company_id).digest_to
     failure = is_suppressed(session, company_id, address) if address else None
     return None if failure is DeliveryFailure.UNSUBSCRIBED else failure

@@ -1,4 +1,4 @@
-"""What came of the messages: counted in SQL over the index of a company's sent ones."""
+"""Results of messages, counted in SQL over the index of a company's sent ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from db.models import Message, Payment, Suppression
 from recovery.declines import DeclineClass
 from recovery.status import Channel, DeliveryFailure, MessageState, RecoveredBy, Step
 
-# Looked through for one of a class: a rare class has no index, and needs none for a preview.
+# How many are searched for one of a class: enough for a preview, without an index of classes.
 NEWEST_PAYMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Of one step's messages. `mails`: those that went by mail; only of them the mail service tells
-    what came next. A payment that another message spoke for is not counted a second time."""
+    """Results of one step's messages.
+
+    `mails`: those sent by email; only for them the mail service reports what follows. A message
+    joined to another is not counted.
+    """
 
     sent: int = 0
     mails: int = 0
@@ -31,7 +34,7 @@ class Results:
 
 
 def count_results(session: Session, company_id: str, since: datetime | None) -> dict[Step, Results]:
-    """Of what was sent from `since` on, or ever; a step that was not sent is missing."""
+    """For messages sent since then, or ever. Steps of which none was sent are missing."""
     by_mail = Message.channel == Channel.EMAIL
     paid_after = and_(
         Payment.recovered_by == RecoveredBy.MEMBER, Message.sent_at < Payment.recovered_at
@@ -59,7 +62,7 @@ def count_results(session: Session, company_id: str, since: datetime | None) -> 
 
 
 def count_suppressed(session: Session, company_id: str) -> dict[DeliveryFailure, int]:
-    """How many addresses the company writes to no more, by reason; never which ones."""
+    """How many addresses get no more emails, by reason; never which ones."""
     found = session.execute(
         select(Suppression.reason, func.count().label("number"))
         .where(Suppression.company_id == company_id)
@@ -69,7 +72,7 @@ def count_suppressed(session: Session, company_id: str) -> dict[DeliveryFailure,
 
 
 def find_newest(session: Session, company_id: str, decline_class: DeclineClass) -> Payment | None:
-    """The newest payment that failed for this reason, among the company's newest ones."""
+    """The newest payment of this class, among the company's newest ones. None: there is none."""
     newest = (
         select(Payment.id, Payment.failed_at, Payment.decline_class)
         .where(Payment.company_id == company_id)

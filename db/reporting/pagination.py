@@ -1,6 +1,6 @@
-"""One page of payments after another by keyset: no page costs more than its own rows, however deep.
+"""Keyset pagination of payments: every page costs only its own rows, however far it is.
 
-The dashboard's list and `GET /payments/list` both read theirs here.
+The dashboard's list and `GET /payments/list` both use it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from db.models import Payment
 
 PAGE = 50
 LARGEST_ID = 2**63 - 1
-# More than any amount, and digits after the point as numeric has them. Beyond these a mark was made
-# by hand, and the database would refuse it.
+# More than any amount, and as many decimals as numeric allows. The database would refuse a cursor
+# beyond these, which somebody must have made by hand.
 LARGEST_VALUE, MOST_DECIMALS = Decimal(10) ** 18, 16_383
-# What has no value in dollars comes last.
+# Payments without a value in dollars come last.
 VALUE_USD = func.coalesce(Payment.amount_usd, 0)
 
 
 class Order(StrEnum):
-    """The value stands in the page's address."""
+    """The value is used in the page's address."""
 
     NEWEST = "newest"
     LARGEST = "largest"
@@ -35,7 +35,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A row of a page, by what the page is ordered by: the next one starts after it."""
+    """The row after which a page starts: its value in the page's order, and its id."""
 
     value: datetime | Decimal
     id: int
@@ -47,7 +47,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`before` and `after`: where the neighbouring pages begin; None: there is none."""
+    """`before`, `after`: cursors of the neighbouring pages. None: there is none."""
 
     payments: Sequence[Payment]
     before: Cursor | None
@@ -55,7 +55,7 @@ class Page:
 
 
 def read_cursor(text: str, order: Order) -> Cursor | None:
-    """None for what makes no sense: the first page is shown."""
+    """None: it is not a cursor of this order, so the first page is shown."""
     value, _, number = text.rpartition("~")
     return parse_cursor(value, number, order)
 
@@ -91,7 +91,7 @@ def read_page(
     before: Cursor | None = None,
     limit: int = PAGE,
 ) -> Page:
-    """Of the payments with these ids those after one mark, or those just before the other."""
+    """One page of the payments with these ids: after one cursor, or just before the other."""
     back = before is not None and after is None
     cursor = before if back else after
     found = find_rows(session, ids, order, cursor, back=back, limit=limit + 1)
@@ -121,7 +121,7 @@ def find_rows(
         row = tuple_(cursor.value, cursor.id)
         ids = ids.where(key > row if back else key < row)
     directed = [column.asc() if back else column.desc() for column in key.clauses]
-    # Found in the index alone; only what is shown is read from the table.
+    # The index alone finds the ids; only the rows of the page are read from the table.
     shown = Payment.id.in_(ids.order_by(*directed).limit(limit))
     return list(session.scalars(select(Payment).where(shown).order_by(*directed)))
 

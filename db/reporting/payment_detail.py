@@ -1,4 +1,4 @@
-"""All that is known of one payment: what was tried, said, asked for and given back."""
+"""Everything known about one payment: attempts, messages, requests, refunds, disputes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from recovery.action_required import Need
 from recovery.retry_policy import NoRetry, NoRetryReason, RetryRules, decide
 from recovery.status import PaymentStatus, Step
 
-ASKED = "something is asked for already; it is done within a minute"
+ASKED = "something is requested already; it is done within a minute"
 Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """Each list in the order it happened. `why_not`: why no retry is planned, while it is unpaid.
-    `cannot_retry`, `cannot_stop`: why asking for it would do nothing; None: it would."""
+    """Each list is in the order of events.
+
+    `why_not`: why no retry is scheduled while it is unpaid. `cannot_retry`, `cannot_stop`: why
+    asking for that would change nothing; None: it would.
+    """
 
     payment: Payment
     seller: str | None
@@ -51,7 +54,7 @@ class PaymentDetail:
 def read_detail(
     session: Session, company_id: str, payment_id: str, now: datetime, rules: RetryRules
 ) -> PaymentDetail | None:
-    """None: the company has no such payment, whoever else may have it."""
+    """None: the company has no such payment, even if another company has."""
     payment = session.scalar(
         select(Payment).where(Payment.payment_id == payment_id, Payment.company_id == company_id)
     )
@@ -87,7 +90,7 @@ def list_of(
 
 
 def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
-    """Of this payment, or of another one of the same member: each ends the work on all."""
+    """Disputes of this payment or of another one of the same member: each closes all of them."""
     same = [
         getattr(Dispute, name) == value
         for name in MEMBER_IDS

@@ -1,21 +1,24 @@
-"""Daily sums of each company, so that a page costs days and not payments. Always exact.
+"""Daily sums of each company, so that a page reads days and not payments. Always exact.
 
-A company's days are its own (`companies.time_zone`). Those before `rollups.kept_until` are kept in
-`daily_figures`, and every reader adds to them the raw payments of the other days and of the days
-that have changed since (`FOUND`, one statement, so of one moment). Why that is always the truth:
+Days are local days of the company (`companies.time_zone`). The sums of days before
+`rollups.kept_until` are stored in `daily_figures`. Every reader adds the raw payments of the other
+days, and of days that have changed since, in one statement (`FOUND`) and so from one snapshot. Why
+that is always exact:
 
-1. Whatever changes a day's sums writes the moment it touches into `late_changes`, in the same
-   transaction: a trigger for every update and delete, whoever makes it, and `record_late_change`
-   for new payments that failed more than a day ago. A day with such a row is read raw.
-2. `catch_up` first deletes a company's rows of `late_changes`, then sums up their days anew. What a
-   deleted row tells of was committed, so the later statements see it. A change that is not seen
-   has its row still to come, and with it its day is read raw again.
-3. New payments that failed within a day write nothing: that is the receiver's hot path. A day is
-   kept two days after its end, so one could only be missed by a transaction that takes a day.
-4. `catch_up` holds the company's row, so no two sum up at once, and no zone changes meanwhile. Days
-   kept in another zone than the company's do not count: they are kept anew.
+1. Whatever changes a day's sums writes the affected moment into `late_changes` in the same
+   transaction: a trigger does so for every update and delete, whoever makes it, and
+   `record_late_change` for new payments that failed more than a day ago. Days with such a row are
+   read raw.
+2. `catch_up` first deletes a company's rows of `late_changes`, then sums up their days again. The
+   changes behind the deleted rows are committed, so the later statements see them. A change that
+   they do not see has not committed its row yet; once it does, its day is read raw again.
+3. New payments that failed less than a day ago write no row, since that is the receiver's hot path.
+   A day is stored two days after its end, so only a transaction that takes a whole day could be
+   missed.
+4. `catch_up` locks the company's row, so no two run at once and the time zone cannot change
+   meanwhile. Days stored in another zone than the company's do not count: they are stored again.
 
-A crash leaves all of it or nothing, since each company is one transaction.
+Each company is one transaction, so a crash leaves all of it or nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ from db.models import Company, DailyFigures, Rollup
 KEPT_AFTER = timedelta(days=2)
 FROM_START, TO_END = "-infinity", "infinity"
 
-# `found`: kept days as they are (`at` is null), and raw events of all others, each with its moment.
-# Midnights in a zone are no safe bounds (clocks may be set at that hour), so they only narrow what
-# the index has to show, a day too wide; the local day decides.
+# `found`: stored days as they are (`at` is null), and the raw events of all other days, each with
+# its moment. Local midnights are no safe bounds, since clocks may change at that hour. So they only
+# limit what the index returns, with a day to spare, and the local day decides.
 FOUND = """
 with state as (
     select kept_until from rollups where company_id = :company_id and time_zone = :zone
@@ -127,7 +130,7 @@ def bind_found(
     last: date | str = TO_END,
     raw_days: Sequence[date] = (),
 ) -> dict[str, Any]:
-    """What `FOUND` wants to be told. `raw_days` are read raw even where they are kept."""
+    """The parameters of `FOUND`. `raw_days` are read raw even where they are stored."""
     return {
         "company_id": company_id,
         "zone": zone.key,
@@ -138,14 +141,15 @@ def bind_found(
 
 
 def list_behind(session: Session, now: datetime) -> Sequence[str]:
-    """Companies with days to keep, or to keep anew; or kept too far, by a clock that was ahead."""
+    """Companies with days to store, to store again, or stored too far because a clock was ahead."""
     return session.scalars(LIST_BEHIND, {"ended": now - KEPT_AFTER}).all()
 
 
 def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = False) -> None:
-    """In the caller's transaction. Nothing is done while somebody else is at it."""
+    """Brings one company up to date in the caller's transaction. Does nothing while another process
+    does it. `anew`: waits for that process, then stores every day again."""
     hold = select(Company.time_zone).where(Company.id == company_id)
-    # Not the key: payments of this company go on being stored meanwhile.
+    # A key share lock, so that payments of this company can still be inserted meanwhile.
     name = session.scalar(hold.with_for_update(key_share=True, skip_locked=not anew))
     if name is None:
         return
@@ -157,7 +161,7 @@ def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = F
     ).one_or_none() or (None, None)
     old = delete(DailyFigures).where(DailyFigures.company_id == company_id)
     if kept_in == name and not anew:
-        # Later days, if any, were kept by a clock that was ahead, and may have grown since.
+        # Later days, if any, were stored while a clock was ahead, and may have changed since.
         ahead = DailyFigures.day >= kept_until
         old = old.where(or_(DailyFigures.day.in_(changed), ahead))
     else:
@@ -172,5 +176,5 @@ def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = F
 
 
 def rebuild(session: Session, company_id: str, now: datetime) -> None:
-    """From nothing: the same as what was kept up."""
+    """Stores every day again, with the same result as keeping up."""
     catch_up(session, company_id, now, anew=True)

@@ -1,6 +1,6 @@
-"""Finding payments: what each filter keeps, and how many there are.
+"""Finds and counts payments by filters.
 
-Each condition is one that an index answers; no query reads more than it shows or counts.
+Every condition has an index, so no query reads more rows than it shows or counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOKED_AT_FOR_PRODUCTS = 10_000
 
 
 class StatusFilter(StrEnum):
-    """The value stands in the page's address."""
+    """The value is used in the page's address."""
 
     ALL = "all"
     UNPAID = "unpaid"
@@ -41,9 +41,11 @@ class StatusFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`since`: the day of the failure; of the payment, where only recovered ones are wanted.
-    Amounts in dollars, so that currencies compare. `words`: how a member's name or address begins,
-    or a payment's id."""
+    """`since`: by the time of failure, or by the time of payment where only recovered ones are
+    wanted.
+    `least`, `most`: in dollars, so that currencies can be compared. `words`: the beginning of a
+    member's name or address, or a payment's id.
+    """
 
     which: StatusFilter = StatusFilter.ALL
     decline_class: DeclineClass | None = None
@@ -70,11 +72,12 @@ def find_page(
 
 
 def count_matches(session: Session, company_id: str, filters: Filters) -> int:
-    """One more than MOST_COUNTED: there are more, and they are not counted."""
-    # No other column is asked for, so that an index of the filters' alone can answer.
+    """MOST_COUNTED + 1 means: more than MOST_COUNTED."""
+    # No other column is selected, so that an index with the filters alone can answer.
     some = apply_filters(select(Payment.company_id), company_id, filters)
     if filters.words.strip():
-        # What most names begin with would else be looked for in the table, all companies' rows.
+        # Without an order, a beginning that most names share would be searched in all companies'
+        # rows.
         some = some.order_by(Payment.failed_at.desc(), Payment.id.desc())
     some = some.limit(MOST_COUNTED + 1)
     return session.scalar(select(func.count()).select_from(some.subquery())) or 0
@@ -83,7 +86,7 @@ def count_matches(session: Session, company_id: str, filters: Filters) -> int:
 def list_all(
     session: Session, company_id: str, filters: Filters, order: Order
 ) -> Iterator[Payment]:
-    """For an export: read in portions, MOST_EXPORTED at most."""
+    """For an export: at most MOST_EXPORTED, read in portions."""
     columns = [column.desc() for column in find_key(order).clauses]
     query = (
         apply_filters(select(Payment), company_id, filters).order_by(*columns).limit(MOST_EXPORTED)
@@ -92,7 +95,7 @@ def list_all(
 
 
 def list_products(session: Session, company_id: str) -> list[str]:
-    """Those of the newest failures: all that ever were would be read from the whole company."""
+    """Of the newest failures only, since all products would mean reading all payments."""
     newest = (
         select(Payment.product)
         .where(Payment.company_id == company_id)
@@ -145,7 +148,7 @@ def choose_status(which: StatusFilter) -> list[ColumnElement[bool]]:
 
 
 def matches_text(words: str) -> ColumnElement[bool]:
-    """Whole beginnings, and ids as a whole: that is what an index can find."""
+    """By the beginning of a name or an address, or by a whole id: an index can find these."""
     escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return or_(
         starts_with(Payment.member_name, escaped),
@@ -155,5 +158,5 @@ def matches_text(words: str) -> ColumnElement[bool]:
 
 
 def starts_with(column: InstrumentedAttribute[str | None], pattern: str) -> ColumnElement[bool]:
-    # Both lowered by the database, whose locale may know fewer letters than Python does.
+    # The database lowers both: its locale may know fewer letters than Python.
     return and_(column.is_not(None), func.lower(column).like(func.lower(f"{pattern}%")))

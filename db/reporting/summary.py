@@ -1,7 +1,7 @@
-"""Every figure, as SQL. REST and dashboard both call these, so they cannot disagree.
+"""The summary's figures and the daily amounts, for both REST and the dashboard.
 
-docs/developers/figures.md defines each. Money is in US dollars, as Whop normalized it when the
-payment was charged; a payment without a dollar value is counted, but is in no sum (`unconverted`).
+docs/figures.md defines each one. Money is in US dollars, as Whop converted it at the charge. A
+payment without a dollar value is counted, but is in no sum (`unconverted`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CENT = Decimal("0.01")
 NOTHING = (Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), 0)
 
 RECOVERED = Payment.status == PaymentStatus.RECOVERED
-# What is left of a payment after refunds, in dollars.
+# The payment after refunds, in dollars.
 NET_USD = Payment.amount_usd * case(
     (Payment.amount == 0, 0),
     else_=func.greatest(Payment.amount - Payment.refunded_amount, 0) / Payment.amount,
@@ -33,10 +33,10 @@ NET_USD = Payment.amount_usd * case(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All time unless the name says otherwise. Rates in percent, 0 to 100; amounts in dollars.
+    """Of all time unless the name says otherwise. Rates in percent, 0 to 100; amounts in dollars.
 
-    `by_retry`: one of our own charges collected it. `by_member`: the member paid after a message
-    of ours. The rest of what was recovered came without us (docs/creators/attribution.md).
+    `by_retry`: one of our own charges collected it. `by_member`: the member paid after one of our
+    messages. The rest was recovered without us (docs/attribution.md).
     """
 
     total_failed: int
@@ -121,7 +121,7 @@ def find_time_zone(session: Session, company_id: str) -> ZoneInfo:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One local day's money, in dollars: failed by day of failure, recovered by day of payment."""
+    """One local day in dollars: failed by day of failure, recovered by day of payment."""
 
     day: date
     failed: Decimal
@@ -138,7 +138,7 @@ from found group by day
 
 
 def list_days(session: Session, company_id: str, days: int, now: datetime) -> list[Day]:
-    """The last `days` local days, oldest first, today included; days without events are there."""
+    """The last `days` local days, oldest first, today and days without events included."""
     zone = find_time_zone(session, company_id)
     today = now.astimezone(zone).date()
     dates = [today - timedelta(days=ago) for ago in reversed(range(days))]

@@ -1,4 +1,4 @@
-"""What is at risk now, and how the recovery rate goes: the overview's two looks over time."""
+"""What is at risk now, and the trend of the recovery rate."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ SPANS = 2 * COMPARED // SPAN
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """How many payments are unpaid and not given up, when the next of them runs out of time, and
-    how many have less than one day left, one to two, and so on."""
+    """Payments that are unpaid and not given up.
+
+    `nearest_end`: when the next window ends. `by_days_left`: how many have less than one day left,
+    one to two, and so on.
+    """
 
     payments: int
     nearest_end: datetime | None
@@ -30,14 +33,14 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Of payments whose five days are over: how many failed, and how many of them came back, for
-    every six days of failures in 60, oldest first."""
+    """Payments whose window is over: failed and recovered, for every six days of 60, oldest
+    first."""
 
     spans: tuple[tuple[int, int], ...]
 
     @property
     def last(self) -> tuple[int, int]:
-        """Of 30 days."""
+        """Failed and recovered in the newer 30 days."""
         return add_up(self.spans[len(self.spans) // 2 :])
 
     @property
@@ -62,7 +65,7 @@ def add_up(spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def find_trend(session: Session, company_id: str, now: datetime) -> Trend:
-    """Those still being worked on would only make the newer days look worse."""
+    """Leaves out open windows, which would make the newest days look worse."""
     end = now - WINDOW
     seconds = func.extract("epoch", end - Payment.failed_at)
     ago = cast(func.floor(seconds / SPAN.total_seconds()), Integer).label("ago")

@@ -1,4 +1,4 @@
-"""Whether webhooks come, and what could not be done with those that came."""
+"""Whether webhooks come, and which could not be applied."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from db.models import Payment, WebhookEvent
 from recovery.health import Webhooks
 
-# How far back the inbox is looked through for a company's newest event: it has no index of its own,
-# which would cost every webhook.
+# How many of the newest events are searched for a company's newest one. An index for it would slow
+# down every webhook.
 RECENT_EVENTS = 100_000
 MOST_COUNTED = 1_000
 LISTED = 20
-# Whop delivers again for about 70 seconds; what we knew later than this, nobody had told us.
+# Whop delivers again for about 70 seconds, so a payment known later than this came by no webhook.
 PROMPT = timedelta(minutes=10)
 LOOKED_BACK = timedelta(days=30)
 DELAY = Payment.created_at - Payment.failed_at
@@ -24,7 +24,7 @@ DELAY = Payment.created_at - Payment.failed_at
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """An event that could not be applied. Its payload holds people and is not shown."""
+    """An event that could not be applied. Its payload has personal data and is not shown."""
 
     event_id: str
     type: str
@@ -33,7 +33,7 @@ class Poison:
 
 
 def find_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks:
-    """A failure that a webhook told us of is known within minutes; one read back, later."""
+    """Failures known within PROMPT came by webhook; those known later were read back."""
     received = (
         find_last_event(session, company_id),
         find_last_delivered_at(session, company_id, now),
@@ -43,8 +43,8 @@ def find_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks:
 
 
 def find_missed_webhooks(session: Session, company_id: str, now: datetime) -> Webhooks | None:
-    """For alerts, which ask every minute. None: nothing was missed, so there is no need to look
-    through the inbox."""
+    """For notices, which ask every minute. None: nothing was missed, so the inbox is not
+    searched."""
     last_message_at = find_last_delivered_at(session, company_id, now)
     if find_first_missed(session, company_id, last_message_at, now) is None:
         return None
@@ -86,7 +86,7 @@ def failed_lately(company_id: str, now: datetime) -> ColumnElement[bool]:
 
 
 def count_events(session: Session, which: ColumnElement[bool]) -> int:
-    """Up to a thousand: beyond that the number says no more."""
+    """Counts up to MOST_COUNTED, since more would tell no more."""
     some = select(WebhookEvent.id).where(which).limit(MOST_COUNTED).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
 
