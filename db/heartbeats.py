@@ -1,7 +1,7 @@
-"""Signs of life, one row per running process, and what a daemon says in its own.
+"""Heartbeats: one row per running process, with the details that a daemon reports.
 
-Versions of the daemon run side by side for a while, so `details` may lack a key that is written
-here, or have others: only this module knows the keys.
+Daemons of two versions run side by side for a while, so `details` may lack keys or have others.
+Only this module knows the keys.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def beat(
     whop_down_since: datetime | None = None,
     report: CycleReport | None = None,
 ) -> None:
-    """`report`: of the cycle that ends `now`. Without one the last cycle's stays as it was."""
+    """`report`: of the cycle that ends `now`. None: the last cycle's report is kept."""
     details = write_details(whop_down_since, report)
     cycled = {"last_cycle_at": now} if report else {}
     row = {"process": process, "instance": INSTANCE, "started_at": started_at, "beat_at": now}
@@ -63,7 +63,7 @@ def read_report(details: Mapping[str, Any]) -> CycleReport | None:
 
 
 def read_outage(details: Mapping[str, Any]) -> datetime | None:
-    """Since when Whop has not answered. None: it does, or nothing is said that can be read."""
+    """Since when Whop has not answered. None: it answers, or `details` has no readable time."""
     try:
         since = datetime.fromisoformat(details.get(OUTAGE) or "")
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Log lines for people or machines, in which no secret and no address can stand."""
+"""Log lines as text or JSON, with secrets and addresses masked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 from datetime import UTC, datetime
 
-# The last line of defence. Code does not log these; a library's error text may quote a row.
+# A last defence: our code does not log these, but a library's error text may quote a row.
 MASKS = (
     (re.compile(r"[\w.+%-]+@[\w-]+\.[\w.-]+"), "[address]"),
     (re.compile(r"\b(ws_|apik_|SG\.)[\w.-]+"), r"\1[secret]"),
@@ -47,6 +47,6 @@ def configure_logging(level: str, style: str) -> None:
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     handler.setFormatter(JsonFormatter() if style == "json" else text)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # httpx logs every URL at INFO, alembic its plumbing: noise beside one line per decision.
+    # At INFO httpx logs every URL and alembic its internals, which would hide our own lines.
     for chatty in ("httpx", "httpcore", "alembic", "schedule"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

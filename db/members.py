@@ -1,4 +1,4 @@
-"""Who a member is, by what a payment tells, and whether they take money back."""
+"""Which payments belong to the same member, and whether the member disputes payments."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from db.models import Dispute, Payment
 
-# What tells whose a payment is; which of them we are told depends on the shape.
+# The ids that say whose a payment is. Which of them are known depends on the payload's shape.
 MEMBER_IDS = ("member_id", "user_id", "membership_id")
 
 
 def is_disputing(session: Session, payment: Payment) -> bool:
-    """Whether the member has ever disputed a payment of the same seller: then nothing of theirs is
-    charged, and nobody writes to them."""
+    """Whether the member ever disputed a payment of this company. If so, we neither charge nor
+    write."""
     same = [
         getattr(Dispute, name) == value
         for name in MEMBER_IDS
@@ -28,7 +28,7 @@ def is_disputing(session: Session, payment: Payment) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who a payment's message goes to, by the first of these that is known."""
+    """Whom a payment's message goes to: the first column that is known, and its value."""
 
     company_id: str
     name: str

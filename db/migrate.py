@@ -10,7 +10,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
 
-LOCK = 7_205_001  # one migrator at a time: two deploys may start together
+# One migration at a time, since two deploys may start together.
+LOCK = 7_205_001
 TURN_SECONDS = 0.2
 
 
@@ -29,7 +30,8 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def run(engine: Engine, change: Callable[[Config], None]) -> None:
-    """Each revision in its own transaction; some make an index beside the running work, in none."""
+    """Each revision runs in a transaction of its own; those that create an index concurrently in
+    none."""
     with engine.connect() as connection:
         wait_for_turn(connection)
         try:
@@ -39,11 +41,12 @@ def run(engine: Engine, change: Callable[[Config], None]) -> None:
             settings.attributes["connection"] = connection
             change(settings)
         finally:
-            connection.invalidate()  # nobody else gets this session, and its lock ends with it
+            connection.invalidate()  # closes the session, which releases its lock
 
 
 def wait_for_turn(connection: Connection) -> None:
-    """By asking again: who waits inside of a statement is waited for by a new index, for ever."""
+    """Polls for the lock: a statement that waits for it would block `create index concurrently` for
+    ever."""
     while not connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
         connection.commit()
         sleep(TURN_SECONDS)

@@ -1,7 +1,7 @@
-"""What both outboxes do alike: messages to members, and notices to creators.
+"""What both outboxes share: messages to members, and notices to creators.
 
-A row is committed `sending` before anything leaves. What may have left and has no answer is
-`unknown`, and is never sent again.
+A row is committed `sending` before anything is sent. Without an answer it may have been sent, so it
+becomes `unknown` and is never sent again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recovery.status import MessageState
 
 Outbox = type[Message] | type[Notice]
 
-# What has been in hand for longer was left there by a daemon that was killed.
+# A row that is `sending` for longer was left by a daemon that was killed.
 INTERRUPTED = timedelta(minutes=10)
 
 
@@ -47,7 +47,8 @@ def finish(
     now: datetime,
     **more: Any,
 ) -> MessageState:
-    """Records what came of these rows; `more` are columns of this outbox alone."""
+    """Saves the result of these rows and returns the new state. `more`: columns of this outbox
+    alone."""
     state = to_message_state(delivery.state)
     sent_at = now if state is MessageState.SENT else None
     written = {"state": state, "detail": delivery.detail, "sent_at": sent_at} | more
@@ -67,7 +68,8 @@ def give_up_interrupted(
     now: datetime,
     may_have_left: ColumnElement[bool] | None = None,
 ) -> list[int]:
-    """Returns the rows of which nobody knows. Without `may_have_left` any of them may have."""
+    """Marks interrupted rows `unknown` and returns their ids. `may_have_left`: which of them may
+    have been sent; None: all."""
     unknown = update_interrupted(outbox, now).where(
         true() if may_have_left is None else may_have_left
     )

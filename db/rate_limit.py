@@ -1,7 +1,7 @@
-"""Whop's limit, shared by every daemon of a database: turns are handed out by one row each.
+"""Whop's rate limit, shared by all daemons of a database: one row per key and operation.
 
-The database's clock is the only one that counts, so daemons whose clocks differ agree. A turn is
-committed before it is used: what dies between the two has wasted a turn, never used one twice.
+Only the database's clock counts, so daemons with different clocks agree. A turn is committed before
+it is used: a crash between the two wastes a turn, and never uses one twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import text
 from db.session import SessionFactory
 from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
 
-# `clock_timestamp()` and not `now()`: the row's lock may have been waited for.
+# `clock_timestamp()` and not `now()`, since the statement may have waited for the row's lock.
 TAKE = text("""
 insert into rate_limits (credential, operation, free_at)
 values (:credential, :operation, clock_timestamp() + :gap)
@@ -38,12 +38,13 @@ set free_at = greatest(rate_limits.free_at, excluded.free_at)
 
 
 def fingerprint(key: str) -> str:
-    """Tells keys apart without giving one away."""
+    """Distinguishes keys without revealing them."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 class SharedRateLimit:
-    """A recovery.pacing.RateLimiter. A database that is away raises: no call goes unpaced."""
+    """A recovery.rate_limit.RateLimiter. Raises where the database is away: no call goes
+    unlimited."""
 
     def __init__(
         self,
@@ -65,7 +66,8 @@ class SharedRateLimit:
         return None
 
     def reserve(self, operation: str) -> tuple[timedelta, bool]:
-        """How far off the next turn is, and whether it was taken; it is not if too far."""
+        """How far off the next turn is, and whether it was reserved; it is not if it is too far
+        off."""
         whose = {"credential": self.credential, "operation": operation}
         with self.sessions.begin() as session:
             limits = {"gap": self.gap, "longest": self.longest}

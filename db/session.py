@@ -1,4 +1,4 @@
-"""Reaching Postgres: the engine, waiting for it, and the one helper for the time."""
+"""Connecting to Postgres, waiting for it, and reading the clock."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ SessionFactory = sessionmaker[Session]
 STATEMENT_TIMEOUT_MS = 15_000
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
 DEADLOCK = "40P01"
-# A table or a column that this code knows and the database does not.
+# Postgres's codes for a table or a column that does not exist.
 UNDEFINED = {"42P01", "42703"}
-# Postgres's class of errors for what exceeds its limits: the input's fault, not the server's.
+# Postgres's class of codes for input that exceeds its limits: not an outage.
 LIMIT_EXCEEDED = "54"
 
 
 class Outage(StrEnum):
-    """Why nothing can be read or written now; the value is what is said of it."""
+    """Why nothing can be read or written now. The value is the sentence that people read."""
 
     AWAY = "the database does not answer"
     UNMIGRATED = "the database is not migrated; run: python -m db migrate"
-    OUTDATED = "the database is newer than this process; start it anew with the newer version"
+    OUTDATED = "the database is newer than this process; restart it with the newer version"
 
 
 class DatabaseUnavailable(Exception):
-    """Nothing was done, and nobody is to blame: the same may work later."""
+    """Nothing was done, and the same may work later."""
 
     def __init__(self, outage: Outage = Outage.AWAY, words: str = "") -> None:
         super().__init__(words or outage.value)
@@ -52,7 +52,7 @@ class DatabaseUnavailable(Exception):
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raises DatabaseUnavailable for what means that; every other error stays as it is."""
+    """Turns errors that mean an outage into DatabaseUnavailable; other errors stay as they are."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -63,7 +63,7 @@ def translate_errors() -> Iterator[None]:
 
 
 def find_outage(error: Exception) -> Outage | None:
-    """The one definition of "the database is unavailable". None: something else is wrong."""
+    """The one definition of an unavailable database. None: the error means something else."""
     if isinstance(error, PoolTimeout):
         return Outage.AWAY
     if not isinstance(error, DBAPIError):
@@ -76,7 +76,7 @@ def find_outage(error: Exception) -> Outage | None:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same work may succeed at once: a deadlock; or a connection that was old news (the
+    """Whether the same work may succeed at once: after a deadlock, or after a stale connection (the
     server was restarted), which the pool has dropped."""
     if not isinstance(error, DBAPIError):
         return False
@@ -84,12 +84,12 @@ def is_transient(error: Exception) -> bool:
 
 
 def find_code(error: Exception) -> str:
-    """Postgres's own code for it; empty where the server was not reached."""
+    """Postgres's code of the error; empty where the server was not reached."""
     return getattr(getattr(error, "orig", None), "pgcode", None) or ""
 
 
 def now() -> datetime:
-    """Read once per request or unit of work and passed down; rules never call it."""
+    """Called once per request or unit of work and passed down; rules never call it."""
     return datetime.now(UTC)
 
 
@@ -100,9 +100,9 @@ def database_url(settings: CommonSettings) -> URL:
 
 
 def connect(url: URL, process: str, more: str = "", **options: Any) -> Engine:
-    """`process` shows in pg_stat_activity; `more` are server options.
+    """`process` shows in pg_stat_activity; `more` are options for the server.
 
-    Parameters stay out of error texts: they hold people.
+    Errors do not quote parameters, since these have personal data.
     """
     return create_engine(
         url,
@@ -123,12 +123,12 @@ def session_factory(engine: Engine) -> SessionFactory:
 
 @cache
 def head_revision() -> str:
-    """From the migrations' file names: importing alembic would cost each process 50 MB."""
+    """From the migrations' file names: importing alembic would take 50 MB in each process."""
     return max(path.stem[:4] for path in MIGRATIONS.glob("[0-9]*.py"))
 
 
 def unready_reason(engine: Engine) -> Outage | None:
-    """None when the database answers and has this code's schema; else what to do about it."""
+    """None: the database answers and has this code's schema."""
     try:
         with translate_errors(), engine.connect() as connection:
             current = connection.scalar(text("select version_num from alembic_version"))
@@ -141,13 +141,13 @@ def unready_reason(engine: Engine) -> Outage | None:
 
 
 def check_schema(engine: Engine) -> None:
-    """Raises DatabaseUnavailable where the schema is not this code's, as after a migration."""
+    """Raises DatabaseUnavailable where the schema is not this code's."""
     if reason := unready_reason(engine):
         raise DatabaseUnavailable(reason)
 
 
 def wait_until_ready(engine: Engine, stopped: Callable[[], bool] = lambda: False) -> bool:
-    """Blocks until the database is reachable and migrated; False when `stopped` says so first."""
+    """Blocks until the database is reachable and migrated. False: `stopped` came first."""
     return wait_while(engine, set(Outage), stopped)
 
 

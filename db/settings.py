@@ -1,4 +1,4 @@
-"""Settings that several processes share, and the one way to load any of them."""
+"""Settings that several processes share, and loading them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SHORTEST_SECRET = 32
 
 
 def normalize_url(url: str) -> URL:
-    """Hosted databases hand out `postgres://`; SQLAlchemy wants the driver named."""
+    """Hosts give out `postgres://`, while SQLAlchemy needs the driver's name. Raises ValueError."""
     try:
         parsed = make_url(url.strip())
     except ArgumentError:
-        raise ValueError("it is not an address of a database") from None
+        raise ValueError("it is not the address of a database") from None
     if parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise ValueError(f"it must be a Postgres address, not {parsed.drivername}://")
     return parsed.set(drivername="postgresql+psycopg2")
 
 
 class CommonSettings(BaseSettings):
-    """Environment first, then `.env` in the working directory. Empty means unset."""
+    """From the environment, then from `.env` in the working directory. Empty means unset."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
@@ -58,7 +58,7 @@ class CommonSettings(BaseSettings):
 
 
 class PolicySettings(CommonSettings):
-    """For the processes that decide when to charge again, and the one that says so."""
+    """For the processes that decide when to charge again, and the one that shows it."""
 
     retry_policy: Literal["smart", "hourly"] = "smart"
     retry_interval_minutes: int = Field(60, ge=1, le=24 * 60)
@@ -72,13 +72,13 @@ class PolicySettings(CommonSettings):
 
 
 class MailSettings(PolicySettings):
-    """For the processes that write to members or hear back from them."""
+    """For the processes that write to members, or receive what the mail service reports."""
 
     email_enabled: bool = False
     link_secret: SecretStr = SecretStr("")
 
     def missing_for_mail(self) -> list[str]:
-        """In development mails may do without links to unsubscribe."""
+        """In development, emails may go without a link to unsubscribe."""
         return [] if self.link_secret or self.in_development else ["LINK_SECRET"]
 
     @model_validator(mode="after")
@@ -90,9 +90,9 @@ class MailSettings(PolicySettings):
     @field_validator("link_secret")
     @classmethod
     def check_link_secret(cls, value: SecretStr) -> SecretStr:
-        # Every link is a sample to guess a short one from, without asking us.
+        # Anybody with a link could find a short secret by trying, without our noticing.
         if 0 < len(value) < SHORTEST_SECRET:
-            raise ValueError(f"at least {SHORTEST_SECRET} characters")
+            raise ValueError(f"it needs at least {SHORTEST_SECRET} characters")
         return value
 
 
@@ -100,7 +100,7 @@ AnySettings = TypeVar("AnySettings", bound=CommonSettings)
 
 
 def load_settings(kind: type[AnySettings], **overrides: Any) -> AnySettings:
-    """Everything wrong is named at once, without its value, and the process stops (exit 2)."""
+    """Names everything that is wrong at once, without the values, and exits with 2."""
     problems = [f"{name.upper()}: missing" for name in find_missing(kind, overrides)]
     try:
         settings = kind(**overrides)
@@ -115,7 +115,7 @@ def load_settings(kind: type[AnySettings], **overrides: Any) -> AnySettings:
 
 
 def find_missing(kind: type[CommonSettings], overrides: dict[str, Any]) -> list[str]:
-    """From the raw values: a missing one is told together with those that are wrong."""
+    """From the raw values, so that missing settings are named together with wrong ones."""
     given = DotEnvSettingsSource(kind)() | EnvSettingsSource(kind)() | overrides
     if given.get("environment") == "development":
         return []
@@ -126,7 +126,7 @@ def stop(kind: type[CommonSettings], problems: list[str]) -> NoReturn:
     name = kind.__module__.split(".")[0]
     lines = "\n".join(f"  {problem}" for problem in problems)
     sys.stderr.write(
-        f"{name} cannot start; settings to correct:\n{lines}\n"
+        f"{name} cannot start. Please correct these settings:\n{lines}\n"
         "README.md lists every setting. On your own machine: cp .env.example .env\n"
     )
     raise SystemExit(2)

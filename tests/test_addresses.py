@@ -124,7 +124,7 @@ def test_an_address_is_one(address: str) -> None:
 
 @pytest.mark.parametrize("address", BAD)
 def test_anything_else_is_none(address: str) -> None:
-    with pytest.raises(AddressError, match="not one e-mail address alone") as caught:
+    with pytest.raises(AddressError, match="not a single email address") as caught:
         parse_address(address)
     assert not address or address not in str(caught.value)
 

@@ -118,7 +118,7 @@ def test_nothing_is_wrong_with_a_refused_setting(visit: Visit, records: Session)
     page = visit("/settings")
     page.get_by_label("Answers go to").fill("nobody")
     page.get_by_role("button", name="Save: messages to members").click()
-    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
+    expect(page.get_by_text("The reply-to must be one address")).to_be_visible()
     assert_usable(page)
 
 

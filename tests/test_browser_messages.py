@@ -65,7 +65,7 @@ def test_a_setting_is_refused_beside_its_field_and_then_saved(
     answers.fill("nobody")
     save = page.get_by_role("button", name="Save: messages to members")
     save.click()
-    expect(page.get_by_text("The reply-to is one address alone")).to_be_visible()
+    expect(page.get_by_text("The reply-to must be one address")).to_be_visible()
     never_scrolls_sideways(page)
     answers.fill("help@example.com")
     save.click()

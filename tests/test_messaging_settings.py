@@ -71,16 +71,16 @@ def test_a_company_that_chose_nothing_has_the_defaults(session: Session):
     ("choice", "words"),
     [
         ({"sender_name": "Maya\r\nBcc: all@example.com"}, "sender's name .*U\\+000D"),
-        ({"sender_name": "Maya\u202egnp.exe"}, "cannot be seen .*U\\+202E"),
+        ({"sender_name": "Maya\u202egnp.exe"}, "invisible character .*U\\+202E"),
         ({"sender_name": "Ma\u200bya"}, "U\\+200B"),
         ({"sender_name": "Maya\u2028Bcc"}, "U\\+2028"),
         ({"sender_name": "  "}, "is empty"),
-        ({"sender_name": "M" * 10_000}, "10,000 characters; up to 80 are kept"),
+        ({"sender_name": "M" * 10_000}, "10,000 characters; at most 80 are allowed"),
         ({"reply_to": "help@maya.example\nBcc: x@example.com"}, "U\\+000A"),
         ({"reply_to": "Maya <help@maya.example>"}, "one address alone"),
         ({"reply_to": "a@maya.example, b@maya.example"}, "one address alone"),
         ({"reply_to": "help@maya"}, "such as help@example.com"),
-        ({"accent": "red"}, "one is #1f5eff"),
+        ({"accent": "red"}, "write it like #1f5eff"),
         ({"accent": "#fff;background:url(//evil.example)"}, "not a colour"),
         ({"note": "x" * 501}, "501 characters; up to 500"),
         ({"note": "bell\x07"}, "U\\+0007"),
@@ -134,7 +134,7 @@ def test_without_options_the_command_only_shows(monkeypatch, session: Session, c
     [
         (("--quiet", "late"), "late is not a span of hours; write 21-8"),
         (("--quiet", "21-24"), "from 0 to 23"),
-        (("--accent", "blue"), "one is #1f5eff"),
+        (("--accent", "blue"), "write it like #1f5eff"),
     ],
 )
 def test_the_command_refuses_with_words(monkeypatch, session: Session, capsys, options, words):

@@ -264,10 +264,10 @@ def test_what_somebody_else_chose_meanwhile_stays(
 @pytest.mark.parametrize(
     ("group", "typed", "said"),
     [
-        (Group.MESSAGING, {"reply_to": "nobody"}, "The reply-to is one address alone"),
+        (Group.MESSAGING, {"reply_to": "nobody"}, "The reply-to must be one address"),
         (Group.MESSAGING, {"sender_name": "x" * 81}, "The sender&#39;s name has 81 characters"),
-        (Group.MESSAGING, {"note": "a\u202eb"}, "The note has a character that cannot be seen"),
-        (Group.NOTIFICATIONS, {"digest_to": "a b"}, "The digest goes to one address"),
+        (Group.MESSAGING, {"note": "a\u202eb"}, "The note has an invisible character"),
+        (Group.NOTIFICATIONS, {"digest_to": "a b"}, "The digest must go to one address"),
         (Group.NOTIFICATIONS, {"digest": True}, "The digest needs an address to go to"),
         (
             Group.NOTIFICATIONS,
@@ -305,8 +305,8 @@ def test_it_says_which_address_that_was_kept_once_is_none_by_now(
     session.get_one(Company, COMPANY).settings = kept
     session.commit()
     words = read_words(open_page())
-    assert "The reply-to is one address alone, such as help@example.com." in words
-    assert "The digest goes to one address, such as jo@example.com." in words
+    assert "The reply-to must be one address, such as help@example.com." in words
+    assert "The digest must go to one address, such as jo@example.com." in words
 
 
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(

@@ -1,7 +1,7 @@
-"""What an e-mail address is. One rule: what may be kept may be sent to, and the reverse.
+"""What an email address is, by one rule for saving and for sending.
 
-By the standards, as email-validator reads them, and narrower: one bare address, nothing quoted,
-only ASCII before the @ (SendGrid takes nothing else), and no domain in disguise.
+By the standards, as email-validator implements them, but stricter: one bare address without quotes,
+only ASCII before the @ (SendGrid accepts nothing else), and no disguised domain.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ SENDER = re.compile(r"([^<>]*)<([^<>]+)>")
 
 
 class AddressError(ValueError):
-    """It does not repeat what was given."""
+    """The message does not repeat the address."""
 
     def __init__(self) -> None:
-        super().__init__("not one e-mail address alone")
+        super().__init__("not a single email address")
 
 
 def parse_address(text: str) -> str:
-    """As a mail needs it: in ASCII, its domain in small letters. Raises AddressError."""
+    """The address in ASCII, its domain in lower case. Raises AddressError."""
     try:
         found = validate_email(
             text,
             allow_smtputf8=False,
             strict=True,
             check_deliverability=False,
-            test_environment=True,  # whoever develops may write to .test
+            test_environment=True,  # developers may write to .test
         )
     except EmailNotValidError:
         raise AddressError from None
@@ -39,14 +39,15 @@ def parse_address(text: str) -> str:
 
 
 def is_disguised(found: ValidatedEmail) -> bool:
-    """Letters of full width and the like would be read as a domain that nobody wrote."""
+    """Whether it was typed in other characters, such as full-width letters, than the domain it
+    means."""
     typed = found.original.rpartition("@")[2]
     as_read = (found.domain, found.ascii_domain)
     return typed.lower() not in as_read or not unicodedata.is_normalized("NFKC", typed)
 
 
 def parse_sender(text: str) -> tuple[str, str]:
-    """Name and address of "Name <address>", or of an address alone. Raises AddressError."""
+    """The name and the address in "Name <address>" or in an address alone. Raises AddressError."""
     found = SENDER.fullmatch(text.strip())
     name, address = found.groups() if found else ("", text.strip())
     return name.strip(), parse_address(address)

@@ -1,4 +1,4 @@
-"""What a choice was and what it is now, for the audit list."""
+"""What a setting was and what it is now, for the audit log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db import audit_log
 from recovery.status import Action
 
-# Addresses, secrets, and what may hold one: of these it is only noted that they changed.
+# Addresses, secrets, and texts that may have one: only the fact that they changed is recorded.
 PRIVATE = frozenset({"name", "sender_name", "reply_to", "note", "digest_to", "post_url"})
 
 Changes = dict[str, Any]
@@ -25,7 +25,7 @@ def record_changes(
     actor: str,
     now: datetime,
 ) -> Changes:
-    """What differs, by its name. Where nothing does, nothing is recorded."""
+    """Records what differs and returns it by its name. Records nothing where nothing differs."""
     changes = list_changes(before, after)
     if changes:
         audit_log.record(session, company_id, actor, Action.SETTINGS, now, details=changes)

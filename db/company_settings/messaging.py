@@ -1,4 +1,4 @@
-"""How a company wants its members written to. docs/creators/wording.md tells what each does."""
+"""How a company writes to its members. docs/messages.md explains each setting."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MessagingSettings:
-    """`quiet_from` and `quiet_until` are hours in the company's time zone; equal ones mean that no
-    hour is quiet. `daily_cap` counts messages per day of that time zone."""
+    """`quiet_from` and `quiet_until` are hours in the company's time zone; equal ones mean no quiet
+    hours. `daily_cap` counts messages per day of that time zone."""
 
     sender_name: str | None = None
     reply_to: str | None = None
@@ -42,7 +42,7 @@ class MessagingSettings:
 
     @property
     def sendable_reply_to(self) -> str | None:
-        """None too where what was kept once is no address by now: the message leaves without."""
+        """None also where a saved value is not a valid address by today's rule."""
         return self.reply_to if self.reply_to and is_address(self.reply_to) else None
 
     def check(self) -> None:
@@ -51,15 +51,15 @@ class MessagingSettings:
         if self.reply_to is not None:
             check_line("the reply-to", self.reply_to, LONGEST_ADDRESS)
             if not is_address(self.reply_to):
-                raise ChoiceError("the reply-to is one address alone, such as help@example.com")
+                raise ChoiceError("the reply-to must be one address, such as help@example.com")
         check_line("the note", self.note, LONGEST_NOTE, allowed="\n")
         if COLOUR.fullmatch(self.accent) is None:
-            raise ChoiceError(f"{self.accent!r} is not a colour; one is #1f5eff")
+            raise ChoiceError(f"{self.accent!r} is not a colour; write it like #1f5eff")
         for hour in (self.quiet_from, self.quiet_until):
             if not 0 <= hour <= 23:
-                raise ChoiceError("quiet hours are two hours from 0 to 23, such as 21-8")
+                raise ChoiceError("quiet hours must be two hours from 0 to 23, such as 21-8")
         if not 1 <= self.daily_cap <= LARGEST_CAP:
-            raise ChoiceError(f"the daily cap is from 1 to {LARGEST_CAP:,} messages")
+            raise ChoiceError(f"the daily cap must be from 1 to {LARGEST_CAP:,} messages")
 
 
 DEFAULT_MESSAGING_SETTINGS = MessagingSettings()
@@ -71,11 +71,11 @@ def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> 
     if not text.strip():
         raise ChoiceError(f"{what} is empty")
     if len(text) > longest:
-        raise ChoiceError(f"{what} has {len(text):,} characters; up to {longest} are kept")
+        raise ChoiceError(f"{what} has {len(text):,} characters; at most {longest} are allowed")
     if hidden := find_hidden(text, allowed):
         raise ChoiceError(
-            f"{what} has a character that cannot be seen ({hidden}); letters, digits, "
-            "punctuation, emoji and spaces are fine"
+            f"{what} has an invisible character ({hidden}); use letters, digits, "
+            "punctuation, emoji and spaces"
         )
 
 
@@ -99,7 +99,7 @@ def find_messaging_settings(session: Session, company_id: str) -> MessagingSetti
 def save_messaging_settings(
     session: Session, company_id: str, messaging: MessagingSettings, actor: str, now: datetime
 ) -> Changes:
-    """Raises ChoiceError. Holds for what is sent from now on."""
+    """Applies to messages that are sent from now on. Raises ChoiceError."""
     messaging.check()
     company = lock_company(session, company_id)
     before, after = asdict(read_messaging_settings(company.settings)), asdict(messaging)

@@ -1,4 +1,4 @@
-"""What a creator has chosen to be told, and where: docs/creators/notifications.md."""
+"""What a creator is notified of, and where. docs/alerts.md explains each setting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Platform(StrEnum):
     SLACK = "Slack"
 
 
-# The whole address, so that nothing else can hide in it: no other host, port, user or query.
+# They match the whole address, so that no other host, port, user or query can be in it.
 PATHS = {
     Platform.DISCORD: r"/api/(?:v\d{1,2}/)?webhooks/\d{1,30}/[A-Za-z0-9_-]{1,200}",
     Platform.SLACK: r"/services/[A-Za-z0-9]{1,50}/[A-Za-z0-9]{1,50}/[A-Za-z0-9]{1,100}",
@@ -42,7 +42,7 @@ REFUSED = (
 
 
 def find_platform(post_url: str, in_development: bool = False) -> Platform:
-    """Whose webhook it is. Raises ChoiceError, which does not repeat the address."""
+    """The platform whose webhook it is. Raises ChoiceError, which does not repeat the address."""
     for platform, path in PATHS.items():
         hosts = (HOSTS[platform], SANDBOX) if in_development else (HOSTS[platform],)
         if any(re.fullmatch(host + path, post_url, re.ASCII) for host in hosts):
@@ -52,7 +52,7 @@ def find_platform(post_url: str, in_development: bool = False) -> Platform:
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """`post_url` is a secret: whoever has it can post. It is in no repr and no log."""
+    """`post_url` is a secret, since whoever has it can post. It is in no repr and no log."""
 
     digest: bool = False
     digest_to: str | None = None
@@ -61,9 +61,9 @@ class NotificationSettings:
     on_problem: bool = False
 
     def check(self, in_development: bool = False) -> None:
-        """Raises ChoiceError. `in_development`: the sandbox's own address will do."""
+        """Raises ChoiceError. `in_development`: the sandbox's own address is allowed."""
         if self.digest_to is not None and not is_address(self.digest_to):
-            raise ChoiceError("the digest goes to one address, such as jo@example.com")
+            raise ChoiceError("the digest must go to one address, such as jo@example.com")
         if self.post_url is not None:
             find_platform(self.post_url, in_development)
         if self.digest and self.digest_to is None:
@@ -72,7 +72,7 @@ class NotificationSettings:
             raise ChoiceError("posts need the address of a Discord or Slack webhook")
 
     def describe_post_url(self) -> str:
-        """Enough to know which one it is."""
+        """Enough to recognize it, without the secret part."""
         if self.post_url is None:
             return "none"
         host = self.post_url.split("/")[2]
@@ -97,7 +97,7 @@ def find_notification_settings(session: Session, company_id: str) -> Notificatio
 
 
 def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
-    """Since when recoveries are told of: what came before is not caught up on."""
+    """Since when recoveries are posted; earlier ones are not. None: they are not posted."""
     since = session.scalar(
         select(Company.settings[KEY]["recoveries_since"].astext).where(Company.id == company_id)
     )
@@ -112,7 +112,7 @@ def save_notification_settings(
     now: datetime,
     in_development: bool = False,
 ) -> Changes:
-    """Raises ChoiceError."""
+    """Raises ChoiceError. `in_development`: the sandbox's own address is allowed."""
     notifications.check(in_development)
     company = lock_company(session, company_id)
     known = company.settings.get(KEY, {})
@@ -124,6 +124,6 @@ def save_notification_settings(
 
 
 def list_notified(session: Session) -> list[str]:
-    """Companies that have ever chosen to be told anything."""
+    """Ids of the companies that ever saved these settings."""
     query = select(Company.id).where(Company.settings.has_key(KEY)).order_by(Company.id)
     return list(session.scalars(query))

@@ -1,5 +1,4 @@
-"""What a creator has chosen for their company. docs/creators/settings.md tells
-what each choice does."""
+"""A company's name, time zone, holdout and backup card. docs/company-settings.md explains each."""
 
 from __future__ import annotations
 
@@ -22,13 +21,13 @@ MOST_HELD_OUT = 50
 
 
 class ChoiceError(ValueError):
-    """A choice that cannot be kept; the message says what would be one."""
+    """A choice that cannot be saved; the message says what can."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecoverySettings:
-    """`holdout_percent`: the share of members left to Whop alone. `backup_card`: whether another
-    saved card of the member may be tried once."""
+    """`holdout_percent`: the share of members left to Whop alone, to measure our lift.
+    `backup_card`: whether another saved card of the member is tried once."""
 
     time_zone: str = "UTC"
     holdout_percent: int = 0
@@ -40,14 +39,18 @@ class RecoverySettings:
             ZoneInfo(self.time_zone)
         except (KeyError, ValueError, OSError):
             raise ChoiceError(
-                f"{self.time_zone} is not a time zone; one is Europe/Berlin"
+                f"{self.time_zone} is not a time zone; write it like Europe/Berlin"
             ) from None
         if not 0 <= self.holdout_percent <= MOST_HELD_OUT:
-            raise ChoiceError(f"the holdout is from 0 to {MOST_HELD_OUT} percent of the members")
+            raise ChoiceError(
+                f"the holdout must be from 0 to {MOST_HELD_OUT} percent of the members"
+            )
 
     def holds_out(self, company_id: str, member_id: str | None) -> bool | None:
-        """None: no holdout is running. Drawn by member, the same for ever: a larger share adds
-        members and takes none out."""
+        """Whether the member is in the holdout. None: no holdout is running.
+
+        Always the same for one member: a larger share adds members and removes none.
+        """
         if self.holdout_percent == 0:
             return None
         if member_id is None:
@@ -86,14 +89,14 @@ def add_companies(session: Session, ids: set[str]) -> None:
 
 
 def lock_company(session: Session, company_id: str) -> Company:
-    """As it is now: until the transaction ends nobody else changes a choice of it."""
+    """The company as it is now. Nobody else can change its settings until the transaction ends."""
     add_companies(session, {company_id})
     session.flush()
     return session.get_one(Company, company_id, with_for_update=True, populate_existing=True)
 
 
 def load_recovery_settings(session: Session, ids: set[str]) -> dict[str, RecoverySettings]:
-    """Of all these companies; those not known are added."""
+    """The settings of all these companies; unknown companies are added."""
     add_companies(session, ids)
     found = session.execute(
         select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
@@ -108,7 +111,7 @@ def save_recovery_settings(
     actor: str,
     now: datetime,
 ) -> Changes:
-    """Raises ChoiceError. What is already planned keeps its time."""
+    """What is scheduled already keeps its time. Raises ChoiceError."""
     recovery_settings.check()
     company = lock_company(session, company_id)
     before = read_recovery_settings(company.time_zone, company.settings)
@@ -123,17 +126,17 @@ def save_recovery_settings(
 
 
 def find_chosen_name(session: Session, company_id: str) -> str | None:
-    """The operator's, or else the one that Whop told us. None: neither has said it yet."""
+    """The name that the operator chose, else the one at Whop. None: neither is known yet."""
     return session.scalar(select(Company.name).where(Company.id == company_id))
 
 
 def save_name(
     session: Session, company_id: str, name: str | None, actor: str, now: datetime
 ) -> Changes:
-    """The operator's word. None: Whop is to say it. Raises ChoiceError."""
+    """Saves the operator's choice. None: use the name at Whop. Raises ChoiceError."""
     if name is not None and (not name or name != make_plain(name, LONGEST_NAME)):
         raise ChoiceError(
-            f"a name is one line of up to {LONGEST_NAME} characters, all of which can be seen"
+            f"a name must be one line of up to {LONGEST_NAME} characters, all of which can be seen"
         )
     company = lock_company(session, company_id)
     before, company.name = company.name, name
@@ -141,16 +144,16 @@ def save_name(
 
 
 def save_whop_name(session: Session, company_id: str, name: str) -> None:
-    """Whop's word, where nobody has named the company yet."""
+    """Saves the name at Whop, if the company has none yet."""
     unnamed = update(Company).where(Company.id == company_id, Company.name.is_(None))
     session.execute(unnamed.values(name=make_plain(name, LONGEST_NAME) or None))
 
 
 def list_company_ids(session: Session, limit: int | None = None) -> list[str]:
-    """With a limit of two: enough to tell whether there is exactly one."""
+    """In the order of the ids."""
     return list(session.scalars(select(Company.id).order_by(Company.id).limit(limit)))
 
 
 def is_only_company(session: Session) -> bool:
-    """Whether there is no second one: what is nobody's can then be shown to whoever asks."""
+    """Whether there is no second company. If so, events that name no company are its own."""
     return len(list_company_ids(session, limit=2)) < 2

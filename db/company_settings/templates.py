@@ -1,4 +1,4 @@
-"""A company's own words for a message, in place of ours. mail/templates.py checks them first."""
+"""A company's own text of a message, in place of ours. mail/templates.py checks it first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.status import Action, Step
 
 @dataclass(frozen=True, slots=True)
 class OwnTemplate:
-    """Jinja2: the subject, and the words between the first line and the button."""
+    """Jinja2 templates: the subject, and the text between the first line and the button."""
 
     subject: str
     text: str
@@ -37,7 +37,7 @@ def list_templates(session: Session, company_id: str) -> dict[Step, OwnTemplate]
 def store_template(
     session: Session, company_id: str, step: Step, template: OwnTemplate, actor: str, now: datetime
 ) -> bool:
-    """Unchecked: `mail.templates.save_template` is the way in. False: it is kept already."""
+    """Stores without a check; call `mail.templates.save_template`. False: it is stored already."""
     lock_company(session, company_id)
     if find_template(session, company_id, step) == template:
         return False
@@ -60,7 +60,7 @@ def store_template(
 def restore_template(
     session: Session, company_id: str, step: Step, actor: str, now: datetime
 ) -> bool:
-    """Back to our words. False: they were in use already."""
+    """Goes back to our text. False: it was in use already."""
     gone = delete(Template).where(Template.company_id == company_id, Template.step == step)
     if session.execute(gone.returning(Template.step)).first() is None:
         return False
@@ -71,6 +71,6 @@ def restore_template(
 def record_template_change(
     session: Session, company_id: str, step: Step, actor: str, now: datetime, *, restored: bool
 ) -> None:
-    """Whose words a message has now, never which."""
+    """Records whether a message has our text or the company's, never the text itself."""
     details = {"step": step.value, "restored": restored}
     audit_log.record(session, company_id, actor, Action.TEMPLATE, now, details=details)

@@ -1,4 +1,4 @@
-"""Columns and constraints, no behaviour. Money is exact Numeric; every time carries its zone."""
+"""Columns and constraints, no behaviour. Money is exact Numeric; every time has its zone."""
 
 from db.models.attempts import Attempt
 from db.models.base import Base, JsonText, write_json

@@ -1,4 +1,4 @@
-"""Every try to collect a payment, known to us."""
+"""Attempts to collect a payment: ours, Whop's and members'."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recovery.status import AttemptOutcome, ChargeMethod, Trigger
 
 
 class Attempt(Base):
-    """One try to collect a payment. Ours are committed `open` before anything is sent."""
+    """One attempt to collect a payment. Ours are committed `open` before the charge is sent."""
 
     __tablename__ = "attempts"
     __table_args__ = (
@@ -20,14 +20,14 @@ class Attempt(Base):
         one_of("trigger", Trigger),
         one_of("charge_method", ChargeMethod),
         UniqueConstraint("payment_id", "number"),
-        # Two charges of one payment cannot be in hand at once, whatever the code does.
+        # One payment cannot have two running charges, whatever the code does.
         Index(
             "uq_attempts_unsettled",
             "payment_id",
             unique=True,
             postgresql_where=text("outcome in ('open', 'pending', 'unknown')"),
         ),
-        # Whop does not protect a change of card against being done twice: the ledger does.
+        # Whop does not prevent a change of card from being done twice, so the database does.
         Index(
             "uq_attempts_backup_card",
             "payment_id",

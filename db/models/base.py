@@ -1,4 +1,4 @@
-"""What all tables share: names of constraints, types, JSON as text."""
+"""What all tables share: names of constraints, column types, JSON as text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Time = DateTime(timezone=True)
 
 
 class Word(TypeDecorator[Any]):
-    """A StrEnum stored as its text; the CHECK beside the column is what guards it."""
+    """A StrEnum stored as text. A CHECK beside the column guards the values (`one_of`)."""
 
     impl = Text
     cache_ok = True
@@ -44,7 +44,7 @@ def one_of(column: str, kind: Iterable[StrEnum]) -> CheckConstraint:
 
 
 class JsonText(str):
-    """JSON already written out: a JSONB column takes it as it is."""
+    """JSON that is serialized already, so a JSONB column takes it as it is."""
 
 
 def write_json(value: Any) -> str:

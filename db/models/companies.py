@@ -1,4 +1,4 @@
-"""Whose payments they are."""
+"""Companies."""
 
 from __future__ import annotations
 

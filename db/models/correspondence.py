@@ -1,4 +1,4 @@
-"""What is written to members and creators, what they asked for, and what came of it."""
+"""Messages to members, notices to creators, requests of creators, and the audit log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from recovery.status import (
 
 
 class Message(Base):
-    """The outbox: written when a message is due, sent by the daemon, at most once."""
+    """The outbox to members: queued when a message is due, sent by the daemon at most once."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -85,7 +85,7 @@ class Message(Base):
 
 
 class MailEvent(Base):
-    """What the mail service told about a message; each of its events once."""
+    """The mail service's events about messages, each once."""
 
     __tablename__ = "mail_events"
     __table_args__ = (one_of("kind", MailEventKind),)
@@ -99,7 +99,7 @@ class MailEvent(Base):
 
 
 class Suppression(Base):
-    """An address that this company writes to no more. Lower case."""
+    """An address, in lower case, that gets no more emails of this company."""
 
     __tablename__ = "suppressions"
     __table_args__ = (one_of("reason", DeliveryFailure),)
@@ -111,7 +111,7 @@ class Suppression(Base):
 
 
 class Template(Base):
-    """A company's own words for one step, in place of ours."""
+    """A company's own text for one step, in place of ours."""
 
     __tablename__ = "templates"
     __table_args__ = (one_of("step", Step),)
@@ -126,7 +126,7 @@ class Template(Base):
 
 
 class Notice(Base):
-    """The outbox to the creator: a digest or a post, each occasion once per channel."""
+    """The outbox to creators: digests and posts, each trigger once per channel."""
 
     __tablename__ = "notices"
     __table_args__ = (
@@ -152,8 +152,8 @@ class Notice(Base):
 
 
 class Request(Base):
-    """What a creator wants done; the daemon honours it within a minute. Only a replay is about no
-    payment, but about all events of the company that could not be applied."""
+    """What a creator asks for; the daemon does it within a minute. A replay is about all poison
+    events of the company, the other kinds about one payment."""
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -182,7 +182,7 @@ class Request(Base):
 
 
 class AuditEntry(Base):
-    """The audit list: what somebody did in the dashboard or by a command, and when."""
+    """The audit log: what somebody did in the dashboard or by a command, and when."""
 
     __tablename__ = "audit_log"
     __table_args__ = (

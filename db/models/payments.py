@@ -37,7 +37,7 @@ CLOSING = ("recovered_at", "window_ends_at", "imported")
 
 
 def index_beginnings(name: str, column: str) -> Index:
-    """For `like 'abc%'` in any locale."""
+    """An index for `like 'abc%'` that works in any locale."""
     lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
     return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
 
@@ -58,9 +58,9 @@ class Payment(Base):
         CheckConstraint(
             "(status = 'pending_retry') = (next_retry_at is not null)", name="next_retry_at"
         ),
-        # What the list of payments is sorted, filtered and searched by. An order's index holds the
-        # filters too, so that what is rare, or gone, is not looked for in the table itself. The
-        # first holds what the insights are made of as well. No column of more than 2 kB fits in.
+        # For sorting, filtering and searching the list of payments. Each order's index includes the
+        # filters, so that rare or missing matches are not searched for in the table. The first one
+        # also includes what the insights sum up. An index takes no column of more than 2 kB.
         Index(
             "ix_payments_newest",
             "company_id",
@@ -107,9 +107,9 @@ class Payment(Base):
             "next_message_at",
             postgresql_where=text("next_message_at is not null"),
         ),
-        # The card networks count attempts per card, whatever they were for.
+        # The card networks count attempts per card, for any payment.
         Index("ix_payments_card", "company_id", "card_last4", "card_brand", "failed_at"),
-        # What the lift and the time before us are read from: of few payments, or of none.
+        # For the lift and the baseline: only a few payments are in these, or none.
         Index(
             "ix_payments_drawn",
             "company_id",

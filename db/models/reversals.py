@@ -1,4 +1,4 @@
-"""What goes back: refunds, and payments that a bank takes back."""
+"""Refunds and disputes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.models.base import Base, Time
 
 
 class Refund(Base):
-    """Money given back after a recovery; the newest word per refund."""
+    """A refund, as last reported."""
 
     __tablename__ = "refunds"
 
@@ -25,7 +25,7 @@ class Refund(Base):
 
 
 class Dispute(Base):
-    """Whose bank takes a payment back: nothing of theirs is charged any more."""
+    """A disputed payment, and whose it is: this member is not charged any more."""
 
     __tablename__ = "disputes"
 

@@ -1,4 +1,4 @@
-"""The inbox, and how the processes stand."""
+"""The inbox, and the state of our processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recovery.status import SyncError
 
 
 class WebhookEvent(Base):
-    """The inbox. Not applied and without error: it waits for its payment to be known."""
+    """The inbox. An event that is not applied and has no error waits until its payment is known."""
 
     __tablename__ = "webhook_events"
     __table_args__ = (
@@ -27,7 +27,7 @@ class WebhookEvent(Base):
         Index(
             "ix_webhook_events_poison", "received_at", postgresql_where=text("error is not null")
         ),
-        # Payloads of 2 to 4 KB stay as they are: compressing each costs a fifth of its insert.
+        # Payloads of 2 to 4 KB are not compressed, which would take a fifth of each insert.
         {"postgresql_with": {"toast_tuple_target": 4080}},
     )
 
@@ -64,7 +64,7 @@ class Sync(Base):
 
 
 class Heartbeat(Base):
-    """One row per running process, so that a silent one is seen."""
+    """One row per running process, so that a stopped one is noticed."""
 
     __tablename__ = "heartbeats"
 
@@ -77,7 +77,7 @@ class Heartbeat(Base):
 
 
 class RateLimit(Base):
-    """When the next call of an operation may go out; all daemons with this key share the row."""
+    """When the next call of an operation may be sent. All daemons with this key share the row."""
 
     __tablename__ = "rate_limits"
 
@@ -89,7 +89,7 @@ class RateLimit(Base):
 
 
 class Rollup(Base):
-    """Up to which of its days a company's sums are kept (db/reporting/rollup.py)."""
+    """Up to which day a company's daily sums are stored (db/reporting/rollup.py)."""
 
     __tablename__ = "rollups"
 
@@ -99,7 +99,8 @@ class Rollup(Base):
 
 
 class DailyFigures(Base):
-    """A local day's sums in dollars: failures by day of failure, the rest by day of payment."""
+    """The sums of a local day in dollars: failures by day of failure, the rest by day of
+    payment."""
 
     __tablename__ = "daily_figures"
 
@@ -117,7 +118,8 @@ class DailyFigures(Base):
 
 
 class LateChange(Base):
-    """A moment whose day may be summed up wrong: it is read raw until it is summed up anew."""
+    """A moment whose day's sums may be outdated: that day is read raw until it is summed up
+    again."""
 
     __tablename__ = "late_changes"
 
