@@ -124,7 +124,8 @@ def server_user() -> tuple[int, int] | tuple[None, None]:
     """User and group that run the server. None: the current user."""
     if os.geteuid() != 0:
         return None, None
-    import pwd  # Unix only, while every process imports this module
+    # Unix only, while every process imports this module.
+    import pwd
 
     entry = pwd.getpwnam(SERVER_USER)
     return entry.pw_uid, entry.pw_gid
@@ -146,7 +147,8 @@ def initialize(server: Server, *, durable: bool = True) -> None:
         str(find_binaries() / "initdb"),
         f"--pgdata={unfinished}",
         f"--username={SUPERUSER}",
-        "--auth=trust",  # the socket's folder is closed to others
+        # The socket's folder is closed to others.
+        "--auth=trust",
         "--encoding=UTF8",
         "--locale=C",
         *([] if durable else ["--no-sync"]),
@@ -176,7 +178,8 @@ def start(server: Server, *options: str) -> subprocess.Popen[bytes]:
         group=group,
         stdout=subprocess.DEVNULL,
         stderr=log_file,
-        start_new_session=True,  # Ctrl-C must not reach it before its clients
+        # Ctrl-C must not reach it before its clients.
+        start_new_session=True,
         preexec_fn=stop_with_parent,
         cwd="/",
     )

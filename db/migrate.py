@@ -41,7 +41,8 @@ def run(engine: Engine, change: Callable[[Config], None]) -> None:
             settings.attributes["connection"] = connection
             change(settings)
         finally:
-            connection.invalidate()  # closes the session, which releases its lock
+            # Closes the session, which releases its lock.
+            connection.invalidate()
 
 
 def wait_for_turn(connection: Connection) -> None:

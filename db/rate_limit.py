@@ -62,7 +62,8 @@ class SharedRateLimit:
         if not taken:
             return delay
         if delay > timedelta():
-            self.sleep(delay.total_seconds())  # with no transaction open
+            # It must not sleep in a transaction.
+            self.sleep(delay.total_seconds())
         return None
 
     def reserve(self, operation: str) -> tuple[timedelta, bool]:

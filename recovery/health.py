@@ -22,9 +22,9 @@ class Level(StrEnum):
     """The value is the word shown beside the colour."""
 
     GREEN = "Fine"
-    AMBER = "Look"
+    AMBER = "Check"
     RED = "Broken"
-    NONE = "No word yet"
+    NONE = "No data yet"
 
 
 class State(Enum):

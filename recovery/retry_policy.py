@@ -161,7 +161,8 @@ def plan_smart(context: RetryContext, earliest: datetime) -> datetime | None:
     zone = ZoneInfo(context.time_zone)
     if context.decline_class is DeclineClass.FUNDS:
         at = wait_for_payday(at, zone)
-    for _ in range(2):  # waiting for the day may end near Whop's attempt, and vice versa
+    # Waiting for the day may end near Whop's attempt, and vice versa.
+    for _ in range(2):
         clear = avoid_whop(at, context.whop_next_attempt_at, before)
         if context.decline_class is not DeclineClass.TECHNICAL:
             clear = wait_for_day(clear, zone, context.spread)

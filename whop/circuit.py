@@ -77,7 +77,8 @@ class Circuit:
 
     def is_open_at(self, now: datetime) -> bool:
         left = timedelta() if self.resting_until is None else self.resting_until - now
-        return timedelta() < left <= self.rest  # longer only if the clock was set back
+        # Longer only if the clock was set back.
+        return timedelta() < left <= self.rest
 
     def refuse_while_open(self, now: datetime) -> None:
         if self.is_open_at(now):

@@ -47,7 +47,8 @@ def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None)
 def find_next(answer: Json, after: str | None) -> str | None:
     info = part(answer, "page_info")
     cursor = text(info, "end_cursor") if flag(info, "has_next_page") else None
-    return None if cursor == after else cursor  # the same cursor again would loop for ever
+    # The same cursor again would loop for ever.
+    return None if cursor == after else cursor
 
 
 def read_cards(answer: Json) -> Iterator[SavedCard]:

@@ -58,7 +58,8 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
     if company is None:
         raise PayloadError("account_id", "is missing")
     said_at = time(data, "updated_at") or time(body, "timestamp") or received_at
-    observed_at = min(said_at, received_at)  # a clock ahead of ours must not outrank later reports
+    # A clock ahead of ours must not outrank later reports.
+    observed_at = min(said_at, received_at)
     if kind in PAYMENT_EVENTS:
         payment = read_payment(data, observed_at, company, "data.", kind)
         return ParsedEvent(kind, company, payment.payment_id, payment=payment)

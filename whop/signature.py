@@ -28,7 +28,8 @@ def is_signed(headers: Mapping[str, str]) -> bool:
 def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
     """Returns the webhook's id. `headers` have lower-case names. Raises SignatureError."""
     if not secret:
-        raise SignatureError("no webhook secret is configured")  # an empty key is forgeable
+        # An empty key is forgeable.
+        raise SignatureError("no webhook secret is configured")
     event_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
     if not (event_id and timestamp and signatures):
         raise SignatureError("the webhook-id, -timestamp and -signature headers are required")

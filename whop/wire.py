@@ -59,7 +59,8 @@ class Wire:
         self.circuit.check()
         if (held := self.rate_limit.wait(operation)) is not None:
             raise BusyError(f"not sent: the next turn for {operation} is too far off", held)
-        self.circuit.begin_call()  # it may have opened while we waited
+        # It may have opened while we waited.
+        self.circuit.begin_call()
         response = self.send(method, path, timeout=timeout, **request)
         try:
             check(response)

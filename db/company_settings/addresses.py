@@ -29,7 +29,8 @@ def parse_address(text: str) -> str:
             allow_smtputf8=False,
             strict=True,
             check_deliverability=False,
-            test_environment=True,  # developers may write to .test
+            # Developers may write to .test.
+            test_environment=True,
         )
     except EmailNotValidError:
         raise AddressError from None

@@ -29,7 +29,8 @@ def record_paid(
     if payment.status is PaymentStatus.RECOVERED:
         return
     payment.recovered_at = min(report.paid_at or report.observed_at, now)
-    if report.last_attempt_at is not None:  # the charge that paid it, whatever was reported before
+    # The time of the charge that paid it, whatever was reported before.
+    if report.last_attempt_at is not None:
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
     move(session, payment, Transition(PaymentStatus.RECOVERED))

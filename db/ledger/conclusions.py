@@ -48,7 +48,8 @@ def conclude(
             payment_reports.record_declined(payment, attempt, conclusion.report, now)
         case AttemptOutcome.REFUSED:
             attempts.finish(payment, attempt, conclusion.outcome, now, conclusion.detail)
-        case _:  # unknown or pending: Whop is asked again later
+        # Unknown or pending: Whop is asked again later.
+        case _:
             attempts.leave_open(attempt, conclusion.outcome, conclusion.detail)
     apply_if_given(session, payment, conclusion, now, rules)
     if attempt.outcome not in UNSETTLED:
@@ -61,7 +62,8 @@ def reschedule(
     payment.claimed_until = None
     refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
     if refused and payment.next_charge_method is ChargeMethod.RETRY:
-        payment.retryable = False  # Whop's refusal outweighs what it said just before
+        # Whop's refusal outweighs what it said just before.
+        payment.retryable = False
     if payment.status is not PaymentStatus.PENDING_RETRY:
         return
     if conclusion.try_again_at is not None and not payments.is_forbidden(

@@ -73,7 +73,8 @@ def decide_again(
     if (stop := find_stop(report)) is not None:
         move(session, payment, stop)
     elif report.pending:
-        move(session, payment, WAITING)  # a bank is settling it: the next report decides
+        # A bank is settling it: the next report decides.
+        move(session, payment, WAITING)
     elif attempt is None:
         schedule(session, payment, now, rules)
 
@@ -88,10 +89,11 @@ def is_declined(report: PaymentReport, attempt: Attempt) -> bool:
 def record_whop_schedule(session: Session, payment: Payment, report: PaymentReport) -> None:
     """When Whop tries next, by its newest report. Even after the payment it can change who brought
     it."""
-    told_before = (
+    announced_before = (
         payment.whop_announced_at is not None and report.observed_at <= payment.whop_announced_at
     )
-    if told_before or report.pending:  # while a bank settles it, Whop announces nothing
+    # While a bank settles it, Whop announces nothing.
+    if announced_before or report.pending:
         return
     payment.whop_announced_at = report.observed_at
     payment.whop_next_attempt_at = report.next_attempt_at

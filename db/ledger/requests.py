@@ -47,7 +47,8 @@ def ask(
         payment_id=payment_id, company_id=owner, kind=kind, requested_by=actor, requested_at=now
     )
     session.add(request)
-    session.flush()  # before the audit entry: the same order everywhere, so there is no deadlock
+    # Before the audit entry: the same order everywhere, so there is no deadlock.
+    session.flush()
     audit_log.record(session, owner, actor, ACTIONS[kind], now, payment_id=payment_id)
     return request
 

@@ -160,8 +160,8 @@ def list_unread(
         select(Payment.payment_id)
         .where(
             Payment.company_id == company_id,
-            Payment.failed_at
-            > now - RECHECKED_FOR,  # older ones cannot be unpaid: their windows have ended
+            # Older ones cannot be unpaid: their windows have ended.
+            Payment.failed_at > now - RECHECKED_FOR,
             or_(and_(Payment.status.in_(UNPAID), unread), given_up),
         )
         .order_by(Payment.read_at.asc().nulls_first())

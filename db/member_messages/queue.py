@@ -186,7 +186,8 @@ def skip(session: Session, message: Message, reason: str) -> None:
 def cancel_messages(session: Session, payment: Payment, reason: str) -> None:
     """Cancels what is planned and what is queued about this payment."""
     payment.next_step = payment.next_message_at = None
-    with session.no_autoflush:  # the payment may be half changed
+    # The payment may be half changed.
+    with session.no_autoflush:
         waiting = session.scalars(
             select(Message)
             .where(Message.payment_id == payment.payment_id, Message.state.in_(WAITING))

@@ -145,12 +145,14 @@ def list_behind(session: Session, now: datetime) -> Sequence[str]:
     return session.scalars(LIST_BEHIND, {"ended": now - KEPT_AFTER}).all()
 
 
-def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = False) -> None:
+def catch_up(
+    session: Session, company_id: str, now: datetime, *, from_scratch: bool = False
+) -> None:
     """Brings one company up to date in the caller's transaction. Does nothing while another process
-    does it. `anew`: waits for that process, then stores every day again."""
+    does it. `from_scratch`: waits for that process, then stores every day again."""
     hold = select(Company.time_zone).where(Company.id == company_id)
     # A key share lock, so that payments of this company can still be inserted meanwhile.
-    name = session.scalar(hold.with_for_update(key_share=True, skip_locked=not anew))
+    name = session.scalar(hold.with_for_update(key_share=True, skip_locked=not from_scratch))
     if name is None:
         return
     zone = ZoneInfo(name)
@@ -160,7 +162,7 @@ def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = F
         select(Rollup.time_zone, Rollup.kept_until).where(Rollup.company_id == company_id)
     ).one_or_none() or (None, None)
     old = delete(DailyFigures).where(DailyFigures.company_id == company_id)
-    if kept_in == name and not anew:
+    if kept_in == name and not from_scratch:
         # Later days, if any, were stored while a clock was ahead, and may have changed since.
         ahead = DailyFigures.day >= kept_until
         old = old.where(or_(DailyFigures.day.in_(changed), ahead))
@@ -177,4 +179,4 @@ def catch_up(session: Session, company_id: str, now: datetime, *, anew: bool = F
 
 def rebuild(session: Session, company_id: str, now: datetime) -> None:
     """Stores every day again, with the same result as keeping up."""
-    catch_up(session, company_id, now, anew=True)
+    catch_up(session, company_id, now, from_scratch=True)
