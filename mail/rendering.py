@@ -56,7 +56,7 @@ def require_text(value: Any) -> Any:
     """Raises NotTextError, so that a message without a value never says "None"."""
     if not isinstance(value, str):
         raise NotTextError(
-            "what is printed here is empty in some letters, or is no text; put "
+            "what is printed here is empty in some messages, or is no text; put "
             "{% if seller %} … {% endif %} around what uses seller, and the same for next_try"
         )
     return value
