@@ -326,7 +326,8 @@ def test_two_daemons_do_not_read_one_company_side_by_side(rig: Rig, sessions):
         assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now) is not None
     with sessions.begin() as session:
         assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now) is None
-        assert sync_ledger.claim_sync(session, COMPANY, rig.clock.now + sync_ledger.LEASE) is not None
+        later = rig.clock.now + sync_ledger.LEASE
+        assert sync_ledger.claim_sync(session, COMPANY, later) is not None
 
 
 def test_only_so_many_single_payments_are_asked_for_in_a_cycle(rig: Rig, monkeypatch):

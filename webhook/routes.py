@@ -29,7 +29,7 @@ COUNT_STORED = metrics.DELIVERIES.labels("200")
 
 class WebhookHandler:
     """Receives Whop's deliveries. It reads ASGI messages directly: a framework's request objects
-    and middleware would double the cost (docs/speed.md)."""
+    and middleware would double the cost (docs/developers/speed.md)."""
 
     def __init__(self, settings: WebhookSettings, group_commit: GroupCommit) -> None:
         self.settings, self.group_commit = settings, group_commit
