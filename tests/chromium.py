@@ -104,7 +104,7 @@ def run_dashboard(
         cwd=ROOT,
         env=os.environ
         | {
-            "DATABASE_URL": database.server.url.render_as_string(hide_password=False),
+            "DATABASE_URL": database.url,
             "WHOP_COMPANY_ID": company_id,
             "ENVIRONMENT": "development",
             "PYTHONUNBUFFERED": "1",

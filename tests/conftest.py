@@ -48,7 +48,9 @@ def migrated_engine(postgres: Server) -> Iterator[Engine]:
 
     name = f"tests_{os.getpid()}"
     create_migrated(postgres, name)
-    engine = connect(postgres.url.set(database=name), "tests", pool_size=10)
+    # No ping before each use: this server stays.
+    options = {"pool_size": 10, "pool_pre_ping": False}
+    engine = connect(postgres.url.set(database=name), "tests", **options)
     yield engine
     engine.dispose()
 

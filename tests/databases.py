@@ -42,6 +42,7 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.server = embedded.Server(folder / "data", folder / "run")
         embedded.initialize(self.server, durable=False)
+        self.url = self.server.url.render_as_string()
 
     def start(self) -> None:
         self.process = embedded.start(self.server, *NOTHING_TO_LOSE)

@@ -22,8 +22,8 @@ from sqlalchemy import Engine, text
 
 from db import embedded
 from db.company_settings.messaging import MessagingSettings, save_messaging_settings
-from db.models import Base
 from db.session import now, session_factory
+from tests.databases import empty
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 45.0
@@ -160,13 +160,6 @@ def wait_until_it_answers(process: Process, url: str) -> None:
             return False
 
     wait_until(answers, f"{process.name} answers")
-
-
-def empty(engine: Engine) -> None:
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with engine.begin() as connection:
-        connection.execute(text("set local lock_timeout = '10s'"))
-        connection.execute(text(f"truncate {tables} restart identity cascade"))
 
 
 class Stage:

@@ -10,11 +10,11 @@ from db.session import now
 from tests.chromium import (
     READY,
     SCRIPT,
-    Database,
     Visit,
     never_scrolls_sideways,
     run_dashboard,
 )
+from tests.databases import Postgres
 from tests.factories import fail_now
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
@@ -128,7 +128,7 @@ def test_it_shows_hostile_words_as_they_were_typed(visit: Visit, records: Sessio
     assert page.evaluate("window.taken") is None
 
 
-def test_it_also_runs_as_streamlit_s_own_command(browser: Browser, database: Database) -> None:
+def test_it_also_runs_as_streamlit_s_own_command(browser: Browser, database: Postgres) -> None:
     with run_dashboard(database, SCRIPT) as url:
         page = browser.new_page()
         page.goto(url)

@@ -15,9 +15,9 @@ from db.models import Heartbeat, Message, Request, WebhookEvent
 from db.session import now, session_factory
 from recovery.status import Channel, MessageState, Step
 from tests.axe import BORROWED, assert_usable, find_faults
-from tests.chromium import PAGES, SETTLED, Database, Visit, look
+from tests.chromium import PAGES, SETTLED, Visit, look
+from tests.databases import Postgres, empty
 from tests.factories import COMPANY, fail_now
-from tests.processes import empty
 from tests.test_insights_page import close
 
 pytestmark = pytest.mark.browser
@@ -155,7 +155,7 @@ def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine:
 
 
 def test_nothing_is_wrong_while_the_database_is_away(
-    visit: Visit, records: Session, database: Database
+    visit: Visit, records: Session, database: Postgres
 ) -> None:
     page = visit("/settings")
     database.stop()

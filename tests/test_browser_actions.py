@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
-from tests.chromium import Database, Visit, run_dashboard
+from tests.chromium import Visit, run_dashboard
+from tests.databases import Postgres
 from tests.processes import COMPANY, Stage, stage_in, wait_until
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ def stage(own_engine: Engine, tmp_path_factory) -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def dashboard(database: Database, stage: Stage) -> Iterator[str]:
+def dashboard(database: Postgres, stage: Stage) -> Iterator[str]:
     with run_dashboard(database, company_id=COMPANY) as url:
         yield url
 

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from db.session import now, session_factory
-from tests.chromium import PAGES, READY, Database, Visit, run_dashboard
-from tests.processes import empty
+from tests.chromium import PAGES, READY, Visit, run_dashboard
+from tests.databases import Postgres, empty
 from tests.two_companies import ANOTHER, OURS, THEIRS, fill_ours, fill_theirs
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
@@ -83,7 +83,7 @@ def test_no_file_holds_anything_of_another_company(visit: Visit, path: str) -> N
         assert "7777.77" not in text
 
 
-def test_the_other_company_sees_its_own(visit: Visit, database: Database) -> None:
+def test_the_other_company_sees_its_own(visit: Visit, database: Postgres) -> None:
     with run_dashboard(database, company_id=ANOTHER) as url:
         page = visit("/health")
         page.goto(f"{url}/payments")

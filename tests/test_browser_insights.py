@@ -18,8 +18,8 @@ from db.session import now, session_factory
 from tests.chromium import (
     Visit,
 )
+from tests.databases import empty
 from tests.factories import COMPANY
-from tests.processes import empty
 from tests.test_insights_page import close
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from db.company_settings.messaging import find_messaging_settings
 from db.company_settings.templates import find_template
 from recovery.status import Step
-from tests.chromium import Database, Visit, never_scrolls_sideways, take_picture
+from tests.chromium import Visit, never_scrolls_sideways, take_picture
+from tests.databases import Postgres
 from tests.factories import COMPANY
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
@@ -96,7 +97,7 @@ def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Visit)
     ],
 )
 def test_what_was_typed_outlives_a_database_that_is_away(
-    visit: Visit, records: Session, database: Database, path: str, label: str, button: str
+    visit: Visit, records: Session, database: Postgres, path: str, label: str, button: str
 ) -> None:
     page = visit(path)
     editor = page.get_by_text("Change the words")

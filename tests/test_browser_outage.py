@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from db.session import now, session_factory
 from tests import album
-from tests.chromium import Database, Visit, wait_for_page
-from tests.processes import empty
+from tests.chromium import Visit, wait_for_page
+from tests.databases import Postgres, empty
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ def records(own_engine: Engine) -> Iterator[Session]:
 
 
 def test_every_page_says_that_the_database_is_away_and_comes_back_by_itself(
-    visit: Visit, database: Database, records: Session
+    visit: Visit, database: Postgres, records: Session
 ) -> None:
     pages: dict[str, Page] = {path: visit(path) for path in PATHS}
     for page in pages.values():

@@ -21,8 +21,8 @@ from db.reporting.pagination import PAGE
 from db.session import now, session_factory
 from recovery.status import Action
 from tests.chromium import Visit, never_scrolls_sideways
+from tests.databases import empty
 from tests.factories import COMPANY, HOUR, fail_now, money
-from tests.processes import empty
 from tests.test_insights_page import close
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]

@@ -13,7 +13,7 @@ from dashboard.ui.palette import DARK, LIGHT
 from db.session import now, session_factory
 from tests import album
 from tests.chromium import LOOKS, PAGES, Visit, look, never_scrolls_sideways, take_picture
-from tests.processes import empty
+from tests.databases import empty
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("records")]
 

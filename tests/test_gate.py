@@ -19,7 +19,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from dashboard.gate import HEALTH, UPLOADS
-from tests.chromium import Database, wait_for_page
+from tests.chromium import wait_for_page
+from tests.databases import Postgres
 from tests.door import (
     HEADER,
     METHODS,
@@ -374,7 +375,7 @@ def test_an_operator_may_go_without_a_sign_in_and_other_sites_still_may_not(tmp_
 
 @pytest.mark.browser
 def test_who_comes_through_the_proxy_sees_the_dashboard_and_who_does_not_sees_why(
-    browser: Browser, database: Database, records: Session, tmp_path: Path
+    browser: Browser, database: Postgres, records: Session, tmp_path: Path
 ) -> None:
     port = free_port()
     with started_in(tmp_path) as processes, signing_in(port) as proxy:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +19,7 @@ from daemon.settings import DaemonSettings
 from db import embedded
 from db.models import Base
 from db.session import connect
+from tests.databases import Postgres, open_folder
 from tests.factories import encode, event, sign
 from tests.processes import (
     ROOT,
@@ -60,32 +59,14 @@ def stage(module_stage: Stage) -> Iterator[Stage]:
 
 @pytest.fixture
 def own_folder() -> Iterator[Path]:
-    """Open to the user that Postgres runs as, which pytest's own is not."""
-    folder = Path(tempfile.mkdtemp(prefix="churn-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-class OwnPostgres:
-    """A server that a test may stop and start."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = embedded.Server(folder / "data", folder / "run")
-        embedded.initialize(self.server, durable=False)
-        self.url = self.server.url.render_as_string()
-
-    def start(self) -> None:
-        self.process = embedded.start(self.server)
-
-    def stop(self) -> None:
-        embedded.stop(self.process)
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
-def own_postgres(own_folder: Path) -> Iterator[OwnPostgres]:
+def own_postgres(own_folder: Path) -> Iterator[Postgres]:
     """Not running yet."""
-    postgres = OwnPostgres(own_folder)
+    postgres = Postgres(own_folder)
     yield postgres
     if hasattr(postgres, "process"):
         postgres.stop()
@@ -115,7 +96,7 @@ def deliver(url: str) -> int:
 
 
 def test_the_receiver_and_the_daemon_start_from_the_root_and_wait_for_the_database(
-    processes: Processes, own_postgres: OwnPostgres
+    processes: Processes, own_postgres: Postgres
 ):
     database = {"DATABASE_URL": own_postgres.url}
     url = f"http://127.0.0.1:{free_port()}"
@@ -246,7 +227,7 @@ def test_the_daemon_beats(processes: Processes, engine: Engine, database_url: st
 
 
 def test_a_database_that_is_restarted_stops_neither_receiver_nor_daemon(
-    processes: Processes, own_postgres: OwnPostgres
+    processes: Processes, own_postgres: Postgres
 ):
     database = {"DATABASE_URL": own_postgres.url}
     own_postgres.start()
@@ -277,7 +258,7 @@ def test_a_database_that_is_restarted_stops_neither_receiver_nor_daemon(
 
 
 def test_a_database_that_is_restarted_while_a_charge_is_in_hand_loses_none(
-    processes: Processes, own_postgres: OwnPostgres, tmp_path: Path
+    processes: Processes, own_postgres: Postgres, tmp_path: Path
 ):
     own_postgres.start()
     processes.run("-m", "db", "migrate", DATABASE_URL=own_postgres.url)
@@ -443,7 +424,7 @@ while True:
 
 def read_lines(folder: Path) -> list[str]:
     """Started once more by hand, to look at what is on disk."""
-    postgres = OwnPostgres(folder)
+    postgres = Postgres(folder)
     postgres.start()
     try:
         engine = connect(postgres.server.url, "tests", pool_size=1)

@@ -41,8 +41,8 @@ from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
 from tests.audit import Audit
+from tests.databases import empty
 from tests.factories import COMPANY, NOW
-from tests.processes import empty
 from tests.rough_rig import Delivery, Killed, RoughRig
 from tests.soak import SEED, at_length
 

@@ -32,8 +32,8 @@ from db.session import SessionFactory
 from db.settings import CommonSettings
 from recovery.reports import RefundReport
 from recovery.status import RecoveredBy
+from tests.databases import empty
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
-from tests.processes import empty
 from tests.raw_figures import check_days, check_summary, read_rows
 from tests.rig import Rig
 from tests.soak import at_length
