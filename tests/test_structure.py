@@ -118,15 +118,6 @@ def test_the_product_keeps_its_budgets(capsys):
     assert main() == 0, capsys.readouterr().out
 
 
-def test_every_room_is_described():
-    page = (ROOT / "docs/developers/rooms.md").read_text()
-    rooms = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/__init__.py")}
-    rooms |= {f"db/{path.parent.name}" for path in (ROOT / "db").glob("*/__init__.py")}
-    for folder in ("dashboard", "sandbox"):
-        rooms |= {f"{folder}/{path.parent.name}" for path in (ROOT / folder).glob("*/__init__.py")}
-    assert [room for room in rooms if f"`{room}/`" not in page] == []
-
-
 def test_former_names_lead_to_what_is_there_now():
     rows = re.findall(r"^\| `(\S+)` \| `(\S+)` \|$", FORMER_NAMES.read_text(), re.MULTILINE)
     assert len(rows) > 100
