@@ -16,7 +16,7 @@ WORDS, COMMANDS, LABELS = re.split(r"^## .*$", GLOSSARY, flags=re.MULTILINE)
 QUOTING = (DOCS / "glossary.md", DOCS / "developers" / "former-names.md")
 PAGES = [
     page
-    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
+    for page in (*ROOT.glob("*.md"), *sorted(DOCS.rglob("*.md")))
     if page not in QUOTING and DOCS / "decisions" not in page.parents
 ]
 
