@@ -53,11 +53,11 @@ class NotTextError(TemplateError):
 
 
 def require_text(value: Any) -> Any:
-    """Raises NotTextError, so that a message without a value never says "None"."""
+    """A message without a next try must not say "None"."""
     if not isinstance(value, str):
         raise NotTextError(
-            "what is printed here is empty in some messages, or is no text; put "
-            "{% if seller %} … {% endif %} around what uses seller, and the same for next_try"
+            "this is empty in some messages, or is not text; put {% if seller %} … {% endif %} "
+            "around what uses seller, and the same for next_try"
         )
     return value
 

@@ -52,13 +52,13 @@ def check_template(step: Step, template: OwnTemplate) -> None:
 
 def check_part(part: str, source: str, step: Step) -> None:
     if not source.strip():
-        raise BrokenTemplateError(None, "it is empty")
+        raise BrokenTemplateError(None, "it must not be empty")
     if len(source) > LIMITS[part]:
         raise BrokenTemplateError(
-            None, f"{len(source):,} characters; up to {LIMITS[part]:,} are kept"
+            None, f"it has {len(source):,} characters; the limit is {LIMITS[part]:,}"
         )
     if part == "subject" and len(source.splitlines()) > 1:
-        raise BrokenTemplateError(2, "a subject has one line")
+        raise BrokenTemplateError(2, "a subject has one line only")
     form: Form = "html" if part == "html" else "text"
     compile_source(source, form)
     if form == "html":

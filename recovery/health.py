@@ -19,11 +19,11 @@ FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
 
 
 class Level(StrEnum):
-    """The value is the word shown beside the colour."""
+    """The word beside the colour: a state is never told by its colour alone."""
 
-    GREEN = "Fine"
+    GREEN = "OK"
     AMBER = "Check"
-    RED = "Broken"
+    RED = "Problem"
     NONE = "No data yet"
 
 

@@ -17,15 +17,15 @@ from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 
 
 class NoRetryReason(StrEnum):
-    """Why no retry is scheduled. The value is the sentence a creator reads."""
+    """Why no retry is scheduled. The value goes on in a sentence that a creator reads."""
 
     RETRIES_USED = "all retries are used"
-    WINDOW_CLOSED = "the membership's grace period leaves no time for another try"
-    NOT_RETRYABLE = "Whop does not allow another retry of this payment"
-    FORBIDDEN = "charging this card again is not allowed; only the member can fix it"
-    NEEDS_MEMBER = "trying again will not help; only the member can fix it"
-    CARD_LIMIT = "the card networks allow no more attempts on this card for now"
-    HELD_OUT = "this member is in the share left to Whop alone, to measure what we add"
+    WINDOW_CLOSED = "too little time is left before the deadline"
+    NOT_RETRYABLE = "Whop does not allow another retry"
+    FORBIDDEN = "it must not be charged again"
+    NEEDS_MEMBER = "another retry would not help, only the member can fix it"
+    CARD_LIMIT = "the card networks allow no more charges on this card for now"
+    HELD_OUT = "this member is in the control group"
 
 
 @dataclass(frozen=True, slots=True)

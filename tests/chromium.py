@@ -47,7 +47,7 @@ PAGES = {
     "settings": "/settings",
     "health": "/health",
 }
-DONE_HERE = ".audit-log, .note:has-text('Nothing yet. Whatever is asked for')"
+DONE_HERE = ".audit-log, .note:has-text('No manual actions yet')"
 READY = {
     "/": "table.payments",
     "/payments": "table.payments",

@@ -95,7 +95,7 @@ def test_nothing_is_wrong_while_it_asks_whether_to_charge_and_shows_the_mail(
     page = visit(STORY)
     page.get_by_role("button", name="Retry now").click()
     expect(page.get_by_role("button", name="Yes, charge it now")).to_be_visible()
-    page.get_by_text("Preview mail").click()
+    page.get_by_text("Preview email").click()
     expect(page.frame_locator("iframe").get_by_text("Hi Maya")).to_be_visible()
     assert_usable(page)
 
@@ -110,15 +110,15 @@ def test_nothing_is_wrong_while_a_list_of_filters_is_open_or_nothing_matches(
     page.keyboard.press("Escape")
     page.get_by_label("Search").fill("nobody")
     page.get_by_label("Search").press("Enter")
-    expect(page.get_by_text("No payment matches.")).to_be_visible()
+    expect(page.get_by_text("No matches.")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
 
 
 def test_nothing_is_wrong_with_a_refused_setting(visit: Visit, records: Session) -> None:
     page = visit("/settings")
-    page.get_by_label("Answers go to").fill("nobody")
-    page.get_by_role("button", name="Save: messages to members").click()
-    expect(page.get_by_text("The reply-to must be one address")).to_be_visible()
+    page.get_by_label("Reply-to address").fill("nobody")
+    page.get_by_role("button", name="Save message settings").click()
+    expect(page.get_by_text("The reply-to address must be one email address")).to_be_visible()
     assert_usable(page)
 
 
@@ -126,12 +126,12 @@ def test_nothing_is_wrong_with_refused_words_and_each_way_to_see_them(
     visit: Visit, records: Session
 ) -> None:
     page = visit("/messages")
-    page.get_by_text("Change the words").click()
+    page.get_by_text("Edit", exact=True).click()
     page.get_by_label("HTML").fill("<p>{{ nmae }}</p>")
     page.get_by_label("HTML").press("ControlOrMeta+Enter")
     expect(page.get_by_text("line 1: there is no variable")).to_be_visible()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
+    expect(page.get_by_text("Nothing was saved. See the notes below.")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
     page.get_by_role("tab", name="As plain text").click()
     expect(page.get_by_text("It goes with every mail")).to_be_visible()
@@ -145,8 +145,8 @@ def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine:
         "/": "No failed payments yet",
         "/payments": "No payment has failed yet.",
         "/insights?span=All+time": "No payment was tried a second time yet.",
-        "/messages": "A sample, about nobody",
-        "/health": "No webhook has been heard.",
+        "/messages": "Sample data:",
+        "/health": "No webhook has arrived yet.",
     }
     for path, words in said.items():
         page.goto(urljoin(page.url, path))

@@ -61,9 +61,7 @@ def test_no_page_shows_anything_of_another_company(visit: Visit, path: str) -> N
 def test_no_address_finds_a_payment_of_another_company(visit: Visit, query: str) -> None:
     page = visit("/settings")
     page.goto(page.url.replace("settings", f"payments?{query}"))
-    nothing = page.get_by_text("There is no such payment.").or_(
-        page.get_by_text("No payment matches")
-    )
+    nothing = page.get_by_text("This payment does not exist.").or_(page.get_by_text("No matches."))
     expect(nothing).to_be_visible()
     assert f"{THEIRS} Member" not in read_all(page)
     assert page.locator("table.payments").count() == 0

@@ -106,6 +106,6 @@ def test_a_replay_asked_for_stands_in_the_audit_list(visit: Visit, records: Sess
     page = visit("/health")
     expect(page.get_by_text("no amount")).to_be_visible()
     page.get_by_role("button", name="Replay 1 event").click()
-    expect(page.get_by_text("Replay asked for at")).to_be_visible()
+    expect(page.get_by_text("Replay requested")).to_be_visible()
     records.rollback()
     assert records.scalars(select(AuditEntry.action)).all() == ["replay_events"]

@@ -28,7 +28,7 @@ def test_words_are_changed_tried_saved_refused_and_restored(
     expect(page.frame_locator(".st-key-mail-desk iframe").get_by_text("Hi Maya")).to_be_visible()
     never_scrolls_sideways(page)
 
-    page.get_by_text("Change the words").click()
+    page.get_by_text("Edit", exact=True).click()
     html = page.get_by_label("HTML")
     html.fill("<p>Hello {{ name }},</p>\n<p>quite new words.</p>")
     html.press("ControlOrMeta+Enter")
@@ -36,24 +36,24 @@ def test_words_are_changed_tried_saved_refused_and_restored(
     assert find_template(records, COMPANY, Step.PAYMENT_FAILED) is None
     records.rollback()
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved. They are sent from the next message on.")).to_be_visible()
+    expect(page.get_by_text("Saved. Your text is used from the next message on.")).to_be_visible()
     assert find_template(records, COMPANY, Step.PAYMENT_FAILED) is not None
     records.rollback()
 
     html.fill("<p>Hello</p>\n<p>{{ nmae }}</p>")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing was saved: see below.")).to_be_visible()
+    expect(page.get_by_text("Nothing was saved. See the notes below.")).to_be_visible()
     expect(page.get_by_text("HTML, line 2: there is no variable")).to_be_visible()
     expect(page.locator("code", has_text="<p>{{ nmae }}</p>")).to_be_visible()
     expect(phone.get_by_text("quite new words.")).to_be_visible()
     never_scrolls_sideways(page)
     take_picture(page, f"messages-refused-{width}.png")
 
-    page.get_by_role("button", name="Restore ours").click()
-    page.get_by_role("button", name="Yes, restore ours").click()
-    expect(page.get_by_text("Our words are sent again")).to_be_visible()
+    page.get_by_role("button", name="Reset to default").click()
+    page.get_by_role("button", name="Yes, reset").click()
+    expect(page.get_by_text("The default template is used again")).to_be_visible()
     expect(phone.get_by_text("Hi Maya")).to_be_visible()
-    expect(page.get_by_text("dashboard restored our words: payment failed")).to_be_visible()
+    expect(page.get_by_text("First message: reset to default · you")).to_be_visible()
     assert find_template(records, COMPANY, Step.PAYMENT_FAILED) is None
 
 
@@ -62,15 +62,15 @@ def test_a_setting_is_refused_beside_its_field_and_then_saved(
     visit: Visit, records: Session, width: int
 ) -> None:
     page = visit("/settings", width)
-    answers = page.get_by_label("Answers go to")
+    answers = page.get_by_label("Reply-to address")
     answers.fill("nobody")
-    save = page.get_by_role("button", name="Save: messages to members")
+    save = page.get_by_role("button", name="Save message settings")
     save.click()
-    expect(page.get_by_text("The reply-to must be one address")).to_be_visible()
+    expect(page.get_by_text("The reply-to address must be one email address")).to_be_visible()
     never_scrolls_sideways(page)
     answers.fill("help@example.com")
     save.click()
-    expect(page.get_by_text("Saved: Answers go to.")).to_be_visible()
+    expect(page.get_by_text("Saved: Reply-to address.")).to_be_visible()
     expect(page.get_by_text("dashboard changed reply to")).to_be_visible()
     assert find_messaging_settings(records, COMPANY).reply_to == "help@example.com"
     take_picture(page, f"settings-saved-{width}.png")
@@ -83,7 +83,7 @@ def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Visit)
     page.keyboard.type("Remin")
     page.keyboard.press("Enter")
     page.wait_for_url("**/messages?*step=reminder*")
-    page.get_by_role("tab", name="As a mail").focus()
+    page.get_by_role("tab", name="Email").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_text("Questions? Just answer here.")).to_be_visible()
@@ -93,14 +93,14 @@ def test_a_message_is_chosen_by_keyboard_and_stands_in_the_address(visit: Visit)
     ("path", "label", "button"),
     [
         ("/messages", "Plain text and chat", "Save"),
-        ("/settings", "Answers go to", "Save: messages to members"),
+        ("/settings", "Reply-to address", "Save message settings"),
     ],
 )
 def test_what_was_typed_outlives_a_database_that_is_away(
     visit: Visit, records: Session, database: Postgres, path: str, label: str, button: str
 ) -> None:
     page = visit(path)
-    editor = page.get_by_text("Change the words")
+    editor = page.get_by_text("Edit", exact=True)
     if path == "/messages":
         editor.click()
     field, save = page.get_by_label(label), page.get_by_role("button", name=button, exact=True)

@@ -66,9 +66,9 @@ def test_of_two_choices_none_is_kept_where_one_cannot_be(monkeypatch, session: S
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--name", "x" * 81), "up to 80 characters"),
-        (("--name", "Maya\u202e"), "can be seen"),
-        (("--holdout", "51"), "from 0 to 50 percent"),
+        (("--name", "x" * 81), "up to 80 visible characters"),
+        (("--name", "Maya\u202e"), "visible characters"),
+        (("--holdout", "51"), "between 0 and 50 percent"),
         (("--time-zone", "Mars/Base"), "Mars/Base is not a time zone"),
     ],
 )

@@ -140,10 +140,22 @@ def test_it_shows_the_figures_and_who_brought_the_money(
     assert "$10.00 by our retry\n" in words
     assert "$7.00 paid after our message\n" in words
     assert "$4.00 would have come anyway\n" in words
-    assert "$21.00 in all: $10.00 by our retry, $7.00 paid after our message" in words
-    assert "1 unpaid, not given up\nThe next one ends in 4 days" in words
-    assert "Last retry cycle 12 min ago." in words
+    assert "$21.00 in total: $10.00 by our retry, $7.00 paid after our message" in words
+    assert "1 payment still recoverable\nFirst deadline in 4 days" in words
+    assert re.search(r"Updated \d\d:\d\d:\d\d \(UTC\), refreshes every 10 seconds\.", words)
     assert not page.warning
+
+
+def test_it_is_headed_by_the_company_s_name_and_never_by_its_id(
+    open_page: Callable[..., AppTest], session: Session
+) -> None:
+    payment = fail_now(session, read_clock())
+    assert payment.company_id not in read_plain(open_page())
+    st.cache_data.clear()
+    companies.save_name(session, COMPANY, "Lantern <b>Academy</b>", "somebody", read_clock())
+    session.commit()
+    words = read_all(open_page())
+    assert "Lantern &lt;b&gt;Academy&lt;/b&gt; · Updated <b>" in words
 
 
 def note_sync(session: Session, **columns: Any) -> None:
@@ -153,7 +165,9 @@ def note_sync(session: Session, **columns: Any) -> None:
 
 
 def read_warnings(page: AppTest) -> list[str]:
-    found = [block.proto.body for block in page.get("html") if 'class="amiss"' in block.proto.body]
+    found = [
+        block.proto.body for block in page.get("html") if 'class="warning"' in block.proto.body
+    ]
     return [re.sub("<[^>]+>", "", html) for html in found]
 
 
@@ -178,10 +192,10 @@ def test_it_says_that_whop_cannot_be_read_back_in_words_that_nobody_can_forge(
 ) -> None:
     note_sync(session, error=SyncError.ACCESS_DENIED, error_detail=HOSTILE)
     page = open_page()
-    (html,) = [b.proto.body for b in page.get("html") if 'class="amiss"' in b.proto.body]
+    (html,) = [b.proto.body for b in page.get("html") if 'class="warning"' in b.proto.body]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; **x** $a$" in html
     assert "<script" not in html
-    assert "See whether WHOP_API_KEY is valid" in html
+    assert "Check that WHOP_API_KEY is valid" in html
 
 
 def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
@@ -191,7 +205,7 @@ def test_it_says_since_when_whop_does_not_answer_and_not_its_consequences(
     session.get_one(Company, COMPANY).time_zone = "Asia/Kolkata"
     beat(session, timedelta(minutes=2), whop_down_since="2026-11-20T09:15:04+00:00")
     (warning,) = read_warnings(open_page())
-    assert warning.startswith("Whop does not answer. It has not since 20 November, 14:45,")
+    assert warning.startswith("Whop does not answer. No answer since 20 November, 14:45.")
 
 
 def test_it_asks_the_daemon_that_was_alive_last_whether_whop_answers(session: Session) -> None:
@@ -234,7 +248,7 @@ def test_it_says_what_our_work_adds_and_what_came_back_before(
     new_payments.create_payments(session, [history], {}, read_clock(), HOURLY, imported=True)
     session.commit()
     words = read_all(open_page())
-    assert "Before the set-up, 1 payment worth $49.00 failed and came to an end; 0 of" in words
+    assert "Before you installed this, 1 payment worth $49.00 failed. 0 of" in words
 
 
 def test_it_says_every_figure_s_definition(open_page: Callable[..., AppTest]) -> None:
@@ -313,7 +327,7 @@ def test_it_does_not_start_in_production_without_a_database(
 
 @pytest.mark.parametrize(
     ("ago", "words"),
-    [(None, "No retry cycle has run yet"), (3 * HOUR, "The last retry cycle was 3 h ago")],
+    [(None, "Retries have not run yet."), (3 * HOUR, "Retries last ran 3 h ago.")],
 )
 def test_it_warns_when_the_daemon_is_silent(
     open_page: Callable[..., AppTest], session: Session, ago: timedelta | None, words: str
@@ -450,12 +464,12 @@ NO_MONEY = Money(0, 0.0, 0.0, 0.0, 0.0, 0.0)
 @pytest.mark.parametrize(
     ("gain", "money_gain", "words"),
     [
-        ((0.14, 0.05, 0.22), None, "74% (37 of 50): +14.0 points (95% interval: +5.0 to +22.0)."),
+        ((0.14, 0.05, 0.22), None, "+14.0 points (95% interval: +5.0 to +22.0)."),
         (
             (0.14, -0.01, 0.27),
             (0.1, 0.02, 0.18),
-            "74% (37 of 50): +14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the "
-            "money (95% interval: +2.0 to +18.0). That may still be chance.",
+            "+14.0 points (95% interval: -1.0 to +27.0), and +10.0 points of the "
+            "money (95% interval: +2.0 to +18.0). This may still be chance.",
         ),
     ],
 )
@@ -466,17 +480,20 @@ def test_it_says_how_much_our_work_adds_and_how_sure_that_is(
     groups = Group(100, 88, NO_MONEY), Group(50, 37, NO_MONEY)
     said = describe_lift(Lift(*groups, by_number=Interval(*gain), by_money=by_money))
     assert said == (
-        "Of members whose payment we worked on, 88% (88 of 100) paid in the end; of those left to "
-        f"Whop alone, {words}"
+        "With our help, 88% (88 of 100) of the members paid in the end; in the control group, "
+        f"74% (37 of 50). Our impact: {words}"
     )
 
 
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        (NotEnoughData(0, 1), "yet: 1 member left to Whop alone must still"),
-        (NotEnoughData(2, 0), "yet: 2 members whose payment we work on must still"),
-        (NotEnoughData(2, 9), "9 members left to Whop alone and 2 members whose payment we work"),
+        (NotEnoughData(0, 1), "yet: it takes final results of 1 more member in the control group."),
+        (NotEnoughData(2, 0), "yet: it takes final results of 2 more members with our help."),
+        (
+            NotEnoughData(2, 9),
+            "9 more members in the control group and 2 more members with our help.",
+        ),
     ],
 )
 def test_it_says_how_many_members_are_missing(missing: NotEnoughData, words: str) -> None:
@@ -527,7 +544,7 @@ PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
             "Recovered paid after our message",
         ),
         (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered would have come anyway"),
-        (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded since"),
+        (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded"),
         (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
         ({}, "Waiting for the member"),
         ({"whop_next_attempt_at": NOW + HOUR}, "Waiting for Whop"),
@@ -547,25 +564,28 @@ def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (PENDING, "We charge again on Fri 20 Nov, 14:57"),
+        (PENDING, "We retry on Fri 20 Nov, 14:57"),
         (
             PENDING | {"charge_method": ChargeMethod.BACKUP_CARD},
-            "We charge the backup card on Fri 20 Nov,",
+            "We retry with the backup card on Fri 20 Nov,",
         ),
-        (PENDING | {"next_retry_at": NOW}, "We charge again within the hour"),
-        (PENDING | {"claimed_until": NOW + HOUR}, "We are charging it"),
-        (PAID, "Nothing: it is paid"),
-        ({}, "Waits for the member until Wed 25 Nov, 14:45"),
-        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Whop tries on Fri 20 Nov, 17:45"),
-        ({"whop_next_attempt_at": NOW - HOUR}, "Waits for the member until Wed 25 Nov, 14:45"),
-        ({"needs_you": Need.AMOUNT}, "You: Correct the plan's price on Whop"),
-        ({"status": PaymentStatus.PERMANENT_FAIL}, "Nothing: it was given up"),
+        (PENDING | {"next_retry_at": NOW}, "We retry within the hour"),
+        (PENDING | {"claimed_until": NOW + HOUR}, "We are charging now"),
+        ({}, "Deadline Wed 25 Nov, 14:45"),
+        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Whop retries on Fri 20 Nov, 17:45"),
+        ({"whop_next_attempt_at": NOW - HOUR}, "Deadline Wed 25 Nov, 14:45"),
+        ({"needs_you": Need.AMOUNT}, "Correct the plan's price on Whop"),
     ],
 )
 def test_it_says_who_does_what_next_in_the_creator_s_time(
     columns: dict[str, Any], words: str
 ) -> None:
     assert describe_next(row(**columns), NOW, KOLKATA).startswith(words)
+
+
+@pytest.mark.parametrize("columns", [PAID, {"status": PaymentStatus.PERMANENT_FAIL}])
+def test_nothing_comes_next_once_a_payment_is_over(columns: dict[str, Any]) -> None:
+    assert describe_next(row(**columns), NOW, KOLKATA) == ""
 
 
 @pytest.mark.parametrize("reason", ClosedReason)

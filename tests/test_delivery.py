@@ -166,7 +166,4 @@ def test_what_is_put_off_past_the_window_has_failed(rig: Rig):
     send = write_to_members(rig, Carrier(put_off("429", timedelta(days=6))), Channel.EMAIL)
     send()
     message = read(rig, Message)
-    assert (message.state, message.detail) == (
-        "failed",
-        "429; then it was too late for this payment",
-    )
+    assert (message.state, message.detail) == ("failed", "429; then the deadline passed")

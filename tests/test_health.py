@@ -42,7 +42,6 @@ WELL = HealthFacts(
     retries=NONE,
     messages=NONE,
     unknown=NONE,
-    waiting=3,
     poison=(),
     poison_count=0,
     sending=Sending(5, 0, 0, 0, NOW - HOUR, None, None),
@@ -80,7 +79,7 @@ def sending(sent: int, failed: int, sent_ago: timedelta | None) -> Sending:
 def test_it_is_green_throughout_when_all_is_well_and_asks_for_nothing() -> None:
     findings = assess(WELL, NOW, HEAD)
     assert {one.level for one in findings} == {Level.GREEN}
-    assert [one.todo for one in findings if one.todo] == []
+    assert [one.advice for one in findings if one.advice] == []
     assert sum_up(findings) is Level.GREEN
 
 
@@ -117,8 +116,8 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("Retries due", {"retries": Due(4, NOW - HOUR)}, Level.GREEN),
     ("Retries due", {"retries": Due(4, NOW - 3 * HOUR)}, Level.AMBER),
     ("Retries due", {"retries": Due(4, NOW - 13 * HOUR)}, Level.RED),
-    ("Charges without an answer", {"unknown": Due(1, NOW - HOUR)}, Level.GREEN),
-    ("Charges without an answer", {"unknown": Due(1, NOW - 3 * HOUR)}, Level.AMBER),
+    ("Unconfirmed charges", {"unknown": Due(1, NOW - HOUR)}, Level.GREEN),
+    ("Unconfirmed charges", {"unknown": Due(1, NOW - 3 * HOUR)}, Level.AMBER),
     ("Events", {"poison": (POISON,), "poison_count": 1}, Level.AMBER),
     ("Messages due", {"messages": Due(1, NOW - MINUTE)}, Level.GREEN),
     ("Messages due", {"messages": Due(1, NOW - 16 * MINUTE)}, Level.AMBER),
@@ -127,9 +126,9 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("SendGrid", {"sending": sending(3, 1, HOUR / 2)}, Level.GREEN),
     ("SendGrid", {"sending": sending(3, 1, 2 * HOUR)}, Level.AMBER),
     ("SendGrid", {"sending": sending(0, 2, None)}, Level.RED),
-    ("Mail delivery", {"deliverability": Deliverability(0, 0)}, Level.NONE),
-    ("Mail delivery", {"deliverability": Deliverability(100, 5)}, Level.GREEN),
-    ("Mail delivery", {"deliverability": Deliverability(99, 5)}, Level.RED),
+    ("Email delivery", {"deliverability": Deliverability(0, 0)}, Level.NONE),
+    ("Email delivery", {"deliverability": Deliverability(100, 5)}, Level.GREEN),
+    ("Email delivery", {"deliverability": Deliverability(99, 5)}, Level.RED),
     ("Database", {"revision": "0003"}, Level.AMBER),
     ("Database", {"revision": None}, Level.AMBER),
 ]
@@ -141,18 +140,18 @@ def test_it_judges_each_part_and_says_what_to_do(
 ) -> None:
     found = find(replace(WELL, **change), part)
     assert found.level is level
-    assert bool(found.todo) or level in (Level.GREEN, Level.NONE)
-    assert found.words.endswith((".", "unused.", "Unauthorized", "401"))
+    assert bool(found.advice) or level in (Level.GREEN, Level.NONE)
+    assert found.words.endswith((".", "Unauthorized", "401"))
 
 
 def test_it_says_since_when_and_what_whop_and_sendgrid_said() -> None:
     down = find(replace(WELL, heartbeat=heartbeat(down=DOWN)), "Whop")
-    assert (down.since, down.words) == (NOW - 2 * HOUR, "It has not answered for 2 h.")
+    assert (down.since, down.words) == (NOW - 2 * HOUR, "No answer for 2 h.")
     assert (
-        "It said: 401 Unauthorized"
+        "SendGrid said: 401 Unauthorized"
         in find(replace(WELL, sending=sending(0, 2, None)), "SendGrid").words
     )
-    assert "2 retried" in find(WELL, "Last cycle").words
+    assert "2 payments retried" in find(WELL, "Last cycle").words
 
 
 @pytest.mark.parametrize(
@@ -231,7 +230,7 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     assert facts.retries == Due(1, payment.next_retry_at)
     assert facts.messages == Due(2, NOW - 2 * HOUR)
     assert facts.unknown == Due(1, NOW - HOUR)
-    assert (facts.waiting, facts.poison_count) == (1, 1)
+    assert facts.poison_count == 1
     assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
     assert facts.sending == Sending(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
     assert facts.deliverability == Deliverability(1, 0)
@@ -248,7 +247,7 @@ def test_one_creator_s_health_shows_nothing_of_another(session: Session) -> None
     hear(session, "msg_nobody", None, error="whose?")
     session.commit()
     facts = gather_facts(session, OTHER, NOW)
-    assert (facts.poison, facts.poison_count, facts.waiting) == ((), 0, 0)
+    assert (facts.poison, facts.poison_count) == ((), 0)
     assert (facts.retries, facts.messages, facts.unknown) == (NONE, NONE, NONE)
     assert (facts.webhooks, facts.sync) == (Webhooks(), None)
     assert facts.sending == Sending(0, 0, 0, 0, None, None, None)
@@ -271,12 +270,12 @@ def test_a_cycle_s_counts_are_not_shown_where_they_may_be_another_creator_s(
     add_companies(session, {COMPANY})
     session.commit()
     facts = gather_facts(session, COMPANY, NOW)
-    assert "3 closed, 1 errors." in find(facts, "Last cycle").words
+    assert "3 payments closed, 1 error." in find(facts, "Last cycle").words
     add_companies(session, {OTHER})
     session.commit()
     facts = gather_facts(session, COMPANY, NOW)
     assert find(facts, "Last cycle") == Finding(
-        "Last cycle", Level.GREEN, "It ended 1 min ago.", since=at
+        "Last cycle", Level.GREEN, "Finished 1 min ago.", since=at
     )
     assert find(facts, "Whop").level is Level.RED
 

@@ -82,7 +82,7 @@ SITUATIONS = list(zip(product(CYCLES, OUTAGES, SYNCS), product(MAILS, WEBHOOKS),
 PARTS = {
     NoticeKind.KEY_REFUSED: "Whop",
     NoticeKind.WEBHOOK_SILENT: "Webhooks",
-    NoticeKind.MAILS_BOUNCING: "Mail delivery",
+    NoticeKind.MAILS_BOUNCING: "Email delivery",
 }
 
 
@@ -149,12 +149,12 @@ def read_warnings(session: Session, monkeypatch: pytest.MonkeyPatch) -> str:
     said: list[str] = []
     collect = SimpleNamespace(warning=said.append)
     facts = {"heartbeat": find_heartbeat(session), "sync": find_sync(session, COMPANY)}
-    snapshot: Any = SimpleNamespace(**facts, as_of=NOW, time_zone="UTC", company_id=COMPANY)
+    snapshot: Any = SimpleNamespace(**facts, as_of=NOW, time_zone="UTC", company_name=None)
     with monkeypatch.context() as patch:
         patch.setattr(banners, "st", collect)
         patch.setattr(banners, "show_html", said.append)
         banners.show_freshness(snapshot)
-        banners.show_amiss(snapshot)
+        banners.show_warnings(snapshot)
     return "\n".join(said)
 
 
@@ -165,8 +165,8 @@ def compare(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     broken = {part: levels[part] is Level.RED for part in PARTS.values()}
     warned = {
         "Last cycle": "until the daemon runs" in warnings,
-        "Whop": "does not answer" in warnings or "cannot be read back" in warnings,
-        "Permissions": "may not do all" in warnings,
+        "Whop": "does not answer" in warnings or "Payments cannot be read" in warnings,
+        "Permissions": "is missing permissions" in warnings,
     }
     # Where it cannot be said whether the key is refused, the page does not call Whop fine.
     posts = [

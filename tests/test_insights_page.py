@@ -23,8 +23,8 @@ from dashboard.charts.shares import draw_shares
 from dashboard.data import database, insights
 from dashboard.data.csv_export import to_csv
 from dashboard.data.database import Unavailable
-from dashboard.data.health import find_standing
-from dashboard.data.insights import Curve, Whose, find_whose
+from dashboard.data.health import read_health
+from dashboard.data.insights import CompanyInfo, Curve, find_company_info
 from dashboard.text.groups import name_group
 from dashboard.text.health import Level
 from dashboard.text.insights import describe_best
@@ -105,10 +105,10 @@ def close(session: Session, paid: bool, age: timedelta = 6 * DAY, **overrides: A
 
 
 def fill(session: Session) -> None:
-    for number in range(12):
-        close(session, number < 6, product={"id": "p", "title": "Gold"})
-    for number in range(12):
-        close(session, number < 9, decline_code="expired_card", failure_message=None)
+    for number in range(20):
+        close(session, number < 10, product={"id": "p", "title": "Gold"})
+    for number in range(20):
+        close(session, number < 15, decline_code="expired_card", failure_message=None)
     fail_now(session, now())
 
 
@@ -130,18 +130,18 @@ def test_it_says_in_words_what_each_chart_shows(
     fill(session)
     page = open_page(insights_page)
     words = read_html(page)
-    assert "Of 24 failed payments in the last 90 days whose five days are over, 15 (63%)" in words
-    assert "1 other may still be paid, and is in no figure below." in words
+    assert "Last 90 days: 40 failed payments with a final result, 25 (63%) recovered, " in words
+    assert "1 newer payment has no final result yet and is not counted below." in words
     assert (
-        "“Card problem” came back most often: 9 of 12 (75.0%); "
-        "“Not enough funds” least: 6 of 12 (50.0%)." in words
+        "Recovered most often: “Card problem”, 75% (15 of 20). "
+        "Least often: “Insufficient funds”, 50% (10 of 20)." in words
     )
     assert len(read_charts(page)) == 2
 
 
 @pytest.mark.parametrize(
     ("part", "charts"),
-    [("Time", 4), ("Products and cards", 2), ("Messages", 0), ("What we add", 0)],
+    [("Time", 4), ("Products and cards", 2), ("Messages", 0), ("Our impact", 0)],
 )
 def test_it_computes_only_the_part_that_is_looked_at(
     open_page: Callable[..., AppTest], session: Session, part: str, charts: int
@@ -158,14 +158,14 @@ def test_a_choice_in_the_address_narrows_the_others_and_its_chip_takes_it_back(
 ) -> None:
     fill(session)
     page = open_page(insights_page, **{"class": "card"})
-    assert "Of 12 failed payments" in read_html(page)
+    assert ": 20 failed payments" in read_html(page)
     reasons = read_charts(page)[0]
     assert len(reasons["data"][0]["y"]) == 2  # its own chart still shows all
     (chip,) = [button for button in page.button if "Reason" in button.label]
     assert "Card problem" in chip.label
     chip.click().run()
     assert "class" not in page.query_params
-    assert "Of 24 failed payments" in read_html(page)
+    assert ": 40 failed payments" in read_html(page)
 
 
 def test_nothing_from_an_address_reaches_markdown_or_breaks_the_page(
@@ -174,7 +174,7 @@ def test_nothing_from_an_address_reaches_markdown_or_breaks_the_page(
     fill(session)
     page = open_page(insights_page, product=HOSTILE, brand="a\0b", hour="99", month="2026-13")
     words = read_html(page)
-    assert "No payment has failed here." in words
+    assert "No failed payments here." in words
     labels = [button.label for button in page.button]
     assert any(r"\[x\]\(http\:\/\/evil\.example\)" in label for label in labels)
     assert not any("Card" in label for label in labels)
@@ -184,9 +184,9 @@ def test_it_shows_another_period_by_its_address(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     close(session, True, age=50 * DAY)
-    assert "in the last 30 days" not in read_html(open_page(insights_page, span="90 days"))
-    assert "No payment has failed here." in read_html(open_page(insights_page, span="30 days"))
-    assert "Of 1 failed payment in all" in read_html(open_page(insights_page, span="all time"))
+    assert "Last 30 days:" not in read_html(open_page(insights_page, span="90 days"))
+    assert "No failed payments here." in read_html(open_page(insights_page, span="30 days"))
+    assert "All time: 1 failed payment with" in read_html(open_page(insights_page, span="all time"))
 
 
 @pytest.mark.parametrize("script", [insights_page, health_page])
@@ -196,8 +196,8 @@ def test_it_says_that_the_database_is_away_and_keeps_that_for_seconds_only(
     away = "postgresql://nobody@/nothing?host=/nowhere"
     assert "does not answer" in open_page(script, url=away).error[0].value
     # What is kept for five seconds goes; what is kept for five minutes stays.
-    find_whose.clear()
-    find_standing.clear()
+    find_company_info.clear()
+    read_health.clear()
     st.cache_resource.clear()
     assert not open_page(script).error
 
@@ -208,10 +208,10 @@ def test_a_figure_that_could_not_be_read_is_not_kept(
     fill(session)
     with monkeypatch.context() as broken:
         broken.setattr(insights, "read", lambda settings, what: Unavailable.AWAY)
-        whose = Whose(COMPANY, "UTC", now())
-        broken.setattr(insights_view, "find_whose", lambda settings, company_id: whose)
+        whose = CompanyInfo(COMPANY, "UTC", now())
+        broken.setattr(insights_view, "find_company_info", lambda settings, company_id: whose)
         assert "does not answer" in open_page(insights_page).error[0].value
-    assert "Of 24 failed payments" in read_html(open_page(insights_page))
+    assert ": 40 failed payments" in read_html(open_page(insights_page))
 
 
 # --- words and charts --------------------------------------------------------------------------
@@ -223,9 +223,12 @@ def group(key: str, closed: int, recovered: int) -> Group:
 
 def test_it_says_small_shares_as_numbers_and_compares_none_of_them() -> None:
     few = describe_best([group("funds", 19, 19)], Dimension.CLASS)
-    assert few == "Too few to compare yet: none has 20 payments whose five days are over."
+    assert few == "Not enough data to compare yet: no group has 20 payments with a final result."
     one = describe_best([group("funds", 20, 8), group("card", 19, 19)], Dimension.CLASS)
-    assert one == "Only “Insufficient funds” is large enough to tell: 40% (8 of 20) came back."
+    assert one == (
+        "Not enough data to compare reasons yet. So far: “Insufficient funds”, 40% (8 of 20) "
+        "recovered."
+    )
 
 
 def test_every_class_and_step_has_a_name() -> None:
@@ -304,7 +307,7 @@ def test_it_says_how_each_part_stands_and_what_to_do(
     session.commit()
     page = open_page(health_page)
     words = read_html(page)
-    assert "Something is broken." in words
+    assert "Something needs fixing." in words
     assert "Start it: python -m daemon." in words
     assert "Version 0.1.0, database revision" in words
     assert not page.button
@@ -319,7 +322,7 @@ def test_a_replay_is_asked_for_by_a_click_and_said_to_be(
     (button,) = page.button
     assert button.label == "Replay 1 event"
     button.click().run()
-    assert "Replay asked for at" in read_html(page)
+    assert "Replay requested " in read_html(page)
     assert not page.button
     assert [entry.action for entry in session.scalars(select(AuditEntry))] == ["replay_events"]
 

@@ -57,7 +57,7 @@ def list_suppressed(session: Session) -> list[str]:
     return list(session.scalars(select(Suppression.address)))
 
 
-# Whose word it is.
+# CompanyScope word it is.
 
 
 def refuse(headers: dict[str, str], body: bytes, now: Any = NOW) -> str:

@@ -434,4 +434,4 @@ def test_without_a_chat_a_dead_address_means_silence(rig: Rig):
     walk(rig, acts={1: lambda: suppress(rig, payment_id, DeliveryFailure.BOUNCED)})
     assert heard(rig, payment_id) == [(0, FIRST, EMAIL)]
     details = sorted(message.detail or "" for message in rig.messages(payment_id))
-    assert details == ["", *["mail to it has bounced"] * 2]
+    assert details == ["", *["the email address does not work: bounced"] * 2]

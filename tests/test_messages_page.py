@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.data.database import Unavailable
 from dashboard.views.messages import editor
 from dashboard.views.messages.editor import name_field, render_fault
-from dashboard.views.messages.page import list_classes, read_chosen
+from dashboard.views.messages.page import list_classes, read_selection
 from db.company_settings import recovery as companies
 from db.company_settings.templates import OwnTemplate, find_template, store_template
 from db.member_messages import suppressions
@@ -111,7 +111,7 @@ def test_it_takes_a_sample_where_no_payment_failed_so_and_says_that(
 ) -> None:
     fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
     page = open_page({"step": "notice", "class": "fraud"})
-    assert "A sample, about nobody" in read_words(page)
+    assert "Sample data:" in read_words(page)
     assert "Maya" not in read_mail(page)
 
 
@@ -120,7 +120,7 @@ def test_it_offers_only_the_classes_whose_members_get_the_message(
     open_page: Callable[..., AppTest], step: Step
 ) -> None:
     page = open_page({"step": step.value})
-    offered = page.selectbox(key="studio-class").options
+    offered = page.selectbox(key="message-class").options
     assert len(offered) == len(list_classes(step)) > 0
     for decline_class in list_classes(step):
         assert not open_page({"step": step.value, "class": decline_class.value}).exception
@@ -130,16 +130,16 @@ def test_it_offers_only_the_classes_whose_members_get_the_message(
     "address", [{}, {"step": "x"}, {"step": "notice", "class": "funds"}, {"within": "7 days"}]
 )
 def test_no_address_asks_for_a_message_that_nobody_gets(address: dict[str, str]) -> None:
-    chosen = read_chosen(address)
+    chosen = read_selection(address)
     assert chosen.decline_class in list_classes(chosen.step)
     assert chosen.period is Period.MONTH
 
 
 def test_a_choice_stands_in_the_address(open_page: Callable[..., AppTest]) -> None:
     page = open_page()
-    page.selectbox(key="studio-step").select("reminder").run()
+    page.selectbox(key="message-step").select("reminder").run()
     assert page.query_params["step"] == "reminder"
-    page.selectbox(key="studio-class").select("bank_debit").run()
+    page.selectbox(key="message-class").select("bank_debit").run()
     assert page.query_params["class"] == "bank_debit"
 
 
@@ -167,7 +167,7 @@ def test_what_is_typed_is_previewed_before_it_is_saved(
     page = open_page()
     page = type_words(page, Step.PAYMENT_FAILED, subject=OWN.subject, html="<p>Quite new</p>")
     words = read_words(page)
-    assert "Not saved yet. The preview below shows these." in words
+    assert "Not saved yet. The preview below shows your changes." in words
     assert "Subject: <b>Hello Maya</b>" in words
     assert "Quite new" in read_mail(page)
     assert find_template(session, COMPANY, Step.PAYMENT_FAILED) is None
@@ -180,14 +180,14 @@ def test_saving_keeps_the_words_and_notes_who_without_the_words(
     page = type_words(page, Step.REMINDER, subject=OWN.subject, text=OWN.text, html=OWN.html)
     page = press(page, "Save")
     words = read_words(page)
-    assert "Saved. They are sent from the next message on." in words
-    assert "Reminder: your own words are sent, saved " in words
+    assert "Saved. Your text is used from the next message on." in words
+    assert "Reminder: your own text in use, saved " in words
     assert "Not saved yet" not in words
     assert find_template(session, COMPANY, Step.REMINDER) == OWN
     (entry,) = session.scalars(select(AuditEntry))
     assert (entry.action, entry.actor, entry.company_id) == ("template", "dashboard", COMPANY)
     assert entry.details == {"step": "reminder", "restored": False}
-    assert "dashboard saved your own words: reminder" in words
+    assert "Reminder: edited · you" in words
 
 
 def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
@@ -198,9 +198,9 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
     words = read_words(page)
     assert ", line 3: there is no variable &#39;nmae&#39;." in words
     assert "<code>for {{ nmae }}</code>" in words
-    assert "those that are sent until this is put right" in words
+    assert "The preview below shows what is sent until the errors are fixed." in words
     page = press(page, "Save")
-    assert "Nothing was saved: see below." in read_words(page)
+    assert "Nothing was saved. See the notes below." in read_words(page)
     assert session.scalars(select(Template)).all() == []
     assert session.scalars(select(AuditEntry)).all() == []
 
@@ -208,7 +208,7 @@ def test_words_that_cannot_be_sent_are_told_by_their_line_and_not_kept(
 def test_each_part_that_is_wrong_has_its_own_words(open_page: Callable[..., AppTest]) -> None:
     page = type_words(open_page(), Step.PAYMENT_FAILED, subject="", html="<img src='x'>")
     words = read_words(page)
-    assert "Subject, it is empty" in words
+    assert "Subject: it must not be empty" in words
     assert "&lt;img&gt; cannot be used" in words
     assert "<img" not in words
 
@@ -220,18 +220,18 @@ def test_our_words_come_back_once_confirmed(
     session.commit()
     page = open_page()
     assert page.text_input(key=name_field(Step.PAYMENT_FAILED, "subject")).value == OWN.subject
-    page = press(page, "Restore ours")
+    page = press(page, "Reset to default")
     session.expire_all()
     assert find_template(session, COMPANY, Step.PAYMENT_FAILED) == OWN
-    page = press(page, "Yes, restore ours")
+    page = press(page, "Yes, reset")
     session.rollback()
     assert find_template(session, COMPANY, Step.PAYMENT_FAILED) is None
     ours = OURS[Step.PAYMENT_FAILED]
     assert page.text_input(key=name_field(Step.PAYMENT_FAILED, "subject")).value == ours.subject
     words = read_words(page)
-    assert "our words are sent." in words
-    assert "dashboard restored our words: payment failed" in words
-    assert is_disabled(page, "Restore ours")
+    assert "default template in use." in words
+    assert "First message: reset to default · you" in words
+    assert is_disabled(page, "Reset to default")
 
 
 def test_nothing_is_restored_when_the_reader_thinks_better_of_it(
@@ -239,9 +239,9 @@ def test_nothing_is_restored_when_the_reader_thinks_better_of_it(
 ) -> None:
     store_template(session, COMPANY, Step.PAYMENT_FAILED, OWN, "somebody", NOW)
     session.commit()
-    page = press(press(open_page(), "Restore ours"), "No, keep mine")
+    page = press(press(open_page(), "Reset to default"), "No, keep mine")
     assert find_template(session, COMPANY, Step.PAYMENT_FAILED) == OWN
-    assert "Yes, restore ours" not in [button.label for button in page.button]
+    assert "Yes, reset" not in [button.label for button in page.button]
 
 
 def test_changes_can_be_undone(open_page: Callable[..., AppTest]) -> None:
@@ -254,7 +254,7 @@ def test_changes_can_be_undone(open_page: Callable[..., AppTest]) -> None:
 def test_saving_what_is_kept_already_notes_nothing(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
-    assert "Nothing was changed." in read_words(press(open_page(), "Save"))
+    assert "the text was not changed." in read_words(press(open_page(), "Save"))
     assert session.scalars(select(AuditEntry)).all() == []
     assert session.scalars(select(Template)).all() == []
 
@@ -281,7 +281,7 @@ def test_it_warns_of_words_that_work_no_more(
     store_template(session, COMPANY, Step.PAYMENT_FAILED, gone, "somebody", NOW)
     session.commit()
     page = open_page()
-    assert "Your words cannot be sent any more, so ours are" in read_words(page)
+    assert "Your text has an error, so the default template is sent instead." in read_words(page)
     assert "did not go through" in read_mail(page)
 
 
@@ -295,7 +295,7 @@ def test_it_says_that_nothing_was_changed_while_the_database_is_away(
         monkeypatch.setattr(editor, name, lambda *arguments: Unavailable.AWAY)
     page = press(page, "Save")
     assert editor.AWAY in read_words(page)
-    page = press(press(page, "Restore ours"), "Yes, restore ours")
+    page = press(press(page, "Reset to default"), "Yes, reset")
     assert editor.AWAY in read_words(page)
     assert page.text_input(key=name_field(Step.PAYMENT_FAILED, "subject")).value == "Mine"
 
@@ -398,10 +398,10 @@ def test_nothing_of_another_company_is_shown_or_changed(
     send(session, theirs, read_clock(), Step.PAYMENT_FAILED)
     page = open_page({"step": "payment_failed", "class": "funds"})
     words = read_words(page)
-    assert "A sample, about nobody" in words
+    assert "Sample data:" in words
     assert "Not Yours" not in words + read_mail(page)
-    assert "our words are sent." in words
-    assert "None: every address may be written to." in words
+    assert "default template in use." in words
+    assert "None: every address can receive messages." in words
     assert "<dt>Sent</dt><dd><b>0</b>" in words
     press(type_words(page, Step.PAYMENT_FAILED, subject="Ours alone"), "Save")
     session.rollback()

@@ -567,13 +567,16 @@ def test_slack_is_posted_to_as_well(rig: Rig, notifier: CreatorNotifier):
 @pytest.mark.parametrize(
     ("notifications", "words"),
     [
-        (NotificationSettings(digest=True), "needs an address"),
-        (NotificationSettings(on_problem=True), "need the address of a Discord or Slack webhook"),
-        (NotificationSettings(digest_to="a@b.example\nBcc: x@y.example"), "one address"),
-        (NotificationSettings(digest_to="a@b.example,c@d.example"), "one address"),
-        (NotificationSettings(digest_to="Jo <jo@example.com>"), "one address"),
-        (NotificationSettings(digest_to="jo@" + "a" * 250 + ".com"), "one address"),
-        (NotificationSettings(post_url="https://evil.example/"), "must be a webhook"),
+        (NotificationSettings(digest=True), "needs a digest address"),
+        (NotificationSettings(on_problem=True), "need a Discord or Slack webhook"),
+        (
+            NotificationSettings(digest_to="a@b.example\nBcc: x@y.example"),
+            "must be one email address",
+        ),
+        (NotificationSettings(digest_to="a@b.example,c@d.example"), "must be one email address"),
+        (NotificationSettings(digest_to="Jo <jo@example.com>"), "must be one email address"),
+        (NotificationSettings(digest_to="jo@" + "a" * 250 + ".com"), "must be one email address"),
+        (NotificationSettings(post_url="https://evil.example/"), "must be one from Discord"),
     ],
 )
 def test_a_choice_that_cannot_be_kept_is_refused(session: Session, notifications, words):
@@ -629,7 +632,7 @@ def test_the_command_keeps_what_is_chosen_and_never_shows_the_secret(
 
 def test_the_command_refuses_with_a_reason(command, session: Session, capsys):
     assert command("--on-recovery", "on") == 2
-    assert "need the address" in capsys.readouterr().err
+    assert "need a Discord or Slack webhook" in capsys.readouterr().err
     assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
 
 

@@ -92,7 +92,7 @@ def test_a_stop_that_comes_while_whop_is_asked_is_in_time(rig: Rig, monkeypatch)
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (("stolen_card", "paid"), "not charged: charging this card again is not allowed"),
+        (("stolen_card", "paid"), "not possible, it must not be charged again"),
         (("blocked_by_cardholder", "paid"), "nothing to charge: stopped by the member"),
     ],
 )

@@ -53,9 +53,9 @@ settings.show(load_settings(DashboardSettings))
 """
 HOOK = "https://discord.com/api/webhooks/123456789/a-very-secret-token"
 SAVE = {
-    Group.RECOVERY: "Save: figures and charges",
-    Group.MESSAGING: "Save: messages to members",
-    Group.NOTIFICATIONS: "Save: what you are told",
+    Group.RECOVERY: "Save general settings",
+    Group.MESSAGING: "Save message settings",
+    Group.NOTIFICATIONS: "Save notification settings",
 }
 
 
@@ -100,7 +100,7 @@ def test_every_choice_of_a_creator_is_on_the_page_with_its_default(group: Group)
     assert {choice.name for choice in CHOICES[group]} == {
         field.name for field in fields(DEFAULTS[group])
     }
-    assert all(choice.default and choice.effect for choice in CHOICES[group])
+    assert all(choice.label and choice.default and choice.effect for choice in CHOICES[group])
 
 
 def test_it_shows_what_is_kept_and_each_choice_s_effect_and_default(
@@ -114,11 +114,11 @@ def test_it_shows_what_is_kept_and_each_choice_s_effect_and_default(
     )
     session.commit()
     page = open_page()
-    assert find(page, "terms-time_zone").value == "Europe/Berlin"
-    assert find(page, "terms-holdout_percent").value == 10
-    assert find(page, "terms-backup_card").value is True
-    assert find(page, "manners-sender_name").value == "Maya"
-    assert find(page, "manners-quiet_from").value == 22
+    assert find(page, "recovery-time_zone").value == "Europe/Berlin"
+    assert find(page, "recovery-holdout_percent").value == 10
+    assert find(page, "recovery-backup_card").value is True
+    assert find(page, "messaging-sender_name").value == "Maya"
+    assert find(page, "messaging-quiet_from").value == 22
     words = read_words(page)
     for choices in CHOICES.values():
         for choice in choices:
@@ -129,13 +129,13 @@ def test_it_says_where_the_operator_sets_the_rest(open_page: Callable[..., AppTe
     words = read_words(open_page(RETRY_POLICY="hourly", MAX_RETRIES="4", EMAIL_ENABLED="true"))
     for said in ("RETRY_POLICY", "hourly", "MAX_RETRIES", "<dd>4", "60 minutes", "<dd>on"):
         assert said in words
-    assert "start all three again" in words
-    assert "Sums are in US dollars" in words
+    assert "restart all three" in words
+    assert "Totals are in US dollars" in words
 
 
 def test_it_waits_for_a_company(open_page: Callable[..., AppTest]) -> None:
     page = open_page(WHOP_COMPANY_ID="")
-    assert "No company is known yet." in read_words(page)
+    assert "No company yet." in read_words(page)
     assert not page.button
 
 
@@ -153,16 +153,15 @@ def test_it_saves_says_what_and_from_when_and_notes_old_and_new(
     page = save(open_page(), Group.RECOVERY, time_zone="Europe/Berlin", holdout_percent=10)
     assert find_recovery_settings(session, COMPANY) == RecoverySettings("Europe/Berlin", 10, False)
     words = read_words(page)
-    assert "Saved: Time zone, Holdout, in percent of the members." in words
-    assert "The holdout holds for payments that fail from now on" in words
+    assert "Saved: Time zone, Control group." in words
+    assert "Applies to payments that fail from now on." in words
     (entry,) = read_entries(session)
     assert (entry.action, entry.actor, entry.company_id) == ("settings", "dashboard", COMPANY)
     assert entry.details == {
         "time_zone": {"from": "UTC", "to": "Europe/Berlin"},
         "holdout_percent": {"from": 0, "to": 10},
     }
-    assert "dashboard changed " in words
-    assert "holdout percent from 0 to 10" in words
+    assert "Time zone: UTC → Europe/Berlin, Control group: 0% → 10% · you" in words
 
 
 def test_it_saves_how_members_are_written_to(
@@ -202,9 +201,9 @@ def test_no_address_and_no_secret_is_noted_or_shown(
     }
     assert find_notification_settings(session, COMPANY).post_url == HOOK
     words = read_words(page)
-    assert "Kept now: discord.com, ending in oken." in words
+    assert "Current: discord.com, ending in oken." in words
     assert "secret-token" not in words
-    assert find(page, "alerts-post_url").value == ""
+    assert find(page, "notifications-post_url").value == ""
 
 
 def test_an_empty_webhook_field_keeps_the_one_there_is(
@@ -228,19 +227,19 @@ def test_a_webhook_can_be_forgotten_and_its_posts_with_it(
         session, COMPANY, NotificationSettings(post_url=HOOK, on_recovery=True), "somebody", NOW
     )
     session.commit()
-    page = press(open_page(), "Forget the webhook and stop posts")
+    page = press(open_page(), "Remove the webhook and stop posts")
     (entry,) = read_entries(session)
     assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
     assert entry.details == {"post_url": "changed", "on_recovery": {"from": True, "to": False}}
-    assert "Nothing is posted any more." in read_words(page)
-    assert find(page, "alerts-on_recovery").value is False
+    assert "no more posts are sent." in read_words(page)
+    assert find(page, "notifications-on_recovery").value is False
 
 
 def test_saving_what_is_kept_already_notes_nothing(
     open_page: Callable[..., AppTest], session: Session
 ) -> None:
     page = save(open_page(), Group.RECOVERY)
-    assert "Nothing was changed." in read_words(page)
+    assert "no setting was changed." in read_words(page)
     assert read_entries(session) == []
 
 
@@ -255,7 +254,7 @@ def test_what_somebody_else_chose_meanwhile_stays(
     assert find_messaging_settings(session, COMPANY) == MessagingSettings(
         sender_name="Maya", daily_cap=7
     )
-    assert find(page, "manners-daily_cap").value == 7
+    assert find(page, "messaging-daily_cap").value == 7
 
 
 # --- refusing ----------------------------------------------------------------------------------
@@ -264,20 +263,20 @@ def test_what_somebody_else_chose_meanwhile_stays(
 @pytest.mark.parametrize(
     ("group", "typed", "said"),
     [
-        (Group.MESSAGING, {"reply_to": "nobody"}, "The reply-to must be one address"),
-        (Group.MESSAGING, {"sender_name": "x" * 81}, "The sender&#39;s name has 81 characters"),
-        (Group.MESSAGING, {"note": "a\u202eb"}, "The note has an invisible character"),
-        (Group.NOTIFICATIONS, {"digest_to": "a b"}, "The digest must go to one address"),
-        (Group.NOTIFICATIONS, {"digest": True}, "The digest needs an address to go to"),
+        (Group.MESSAGING, {"reply_to": "nobody"}, "The reply-to address must be one email address"),
+        (Group.MESSAGING, {"sender_name": "x" * 81}, "The sender name has 81 characters"),
+        (Group.MESSAGING, {"note": "a\u202eb"}, "The closing note has an invisible character"),
+        (Group.NOTIFICATIONS, {"digest_to": "a b"}, "The digest address must be one email address"),
+        (Group.NOTIFICATIONS, {"digest": True}, "The weekly digest needs a digest address"),
         (
             Group.NOTIFICATIONS,
             {"on_recovery": True},
-            "Posts need the address of a Discord or Slack",
+            "Posts need a Discord or Slack webhook",
         ),
         (
             Group.NOTIFICATIONS,
             {"post_url": "https://example.com/x"},
-            "must be a webhook of Discord",
+            "must be one from Discord",
         ),
     ],
 )
@@ -291,7 +290,7 @@ def test_what_cannot_be_kept_is_refused_in_words_and_changes_nothing(
     page = save(open_page(), group, **typed)
     words = read_words(page)
     assert said in words
-    assert "Nothing was saved: see below." in words
+    assert "Nothing was saved. See the notes below." in words
     assert read_entries(session) == []
     assert find_messaging_settings(session, COMPANY) == DEFAULT_MESSAGING_SETTINGS
     assert find_notification_settings(session, COMPANY) == DEFAULT_NOTIFICATION_SETTINGS
@@ -305,8 +304,8 @@ def test_it_says_which_address_that_was_kept_once_is_none_by_now(
     session.get_one(Company, COMPANY).settings = kept
     session.commit()
     words = read_words(open_page())
-    assert "The reply-to must be one address, such as help@example.com." in words
-    assert "The digest must go to one address, such as jo@example.com." in words
+    assert "The reply-to address must be one email address, such as help@example.com." in words
+    assert "The digest address must be one email address, such as jo@example.com." in words
 
 
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(
@@ -320,14 +319,14 @@ def test_it_says_that_nothing_was_saved_while_the_database_is_away(
     monkeypatch.setattr(settings, "save_choices", lambda *arguments: Unavailable.AWAY)
     page = save(page, Group.RECOVERY, holdout_percent=10)
     assert settings.AWAY in read_words(page)
-    assert find(page, "terms-holdout_percent").value == 10
-    assert settings.AWAY in read_words(press(page, "Forget the webhook and stop posts"))
+    assert find(page, "recovery-holdout_percent").value == 10
+    assert settings.AWAY in read_words(press(page, "Remove the webhook and stop posts"))
 
 
 def test_what_was_refused_stays_in_its_field(open_page: Callable[..., AppTest]) -> None:
     page = save(open_page(), Group.MESSAGING, reply_to="nobody", daily_cap=9)
-    assert find(page, "manners-reply_to").value == "nobody"
-    assert find(page, "manners-daily_cap").value == 9
+    assert find(page, "messaging-reply_to").value == "nobody"
+    assert find(page, "messaging-daily_cap").value == 9
 
 
 def test_each_choice_is_told_its_own_fault() -> None:
@@ -402,15 +401,16 @@ def test_nothing_of_another_company_is_shown_or_changed(
         session, ANOTHER, NotificationSettings(post_url=HOOK), "somebody", NOW
     )
     session.add(
-        AuditEntry(company_id=ANOTHER, done_at=NOW, actor="them", what=Action.STOP, details={})
+        AuditEntry(company_id=ANOTHER, done_at=NOW, actor="them", action=Action.STOP, details={})
     )
     session.commit()
     page = open_page()
-    assert find(page, "manners-sender_name").value == ""
-    assert find(page, "terms-time_zone").value == "UTC"
+    assert find(page, "messaging-sender_name").value == ""
+    assert find(page, "recovery-time_zone").value == "UTC"
     words = read_words(page)
     assert "ending in" not in words
-    assert "them stopped" not in words
+    assert "Stopped recovery" not in words
+    assert "· them" not in words
     save(page, Group.MESSAGING, daily_cap=9)
     session.rollback()
     assert find_messaging_settings(session, ANOTHER) == theirs

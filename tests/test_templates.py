@@ -77,7 +77,7 @@ def test_it_stands_between_who_writes_and_the_button():
         ("one\n\n{% if name %}", "line 3: .*end of template"),
         ("{{ name", "line 1: "),
         ("a\n{{ seller }}", r"line 2: .*empty in some messages.*\{% if seller %\}"),
-        ("a\n\n{{ others }}", "line 3: .*no text"),
+        ("a\n\n{{ others }}", "line 3: .*not text"),
         ("{{ name.__class__.__mro__ }}", "nothing behind the dot"),
         ("{{ name['__class__'] }}", "'getitem' cannot be used"),
         ("{{ ''.__class__ }}", "nothing behind the dot"),
@@ -89,7 +89,7 @@ def test_it_stands_between_who_writes_and_the_button():
         ("{{ name|safe }}", "filter 'safe'"),
         ("{{ name|nothing }}", "filter 'nothing'"),
         ("a\n{{ next_try|title }}", "line 2: .*empty in some messages"),
-        ("{{ others|upper }}", "no text"),
+        ("{{ others|upper }}", "not text"),
         ("{% for i in range(99999999) %}x{% endfor %}", "line 1: this loop"),
         ("{% for a in name %}{{ a }}{% endfor %}", "this loop"),
         (
@@ -97,7 +97,7 @@ def test_it_stands_between_who_writes_and_the_button():
             "line 2: this loop",
         ),
         ("{% for a in others %}{{ a.price }}{% endfor %}", "a has no 'price'"),
-        ("{% for a in others %}{{ a }}{% endfor %}", "no text"),
+        ("{% for a in others %}{{ a }}{% endfor %}", "not text"),
         ("{% include 'layout.html' %}", "'include' cannot be used"),
         ("{% import 'layout.html' as x %}", "'import' cannot be used"),
         ("{% extends 'layout.html' %}", "'extends' cannot be used"),
@@ -107,8 +107,8 @@ def test_it_stands_between_who_writes_and_the_button():
         ("{{ " + "(" * 3000 + "name" + ")" * 3000 + " }}", "too deep"),
         ("{% if name %}" * 200 + "{% endif %}" * 200, "too deep"),
         ("{{ " + "9" * 6000 + " }}", "too deep or too long"),
-        (" \n", "it is empty"),
-        ("x" * 20_001, "20,001 characters; up to"),
+        (" \n", "it must not be empty"),
+        ("x" * 20_001, "20,001 characters; the limit is"),
     ],
 )
 def test_a_template_that_cannot_work_is_refused_with_the_line(session: Session, source, words):

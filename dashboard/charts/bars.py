@@ -19,7 +19,7 @@ from recovery.wording import FEW
 FADED = 0.35
 HOLLOW = "x"
 NOT_BACK = STATUSES[PaymentStatus.PERMANENT_FAIL]
-STILL_OPEN = "May still be paid"
+STILL_OPEN = "No final result yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +90,5 @@ def weave(layer: Layer, colours: Palette) -> dict[str, object]:
 
 def describe(bar: Bar) -> Markup:
     said = Markup("<b>{}</b><br>{:,} of {:,} recovered").format(bar.name, bar.recovered, bar.closed)
-    still = Markup("<br>{:,} may still be paid").format(bar.open) if bar.open else ""
+    still = Markup("<br>{:,} without a final result yet").format(bar.open) if bar.open else ""
     return said + still

@@ -98,12 +98,12 @@ def add_columns(
 
 def label_columns(figure: go.Figure, bars: Sequence[Bar], colours: Palette) -> None:
     for place, bar in enumerate(bars):
-        told = "" if is_small(bar) else format_percent(bar.recovered, bar.closed)
+        share = "" if is_small(bar) else format_percent(bar.recovered, bar.closed)
         figure.add_annotation(
             x=place,
             y=bar.closed + bar.open,
             yshift=10,
-            text=escape(told),
+            text=escape(share),
             showarrow=False,
             font={"color": colours.ink, "size": 12},
         )

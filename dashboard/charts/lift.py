@@ -1,4 +1,4 @@
-"""What we add over Whop alone: two shares, each with where it lies with 95 % confidence. Pure."""
+"""Our impact against Whop alone: two shares with their 95% intervals. Pure."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class Share:
 def draw_lift(lift: Lift, colours: Palette) -> go.Figure:
     ours, theirs = lift.treated, lift.held_out
     shares = (
-        Share("We work on it", ours.recovered, ours.members, colours.by_retry, "circle"),
-        Share("Left to Whop alone", theirs.recovered, theirs.members, colours.muted, "diamond"),
+        Share("With our help", ours.recovered, ours.members, colours.by_retry, "circle"),
+        Share(
+            "Control group, Whop alone", theirs.recovered, theirs.members, colours.muted, "diamond"
+        ),
     )
     figure = start(colours, height=170)
     for row, one in enumerate(shares):

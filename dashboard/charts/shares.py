@@ -85,8 +85,8 @@ def add_rows(
 
 def label_row(figure: go.Figure, row: int, bar: Bar, colours: Palette, *, bold: bool) -> None:
     for x, anchor, words, colour in (
-        (0, "left", say_name(bar, bold), colours.ink),
-        (1, "right", say_share(bar), colours.muted if is_small(bar) else colours.ink),
+        (0, "left", format_name(bar, bold), colours.ink),
+        (1, "right", format_bar_share(bar), colours.muted if is_small(bar) else colours.ink),
     ):
         figure.add_annotation(
             x=x,
@@ -100,10 +100,10 @@ def label_row(figure: go.Figure, row: int, bar: Bar, colours: Palette, *, bold: 
         )
 
 
-def say_name(bar: Bar, bold: bool) -> Markup:
+def format_name(bar: Bar, bold: bool) -> Markup:
     short = bar.name if len(bar.name) <= LONGEST_NAME else f"{bar.name[: LONGEST_NAME - 1]}…"
     return Markup("<b>✓ {}</b>").format(short) if bold else escape(short)
 
 
-def say_share(bar: Bar) -> Markup:
+def format_bar_share(bar: Bar) -> Markup:
     return escape(format_share(bar.recovered, bar.closed))

@@ -1,4 +1,5 @@
-"""How far the messages of each step come. Pure."""
+"""The message funnel: how many of each message were sent, opened, clicked and followed by a
+payment. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ STAGES = (
     EMAIL_EVENTS[MailEventKind.DELIVERED],
     EMAIL_EVENTS[MailEventKind.OPENED],
     EMAIL_EVENTS[MailEventKind.CLICKED],
-    "Paid after",
+    "Paid later",
 )
 STAGE = 26
 HEADING = 40
@@ -31,7 +32,7 @@ NAMES_WIDTH = 84
 def draw_steps(
     steps: Sequence[StepCount], colours: Palette, chosen: str | None = None
 ) -> go.Figure:
-    """A block for each step and channel, and in it how far its messages came."""
+    """A block for each message and channel."""
     blocks = [(one, list_stages(one)) for one in steps]
     height = sum(HEADING + STAGE * len(stages) for _, stages in blocks)
     figure = start(colours, height=height + 24)
@@ -85,7 +86,7 @@ def add_stages(
         y=places,
         x=[number for _, number in stages],
         width=STAGE * 0.6,
-        text=[say_stage(one, number, first=n == 0) for n, (_, number) in enumerate(stages)],
+        text=[format_stage(one, number, first=n == 0) for n, (_, number) in enumerate(stages)],
         textposition="outside",
         cliponaxis=False,
         textfont={"color": colours.ink},
@@ -97,7 +98,7 @@ def add_stages(
         name_stage(figure, place, name, colours)
 
 
-def say_stage(one: StepCount, number: int, *, first: bool) -> str:
+def format_stage(one: StepCount, number: int, *, first: bool) -> str:
     return f"{number:,}" if first else escape(format_share(number, one.sent))
 
 

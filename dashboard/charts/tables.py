@@ -55,7 +55,7 @@ def list_try_rows(tries: Sequence[Try]) -> Rows:
     head = (
         "Try",
         "Made",
-        "Paid by our charge",
+        "Paid by our retry",
         "Paid otherwise",
         OUTCOMES[AttemptOutcome.DECLINED],
     )
@@ -87,10 +87,10 @@ def list_step_rows(steps: Sequence[StepCount]) -> Rows:
 
 
 def list_lift_rows(lift: Lift | None, baseline: Baseline | None) -> Rows:
-    rows: Rows = [("Who", "Payments or members", STATUSES[PaymentStatus.RECOVERED])]
+    rows: Rows = [("Group", "Payments or members", STATUSES[PaymentStatus.RECOVERED])]
     if lift is not None:
-        rows.append(("Members we work on", lift.treated.members, lift.treated.recovered))
-        rows.append(("Members left to Whop alone", lift.held_out.members, lift.held_out.recovered))
+        rows.append(("Members with our help", lift.treated.members, lift.treated.recovered))
+        rows.append(("Control group", lift.held_out.members, lift.held_out.recovered))
     if baseline is not None:
-        rows.append(("Payments before the set-up", baseline.failed, baseline.recovered))
+        rows.append(("Payments before you installed this", baseline.failed, baseline.recovered))
     return rows

@@ -59,7 +59,7 @@ FIND: dict[Group, Callable[[Session, str], Choices]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SavedSettings:
     company_id: str
     kept: Mapping[Group, Choices]
     entries: tuple[AuditEntry, ...]
@@ -67,14 +67,14 @@ class Chosen:
 
 def read_choices(
     settings: DashboardSettings, company_id: str | None
-) -> Chosen | Unavailable | None:
+) -> SavedSettings | Unavailable | None:
     """None: there is no company yet."""
     if company_id is None:
         return None
 
-    def gather(session: Session) -> Chosen:
+    def gather(session: Session) -> SavedSettings:
         kept = {group: find(session, company_id) for group, find in FIND.items()}
-        return Chosen(company_id, kept, tuple(audit_log.list_entries(session, company_id)))
+        return SavedSettings(company_id, kept, tuple(audit_log.list_entries(session, company_id)))
 
     return read(settings, gather)
 
@@ -86,7 +86,7 @@ def save_choices(
     changes: Mapping[str, Any],
     at: datetime,
 ) -> tuple[str, ...] | Unavailable:
-    """The names of what is different now. Only `changes` are kept: what somebody else has chosen
+    """The names of what is different now. Only `changes` are kept: what somebody else has saved
     meanwhile stays. Raises ChoiceError, and keeps nothing then."""
 
     def save(session: Session) -> tuple[str, ...]:
@@ -98,24 +98,24 @@ def save_choices(
 
 
 def save_group(
-    session: Session, company_id: str, chosen: Choices, at: datetime, in_development: bool
+    session: Session, company_id: str, values: Choices, at: datetime, in_development: bool
 ) -> Changes:
-    match chosen:
+    match values:
         case RecoverySettings():
-            return save_recovery_settings(session, company_id, chosen, DASHBOARD, at)
+            return save_recovery_settings(session, company_id, values, DASHBOARD, at)
         case MessagingSettings():
-            return save_messaging_settings(session, company_id, chosen, DASHBOARD, at)
+            return save_messaging_settings(session, company_id, values, DASHBOARD, at)
         case NotificationSettings():
             return save_notification_settings(
-                session, company_id, chosen, DASHBOARD, at, in_development
+                session, company_id, values, DASHBOARD, at, in_development
             )
 
 
-def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict[str, str]:
+def find_faults(values: Choices, default: Choices, in_development: bool) -> dict[str, str]:
     """What is wrong with each choice, by its name. Each is tried on top of those that are right;
     switches come last, as they may need what the others say."""
     faults: dict[str, str] = {}
-    wanted = asdict(chosen)
+    wanted = asdict(values)
     right = default
     for name in sorted(wanted, key=lambda name: isinstance(wanted[name], bool)):
         tried = replace(right, **{name: wanted[name]})
@@ -128,9 +128,9 @@ def find_faults(chosen: Choices, default: Choices, in_development: bool) -> dict
     return faults
 
 
-def check(chosen: Choices, in_development: bool) -> None:
+def check(values: Choices, in_development: bool) -> None:
     """Raises ChoiceError."""
-    if isinstance(chosen, NotificationSettings):
-        chosen.check(in_development)
+    if isinstance(values, NotificationSettings):
+        values.check(in_development)
     else:
-        chosen.check()
+        values.check()

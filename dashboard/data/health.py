@@ -1,4 +1,4 @@
-"""How the whole stands, and the one thing that the page can ask for."""
+"""What the health page reads, and the replay that it can request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HealthSnapshot:
     company_id: str
     time_zone: str
     facts: HealthFacts
@@ -32,14 +32,16 @@ class Standing:
 
 
 @cached(FRESH)
-def find_standing(settings: DashboardSettings, company_id: str | None) -> Standing | Unavailable:
-    def look(session: Session) -> Standing:
-        whose, at = company_id or "", now()
-        return Standing(
-            whose,
-            find_time_zone(session, whose).key,
-            gather_facts(session, whose, at),
-            replays.find_open(session, whose),
+def read_health(
+    settings: DashboardSettings, company_id: str | None
+) -> HealthSnapshot | Unavailable:
+    def look(session: Session) -> HealthSnapshot:
+        company, at = company_id or "", now()
+        return HealthSnapshot(
+            company,
+            find_time_zone(session, company).key,
+            gather_facts(session, company, at),
+            replays.find_open(session, company),
             at,
         )
 
@@ -47,11 +49,11 @@ def find_standing(settings: DashboardSettings, company_id: str | None) -> Standi
 
 
 def ask_for_replay(settings: DashboardSettings, company_id: str) -> bool:
-    """False: the database could not be reached. To ask twice is to ask once."""
+    """False: the database could not be reached. Asking again changes nothing."""
     done = write(settings, lambda session: replays.ask(session, company_id, DASHBOARD, now()))
     if isinstance(done, Unavailable):
         return False
-    find_standing.clear(settings, company_id)
+    read_health.clear(settings, company_id)
     return True
 
 

@@ -31,7 +31,7 @@ SPANS = (Period.MONTH, Period.QUARTER, Period.YEAR, Period.ALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class CompanyInfo:
     company_id: str
     time_zone: str
     as_of: datetime
@@ -39,7 +39,7 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Whose payments, of which period, and which of them: the key of all that is kept here."""
+    """A company's payments of a period, filtered by `only`: the key of all that is cached here."""
 
     company_id: str
     time_zone: str
@@ -64,10 +64,12 @@ class NothingToShowError(Exception):
 
 
 @cached(FRESH)
-def find_whose(settings: DashboardSettings, company_id: str | None) -> Whose | Unavailable:
-    def look(session: Session) -> Whose:
-        whose = company_id or ""
-        return Whose(whose, find_time_zone(session, whose).key, now())
+def find_company_info(
+    settings: DashboardSettings, company_id: str | None
+) -> CompanyInfo | Unavailable:
+    def look(session: Session) -> CompanyInfo:
+        company = company_id or ""
+        return CompanyInfo(company, find_time_zone(session, company).key, now())
 
     return read(settings, look)
 

@@ -26,8 +26,8 @@ from recovery.wording import Period, find_start
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
-    """`payment`: the newest that failed for this reason. `own`: the company's own words, and
-    `own_since` and `own_by` when they were saved and by whom. Results are those of the step."""
+    """`payment`: the newest that failed for this reason. `own`: the company's own template, saved
+    at `own_since` by `own_by`."""
 
     company_id: str | None
     seller: str | None
@@ -73,7 +73,7 @@ def read_message_page(
 def save_words(
     settings: DashboardSettings, company_id: str, step: Step, words: OwnTemplate, at: datetime
 ) -> Unavailable | None:
-    """Raises BrokenTemplateError, and keeps nothing then."""
+    """Raises BrokenTemplateError, and saves nothing then."""
 
     def save(session: Session) -> None:
         save_template(

@@ -1,4 +1,4 @@
-"""What the first page shows. All viewers share what is read here."""
+"""What the overview shows. All viewers share what is read here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from dashboard.data.caching import FRESH, SLOW, cached
 from dashboard.data.database import Unavailable, read
 from dashboard.settings import DashboardSettings
+from db.company_settings.recovery import find_chosen_name
 from db.models import Payment
 from db.reporting import attention, search, trends
 from db.reporting.health import find_heartbeat, find_sync
@@ -55,7 +56,7 @@ class PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What our work adds over Whop alone, and how it was before us; None: nothing to say."""
+    """Our impact over Whop alone, and what came back before the installation. None: unknown."""
 
     lift: Lift | NotEnoughData | None
     baseline: Baseline | None
@@ -63,9 +64,10 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one refresh shows, read in one transaction, so that its parts agree."""
+    """All that one refresh shows, read in one transaction so that its parts agree."""
 
     company_id: str | None
+    company_name: str | None
     time_zone: str
     summary: Summary
     trend: trends.Trend
@@ -92,6 +94,7 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
     needing_action = attention.list_needed(session, whose, ATTENTION_ROWS)
     return Snapshot(
         company_id=company_id,
+        company_name=find_chosen_name(session, whose),
         time_zone=find_time_zone(session, whose).key,
         summary=summarize(session, whose, at),
         trend=trends.find_trend(session, whose, at),

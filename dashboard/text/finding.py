@@ -10,10 +10,10 @@ from recovery.health import Level
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`since`: when the present state began, or when it was last seen to be fine."""
+    """`since`: when this state began; for a part that works, when it was last seen to."""
 
     part: str
     level: Level
     words: str
-    todo: str = ""
+    advice: str = ""
     since: datetime | None = None

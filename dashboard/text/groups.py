@@ -1,4 +1,4 @@
-"""What the insights call the groups of payments. Pure."""
+"""The names of the groups of payments on the insights page. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recovery.labels import MESSAGES, REASONS, name_message
 from recovery.status import Channel, Step
 from recovery.wording import count
 
-BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", UNKNOWN: "Not told"}
+BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", UNKNOWN: "Unknown"}
 NAMES: dict[Dimension, str] = {
     Dimension.CLASS: "Reason",
     Dimension.TRY: "Tried at least",
@@ -24,10 +24,20 @@ NAMES: dict[Dimension, str] = {
     Dimension.BRAND: "Card",
     Dimension.STEP: "Sent",
 }
+PLURALS: dict[Dimension, str] = {
+    Dimension.CLASS: "reasons",
+    Dimension.TRY: "tries",
+    Dimension.HOUR: "hours",
+    Dimension.WEEKDAY: "weekdays",
+    Dimension.MONTH: "months",
+    Dimension.PRODUCT: "products",
+    Dimension.BRAND: "card brands",
+    Dimension.STEP: "messages",
+}
 
 
 def name_group(dimension: Dimension, key: str) -> str:
-    """In words, whatever the key: it may have been typed into an address."""
+    """For any key: it may have been typed into an address."""
     match dimension:
         case Dimension.CLASS if key in set(DeclineClass):
             return REASONS[DeclineClass(key)]
@@ -44,19 +54,20 @@ def name_group(dimension: Dimension, key: str) -> str:
         case Dimension.BRAND:
             return BRANDS.get(key, key.title())
         case Dimension.PRODUCT if key == UNKNOWN:
-            return "Not told"
+            return "Unknown"
     return key
 
 
-def introduce(dimension: Dimension, key: str) -> str:
+def name_payments(dimension: Dimension, key: str) -> str:
+    """The payments of a group, within a sentence."""
     name = name_group(dimension, key)
     match dimension:
         case Dimension.HOUR:
-            return f"what failed from {name} to {int(key) + 1:02}:00"
+            return f"failures from {name} to {int(key) + 1:02}:00"
         case Dimension.WEEKDAY:
-            return f"what failed on a {name}"
+            return f"failures on a {name}"
         case Dimension.MONTH:
-            return f"what failed in {name}"
+            return f"failures in {name}"
     return f"“{name}”"
 
 

@@ -1,4 +1,4 @@
-"""What our work adds, in words. Pure."""
+"""Our impact, in words. Pure."""
 
 from __future__ import annotations
 
@@ -14,40 +14,37 @@ def format_points(interval: Interval, what: str = "") -> str:
 
 
 def describe_lift(lift: Lift | NotEnoughData) -> str:
-    """One sentence, and the warning that chance could explain it, where it could."""
+    """With a warning where chance could explain it."""
     if isinstance(lift, NotEnoughData):
         return describe_missing_data(lift)
     treated, held_out, gain = lift.treated, lift.held_out, lift.by_number
     money = f", and {format_points(lift.by_money, ' of the money')}" if lift.by_money else ""
-    chance = " That may still be chance." if gain.low <= 0 <= gain.high else ""
+    chance = " This may still be chance." if gain.low <= 0 <= gain.high else ""
     return (
-        f"Of members whose payment we worked on, {say(treated)} paid in the end; of those left to "
-        f"Whop alone, {say(held_out)}: {format_points(gain)}{money}.{chance}"
+        f"With our help, {describe_share(treated)} of the members paid in the end; in the control "
+        f"group, {describe_share(held_out)}. Our impact: {format_points(gain)}{money}.{chance}"
     )
 
 
-def say(group: Group) -> str:
+def describe_share(group: Group) -> str:
     return format_share(group.recovered, group.members)
 
 
 def describe_missing_data(missing: NotEnoughData) -> str:
     groups = (
-        (missing.held_out_missing, "left to Whop alone"),
-        (missing.treated_missing, "whose payment we work on"),
+        (missing.held_out_missing, "in the control group"),
+        (missing.treated_missing, "with our help"),
     )
     wanted = " and ".join(
-        f"{count(number, 'member')} {whose}" for number, whose in groups if number
+        f"{count(number, 'more member')} {where}" for number, where in groups if number
     )
-    return (
-        f"What our work adds cannot be told yet: {wanted} must still come to the end of their "
-        "payment's five days."
-    )
+    return f"Not enough data to measure our impact yet: it takes final results of {wanted}."
 
 
 def describe_baseline(baseline: Baseline) -> str:
     return (
-        f"Before the set-up, {count(baseline.failed, 'payment')} worth "
-        f"{format_usd(baseline.failed_amount)} failed and came to an end; "
-        f"{format_share(baseline.recovered, baseline.failed)} came back by themselves, worth "
+        f"Before you installed this, {count(baseline.failed, 'payment')} worth "
+        f"{format_usd(baseline.failed_amount)} failed. "
+        f"{format_share(baseline.recovered, baseline.failed)} came back anyway, worth "
         f"{format_usd(baseline.recovered_amount)}."
     )

@@ -1,4 +1,4 @@
-"""How figures and states are said. Pure: `now` is passed in."""
+"""Amounts, times and a payment's state in words. Pure: `now` is passed in."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ from recovery.status import ChargeMethod, PaymentStatus
 from recovery.wording import format_span
 
 
+def capitalize(words: str) -> str:
+    """The first letter only: `Whop` stays."""
+    return words[:1].upper() + words[1:]
+
+
 def format_usd(amount: Decimal) -> str:
     return format_money(amount, "usd")
 
@@ -34,7 +39,7 @@ class Tone(StrEnum):
     OVER = "over"
 
 
-# Beside every word, so that a state is never told by its colour alone.
+# Beside every word, so that no state is told by its colour alone.
 MARKS = {Tone.GOOD: "✓", Tone.WORKING: "↻", Tone.WAITING: "…", Tone.OVER: "×"}  # noqa: RUF001
 
 
@@ -62,7 +67,7 @@ def describe_state(row: PaymentRow, now: datetime) -> State:
 
 def describe_recovery(row: PaymentRow) -> str:
     if row.refunded_amount >= row.amount > 0:
-        return "refunded since"
+        return "refunded"
     who = name_way(row.recovered_by)
     return f"{who}, partly refunded" if row.refunded_amount > 0 else who
 
@@ -83,32 +88,32 @@ def describe_wait(row: PaymentRow, now: datetime) -> str:
 
 
 def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
-    """Who does what next, in a few words."""
+    """Who does what next, in a few words; empty for a payment that is over."""
     match row.status:
         case PaymentStatus.RECOVERED:
-            return "Nothing: it is paid"
+            return ""
         case PaymentStatus.PERMANENT_FAIL:
-            return "Nothing: it was given up"
+            return ""
         case PaymentStatus.PENDING_RETRY:
             return describe_charge(row, now, zone)
         case PaymentStatus.FAILED:
             if row.needs_you is not None:
-                return f"You: {REMEDIES[row.needs_you]}"
+                return REMEDIES[row.needs_you]
             if row.whop_next_attempt_at is not None and row.whop_next_attempt_at > now:
-                return f"Whop tries on {format_when(row.whop_next_attempt_at, zone)}"
-            return f"Waits for the member until {format_when(row.window_ends_at, zone)}"
+                return f"Whop retries on {format_when(row.whop_next_attempt_at, zone)}"
+            return f"Deadline {format_when(row.window_ends_at, zone)}"
         case _:
             assert_never(row.status)
 
 
 def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
     if row.claimed_until is not None and row.claimed_until > now:
-        return "We are charging it"
+        return "We are charging now"
     if row.next_retry_at is None or row.next_retry_at <= now:
-        return "We charge again within the hour"
+        return "We retry within the hour"
     backup = row.charge_method is ChargeMethod.BACKUP_CARD
-    card = f" the {continue_with(CHARGE_METHODS[row.charge_method])}" if backup else " again"
-    return f"We charge{card} on {format_when(row.next_retry_at, zone)}"
+    card = f" with the {continue_with(CHARGE_METHODS[row.charge_method])}" if backup else ""
+    return f"We retry{card} on {format_when(row.next_retry_at, zone)}"
 
 
 def format_when(moment: datetime, zone: ZoneInfo) -> str:

@@ -1,4 +1,4 @@
-"""A payment's story in words: what happened when, and what is planned. Pure: `now` is passed in."""
+"""A payment's timeline in words: what happened, and what is planned. Pure: `now` is passed in."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from dashboard.text.payments import Tone
-from dashboard.text.standing import find_channel
+from dashboard.text.audit_log import name_actor
+from dashboard.text.payment_summary import find_channel
+from dashboard.text.payments import Tone, capitalize
 from db.models import Attempt, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
 from recovery.labels import (
+    ACTIONS,
     CHARGE_METHODS,
     DELIVERY_FAILURES,
     EMAIL_EVENTS,
     MESSAGE_STATES,
     OUTCOMES,
-    REQUESTS,
     TRIGGERS,
     continue_with,
     name_message,
@@ -26,18 +27,20 @@ from recovery.labels import (
 )
 from recovery.money import format_money
 from recovery.status import (
+    Action,
     AttemptOutcome,
     ChargeMethod,
     MailEventKind,
     MessageState,
     PaymentStatus,
+    RequestKind,
     Trigger,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timeline. `planned`: it has not happened."""
+    """One line of the timeline. `planned`: it has not happened yet."""
 
     at: datetime
     words: str
@@ -66,13 +69,18 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
             for refund in detail.refunds
         ),
         *(
-            Entry(dispute.heard_at, "The member disputes a payment", Tone.OVER, dispute.payment_id)
+            Entry(
+                dispute.heard_at,
+                "The member disputes "
+                + ("this payment" if dispute.payment_id == payment.payment_id else "another one"),
+                Tone.OVER,
+            )
             for dispute in detail.disputes
         ),
         *list_planned(detail, now),
     ]
-    told = any(attempt.outcome is AttemptOutcome.PAID for attempt in detail.attempts)
-    if payment.recovered_at is not None and not told:
+    listed = any(attempt.outcome is AttemptOutcome.PAID for attempt in detail.attempts)
+    if payment.recovered_at is not None and not listed:
         who = name_recovery(payment.recovered_by, find_channel(detail))
         entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
     return sorted(entries, key=lambda entry: (entry.planned, entry.at))
@@ -93,7 +101,7 @@ def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:
         step = name_message(payment.next_step)
         planned.append(plan(payment.next_message_at, f"{step} to the member", Tone.WORKING))
     ends = payment.window_ends_at
-    planned.append(plan(ends, "Time is up: Whop ends the membership", Tone.OVER))
+    planned.append(plan(ends, "Deadline: Whop cancels the membership", Tone.OVER))
     return planned
 
 
@@ -101,6 +109,11 @@ def plan(at: datetime, words: str, tone: Tone) -> Entry:
     return Entry(at, words, tone, planned=True)
 
 
+REQUESTED: dict[RequestKind, Action] = {
+    RequestKind.RETRY_NOW: Action.RETRY,
+    RequestKind.STOP: Action.STOP,
+    RequestKind.REPLAY: Action.REPLAY_EVENTS,
+}
 TONES: dict[AttemptOutcome, Tone] = {
     AttemptOutcome.OPEN: Tone.WORKING,
     AttemptOutcome.PAID: Tone.GOOD,
@@ -124,7 +137,7 @@ def describe_attempt(attempt: Attempt) -> Entry:
 
 
 def describe_message(message: Message) -> list[Entry]:
-    """Its sending, and what became of it, each at its time."""
+    """Its sending and what followed, each at its own time."""
     name = name_message(message.step, message.channel)
     what = f"{name}: {continue_with(MESSAGE_STATES[message.state])}"
     match message.state:
@@ -156,11 +169,11 @@ def describe_delivery(message: Message, name: str) -> Iterator[Entry]:
 
 
 def describe_request(request: Request) -> Entry:
-    answer = request.answer or "the daemon does it within a minute"
     tone = Tone.WORKING if request.done_at is None else Tone.GOOD
+    actor = capitalize(name_actor(request.requested_by))
     return Entry(
         request.requested_at,
-        f"{REQUESTS[request.kind]}: requested",
+        f"{actor} {continue_with(ACTIONS[REQUESTED[request.kind]])}",
         tone,
-        f"{request.requested_by}: {answer}",
+        request.answer or "takes effect within a minute",
     )

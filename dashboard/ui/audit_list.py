@@ -1,4 +1,4 @@
-"""The audit list: who did what, and when."""
+"""The activity log: who did what, and when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from dashboard.text.audit_log import describe
+from dashboard.text.audit_log import describe, name_actor
 from dashboard.text.payments import format_when
 from dashboard.ui.html import fill, show_html
 from dashboard.ui.links import address, render_link
@@ -18,7 +18,7 @@ def show_audit_log(entries: Sequence[AuditEntry], zone: ZoneInfo) -> None:
     listed = [
         {
             "when": format_when(entry.done_at, zone),
-            "by": entry.actor,
+            "by": name_actor(entry.actor),
             "what": describe(entry),
             "payment": link_to_payment(entry),
         }
@@ -30,4 +30,4 @@ def show_audit_log(entries: Sequence[AuditEntry], zone: ZoneInfo) -> None:
 def link_to_payment(entry: AuditEntry) -> Markup | None:
     if entry.payment_id is None:
         return None
-    return render_link(entry.payment_id, address("payments", {"payment": entry.payment_id}))
+    return render_link("view payment", address("payments", {"payment": entry.payment_id}))

@@ -1,4 +1,4 @@
-"""What is said when there is nothing to show yet, or no more, and how fresh the figures are."""
+"""The notices of all pages: how fresh the figures are, what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.health import OVERDUE, WhopState, assess_cycle, assess_whop
 from recovery.wording import format_span
 
 REFRESH = "10s"
-"""How often what a page shows is read again."""
+"""How often a page reads its figures again."""
 FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
   -H 'Content-Type: application/json' \\
   -d '{{"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason": "card_declined"}}'
@@ -28,27 +28,27 @@ def show_unavailable(reason: Unavailable) -> None:
     match reason:
         case Unavailable.AWAY:
             st.error(
-                "The database does not answer. This page asks again every 10 seconds and shows "
-                "the figures as soon as it is back."
+                "The database does not answer. This page tries again every 10 seconds and shows "
+                "your figures as soon as it is back."
             )
         case Unavailable.UNMIGRATED:
             st.error(
-                "The database is not migrated. Run `python -m db migrate`; this page then shows "
-                "the figures by itself."
+                "The database needs an update. Run `python -m db migrate`; your figures then "
+                "appear by themselves."
             )
         case Unavailable.SEVERAL_COMPANIES:
             st.warning(
                 "This database holds several companies. Set `WHOP_COMPANY_ID` to the one to show, "
-                "and start the dashboard again."
+                "then restart the dashboard."
             )
         case _:
             assert_never(reason)
 
 
 @st.fragment(run_every=REFRESH)
-def wait_out(look: Callable[[], object], typed: str) -> None:
-    """For a page that does not refresh by itself. `typed`: how the keys of its fields begin. In
-    each run Streamlit forgets the fields that are not shown, unless they are set."""
+def retry_until_available(look: Callable[[], object], typed: str) -> None:
+    """For a page that does not refresh by itself. `typed`: the prefix of its fields' keys. In each
+    run Streamlit forgets the fields that are not shown, unless they are set."""
     state = st.session_state
     state.update({key: state[key] for key in state if str(key).startswith(typed)})
     found = look()
@@ -59,18 +59,16 @@ def wait_out(look: Callable[[], object], typed: str) -> None:
 
 
 def show_first_steps(receiver: str) -> None:
-    """Nothing has failed yet: what will happen, and how to see it happen now."""
+    """Nothing has failed yet: what will happen, and how to try it now."""
     st.header("No failed payments yet", anchor=False)
     show_html(
         Markup(
-            '<p class="lead">When a renewal fails, Whop tells the receiver, and the payment '
-            "appears here within 10 seconds, by itself: what it is worth, why it failed, when it "
-            "is charged again, and whether the money came back.</p>"
-            '<p class="lead">To see it now, with a receiver in development mode, send it a failed '
-            "payment:</p>"
+            '<p class="lead">When a renewal fails, it appears here within 10 seconds: the amount, '
+            "the reason, the next retry, and whether it was recovered.</p>"
+            '<p class="lead">To try it now in development mode, send a failed payment:</p>'
         )
     )
-    # No language: some of the colours that Streamlit gives to code are too pale to be read.
+    # No language: some of Streamlit's code colours are too pale to read.
     st.code(FIRST_TEST.format(url=receiver), language=None, wrap_lines=True)
 
 
@@ -79,69 +77,66 @@ def show_freshness(snapshot: Snapshot) -> None:
     zone = snapshot.time_zone.replace("_", " ")
     cycle = snapshot.heartbeat.last_cycle_at if snapshot.heartbeat else None
     age = None if cycle is None else snapshot.as_of - cycle
-    ran = "" if age is None else f" Last retry cycle {format_span(age)} ago."
-    whose = f" Company {snapshot.company_id}." if snapshot.company_id else ""
+    company = f"{snapshot.company_name} · " if snapshot.company_name else ""
     show_html(
         Markup(
-            '<p class="fresh"><span class="live" aria-hidden="true"></span>As of '
-            "<b>{:%H:%M:%S}</b> ({}), refreshed every 10 seconds.{}{}</p>"
-        ).format(local, zone, ran, whose)
+            '<p class="fresh"><span class="live" aria-hidden="true"></span>{}Updated '
+            "<b>{:%H:%M:%S}</b> ({}), refreshes every 10 seconds.</p>"
+        ).format(company, local, zone)
     )
     if age is None:
-        warn_about_daemon("No retry cycle has run yet.")
+        warn_about_daemon("Retries have not run yet.")
     elif assess_cycle(snapshot.heartbeat, snapshot.as_of) in OVERDUE:
-        warn_about_daemon(f"The last retry cycle was {format_span(age)} ago.")
+        warn_about_daemon(f"Retries last ran {format_span(age)} ago.")
 
 
-def show_amiss(snapshot: Snapshot) -> None:
-    """Whop out of reach, and what our key may not do there: one warning each."""
+def show_warnings(snapshot: Snapshot) -> None:
+    """One each for a Whop that is out of reach, and for permissions that are missing there."""
     heartbeat, sync = snapshot.heartbeat, snapshot.sync
     match assess_whop(heartbeat, sync, snapshot.as_of):
         case WhopState.DOWN if heartbeat is not None and heartbeat.whop_down_since is not None:
             warn("Whop does not answer.", describe_outage(snapshot, heartbeat.whop_down_since))
         case WhopState.KEY_REFUSED | WhopState.UNREADABLE if sync and sync.failure:
-            said = sync.failure.detail
-            warn("Payments cannot be read back from Whop.", describe_unread(said))
+            warn("Payments cannot be read from Whop.", describe_unread(sync.failure.detail))
     if sync is not None and sync.missing_permissions:
         missing = describe_missing(sync.missing_permissions)
-        warn("Our key at Whop may not do all it needs to.", missing)
+        warn("Your Whop key is missing permissions.", missing)
 
 
 def describe_outage(snapshot: Snapshot, since: datetime) -> str:
     local = since.astimezone(ZoneInfo(snapshot.time_zone))
     return (
-        f"It has not since {local:%-d %B, %H:%M}, as of the last retry cycle. Payments keep their "
-        "place and nothing is charged meanwhile; the daemon goes on by itself once Whop is back. "
-        "If Whop's own site works, see whether WHOP_API_URL is right."
+        f"No answer since {local:%-d %B, %H:%M}. Nothing is charged meanwhile and nothing is lost: "
+        "recovery resumes by itself when Whop is back. If Whop's own site works, check "
+        "WHOP_API_URL."
     )
 
 
 def describe_unread(words: str) -> str:
     return (
-        f"Whop said: {words}. Until that is solved, failures and payments that no webhook told us "
-        "about are missing here. See whether WHOP_API_KEY is valid for this company; the daemon "
-        "tries again in every cycle."
+        f"Whop said: {words}. Until this is fixed, payments that arrived without a webhook are "
+        "missing here. Check that WHOP_API_KEY is valid for this company."
     )
 
 
 def describe_missing(permissions: Sequence[str]) -> str:
     return (
-        f"Missing: {', '.join(permissions)}. What needs them is left undone, and payments may be "
+        f"Missing: {', '.join(permissions)}. Whatever needs them is paused, and payments may be "
         "missing here. Grant them to the key in Whop's developer settings, or approve them where "
-        "the app is installed; the daemon notices in its next cycle."
+        "the app is installed. Recovery continues within the hour."
     )
 
 
 def warn(what: str, then: str) -> None:
-    """As HTML: some of these words are Whop's, and `st.warning` would read them as Markdown."""
-    show_html(Markup('<p class="amiss" role="alert"><b>{}</b> {}</p>').format(what, then))
+    """As HTML: some words are Whop's own, and `st.warning` would read them as Markdown."""
+    show_html(Markup('<p class="warning" role="alert"><b>{}</b> {}</p>').format(what, then))
 
 
 def warn_about_daemon(what: str) -> None:
-    st.warning(f"{what} Nothing is charged again until the daemon runs: `python -m daemon`.")
+    st.warning(f"{what} Nothing is charged until the daemon runs: `python -m daemon`.")
 
 
 def show_result(good: bool, words: str) -> None:
-    """What became of a click."""
-    css, role = ("told", "status") if good else ("amiss", "alert")
+    """The result of a click."""
+    css, role = ("result", "status") if good else ("warning", "alert")
     show_html(Markup('<p class="{}" role="{}">{}</p>').format(css, role, words))

@@ -24,7 +24,7 @@ COLUMNS = ("Member", "Amount", "Reason", "Status", "Retries", "Next step")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A payment as its row says it."""
+    """A row's cells, in words."""
 
     link: str
     member: str
@@ -48,9 +48,9 @@ def render_table(
     label: str = "Newest failed payments",
     link: Callable[[PaymentRow], str] = link_to_detail,
 ) -> Markup:
-    """`link`: where a row leads to."""
-    told = [describe_row(row, now, zone, link(row)) for row in rows]
-    return fill("ui/table.html", columns=COLUMNS, rows=told, label=label)
+    """`link`: the address that a row leads to."""
+    lines = [describe_row(row, now, zone, link(row)) for row in rows]
+    return fill("ui/table.html", columns=COLUMNS, rows=lines, label=label)
 
 
 def describe_row(row: PaymentRow, now: datetime, zone: ZoneInfo, link: str) -> Line:

@@ -47,19 +47,23 @@ class MessagingSettings:
 
     def check(self) -> None:
         """Raises ChoiceError."""
-        check_line("the sender's name", self.sender_name, LONGEST_NAME)
+        check_line("the sender name", self.sender_name, LONGEST_NAME)
         if self.reply_to is not None:
-            check_line("the reply-to", self.reply_to, LONGEST_ADDRESS)
+            check_line("the reply-to address", self.reply_to, LONGEST_ADDRESS)
             if not is_address(self.reply_to):
-                raise ChoiceError("the reply-to must be one address, such as help@example.com")
-        check_line("the note", self.note, LONGEST_NOTE, allowed="\n")
+                raise ChoiceError(
+                    "the reply-to address must be one email address, such as help@example.com"
+                )
+        check_line("the closing note", self.note, LONGEST_NOTE, allowed="\n")
         if COLOUR.fullmatch(self.accent) is None:
-            raise ChoiceError(f"{self.accent!r} is not a colour; write it like #1f5eff")
+            raise ChoiceError(
+                f"the button color must look like #1f5eff, which “{self.accent}” does not"
+            )
         for hour in (self.quiet_from, self.quiet_until):
             if not 0 <= hour <= 23:
-                raise ChoiceError("quiet hours must be two hours from 0 to 23, such as 21-8")
+                raise ChoiceError("quiet hours start and end at an hour from 0 to 23, such as 21-8")
         if not 1 <= self.daily_cap <= LARGEST_CAP:
-            raise ChoiceError(f"the daily cap must be from 1 to {LARGEST_CAP:,} messages")
+            raise ChoiceError(f"the daily limit must be between 1 and {LARGEST_CAP:,} messages")
 
 
 DEFAULT_MESSAGING_SETTINGS = MessagingSettings()
@@ -69,13 +73,13 @@ def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> 
     if text is None:
         return
     if not text.strip():
-        raise ChoiceError(f"{what} is empty")
+        raise ChoiceError(f"{what} must not be empty")
     if len(text) > longest:
-        raise ChoiceError(f"{what} has {len(text):,} characters; at most {longest} are allowed")
+        raise ChoiceError(f"{what} has {len(text):,} characters; the limit is {longest}")
     if hidden := find_hidden(text, allowed):
         raise ChoiceError(
-            f"{what} has an invisible character ({hidden}); use letters, digits, "
-            "punctuation, emoji and spaces"
+            f"{what} has an invisible character ({hidden}); letters, digits, punctuation, emoji "
+            "and spaces are fine"
         )
 
 

@@ -36,8 +36,8 @@ HOSTS = {
 }
 SANDBOX = r"http://(?:localhost|127\.0\.0\.1)(?::\d{1,5})?"
 REFUSED = (
-    "the address for posts must be a webhook of Discord (https://discord.com/api/webhooks/…) or "
-    "Slack (https://hooks.slack.com/services/…)"
+    "the webhook must be one from Discord (https://discord.com/api/webhooks/…) or Slack "
+    "(https://hooks.slack.com/services/…)"
 )
 
 
@@ -63,13 +63,15 @@ class NotificationSettings:
     def check(self, in_development: bool = False) -> None:
         """Raises ChoiceError. `in_development`: the sandbox's own address is allowed."""
         if self.digest_to is not None and not is_address(self.digest_to):
-            raise ChoiceError("the digest must go to one address, such as jo@example.com")
+            raise ChoiceError(
+                "the digest address must be one email address, such as jo@example.com"
+            )
         if self.post_url is not None:
             find_platform(self.post_url, in_development)
         if self.digest and self.digest_to is None:
-            raise ChoiceError("the digest needs an address to go to")
+            raise ChoiceError("the weekly digest needs a digest address")
         if (self.on_recovery or self.on_problem) and self.post_url is None:
-            raise ChoiceError("posts need the address of a Discord or Slack webhook")
+            raise ChoiceError("posts need a Discord or Slack webhook")
 
     def describe_post_url(self) -> str:
         """Enough to recognize it, without the secret part."""

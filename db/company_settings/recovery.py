@@ -21,7 +21,7 @@ MOST_HELD_OUT = 50
 
 
 class ChoiceError(ValueError):
-    """A choice that cannot be saved; the message says what can."""
+    """A setting that cannot be saved; the message says what would be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class RecoverySettings:
             ZoneInfo(self.time_zone)
         except (KeyError, ValueError, OSError):
             raise ChoiceError(
-                f"{self.time_zone} is not a time zone; write it like Europe/Berlin"
+                f"{self.time_zone} is not a time zone; choose one such as Europe/Berlin"
             ) from None
         if not 0 <= self.holdout_percent <= MOST_HELD_OUT:
             raise ChoiceError(
-                f"the holdout must be from 0 to {MOST_HELD_OUT} percent of the members"
+                f"the control group must be between 0 and {MOST_HELD_OUT} percent of members"
             )
 
     def holds_out(self, company_id: str, member_id: str | None) -> bool | None:
@@ -135,9 +135,7 @@ def save_name(
 ) -> Changes:
     """Saves the operator's choice. None: use the name at Whop. Raises ChoiceError."""
     if name is not None and (not name or name != make_plain(name, LONGEST_NAME)):
-        raise ChoiceError(
-            f"a name must be one line of up to {LONGEST_NAME} characters, all of which can be seen"
-        )
+        raise ChoiceError(f"a name must be one line of up to {LONGEST_NAME} visible characters")
     company = lock_company(session, company_id)
     before, company.name = company.name, name
     return record_changes(session, company_id, {"name": before}, {"name": name}, actor, now)

@@ -54,7 +54,7 @@ def apply_report(
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
-            outbox.cancel_messages(session, payment, "Whop has stopped this payment")
+            outbox.cancel_messages(session, payment, "the payment is no longer collected")
     elif stop is not None or newer or declined:
         decide_again(session, payment, report, attempt, now, rules)
         if payment.decline_class is not known_class:

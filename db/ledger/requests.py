@@ -22,7 +22,7 @@ from recovery.transitions import Transition, closed
 
 ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"
-CHARGE_RUNNING = "a charge is running, and its result comes first"
+CHARGE_RUNNING = "not possible while a charge is in progress"
 
 
 class UnknownPaymentError(LookupError):
@@ -75,7 +75,7 @@ def fulfil_next(session: Session, now: datetime, rules: RetryRules) -> Request |
 def stop(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
     """A charge that has not been sent yet is not sent any more."""
     if (refusal := refuse_stop(payment)) is not None:
-        outbox.cancel_messages(session, payment, "the creator stopped this payment")
+        outbox.cancel_messages(session, payment, "you stopped recovery")
         return refusal
     payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE
@@ -113,5 +113,5 @@ def refuse_retry_now(
         return CHARGE_RUNNING
     context = payments.find_retry_context(session, payment, now)
     if (reason_not_to := find_no_retry_reason(context, rules)) is not None:
-        return f"not charged: {reason_not_to}"
+        return f"not possible, {reason_not_to}"
     return None

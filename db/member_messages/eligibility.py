@@ -59,11 +59,11 @@ def check_eligibility(
     if message.step not in SEQUENCES[payment.decline_class]:
         return Ineligible(f"the reason is now: {continue_with(REASONS[payment.decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
-        return Ineligible("it would have come too late")
+        return Ineligible("it would have arrived after the deadline")
     if is_disputing(session, payment):
         return Ineligible("the member disputes a payment")
     if not messaging.enabled:
-        return Ineligible("the company sends no messages")
+        return Ineligible("messages to members are off")
     return None
 
 
@@ -74,7 +74,7 @@ def find_channel(
     address = payment.member_email
     failure = is_suppressed(session, payment.company_id, address) if address else None
     if failure in UNWANTED:
-        return Ineligible("the member opted out")
+        return Ineligible("the member unsubscribed or reported spam")
     chat = Channel.WHOP in channels and payment.user_id is not None
     if chat and messaging.channel is Channel.WHOP:
         return Channel.WHOP
@@ -84,8 +84,11 @@ def find_channel(
         return Channel.EMAIL
     if chat:
         return Channel.WHOP
-    why = continue_with(DELIVERY_FAILURES[failure]) if failure else ""
-    return Ineligible(f"the email address: {why}" if failure else "no email address is known")
+    if failure is None:
+        return Ineligible("no email address is known")
+    return Ineligible(
+        f"the email address does not work: {continue_with(DELIVERY_FAILURES[failure])}"
+    )
 
 
 def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFailure | None:
@@ -101,8 +104,8 @@ def find_wait(
     zone = ZoneInfo(company.time_zone)
     morning = postpone_quiet(now, zone, messaging.quiet_from, messaging.quiet_until)
     if morning > now:
-        return Ineligible("waits for the end of the quiet hours", morning)
-    # Others who take a message of this company wait here, so that the count stays right.
+        return Ineligible("waiting for the end of quiet hours", morning)
+    # Whoever takes a message of the same company waits, so that the count holds.
     session.scalars(
         select(Company.id).where(Company.id == company.id).with_for_update(key_share=True)
     ).one()
@@ -117,4 +120,4 @@ def find_wait(
         return None
     tomorrow = datetime.combine(midnight.date() + timedelta(1), time(), zone)
     until = postpone_quiet(tomorrow, zone, messaging.quiet_from, messaging.quiet_until)
-    return Ineligible("the daily cap is reached", until)
+    return Ineligible("waiting because the daily limit is reached", until)

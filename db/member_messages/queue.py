@@ -142,7 +142,7 @@ def requeue(session: Session, message_id: int, delivery: Delivery, now: datetime
     ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
     if due_at > session.scalars(ends).one() - LAST_CALL:
         message.state = MessageState.FAILED
-        message.detail = f"{delivery.detail}; then it was too late for this payment"
+        message.detail = f"{delivery.detail}; then the deadline passed"
     else:
         message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
     return message.state

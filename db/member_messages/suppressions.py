@@ -21,7 +21,7 @@ WORST_FIRST = (
 # The member's own wish ends messages on every channel; a dead address ends only emails.
 DETAILS = {
     DeliveryFailure.SPAM_REPORT: "the member reported a message as spam",
-    DeliveryFailure.UNSUBSCRIBED: "the member opted out",
+    DeliveryFailure.UNSUBSCRIBED: "the member unsubscribed",
 }
 
 

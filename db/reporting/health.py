@@ -31,15 +31,13 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class HealthFacts:
-    """`waiting`: events about payments that we do not know (yet); successes of payments that never
-    failed stay there. `heartbeat` has a report only where this is the only company."""
+    """The heartbeat has a report only where it is about no other company."""
 
     webhooks: Webhooks
     heartbeat: DaemonHeartbeat | None
     retries: Due
     messages: Due
     unknown: Due
-    waiting: int
     poison: tuple[Poison, ...]
     poison_count: int
     sending: Sending
@@ -52,18 +50,12 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFact
     alone = is_only_company(session)
     heartbeat = find_heartbeat(session)
     poison = and_(WebhookEvent.error.is_not(None), replays.is_event_of(company_id, alone))
-    waiting = and_(
-        WebhookEvent.applied_at.is_(None),
-        WebhookEvent.error.is_(None),
-        WebhookEvent.company_id == company_id,
-    )
     return HealthFacts(
         webhooks=find_webhooks(session, company_id, now),
         heartbeat=heartbeat if alone or heartbeat is None else replace(heartbeat, report=None),
         retries=find_due_retries(session, company_id, now),
         messages=find_due_messages(session, company_id, now),
         unknown=find_unknown(session, company_id),
-        waiting=count_events(session, waiting),
         poison=list_poison(session, poison),
         poison_count=count_events(session, poison),
         sending=measure_sending(session, company_id, now),

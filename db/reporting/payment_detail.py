@@ -22,7 +22,7 @@ from recovery.action_required import Need
 from recovery.retry_policy import NoRetry, NoRetryReason, RetryRules, decide
 from recovery.status import PaymentStatus, Step
 
-ASKED = "something is requested already; it is done within a minute"
+ASKED = "your last request takes effect within a minute"
 Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
 
 

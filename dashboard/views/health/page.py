@@ -1,4 +1,4 @@
-"""Whether all is well: each part with its state, since when, and what to do about it."""
+"""The health page: the state of each part, since when, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from dashboard.data.database import Unavailable, for_company
 from dashboard.data.health import (
-    Standing,
+    HealthSnapshot,
     ask_for_replay,
-    find_standing,
     find_version,
+    read_health,
 )
 from dashboard.settings import DashboardSettings
 from dashboard.text.finding import Finding
@@ -29,9 +29,9 @@ from recovery.wording import count
 MARKS = {Level.GREEN: "✓", Level.AMBER: "!", Level.RED: "✕", Level.NONE: "…"}
 TONES = {Level.GREEN: "good", Level.AMBER: "look", Level.RED: "broken", Level.NONE: "none"}
 OVERALL = {
-    Level.GREEN: "All is well.",
-    Level.AMBER: "It works, and something deserves a look.",
-    Level.RED: "Something is broken.",
+    Level.GREEN: "Everything works.",
+    Level.AMBER: "Working, with a warning.",
+    Level.RED: "Something needs fixing.",
 }
 FAILED = "replay_failed"
 
@@ -44,18 +44,18 @@ def show(settings: DashboardSettings) -> None:
 
 @st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
-    standing = for_company(settings, find_standing)
-    if isinstance(standing, Unavailable):
-        banners.show_unavailable(standing)
+    snapshot = for_company(settings, read_health)
+    if isinstance(snapshot, Unavailable):
+        banners.show_unavailable(snapshot)
         return
-    zone = ZoneInfo(standing.time_zone)
-    findings = assess(standing.facts, standing.as_of, head_revision())
-    # Apart from the time, which changes at every refresh: only a new state is read out.
+    zone = ZoneInfo(snapshot.time_zone)
+    findings = assess(snapshot.facts, snapshot.as_of, head_revision())
+    # Apart from the time, which changes at every refresh: screen readers announce a new state only.
     show_html(render_overall(sum_up(findings)))
-    show_html(render_freshness(standing, zone))
+    show_html(render_freshness(snapshot, zone))
     show_html(render_findings(findings, zone))
-    if standing.facts.poison:
-        show_poison(settings, standing, zone)
+    if snapshot.facts.poison:
+        show_poison(settings, snapshot, zone)
 
 
 def render_overall(level: Level) -> Markup:
@@ -64,15 +64,15 @@ def render_overall(level: Level) -> Markup:
     )
 
 
-def render_freshness(standing: Standing, zone: ZoneInfo) -> Markup:
+def render_freshness(snapshot: HealthSnapshot, zone: ZoneInfo) -> Markup:
     return Markup(
-        '<p class="fresh">As of <b>{:%H:%M:%S}</b> ({}), refreshed every 10 seconds. '
+        '<p class="fresh">Updated <b>{:%H:%M:%S}</b> ({}), refreshes every 10 seconds. '
         "Version {}, database revision {}.</p>"
     ).format(
-        standing.as_of.astimezone(zone),
+        snapshot.as_of.astimezone(zone),
         zone.key.replace("_", " "),
         find_version(),
-        standing.facts.revision or "none",
+        snapshot.facts.revision or "none",
     )
 
 
@@ -83,47 +83,46 @@ def render_level(level: Level) -> Markup:
 
 
 def render_findings(findings: Sequence[Finding], zone: ZoneInfo) -> Markup:
-    """A list, each entry headed by its part: what is amiss comes with what to do."""
-    told = [
-        (finding, TONES[finding.level], render_level(finding.level), say_since(finding, zone))
+    listed = [
+        (finding, TONES[finding.level], render_level(finding.level), describe_since(finding, zone))
         for finding in findings
     ]
-    return fill("views/health/findings.html", findings=told)
+    return fill("views/health/findings.html", findings=listed)
 
 
-def say_since(finding: Finding, zone: ZoneInfo) -> str:
+def describe_since(finding: Finding, zone: ZoneInfo) -> str:
     if finding.since is None:
         return ""
-    fine = finding.level is Level.GREEN
-    return f"{'last at' if fine else 'since'} {say_time(finding.since, zone)}"
+    word = "last" if finding.level is Level.GREEN else "since"
+    return f"{word} {format_time(finding.since, zone)}"
 
 
-def say_time(moment: datetime, zone: ZoneInfo) -> str:
+def format_time(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%-d %b, %H:%M}"
 
 
-def show_poison(settings: DashboardSettings, standing: Standing, zone: ZoneInfo) -> None:
-    st.header("Events that could not be applied", anchor=False)
-    shown, number = standing.facts.poison, standing.facts.poison_count
-    told = [(event, say_time(event.received_at, zone)) for event in shown]
-    show_html(fill("views/health/poison.html", events=told, rest=number - len(shown)))
-    if standing.replay_requested_at is not None:
-        asked = say_time(standing.replay_requested_at, zone)
+def show_poison(settings: DashboardSettings, snapshot: HealthSnapshot, zone: ZoneInfo) -> None:
+    st.header("Events that could not be processed", anchor=False)
+    shown, number = snapshot.facts.poison, snapshot.facts.poison_count
+    listed = [(event, format_time(event.received_at, zone)) for event in shown]
+    show_html(fill("views/health/poison.html", events=listed, rest=number - len(shown)))
+    if snapshot.replay_requested_at is not None:
+        requested = format_time(snapshot.replay_requested_at, zone)
         show_html(
             Markup(
-                '<p class="note" role="status">Replay asked for at {}; the daemon does it within '
-                "a minute. If nothing happens, see whether it runs.</p>"
-            ).format(asked)
+                '<p class="note" role="status">Replay requested {}. It starts within a minute; if '
+                "nothing happens, check the daemon above.</p>"
+            ).format(requested)
         )
         return
     st.button(
         f"Replay {count(number, 'event')}",
         key="replay",
         on_click=replay,
-        args=[settings, standing.company_id],
+        args=[settings, snapshot.company_id],
     )
     if st.session_state.pop(FAILED, False):
-        st.error("The database did not answer: nothing was asked for. Try again.")
+        st.error("The database did not answer, so no replay was requested. Please try again.")
 
 
 def replay(settings: DashboardSettings, company_id: str) -> None:

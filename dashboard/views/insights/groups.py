@@ -19,6 +19,7 @@ from dashboard.ui.palette import Palette
 from dashboard.views.insights.panels import PARTS, Panel, show_panel
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group
+from recovery.wording import count
 
 MOST_ROWS = 10
 UPRIGHT = (Dimension.MONTH, Dimension.WEEKDAY, Dimension.HOUR)
@@ -36,7 +37,7 @@ def show_groups(
     groups = arrange(figures.read_groups(settings, view, dimension), dimension)
     shown = groups if dimension in UPRIGHT else groups[:MOST_ROWS]
     left = len(groups) - len(shown)
-    more = f" {left} smaller ones are in the CSV." if left else ""
+    more = f" {count(left, 'smaller group')} in the CSV only." if left else ""
     show_panel(
         Panel(
             name,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from dashboard.data import insights as figures
 from dashboard.data.database import Unavailable, for_company
-from dashboard.data.insights import SPANS, NothingToShowError, View, Whose, find_whose
+from dashboard.data.insights import SPANS, CompanyInfo, NothingToShowError, View, find_company_info
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_whole
 from dashboard.ui import banners
@@ -30,19 +30,19 @@ def show(settings: DashboardSettings) -> None:
 @st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
     """Often, to see a database that is back; the figures themselves are kept for five minutes."""
-    whose = for_company(settings, find_whose)
+    company = for_company(settings, find_company_info)
     try:
-        if isinstance(whose, Unavailable):
-            raise NothingToShowError(whose)
-        show_figures(settings, whose)
+        if isinstance(company, Unavailable):
+            raise NothingToShowError(company)
+        show_figures(settings, company)
     except NothingToShowError as error:
         banners.show_unavailable(error.reason)
 
 
-def show_figures(settings: DashboardSettings, whose: Whose) -> None:
+def show_figures(settings: DashboardSettings, company: CompanyInfo) -> None:
     period = Period(pick("Failed within", "span", SPANS, Period.QUARTER))
     part = Part(pick("Show", "part", list(Part), Part.WHY))
-    view = View(whose.company_id, whose.time_zone, period, read_choices())
+    view = View(company.company_id, company.time_zone, period, read_choices())
     whole = figures.read_whole(settings, view)
     show_html(Markup('<p class="lead">{}</p>').format(describe_whole(whole, period)))
     if part is not Part.LIFT:

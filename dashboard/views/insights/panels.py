@@ -1,6 +1,6 @@
-"""A chart with its title, its sentence, and what a click on it does; the chips of what is chosen.
+"""A chart with its title, its sentence and its clicks, and the chips of the filters.
 
-All choices stand in the page's address, so that a link shows the same.
+All filters stand in the page's address, so that a link shows the same.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_choices() -> Choices:
 
 def show_chips(choices: Choices) -> None:
     if not choices:
-        show_note("Click a bar to see all other charts for its payments only.")
+        show_note("Click a bar to filter all charts by it.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for dimension, value in choices:
@@ -56,12 +56,12 @@ def show_chips(choices: Choices) -> None:
             st.button(
                 f"✕ {escape_markdown(words)}",
                 key=f"chip-{dimension}",
-                help="Remove this choice",
+                help="Remove this filter",
                 on_click=forget,
                 args=[dimension],
             )
         if len(choices) > 1:
-            st.button("Remove all", key="chip-all", type="tertiary", on_click=forget_all)
+            st.button("Clear filters", key="chip-all", type="tertiary", on_click=forget_all)
 
 
 def escape_markdown(words: str) -> str:
@@ -148,7 +148,7 @@ def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
     st.session_state[key] = chosen if chosen in groups else None
     with st.container(key=f"groups-{panel.name}"):
         st.pills(
-            f"{panel.title}: see one only",
+            f"{panel.title}: filter by one",
             groups,
             format_func=lambda group: escape_markdown(name_group(dimension, group)),
             key=key,

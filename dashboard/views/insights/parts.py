@@ -1,4 +1,4 @@
-"""The page's parts: which charts each shows, and what stands under them."""
+"""The page's parts: the charts and notes of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashboard.charts.bars import NOT_BACK, STILL_OPEN, Bar
 from dashboard.charts.columns import draw_columns
 from dashboard.charts.curve import draw_curve
 from dashboard.charts.lift import draw_lift
-from dashboard.charts.steps import draw_steps
+from dashboard.charts.steps import STAGES, draw_steps
 from dashboard.charts.tables import (
     list_curve_rows,
     list_lift_rows,
@@ -32,20 +32,22 @@ from db.reporting.cohorts import Dimension
 from db.reporting.insights import Try
 from recovery.lift import Lift
 
+SINCE_INSTALLED = "Only payments that failed after you installed this."
+
 
 class Part(StrEnum):
-    """Only the one that is looked at is computed. The value stands in the page's address."""
+    """Only the chosen part is computed. The value stands in the page's address."""
 
     WHY = "Reasons and tries"
     WHEN = "Time"
     WHAT = "Products and cards"
     MESSAGES = "Messages"
-    LIFT = "What we add"
+    LIFT = "Our impact"
 
 
 def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
     show_html(render_key())
-    note = "Payments that failed since the set-up: of older ones Whop no longer says why."
+    note = f"{SINCE_INSTALLED} Whop does not say why older ones failed."
     show_groups(settings, view, colours, Dimension.CLASS, "reasons", "By decline reason", note=note)
     show_tries(settings, view, colours)
 
@@ -62,8 +64,8 @@ def show_tries(settings: DashboardSettings, view: View, colours: Palette) -> Non
             describe_tries(tries),
             list_try_rows(tries),
             Dimension.TRY,
-            f"Try 1 is the failed charge itself. “{PARTS[-1]}” are later charges of Whop's and "
-            "payments that a member made unprompted. Since the set-up.",
+            f"Try 1 is the failed charge itself. “{PARTS[-1]}” means Whop's own retries and "
+            f"payments by the member. {SINCE_INSTALLED}",
         )
     )
 
@@ -84,7 +86,7 @@ def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None
             draw_curve(curve, colours, PARTS) if curve.hours else None,
             describe_curve(curve),
             list_curve_rows(curve),
-            note="Share of payments paid so many days after their failure. Since the set-up.",
+            note=f"The share of payments paid within this time. {SINCE_INSTALLED}",
         )
     )
     columns = (
@@ -109,13 +111,14 @@ def show_messages(settings: DashboardSettings, view: View, colours: Palette) -> 
     show_panel(
         Panel(
             "messages",
-            "How far messages come",
+            "Message funnel",
             draw_steps(steps, colours, chosen) if steps else None,
             describe_steps(steps),
             list_step_rows(steps),
             Dimension.STEP,
-            "“Paid after” counts payments made after the message was sent, whoever made them. "
-            "Some mail programs hide that a mail was opened, others open it by themselves.",
+            f"“{STAGES[-1]}” counts every payment made after the message, by our retry, Whop's or "
+            "the member. Some email apps hide that an email was opened, others report all of "
+            "them as opened.",
         )
     )
 
@@ -124,21 +127,20 @@ def show_lift(settings: DashboardSettings, view: View, colours: Palette) -> None
     lift = figures.read_lift(settings, view.company_id)
     baseline = figures.read_baseline(settings, view.company_id)
     known = lift if isinstance(lift, Lift) else None
-    none = "No member is left to Whop alone: without that, nobody can tell what our work adds."
+    none = "Turn on a control group in Settings to measure our impact."
     show_panel(
         Panel(
-            "what-we-add",
-            "Over Whop alone",
+            "our-impact",
+            "Compared with Whop alone",
             draw_lift(known, colours) if known else None,
             describe_lift(lift) if lift is not None else none,
             list_lift_rows(known, baseline),
-            note="All time, each member once; the lines are 95% intervals. No choice narrows it.",
+            note="All time; each member counts once. The lines are 95% intervals. Filters and "
+            "periods do not apply here.",
         )
     )
-    st.header("Before the set-up", anchor=False)
-    said = (
-        describe_baseline(baseline) if baseline else "No history from before the set-up is known."
-    )
+    st.header("Before you installed this", anchor=False)
+    said = describe_baseline(baseline) if baseline else "No payments from before that are known."
     show_html(Markup('<p class="sentence">{}</p>').format(said))
 
 

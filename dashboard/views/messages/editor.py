@@ -1,4 +1,4 @@
-"""Changing the words of a message. What is typed is tried at once, and kept only when it works."""
+"""The editor of one message. What is typed is checked at once, and saved only when it works."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ from recovery.status import Step
 
 PARTS = {"subject": "Subject", "text": "Plain text and chat", "html": "HTML"}
 FIELDS = "words-"
-"""How the keys of the fields begin."""
+"""The prefix of the fields' keys."""
 RESTORING = "restoring"
-"""In the session: the step whose restoring the reader is asked about once more."""
-TOLD = "told-words"
+"""In the session: the step whose reset waits for the reader's confirmation."""
+RESULT = "editor-result"
 LINE = re.compile(r"line (\d+): ")
-AWAY = "The database does not answer. Nothing was changed."
+AWAY = "The database does not answer, so nothing was changed. Please try again."
 
 
 def show_editor(settings: DashboardSettings, page: MessagePage, step: Step) -> OwnTemplate | None:
-    """The words to preview: those typed where they work, else those that are sent."""
+    """The words to preview: the typed ones if they work, else those that are sent."""
     if page.company_id is None:
-        show_note("Words can be changed once a company is known.")
+        show_note("You can edit messages once a company is connected.")
         return None
     saved = page.own or OURS[step]
     fill_fields(step, saved)
     show_result()
-    with st.expander("Change the words", key="editor"):
+    with st.expander("Edit", key="editor"):
         draft = show_fields(step)
         show_buttons(settings, page, step)
         broken = show_faults(draft, step)
     if draft != saved:
-        shown = "those that are sent until this is put right" if broken else "these"
+        shown = "what is sent until the errors are fixed" if broken else "your changes"
         show_note(f"Not saved yet. The preview below shows {shown}.")
     elif broken:
         show_html(
             Markup(
-                '<p class="amiss" role="alert">Your words cannot be sent any more, so ours are: '
-                "open them above to see why.</p>"
+                '<p class="warning" role="alert">Your text has an error, so the default template '
+                "is sent instead. Open Edit above to see why.</p>"
             )
         )
     return page.own if broken or draft == saved else draft
 
 
 def fill_fields(step: Step, saved: OwnTemplate) -> None:
-    """From what is kept, at first and whenever that has changed; what is typed since stays."""
+    """With what is saved, at first and whenever that changes; what is typed since stays."""
     state, mark = st.session_state, f"shown-{step}"
     missing = any(name_field(step, part) not in state for part in PARTS)
     if missing or (state.get(mark) != saved and read_draft(step) == state.get(mark)):
@@ -82,16 +82,17 @@ def show_fields(step: Step) -> OwnTemplate:
             st.text_area(label, key=key, height=260)
     filters = ", ".join(FILTERS)
     show_note(
-        f"In double braces, such as {{{{ name }}}}: {', '.join(NAMES.split())}. "
-        f"With {{% if next_try %}} … {{% endif %}}, and the filters {filters}. Who writes, the "
-        "button, the payment and the way to stop reminders stay around it."
+        f"Placeholders go in double braces, such as {{{{ name }}}}: {', '.join(NAMES.split())}. "
+        f"Conditions such as {{% if next_try %}} … {{% endif %}} and the filters {filters} work "
+        "too. The sender, the button, the payment details and the unsubscribe link are added to "
+        "it. Plain text and HTML are separate: edit both."
     )
     return read_draft(step)
 
 
 def show_faults(draft: OwnTemplate, step: Step) -> bool:
-    """Whether any of it cannot be sent. Below the buttons: a fault that came above Save when its
-    field is left would move the button away from under the click that leaves it."""
+    """Whether any part cannot be sent. Drawn below the buttons: an error that appears above Save
+    when its field is left would move the button away from under the click."""
     broken = False
     for part, label in PARTS.items():
         typed = getattr(draft, part)
@@ -110,14 +111,17 @@ def find_fault(part: str, typed: str, step: Step) -> str | None:
 
 
 def render_fault(label: str, fault: str, typed: str) -> Markup:
-    """With the line itself: the field numbers none."""
+    """With the line itself: the field shows no line numbers."""
     found = LINE.match(fault)
     lines = typed.splitlines()
     at = int(found[1]) if found else 0
     quoted = Markup("")
     if 0 < at <= len(lines):
         quoted = Markup("<br><code>{}</code>").format(lines[at - 1].strip())
-    return Markup('<p class="amiss" role="alert">{}, {}{}</p>').format(label, fault, quoted)
+    joint = ", " if found else ": "
+    return Markup('<p class="warning" role="alert">{}{}{}{}</p>').format(
+        label, joint, fault, quoted
+    )
 
 
 def show_buttons(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
@@ -126,7 +130,7 @@ def show_buttons(settings: DashboardSettings, page: MessagePage, step: Step) -> 
         st.button("Save", key="save-words", type="primary", on_click=save, args=arguments)
         st.button("Undo changes", key="undo-words", on_click=forget_fields, args=(step,))
         st.button(
-            "Restore ours",
+            "Reset to default",
             key="restore-words",
             disabled=page.own is None,
             on_click=consider,
@@ -138,10 +142,12 @@ def show_buttons(settings: DashboardSettings, page: MessagePage, step: Step) -> 
 
 def confirm(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
     with st.container(border=True):
-        show_html(Markup('<p role="alert">Send our words again? Yours are forgotten.</p>'))
+        show_html(
+            Markup('<p role="alert">Reset to the default template? Your text is deleted.</p>')
+        )
         with st.container(horizontal=True, gap="small"):
             st.button(
-                "Yes, restore ours",
+                "Yes, reset",
                 key="confirm-restore",
                 type="primary",
                 on_click=restore,
@@ -156,15 +162,15 @@ def confirm(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
 def save(settings: DashboardSettings, page: MessagePage, step: Step) -> None:
     draft = read_draft(step)
     if draft == (page.own or OURS[step]):
-        announce(True, "Nothing was changed.")
+        announce(True, "Nothing to save: the text was not changed.")
         return
     assert page.company_id is not None
     try:
         refused = save_words(settings, page.company_id, step, draft, now())
     except BrokenTemplateError:
-        announce(False, "Nothing was saved: see below.")
+        announce(False, "Nothing was saved. See the notes below.")
         return
-    said = "Saved. They are sent from the next message on."
+    said = "Saved. Your text is used from the next message on."
     announce(refused is None, AWAY if isinstance(refused, Unavailable) else said)
 
 
@@ -174,7 +180,7 @@ def restore(settings: DashboardSettings, company_id: str, step: Step) -> None:
         announce(False, AWAY)
         return
     forget_fields(step)
-    announce(True, "Our words are sent again, from the next message on.")
+    announce(True, "The default template is used again, from the next message on.")
 
 
 def consider(step: Step | None) -> None:
@@ -187,11 +193,11 @@ def forget_fields(step: Step) -> None:
 
 
 def announce(good: bool, words: str) -> None:
-    st.session_state[TOLD] = (good, words)
+    st.session_state[RESULT] = (good, words)
 
 
 def show_result() -> None:
-    """Once: the next click makes it old."""
-    good, words = st.session_state.pop(TOLD, (True, ""))
+    """Once: it is about the last click only."""
+    good, words = st.session_state.pop(RESULT, (True, ""))
     if words:
         banners.show_result(good, words)

@@ -1,4 +1,4 @@
-"""Every message in every class: as the member gets it, in whose words, and what came of it."""
+"""The messages page: each message as the member gets it, its text, and its results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from dashboard.data.database import Unavailable, for_company
 from dashboard.data.messages import MessagePage, read_message_page
 from dashboard.settings import DashboardSettings
+from dashboard.text.audit_log import name_actor
 from dashboard.text.payments import format_when
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
@@ -19,18 +20,27 @@ from dashboard.ui.html import render_facts, show_html
 from dashboard.views.messages.editor import FIELDS, show_editor
 from dashboard.views.messages.preview import show_message
 from dashboard.views.payments.filters import choose
+from db.audit_log import DASHBOARD
 from db.reporting.message_results import Results
 from recovery.declines import DeclineClass
-from recovery.labels import DELIVERY_FAILURES, MESSAGES, REASONS, continue_with
+from recovery.labels import (
+    DELIVERY_FAILURES,
+    EMAIL_EVENTS,
+    MESSAGE_STATES,
+    MESSAGES,
+    REASONS,
+    RECOVERED_BY,
+    continue_with,
+)
 from recovery.message_schedule import SEQUENCES
-from recovery.status import DeliveryFailure, Step
+from recovery.status import DeliveryFailure, MailEventKind, MessageState, RecoveredBy, Step
 from recovery.wording import Period, count, format_share
 
 PERIODS = (Period.MONTH, Period.QUARTER)
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selection:
     """What the address asks for."""
 
     step: Step
@@ -40,30 +50,30 @@ class Chosen:
 
 def show(settings: DashboardSettings) -> None:
     st.title("Messages", anchor=False)
-    chosen = read_chosen(st.query_params)
-    show_choices(chosen)
+    selection = read_selection(st.query_params)
+    show_choices(selection)
 
     def look() -> MessagePage | Unavailable:
         return for_company(
-            settings, read_message_page, chosen.step, chosen.decline_class, chosen.period
+            settings, read_message_page, selection.step, selection.decline_class, selection.period
         )
 
     page = look()
     if isinstance(page, Unavailable):
-        banners.wait_out(look, FIELDS)
+        banners.retry_until_available(look, FIELDS)
         return
     zone = ZoneInfo(page.time_zone)
-    standing = describe_words(page, chosen.step, zone)
-    show_html(Markup('<p class="standing">{}</p>').format(standing))
-    words = show_editor(settings, page, chosen.step)
-    show_message(page, chosen.step, chosen.decline_class, words)
-    st.header(f"What came of it: {MESSAGES[chosen.step]}", anchor=False)
+    template = describe_template(page, selection.step, zone)
+    show_html(Markup('<p class="summary">{}</p>').format(template))
+    words = show_editor(settings, page, selection.step)
+    show_message(page, selection.step, selection.decline_class, words)
+    st.header(f"Results: {MESSAGES[selection.step]}", anchor=False)
     show_period()
-    show_html(render_results(page.results.get(chosen.step, Results())))
-    st.header("Addresses that are not written to", anchor=False)
+    show_html(render_results(page.results.get(selection.step, Results())))
+    st.header("Suppressed addresses", anchor=False)
     suppressed = describe_suppressed(page.suppressed)
     show_html(Markup('<p class="lines">{}</p>').format(suppressed))
-    st.header("What was done here", anchor=False)
+    st.header("Activity log", anchor=False)
     show_audit_log(page.entries, zone)
 
 
@@ -71,29 +81,29 @@ def show(settings: DashboardSettings) -> None:
 
 
 def list_classes(step: Step) -> list[DeclineClass]:
-    """Those whose members get this message."""
+    """The reasons for which members get this message."""
     return [decline_class for decline_class, steps in SEQUENCES.items() if step in steps]
 
 
-def read_chosen(address: Mapping[str, str]) -> Chosen:
-    """What makes no sense is left out: an address is typed by anybody."""
+def read_selection(address: Mapping[str, str]) -> Selection:
+    """Nonsense is left out: anybody can type an address."""
     step = choose(Step, address.get("step")) or Step.PAYMENT_FAILED
     classes = list_classes(step)
     asked = choose(DeclineClass, address.get("class"))
     period = choose(Period, address.get("within"))
-    return Chosen(
+    return Selection(
         step,
         asked if asked in classes else classes[0],
         period if period in PERIODS else Period.MONTH,
     )
 
 
-def show_choices(chosen: Chosen) -> None:
+def show_choices(selection: Selection) -> None:
     st.session_state.update(
         {
-            "studio-step": chosen.step.value,
-            "studio-class": chosen.decline_class.value,
-            "studio-within": chosen.period,
+            "message-step": selection.step.value,
+            "message-class": selection.decline_class.value,
+            "message-within": selection.period,
         }
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -101,15 +111,15 @@ def show_choices(chosen: Chosen) -> None:
             "Message",
             [step.value for step in MESSAGES],
             format_func=lambda step: MESSAGES[Step(step)],
-            key="studio-step",
+            key="message-step",
             on_change=apply,
             width=240,
         )
         st.selectbox(
-            "Why the payment failed",
-            [decline_class.value for decline_class in list_classes(chosen.step)],
+            "Reason",
+            [decline_class.value for decline_class in list_classes(selection.step)],
             format_func=lambda decline_class: REASONS[DeclineClass(decline_class)],
-            key="studio-class",
+            key="message-class",
             on_change=apply,
             width=280,
         )
@@ -120,37 +130,38 @@ def show_period() -> None:
         "Sent within",
         list(PERIODS),
         format_func=lambda period: Period(period).label,
-        key="studio-within",
+        key="message-within",
         on_change=apply,
         label_visibility="collapsed",
     )
 
 
 def apply() -> None:
-    """From the widgets to the address."""
+    """Writes the widgets' values into the address."""
     for name in ("step", "class", "within"):
-        if (value := st.session_state.get(f"studio-{name}")) is not None:
+        if (value := st.session_state.get(f"message-{name}")) is not None:
             st.query_params[name] = str(value)
 
 
 # --- what is said ------------------------------------------------------------------------------
 
 
-def describe_words(page: MessagePage, step: Step, zone: ZoneInfo) -> str:
+def describe_template(page: MessagePage, step: Step, zone: ZoneInfo) -> str:
     if page.own is None or page.own_since is None:
-        return f"{MESSAGES[step]}: our words are sent."
+        return f"{MESSAGES[step]}: default template in use."
     when = format_when(page.own_since, zone)
-    return f"{MESSAGES[step]}: your own words are sent, saved {when} by {page.own_by}."
+    by = name_actor(page.own_by or DASHBOARD)
+    return f"{MESSAGES[step]}: your own text in use, saved {when} by {by}."
 
 
 RESULTS = {
-    "Sent": "Messages that the mail service or Whop's chat took.",
-    "Delivered": "Of those sent as mail: the member's mail server took it.",
-    "Opened": "Of those sent as mail: the mail service was told that it was opened.",
-    "Clicked": "Of those sent as mail: a link in it was followed.",
-    "Unavailable": "Of those sent as mail: bounced, dropped, called spam or answered with no more.",
-    "Paid after": "Of those sent: the member paid later, and neither our charge nor Whop's "
-    "explains it.",
+    MESSAGE_STATES[MessageState.SENT]: "Accepted by the email service or Whop chat.",
+    EMAIL_EVENTS[MailEventKind.DELIVERED]: "Emails that the member's mailbox accepted.",
+    EMAIL_EVENTS[MailEventKind.OPENED]: "Emails that were reported as opened.",
+    EMAIL_EVENTS[MailEventKind.CLICKED]: "Emails in which a link was clicked.",
+    "Problems": "Emails that bounced, were dropped or reported as spam, or whose reader "
+    "unsubscribed.",
+    RECOVERED_BY[RecoveredBy.MEMBER]: "The member paid later, not through our retry or Whop's.",
 }
 
 
@@ -164,13 +175,15 @@ def render_results(results: Results) -> Markup:
         format_share(results.paid_after, results.sent),
     )
     fact = Markup('<b>{}</b><span class="note">{}</span>')
-    told = zip(RESULTS.items(), numbers, strict=True)
-    return render_facts((name, fact.format(number, words)) for (name, words), number in told)
+    results_with_numbers = zip(RESULTS.items(), numbers, strict=True)
+    return render_facts(
+        (name, fact.format(number, words)) for (name, words), number in results_with_numbers
+    )
 
 
 def describe_suppressed(suppressed: Mapping[DeliveryFailure, int]) -> str:
     if not suppressed:
-        return "None: every address may be written to."
+        return "None: every address can receive messages."
     listed = [
         f"{suppressed[reason]:,} {continue_with(label)}"
         for reason, label in DELIVERY_FAILURES.items()

@@ -1,4 +1,4 @@
-"""A message as a member gets it: as a mail on a phone and on a desk, as plain text, in the chat."""
+"""A message as a member gets it: an email on a phone and a desktop, plain text, or a chat."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from db.member_messages.message_context import MessageContext, describe_context
 from mail.messages import Destination, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from recovery.declines import DeclineClass
+from recovery.labels import CHANNELS
 from recovery.money import format_money
-from recovery.status import Step
+from recovery.status import Channel, Step
 from whop.client import MEMBERSHIPS_PAGE
 
-WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desk", 640)}
+WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desktop", 640)}
 HEIGHT = 640
 SUBJECT = Markup("<p>Subject: <b>{}</b></p>")
 WITH_EVERY_MAIL = Markup(
-    '<p class="note">It goes with every mail, for programs that show no HTML.</p>'
+    '<p class="note">Part of every email, for email apps that show no HTML.</p>'
 )
 
 
 def show_message(
     page: MessagePage, step: Step, decline_class: DeclineClass, words: OwnTemplate | None
 ) -> None:
-    """`words`: the template; None: ours."""
+    """`words`: the template; None: the default one."""
     context, destination = choose_message(page, step, decline_class)
     written = write(context, destination, page.messaging, words)
     chat = write_chat(context, destination, page.messaging, words)
     show_note(f"{describe_source(page)} {describe_link(written)}")
-    as_mail, as_text, as_chat = st.tabs(["As a mail", "As plain text", "In Whop's chat"])
+    as_mail, as_text, as_chat = st.tabs(
+        [CHANNELS[Channel.EMAIL], "Plain text", CHANNELS[Channel.WHOP]]
+    )
     with as_mail:
         show_html(SUBJECT.format(written.subject))
         with st.container(horizontal=True, gap="medium"):
@@ -46,20 +49,20 @@ def show_message(
         show_html(WITH_EVERY_MAIL + SUBJECT.format(written.subject))
         st.code(written.text, language=None, wrap_lines=True)
     with as_chat:
-        show_note("As it is handed to Whop, in Markdown.")
+        show_note("As sent to Whop, in Markdown.")
         st.code(chat, language=None, wrap_lines=True)
 
 
 def show_mail(name: str, label: str, width: int, html: str) -> None:
     with st.container(key=f"mail-{name}", width=width):
         show_note(f"{label}, {width} pixels wide")
-        # As an address of its own the mail is a stranger to this page, whatever stands in it.
+        # From an address of its own, nothing in the email can reach this page.
         coded = b64encode(html.encode()).decode()
         st.iframe(
             f"data:text/html;charset=utf-8;base64,{coded}",
             width=width,
             height=HEIGHT,
-            alt=f"The mail {label.lower()}",
+            alt=f"The email {label.lower()}",
         )
 
 
@@ -77,7 +80,7 @@ def choose_message(
 def describe_source(page: MessagePage) -> str:
     payment = page.payment
     if payment is None:
-        return "A sample, about nobody: none of your newest payments failed for this reason."
+        return "Sample data: none of your newest payments failed for this reason."
     member = payment.member_name or payment.payment_id
     amount = format_money(payment.amount, payment.currency)
-    return f"Filled with your newest payment that failed for this reason: {member}, {amount}."
+    return f"Shown for your newest payment that failed for this reason: {member}, {amount}."

@@ -1,4 +1,4 @@
-"""The overview's list of what only the creator can help with."""
+"""The overview's list of payments that need the creator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from recovery.wording import count
 
 
 def show_needs(snapshot: Snapshot) -> None:
-    """Nothing at all where nothing waits: a list is only looked at if it is mostly empty."""
+    """Draws nothing while nothing waits: people only read a list that is usually empty."""
     total = sum(needed.payments for needed in snapshot.needed)
     if not total:
         return
     st.header("Needs you", anchor=False)
     everything = render_link(
-        f"See {'it' if total == 1 else f'all {total:,}'} →",
+        f"See {'the payment' if total == 1 else f'all {total:,}'} →",
         address("payments", {"status": "needs_you"}),
     )
     show_html(

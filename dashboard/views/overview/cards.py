@@ -1,4 +1,4 @@
-"""The large figures: what each says, what it means, what stands under it, and where it leads."""
+"""The overview's cards: each figure with its definition, its split and its links."""
 
 from __future__ import annotations
 
@@ -53,12 +53,11 @@ def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
         format_usd(summary.recovered_this_month),
         delta=describe_change(so_far, before) if before else None,
         delta_color="normal" if so_far != before else "off",
-        delta_description="vs the same days last month",
+        delta_description="vs the same days last month" if before else None,
         help=(
-            "Failed payments that were paid since the first of this month, less refunds, in US "
-            "dollars. It counts all of them, whoever brought the money; the split is below: what "
-            "our own charges collected, what members paid after a message of ours, and what Whop "
-            "or the member did without us."
+            "Failed payments that were paid this month, minus refunds, in US dollars. Every "
+            "recovery counts. The split is below: recovered by our retries, paid after our "
+            "messages, and what would have come anyway, through Whop or the member alone."
         ),
     )
     retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
@@ -69,11 +68,11 @@ def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
             for by, amount in zip(RecoveredBy, (retry, member, rest), strict=True)
         ),
     )
-    show_note(f"{local:%B} so far. Bars: last {SPARK_DAYS} days.")
+    show_note(f"{local:%B} so far. The bars show the last {SPARK_DAYS} days.")
 
 
 def compare_months(days: Sequence[Day]) -> tuple[Decimal, Decimal]:
-    """Recovered in this month's days so far, and in as many of the month before."""
+    """Recovered so far this month, and in the same days of the month before."""
     today = days[-1].day
     this = today.replace(day=1)
     last = this.replace(year=this.year - (this.month == 1), month=this.month - 1 or 12)
@@ -86,16 +85,16 @@ def compare_months(days: Sequence[Day]) -> tuple[Decimal, Decimal]:
 
 
 def show_rate(summary: Summary, trend: Trend) -> None:
+    change = describe_trend(trend)
     st.metric(
         "Recovery Rate %",
         f"{summary.recovery_rate}%",
-        delta=describe_trend(trend),
-        delta_description="points vs the 30 days before",
+        delta=change,
+        delta_description="points vs the 30 days before" if change else None,
         help=(
-            "Recovered payments divided by all failed payments, all time, by number. Payments "
-            "still being worked on count as not recovered yet, so the rate can rise later. It "
-            "counts recoveries by whoever brought the money, not only ours. The trend looks at "
-            "failures whose five days are over."
+            "The share of all failed payments that were recovered, all time. Unpaid payments "
+            "count as not recovered yet, so the rate can still rise. Every recovery counts, not "
+            "only ours. The trend compares payments with a final result only."
         ),
     )
     retry, member = summary.recovered_by_retry_amount, summary.recovered_by_member_amount
@@ -104,7 +103,7 @@ def show_rate(summary: Summary, trend: Trend) -> None:
         Markup("{} of {} payments recovered").format(
             link_count(summary.total_recovered, paid), link_count(summary.total_failed, {})
         ),
-        Markup("{} in all: {} {}, {} {}").format(
+        Markup("{} in total: {} {}, {} {}").format(
             link_usd(summary.recovered_amount, paid),
             link_usd(retry, paid | {"by": "retry"}),
             name_way(RecoveredBy.RETRY),
@@ -112,7 +111,7 @@ def show_rate(summary: Summary, trend: Trend) -> None:
             name_way(RecoveredBy.MEMBER),
         ),
     )
-    show_note("Recovered ÷ failed, all time. Bars: by day of failure, six days each, 60 days.")
+    show_note("All time. The bars show the last 60 days, six days each.")
     show_spark([percent(recovered, failed) for failed, recovered in trend.spans], "recovered")
 
 
@@ -133,8 +132,8 @@ def show_failed(summary: Summary, days: Sequence[Day]) -> None:
         delta_color="inverse" if last != before else "off",
         delta_description="vs the 30 days before",
         help=(
-            "Payments whose charge failed at least once, all time. A payment counts once, however "
-            "often it was tried. The trend compares the last 30 days with the 30 before them."
+            "Payments that failed at least once, all time. Each payment counts once, however often "
+            "it was tried. The trend compares the last 30 days with the 30 days before."
         ),
     )
     show_lines(
@@ -146,7 +145,7 @@ def show_failed(summary: Summary, days: Sequence[Day]) -> None:
 
 
 def describe_change(last: int | Decimal, before: int | Decimal) -> str:
-    """In percent where that means something; Streamlit draws the arrow by the sign."""
+    """In percent, unless there was nothing before. Streamlit draws the arrow by the sign."""
     if not before:
         return f"{last:,}"
     return f"{round(100 * (last - before) / before):,}%"
@@ -157,20 +156,24 @@ def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
         "At Risk Now",
         format_usd(summary.at_risk_amount),
         help=(
-            "Unpaid and not given up: a retry is planned, or we wait for the member or Whop. What "
-            "is not paid within five days of its failure is lost; a late payment still counts."
+            "Unpaid payments that can still be recovered: a retry is scheduled, or we wait for the "
+            "member or Whop. The deadline is five days after the failure; a late payment still "
+            "counts."
         ),
     )
     unpaid = link_count(at_risk.payments, {"status": "unpaid"})
-    lines = [Markup("{} unpaid, not given up").format(unpaid)]
+    noun = "payment" if at_risk.payments == 1 else "payments"
+    lines = [Markup("{} {} still recoverable").format(unpaid, noun)]
     if at_risk.nearest_end is not None:
         left = format_span(at_risk.nearest_end - now)
-        lines.append(Markup("The next one ends in <b>{}</b>").format(left))
+        lines.append(Markup("First deadline in <b>{}</b>").format(left))
     if summary.unconverted:
         uncounted = count(summary.unconverted, "payment has", "payments have")
-        lines.append(Markup("{} no dollar value yet: counted, but in no sum.").format(uncounted))
+        lines.append(
+            Markup("{} no dollar value yet: counted, but not in the amounts.").format(uncounted)
+        )
     show_lines(*lines)
-    show_note("How many end, by days left.")
+    show_note("Days left to pay.")
     show_spark([Decimal(number) for number in at_risk.by_days_left], "waiting")
 
 
@@ -193,7 +196,7 @@ def show_lines(*lines: Markup) -> None:
 
 
 def show_spark(values: Sequence[Decimal], tone: str) -> None:
-    """Drawn with plain boxes: Streamlit's own sparkline is drawn anew, visibly, at each refresh."""
+    """Plain boxes: Streamlit's own sparkline visibly redraws at each refresh."""
     top = max(values, default=Decimal(0)) or Decimal(1)
     heights = [f"{max(100 * value / top, 0):.0f}" for value in values]
     show_html(fill("views/overview/spark.html", heights=heights, tone=tone))

@@ -1,4 +1,4 @@
-"""What our work adds, and how it was before us: a sentence each, once it is known."""
+"""Our impact, and what came back before the installation: a sentence each, once known."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def show_findings(findings: Findings) -> None:
     if findings.baseline is not None:
         sentences.append(describe_baseline(findings.baseline))
     if sentences:
-        told = (Markup('<p class="finding">{}</p>').format(words) for words in sentences)
-        show_html(Markup("").join(told))
+        paragraphs = (Markup('<p class="finding">{}</p>').format(words) for words in sentences)
+        show_html(Markup("").join(paragraphs))

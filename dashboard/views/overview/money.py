@@ -1,4 +1,4 @@
-"""The chart of failed and recovered money, and the part of it the reader looks at."""
+"""The chart of failed and recovered money, and the days it is zoomed to."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def show_chart(snapshot: Snapshot) -> None:
         selection_mode="box",
         alt=describe_money(days),
     )
-    hint = "" if on_phone else " Drag across the chart to look closer."
+    hint = "" if on_phone else " Drag across the chart to zoom in."
     show_note(
-        "US dollars, recovered money less refunds. Failed money stands on the day its charge "
-        "failed, recovered money on the day it was paid, so a day can show more recovered than "
-        f"failed.{hint}"
+        "In US dollars, refunds subtracted. Failed money is on the day of the failure, recovered "
+        "money on the day of the payment, so one day can show more recovered than failed."
+        f"{hint}"
     )
 
 

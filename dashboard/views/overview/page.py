@@ -1,4 +1,4 @@
-"""The first page: how much came back, how much is out, and what becomes of each payment."""
+"""The overview: what was recovered, what is at risk, and what needs the creator."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TITLE = "💰 Revenue Recovery Dashboard"
 def show(settings: DashboardSettings) -> None:
     st.title(TITLE, anchor=False)
     loading = st.empty()
-    loading.info("ParsedEvent your payments…")
+    loading.info("Loading your payments…")
     refresh(settings)
     loading.empty()
 
 
 @st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
-    """All that changes. Each part has its place, filled or not, so that nothing jumps."""
+    """Everything that changes. Each part keeps its place, filled or not, so that nothing jumps."""
     notice, figures, needs, money, payments = (st.container() for _ in range(5))
     snapshot = for_company(settings, take_snapshot)
     if isinstance(snapshot, Unavailable):
@@ -41,7 +41,7 @@ def refresh(settings: DashboardSettings) -> None:
         return
     with notice:
         banners.show_freshness(snapshot)
-        banners.show_amiss(snapshot)
+        banners.show_warnings(snapshot)
     with figures:
         show_cards(snapshot)
         show_findings(snapshot.findings)
@@ -62,7 +62,7 @@ def show_payments(snapshot: Snapshot) -> None:
     show_html(render_table(snapshot.payments, snapshot.as_of, ZoneInfo(snapshot.time_zone)))
     show_html(
         Markup(
-            '<p class="note">The newest {} failures, each in its own currency. Retries counts '
-            "our own charges; Whop's are not in it. {}</p>"
+            '<p class="note">The {} newest failures, each in its own currency. “Retries” counts '
+            "our charges, not Whop's. {}</p>"
         ).format(ROWS, render_link("All payments →", "payments"))
     )

@@ -1,4 +1,4 @@
-"""One payment: how it stands, all that happened to it, and what its creator can do."""
+"""One payment in detail: its state, its timeline, and what the creator can do."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import copy_payment
 from dashboard.data.payments import ask, read_detail
 from dashboard.settings import DashboardSettings
-from dashboard.text.payments import MARKS, State, describe_state, format_when
-from dashboard.text.standing import describe_standing
+from dashboard.text.payment_summary import summarize_payment
+from dashboard.text.payments import MARKS, State, capitalize, describe_state, format_when
 from dashboard.text.timeline import Entry, list_entries
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
@@ -25,18 +25,20 @@ from dashboard.views.payments.mail_preview import choose_step, describe_link, wr
 from db.models import Payment
 from db.reporting.payment_detail import PaymentDetail
 from db.session import now
+from recovery.labels import REQUESTS
 from recovery.money import format_money
-from recovery.status import RequestKind
+from recovery.status import UNPAID, RequestKind
 
 CONFIRMING = "confirming"
-"""In the session: the payment and the deed that the reader is asked about once more."""
+"""In the session: the payment and the request that wait for the reader's confirmation."""
 QUESTIONS: dict[RequestKind, str] = {
-    RequestKind.RETRY_NOW: "Charge {amount} to {card} within the next minute?",
-    RequestKind.STOP: "Stop all work on this payment, for good? Nothing more is charged.",
+    RequestKind.RETRY_NOW: "Charge {amount} to {card} now? It happens within a minute.",
+    RequestKind.STOP: "Stop recovery of this payment for good? We no longer retry it or write to "
+    "the member about it.",
 }
-LABELS: dict[RequestKind, tuple[str, str]] = {
-    RequestKind.RETRY_NOW: ("Retry now", "Yes, charge it now"),
-    RequestKind.STOP: ("Stop", "Yes, stop it"),
+CONFIRMATIONS: dict[RequestKind, str] = {
+    RequestKind.RETRY_NOW: "Yes, charge it now",
+    RequestKind.STOP: "Yes, stop it",
 }
 
 
@@ -54,27 +56,27 @@ def refresh(settings: DashboardSettings, payment_id: str) -> None:
         banners.show_unavailable(detail)
         return
     if detail is None:
-        st.warning("There is no such payment.")
+        st.warning("This payment does not exist.")
         return
     zone = ZoneInfo(detail.time_zone)
     state = describe_state(copy_payment(detail.payment, detail.need), at)
     show_html(render_head(detail.payment, zone, state))
-    show_html(Markup('<p class="standing">{}</p>').format(describe_standing(detail, at)))
+    show_html(Markup('<p class="summary">{}</p>').format(summarize_payment(detail, at)))
     show_actions(settings, detail)
-    st.header("What happened, and what comes", anchor=False)
+    st.header("Timeline", anchor=False)
     show_html(render_timeline(list_entries(detail, at), zone))
-    st.header("What was done here", anchor=False)
+    st.header("Activity log", anchor=False)
     show_audit_log(detail.entries, zone)
 
 
 def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
     facts = {
         "Product": payment.product,
-        "E-mail": payment.member_email,
+        "Email": payment.member_email,
         "Card": describe_card(payment),
         "Failed": format_when(payment.failed_at, zone),
-        "Time ends": format_when(payment.window_ends_at, zone),
-        "Payment": payment.payment_id,
+        "Deadline": format_when(payment.window_ends_at, zone),
+        "Payment ID": payment.payment_id,
     }
     return fill(
         "views/payments/head.html",
@@ -92,31 +94,44 @@ def describe_card(payment: Payment) -> str:
 
 
 def render_timeline(entries: list[Entry], zone: ZoneInfo) -> Markup:
-    told = [(entry, format_when(entry.at, zone)) for entry in entries]
-    return fill("views/payments/timeline.html", entries=told, marks=MARKS)
+    timed = [(entry, format_when(entry.at, zone)) for entry in entries]
+    return fill("views/payments/timeline.html", entries=timed, marks=MARKS)
 
 
 def show_actions(settings: DashboardSettings, detail: PaymentDetail) -> None:
+    """No button that could never act: a payment that is over has none."""
     refusals = {RequestKind.RETRY_NOW: detail.cannot_retry, RequestKind.STOP: detail.cannot_stop}
+    if detail.payment.status not in UNPAID:
+        refusals.clear()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for kind, refusal in refusals.items():
             st.button(
-                LABELS[kind][0],
+                REQUESTS[kind],
                 key=f"ask-{kind}",
                 disabled=refusal is not None,
                 type="primary" if kind is RequestKind.RETRY_NOW else "secondary",
                 on_click=consider,
                 args=(detail.payment.payment_id, kind),
             )
-        preview = st.toggle("Preview mail", key="preview")
-    reasons = {f"{LABELS[kind][0]}: {refusal}." for kind, refusal in refusals.items() if refusal}
-    if reasons:
-        show_note(" ".join(sorted(reasons)))
+        preview = st.toggle("Preview email", key="preview")
+    if any(refusals.values()):
+        show_note(describe_refusals(refusals))
     payment_id, considered = st.session_state.get(CONFIRMING, (None, None))
-    if payment_id == detail.payment.payment_id and not refusals[considered]:
+    is_possible = considered in refusals and not refusals[considered]
+    if payment_id == detail.payment.payment_id and is_possible:
         confirm(settings, detail.payment, considered)
     if preview:
         show_preview(detail)
+
+
+def describe_refusals(refusals: Mapping[RequestKind, str | None]) -> str:
+    """Why a button is disabled; said once where it is the same for all."""
+    if len(set(refusals.values())) == 1:
+        (refusal,) = set(refusals.values())
+        return f"{capitalize(str(refusal))}."
+    return " ".join(
+        f"{REQUESTS[kind]}: {refusal}." for kind, refusal in refusals.items() if refusal
+    )
 
 
 def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
@@ -127,7 +142,7 @@ def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) ->
         show_html(Markup('<p role="alert">{}</p>').format(question))
         with st.container(horizontal=True, gap="small"):
             st.button(
-                LABELS[kind][1],
+                CONFIRMATIONS[kind],
                 key="confirm",
                 type="primary",
                 on_click=decide,
@@ -137,7 +152,7 @@ def confirm(settings: DashboardSettings, payment: Payment, kind: RequestKind) ->
 
 
 def decide(settings: DashboardSettings, payment: Payment, kind: RequestKind) -> None:
-    """Still confirming afterwards, where it could not be asked for."""
+    """Keeps asking for confirmation if the request could not be stored."""
     if ask(settings, payment, kind, now()) is None:
         forget()
 
@@ -153,14 +168,14 @@ def forget() -> None:
 def show_preview(detail: PaymentDetail) -> None:
     step = choose_step(detail)
     if step is None:
-        show_note("Members are not written to about a failure of this kind.")
+        show_note("Members get no message about this kind of failure.")
         return
     written = write_preview(detail, step)
     show_html(
         Markup(
-            '<p class="note">What the member would get, as things stand. Subject: <b>{}</b>. {}</p>'
+            '<p class="note">The email as the member would get it now. Subject: <b>{}</b>. {}</p>'
         ).format(written.subject, describe_link(written))
     )
-    # As an address of its own the mail is a stranger to this page, whatever stands in it.
+    # From an address of its own, nothing in the email can reach this page.
     coded = b64encode(written.html.encode()).decode()
-    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520, alt="The mail")
+    st.iframe(f"data:text/html;charset=utf-8;base64,{coded}", height=520, alt="The email")

@@ -1,4 +1,4 @@
-"""The payments page's filters. The address holds them; the widgets only show and change it."""
+"""The payments page's filters. The address holds them; the widgets show and change it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WHICH: dict[str, str] = {
 CLASSES = {ANY: "Any reason"} | {str(cls): label for cls, label in REASONS.items()}
 BY = {ANY: "Anyone"} | {str(by): label for by, label in RECOVERED_BY.items()}
 ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
-# The names in the address. Those of a page's place and of one payment are not filters.
+# The filters' names in the address. Paging and the choice of one payment are not filters.
 NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
 DEFAULTS = {
     "status": StatusFilter.ALL.value,
@@ -40,7 +40,7 @@ DEFAULTS = {
 
 
 def read_query(address: Mapping[str, str]) -> Query:
-    """What makes no sense is left out: an address is typed by anybody."""
+    """Nonsense is left out: anybody can type an address."""
     filters = Filters(
         which=choose(StatusFilter, address.get("status")) or StatusFilter.ALL,
         decline_class=choose(DeclineClass, address.get("class")),
@@ -72,7 +72,7 @@ def read_amount(text: str | None) -> Decimal | None:
 
 
 def store_filters(address: Mapping[str, str]) -> dict[str, str]:
-    """Those that narrow anything, for a link that keeps them."""
+    """Those that narrow anything, for links that keep them."""
     return {
         name: value
         for name in NAMES
@@ -86,7 +86,7 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
         st.text_input(
             "Search",
             key="find-q",
-            placeholder="Name or e-mail begins with…, or payment id",
+            placeholder="Start of a name or email, or payment ID",
             on_change=apply,
             width=320,
         )
@@ -94,13 +94,13 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
         paid = query.filters.which is StatusFilter.RECOVERED
         within = {period.value: period.label for period in Period}
         select("Paid within" if paid else "Failed within", "find-within", within, 150)
-        select("Order", "find-sort", ORDERS, 150)
+        select("Sort", "find-sort", ORDERS, 150)
         with st.popover("More filters"):
-            select("Why it failed", "find-class", CLASSES)
+            select("Reason", "find-class", CLASSES)
             select("Recovered by", "find-by", BY)
             select("Product", "find-product", name_products(settings, query))
-            st.number_input("At least, in US dollars", 0.0, key="find-least", on_change=apply)
-            st.number_input("At most, in US dollars", 0.0, key="find-most", on_change=apply)
+            st.number_input("Minimum, US dollars", 0.0, key="find-least", on_change=apply)
+            st.number_input("Maximum, US dollars", 0.0, key="find-most", on_change=apply)
 
 
 def select(label: str, key: str, names: Mapping[str, str], width: int | None = None) -> None:
@@ -139,7 +139,7 @@ def set_widgets(query: Query) -> None:
 
 
 def apply() -> None:
-    """From the widgets to the address; the list starts at its beginning again."""
+    """Writes the widgets' values into the address; the list starts again at its first page."""
     chosen = {name: write_value(st.session_state.get(f"find-{name}")) for name in NAMES}
     st.query_params.from_dict(store_filters(chosen))
 

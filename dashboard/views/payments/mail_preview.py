@@ -1,4 +1,4 @@
-"""The mail that a member would get about a payment, as it stands now."""
+"""The email that a member would get about a payment as it stands now."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def write_preview(detail: PaymentDetail, step: Step) -> RenderedMessage:
 
 
 def describe_link(written: RenderedMessage) -> str:
-    """The dashboard cannot ask Whop for the member's own page, as the sender does."""
+    """The dashboard cannot ask Whop for the member's own billing page, as the sender does."""
     if MEMBERSHIPS_PAGE not in written.text:
         return ""
     return (
-        "Its button leads to Whop's general billing page here. What is sent leads to the member's "
-        "own, which Whop is asked for just before."
+        "In this preview the button opens Whop's general billing page. In the real message it "
+        "opens the member's own."
     )
 
 
 def choose_step(detail: PaymentDetail) -> Step | None:
-    """The next one, else the last; None: members are not written to about such a decline."""
+    """The next one, else the last. None: members get no message about such a decline."""
     steps = SEQUENCES[detail.payment.decline_class]
     if detail.payment.next_step is not None:
         return detail.payment.next_step
-    told = [message.step for message in detail.messages]
-    return told[-1] if told else next(iter(steps), None)
+    sent = [message.step for message in detail.messages]
+    return sent[-1] if sent else next(iter(steps), None)

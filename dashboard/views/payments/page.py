@@ -1,4 +1,4 @@
-"""Every failed payment: filtered, searched, a page at a time; and the story of one."""
+"""The payments page: the failed payments, filtered, a page at a time; or one of them in detail."""
 
 from __future__ import annotations
 
@@ -44,22 +44,27 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
     if listing.rows:
         show_page(listing)
     else:
-        st.info(
-            "No payment matches. Take a filter away, or search for how a name begins."
-            if store_filters(st.query_params)
-            else "No payment has failed yet. The overview says how to see one now."
-        )
-    st.header("What was done here", anchor=False)
+        show_nothing_found(filtered=bool(store_filters(st.query_params)))
+    st.header("Activity log", anchor=False)
     show_audit_log(listing.entries, ZoneInfo(listing.time_zone))
+
+
+def show_nothing_found(*, filtered: bool) -> None:
+    words, link = ("No matches.", render_link("Clear filters", "payments"))
+    if not filtered:
+        words, link = ("No failed payments yet.", render_link("See how to try one", "."))
+    show_html(Markup('<p class="lead">{} {}</p>').format(words, link))
 
 
 def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> None:
     more = listing.total > MOST_COUNTED
     number = f"{MOST_COUNTED:,}+ payments" if more else count(listing.total, "payment")
+    total = number if listing.total else "No payments"
+    pages = f", {PAGE} per page" if listing.total > PAGE else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        show_html(Markup('<p class="total"><b>{}</b>, {} on a page.</p>').format(number, PAGE))
+        show_html(Markup('<p class="total"><b>{}</b>{}</p>').format(total, pages))
         st.download_button(
-            "Download as CSV",
+            "Download CSV",
             partial(export, settings, listing.company_id, query),
             "payments.csv",
             "text/csv",
@@ -69,8 +74,8 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
         )
     if listing.total > MOST_COUNTED:
         show_note(
-            f"A download holds the first {MOST_EXPORTED:,} of them, in this order. Filter for the "
-            "rest."
+            f"The download contains the first {MOST_EXPORTED:,} payments in this order. Filter to "
+            "get the others."
         )
 
 

@@ -1,4 +1,4 @@
-"""Every choice of a creator's: its label, its effect in words, and how it is asked for."""
+"""Every setting of a creator: its default, its effect in words, and its input field."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from dashboard.data.choices import Group
+from dashboard.text.settings import SETTINGS
 from db.company_settings.messaging import LARGEST_CAP, LONGEST_NOTE
 from db.company_settings.recovery import MOST_HELD_OUT
+from recovery.labels import CHANNELS as LABELS
 from recovery.status import Channel
 
 CHANNELS: dict[str, str] = {
-    Channel.EMAIL: "E-mail, and Whop's chat where no address is of use",
-    Channel.WHOP: "Whop's support chat",
+    Channel.EMAIL: f"{LABELS[Channel.EMAIL]}, or {LABELS[Channel.WHOP]} without a working address",
+    Channel.WHOP: LABELS[Channel.WHOP],
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`default` is said in words. `draw` is given the label and the key."""
+    """`default` in words; `applies`: from when on, where the group does not say it for all.
+    `draw` gets the label and the key."""
 
     name: str
-    label: str
     default: str
     effect: str
     draw: Callable[[str, str], object]
+    applies: str = ""
+
+    @property
+    def label(self) -> str:
+        return SETTINGS[self.name]
 
     def to_field(self, value: Any) -> Any:
-        """Secrets are never shown: their field begins empty, and empty it changes nothing."""
+        """A secret is never shown: its field starts empty, and left empty it changes nothing."""
         return "" if value is None or self.name == "post_url" else value
 
     def from_field(self, typed: Any) -> Any:
@@ -88,105 +95,92 @@ def draw_number(least: int, most: int) -> Callable[[str, str], object]:
 RECOVERY = (
     Choice(
         "time_zone",
-        "Time zone",
         "UTC",
-        "The days and months of the figures, the times members read, and the hours in which we "
-        "charge and write.",
+        "The time zone of your figures, of the times in messages, and of the hours in which we "
+        "retry payments and send messages.",
         draw_zone,
+        applies="Figures follow at once; scheduled retries keep their time.",
     ),
     Choice(
         "holdout_percent",
-        "Holdout, in percent of the members",
         "0, off",
-        "This share is left to Whop alone: we neither charge nor write. It is what tells how much "
-        "our work adds. Who is in it is drawn by member and stays the same.",
+        "The percentage of members left to Whop alone: no retry and no message from us. Comparing "
+        "them with the others measures our impact. Members are picked at random, once.",
         draw_number(0, MOST_HELD_OUT),
+        applies="Applies to payments that fail from now on.",
     ),
     Choice(
         "backup_card",
-        "Try another saved card",
         "off",
-        "Once the card on file is of no more use, another card that the member has saved is tried, "
-        "once.",
+        "If the card on file can't be charged, try the member's backup card once.",
         draw_switch,
+        applies="Applies when the next retry of a payment is planned.",
     ),
 )
 MESSAGING = (
-    Choice("enabled", "Write to members", "on", "Off: no member is written to.", draw_switch),
-    Choice("channel", "Channel", "e-mail", "Where members are written to.", draw_channel),
+    Choice("enabled", "on", "Off: no messages are sent to members.", draw_switch),
+    Choice("channel", "email", "How members are contacted.", draw_channel),
     Choice(
         "sender_name",
-        "Sender's name",
-        "your company's name at Whop",
-        "Who writes: in the first line, and as the sender.",
+        "your company's name on Whop",
+        "The sender, and the name in the first line.",
         draw_line,
     ),
     Choice(
         "reply_to",
-        "Answers go to",
         "the sending address",
-        "One e-mail address. Somebody should read what members answer.",
+        "Replies from members go to this email address. Make sure somebody reads them.",
         draw_line,
     ),
     Choice(
         "accent",
-        "Colour",
         "#1f5eff",
-        "The button's. The words on it are white or black, whichever can be read.",
+        "The text on the button is black or white, whichever is easier to read.",
         draw_colour,
     ),
     Choice(
         "note",
-        "Your own words at the end",
         "none",
-        f"After the payment's details, up to {LONGEST_NOTE} characters.",
+        f"Your own words below the payment details, up to {LONGEST_NOTE} characters.",
         draw_note,
     ),
     Choice(
         "quiet_from",
-        "Quiet from",
         "21:00",
-        "From here on no message is sent, by your time zone. The same hour twice: no quiet hours.",
+        "No messages are sent from this hour on, in your time zone. For no quiet hours, choose "
+        "the same start and end.",
         draw_hour,
     ),
-    Choice("quiet_until", "Quiet until", "8:00", "From here on messages are sent.", draw_hour),
+    Choice("quiet_until", "8:00", "Messages are sent again from this hour on.", draw_hour),
     Choice(
         "daily_cap",
-        "Messages a day at most",
         "500",
-        "What is over waits for the next day of your time zone.",
+        "The most messages a day. Extra messages wait until tomorrow.",
         draw_number(1, LARGEST_CAP),
     ),
 )
 NOTIFICATIONS = (
-    Choice("digest_to", "The digest goes to", "none", "One e-mail address of yours.", draw_line),
+    Choice("digest_to", "none", "Your email address for the weekly digest.", draw_line),
     Choice(
         "digest",
-        "Weekly digest",
         "off",
-        "A mail each Monday morning about the week before. It needs an address.",
+        "An email each Monday morning about the past week. Needs a digest address.",
         draw_switch,
     ),
     Choice(
         "post_url",
-        "Discord or Slack webhook",
         "none",
-        "Where posts go. It is a secret: it is kept, and never shown again. Left empty, the one "
-        "that is kept stays.",
+        "Where posts are sent. The address is a secret and is never shown again. Leave this empty "
+        "to keep the current one.",
         draw_secret,
     ),
     Choice(
-        "on_recovery",
-        "Post recoveries",
-        "off",
-        "A post about recovered payments. It needs a webhook.",
-        draw_switch,
+        "on_recovery", "off", "A post when payments are recovered. Needs a webhook.", draw_switch
     ),
     Choice(
         "on_problem",
-        "Post troubles",
         "off",
-        "A post when something is wrong, and when it is over. It needs a webhook.",
+        "A post when something goes wrong, and when it is fixed. Needs a webhook.",
         draw_switch,
     ),
 )

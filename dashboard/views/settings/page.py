@@ -1,4 +1,4 @@
-"""What a creator may choose, and what only the operator sets."""
+"""The settings page: what a creator chooses, and what only the server's operator sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.data.choices import Chosen, Group, read_choices
+from dashboard.data.choices import Group, SavedSettings, read_choices
 from dashboard.data.database import Unavailable, for_company
 from dashboard.settings import DashboardSettings
 from dashboard.ui import banners
@@ -21,34 +21,33 @@ from recovery.wording import count
 def show(settings: DashboardSettings) -> None:
     st.title("Settings", anchor=False)
 
-    def look() -> Chosen | Unavailable | None:
+    def look() -> SavedSettings | Unavailable | None:
         return for_company(settings, read_choices)
 
-    chosen = look()
-    if isinstance(chosen, Unavailable):
-        banners.wait_out(look, FIELDS)
+    saved = look()
+    if isinstance(saved, Unavailable):
+        banners.retry_until_available(look, FIELDS)
         return
-    if chosen is None:
-        st.info("No company is known yet. Set `WHOP_COMPANY_ID`, or wait for its first payment.")
+    if saved is None:
+        st.info("No company yet. Set `WHOP_COMPANY_ID`, or wait for the first payment to arrive.")
     else:
         for group in Group:
-            show_group(settings, chosen, group)
-    st.header("Money", anchor=False)
+            show_group(settings, saved, group)
+    st.header("Currency", anchor=False)
     show_html(
         Markup(
-            '<p class="lines">Sums are in US dollars, by the conversion that Whop made when the '
-            "payment was charged; each amount is shown in its own currency. There is nothing to "
-            "choose here: no rate of ours could be as true.</p>"
+            '<p class="lines">Totals are in US dollars, converted at Whop\'s rate when the payment '
+            "was charged. Each payment is shown in its own currency.</p>"
         )
     )
     show_environment(settings)
-    if chosen is not None:
-        st.header("What was done here", anchor=False)
-        show_audit_log(chosen.entries, find_zone(chosen))
+    if saved is not None:
+        st.header("Activity log", anchor=False)
+        show_audit_log(saved.entries, find_zone(saved))
 
 
-def find_zone(chosen: Chosen) -> ZoneInfo:
-    recovery_settings = chosen.kept[Group.RECOVERY]
+def find_zone(saved: SavedSettings) -> ZoneInfo:
+    recovery_settings = saved.kept[Group.RECOVERY]
     return ZoneInfo(
         recovery_settings.time_zone if isinstance(recovery_settings, RecoverySettings) else "UTC"
     )
@@ -57,21 +56,21 @@ def find_zone(chosen: Chosen) -> ZoneInfo:
 def show_environment(settings: DashboardSettings) -> None:
     rows = (
         ("Retry policy", "RETRY_POLICY", settings.retry_policy),
-        ("Retries at most", "MAX_RETRIES", str(settings.max_retries)),
+        ("Max retries", "MAX_RETRIES", str(settings.max_retries)),
         (
-            "Least time between two",
+            "Minimum gap between retries",
             "RETRY_INTERVAL_MINUTES",
             count(settings.retry_interval_minutes, "minute"),
         ),
-        ("Mails to members", "EMAIL_ENABLED", "on" if settings.email_enabled else "off"),
+        ("Emails to members", "EMAIL_ENABLED", "on" if settings.email_enabled else "off"),
     )
     fact = Markup('{}<span class="note"><code>{}</code></span>')
     facts = render_facts((label, fact.format(value, name)) for label, name, value in rows)
-    st.header("Set where the processes run", anchor=False)
+    st.header("Server settings", anchor=False)
     show_html(
         Markup(
-            '<p class="note">These are environment settings, read when a process starts: change '
-            "them on the host, the same for receiver, daemon and dashboard, and start all three "
-            "again. Shown is what the dashboard was started with.</p>{}"
+            '<p class="note">These are set on the server, in the environment. Use the same values '
+            "for receiver, daemon and dashboard, and restart all three after a change. Shown here "
+            "are the dashboard's.</p>{}"
         ).format(facts)
     )

@@ -1,4 +1,4 @@
-"""How a payment stands, what happens next, and why, in words. Pure: `now` is passed in."""
+"""A payment in one or two sentences: its state, what happens next, and why. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from recovery.status import Channel, PaymentStatus, Trigger
 from recovery.wording import format_span
 
 
-def describe_standing(detail: PaymentDetail, now: datetime) -> str:
-    """How it stands, what happens next, and why."""
+def summarize_payment(detail: PaymentDetail, now: datetime) -> str:
     payment, zone = detail.payment, ZoneInfo(detail.time_zone)
     match payment.status:
         case PaymentStatus.RECOVERED:
@@ -34,8 +33,8 @@ def describe_standing(detail: PaymentDetail, now: datetime) -> str:
             closed = payment.closed_reason
             why = f": {continue_with(CLOSED_REASONS[closed])}" if closed else ""
             return (
-                f"{STATUSES[payment.status]}{why}. Nothing is charged again; a late payment would "
-                "still count."
+                f"{STATUSES[payment.status]}{why}. We do not charge it again; a late payment still "
+                "counts."
             )
         case PaymentStatus.PENDING_RETRY:
             return f"{describe_charge(detail, now, zone)} {explain(detail)}"
@@ -57,12 +56,12 @@ def describe_paid(detail: PaymentDetail, zone: ZoneInfo) -> str:
     when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
     back = ""
     if payment.refunded_amount:
-        back = f" Given back since: {format_money(payment.refunded_amount, payment.currency)}."
-    return f"Paid{when}, {who}. Nothing more happens.{back}"
+        back = f" Refunded since: {format_money(payment.refunded_amount, payment.currency)}."
+    return f"Paid{when}: {who}.{back}"
 
 
 def find_channel(detail: PaymentDetail) -> Channel | None:
-    """How the member was written to last before paying; None: not at all."""
+    """The channel of the last message before the payment. None: there was none."""
     paid = detail.payment.recovered_at
     before = [one for one in detail.messages if one.sent_at and paid and one.sent_at <= paid]
     return before[-1].channel if before else None
@@ -71,31 +70,28 @@ def find_channel(detail: PaymentDetail) -> Channel | None:
 def describe_charge(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
     payment = detail.payment
     if payment.claimed_until is not None and payment.claimed_until > now:
-        return "We are charging it at this moment."
+        return "We are charging it now."
     card = f"the {continue_with(CHARGE_METHODS[payment.next_charge_method])}"
     if payment.next_retry_at is None or payment.next_retry_at <= now:
         soon = "minute" if payment.next_trigger is Trigger.CREATOR else "hour"
         return f"We charge {card} within the next {soon}."
-    when = (
-        f"{format_when(payment.next_retry_at, zone)}, in {format_span(payment.next_retry_at - now)}"
-    )
-    return f"We charge {card} again on {when}."
+    return f"We charge {card} again on {format_ahead(payment.next_retry_at, now, zone)}."
 
 
 def describe_wait(detail: PaymentDetail, now: datetime, zone: ZoneInfo) -> str:
     payment = detail.payment
     if detail.need is not None:
         remedy = continue_with(REMEDIES[detail.need])
-        return f"It waits for you. {NEEDS[detail.need]}: {remedy}."
-    why = f" No retry of ours is planned: {detail.why_not}." if detail.why_not else ""
+        return f"Needs you. {NEEDS[detail.need]}: {remedy}."
+    why = f" We do not retry: {detail.why_not}." if detail.why_not else ""
     if payment.window_ends_at <= now:
-        return f"Its time to pay is over; it is given up within the hour.{why}"
+        return f"The deadline has passed; the payment closes within the hour.{why}"
     whop = ""
     if payment.whop_next_attempt_at is not None and payment.whop_next_attempt_at > now:
-        whop = f" Whop tries again on {format_when(payment.whop_next_attempt_at, zone)}."
-    ends = describe_then(payment.window_ends_at, now, zone)
-    return f"It waits for the member, until {ends}.{why}{whop}"
+        whop = f" Whop retries on {format_when(payment.whop_next_attempt_at, zone)}."
+    deadline = format_ahead(payment.window_ends_at, now, zone)
+    return f"{STATUSES[payment.status]} for the member. Deadline: {deadline}.{why}{whop}"
 
 
-def describe_then(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
+def format_ahead(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
     return f"{format_when(moment, zone)}, in {format_span(moment - now)}"
