@@ -1,8 +1,8 @@
 """Who brought a payment. Conservative: we never claim what Whop's own retry explains.
 
-Whop does not say who made a payment, so it is inferred from the evidence. docs/attribution.md has
-the rules in plain words. A pure function, so the order in which the evidence arrived does not
-matter.
+Whop does not say who made a payment, so it is inferred from the evidence.
+docs/creators/attribution.md has the rules in plain words. A pure function, so the order in which
+the evidence arrived does not matter.
 """
 
 from __future__ import annotations

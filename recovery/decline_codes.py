@@ -2,7 +2,7 @@
 
 The codes are Whop's `PaymentDeclineCodes`, an open list, so `classify` has a default. The grouping
 follows Visa's and Mastercard's retry rules and the lists that other processors publish; where they
-disagree, the stricter rule wins. docs/declines.md shows the table.
+disagree, the stricter rule wins. docs/creators/declines.md shows the table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether recovery works: the facts, and one assessment of each for pages, warnings and posts.
 
-Pure functions; docs/dashboard.md lists the thresholds.
+Pure functions; docs/operators/health.md lists the thresholds.
 """
 
 from __future__ import annotations

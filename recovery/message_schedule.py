@@ -1,6 +1,6 @@
 """Which message a member gets, and when, counted back from the end of the window. Pure.
 
-docs/messages.md shows the rules as a table, docs/decisions.md the reasons.
+docs/creators/messages.md shows the rules as a table, docs/decisions/README.md the reasons.
 """
 
 from __future__ import annotations

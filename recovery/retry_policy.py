@@ -1,7 +1,7 @@
 """When to charge a payment again, or why not. Pure: `now` is passed in.
 
 A policy is a function from a context to a time. `decide` checks what no policy may do.
-docs/retry-policy.md explains the plans to a creator.
+docs/creators/retry-policy.md explains the plans to a creator.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def plan_hourly(context: RetryContext, earliest: datetime) -> datetime:
 
 # Hours after the first failure, one for each retry; classes that are not listed wait for the
 # member. From the table in recovery-rules.md 3.4: spread over the five days, technical errors soon,
-# and the last try for funds just before the end. docs/policy.md compares them with other schedules.
+# and the last try for funds just before the end. docs/developers/policy-comparison.md compares them
+# with other schedules.
 PLANS: dict[DeclineClass, tuple[float, ...]] = {
     DeclineClass.FUNDS: (30, 62, 106),
     DeclineClass.ISSUER: (26, 74),

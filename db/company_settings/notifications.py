@@ -1,4 +1,4 @@
-"""What a creator is notified of, and where. docs/alerts.md explains each setting."""
+"""What a creator is notified of, and where: docs/creators/notifications.md has each setting."""
 
 from __future__ import annotations
 

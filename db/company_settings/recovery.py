@@ -1,4 +1,4 @@
-"""A company's name, time zone, holdout and backup card. docs/company-settings.md explains each."""
+"""A company's name, time zone, holdout and backup card. docs/creators/settings.md explains each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The figures of a creator's week: what failed, what was recovered and by whom, what needs them.
 
-Money is in US dollars (docs/figures.md). A payment without a dollar value is counted, but is in no
-sum.
+Money is in US dollars (docs/creators/figures.md). A payment without a dollar value is counted, but
+is in no sum.
 """
 
 from __future__ import annotations

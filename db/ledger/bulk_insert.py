@@ -1,7 +1,7 @@
 """Stores any number of events, and the payments they make known, in one round trip.
 
 This is the receiver's hot path, so it is plain SQL with arrays and one JSON parameter: building the
-same from expressions takes longer than Postgres needs to run it (docs/speed.md).
+same from expressions takes longer than Postgres needs to run it (docs/developers/speed.md).
 """
 
 from __future__ import annotations

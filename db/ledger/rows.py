@@ -16,7 +16,8 @@ from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Tri
 class NewPayment:
     """A new failed payment. Its decisions are filled in as they are made.
 
-    Neither frozen nor with slots, since the hot path makes one for each event (docs/speed.md).
+    Neither frozen nor with slots, since the hot path makes one for each event:
+    docs/developers/speed.md.
     """
 
     payment_id: str

@@ -1,7 +1,7 @@
 """Which payments are recovered: by reason, try, time, product, card and message.
 
-docs/dashboard.md defines each figure. All are aggregates over the closed windows of one company's
-payments (`db.reporting.cohorts`), read by an index; only sums leave the database.
+docs/creators/insights.md defines each figure. All are aggregates over the closed windows of one
+company's payments (`db.reporting.cohorts`), read by an index; only sums leave the database.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What our work adds over Whop alone, and what was recovered before we were there.
 
 Both read one index entry per payment, which is too slow for every refresh, and both change slowly:
-read them rarely. docs/figures.md defines them.
+read them rarely. docs/creators/figures.md defines them.
 """
 
 from __future__ import annotations

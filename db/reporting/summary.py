@@ -1,7 +1,7 @@
 """The summary's figures and the daily amounts, for both REST and the dashboard.
 
-docs/figures.md defines each one. Money is in US dollars, as Whop converted it at the charge. A
-payment without a dollar value is counted, but is in no sum (`unconverted`).
+docs/creators/figures.md defines each one. Money is in US dollars, as Whop converted it at the
+charge. A payment without a dollar value is counted, but is in no sum (`unconverted`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Summary:
     """Of all time unless the name says otherwise. Rates in percent, 0 to 100; amounts in dollars.
 
     `by_retry`: one of our own charges collected it. `by_member`: the member paid after one of our
-    messages. The rest was recovered without us (docs/attribution.md).
+    messages. The rest was recovered without us (docs/creators/attribution.md).
     """
 
     total_failed: int
