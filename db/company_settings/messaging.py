@@ -1,4 +1,4 @@
-"""How a company writes to its members. docs/creators/messages.md explains each setting."""
+"""How a company writes to its members. docs/creators/wording.md explains each setting."""
 
 from __future__ import annotations
 
