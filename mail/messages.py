@@ -39,9 +39,9 @@ SUBJECTS = {
     Step.LAST_DAY: "One day left to keep {{ product }}",
     Step.NOTICE: "Your payment for {{ product }} did not go through",
 }
+# In place of the first email's subject, where only another card helps. Elsewhere it would ask for
+# what the body says is not needed.
 UPDATE_CARD = "Your payment failed — click here to update your card"
-"""In place of the first email's subject, where nothing but another card helps. Elsewhere it would
-ask for what the body says is not needed."""
 OURS = {
     step: OwnTemplate(
         SUBJECTS[step],

@@ -35,10 +35,10 @@ ONLY_THE_MEMBER = frozenset(
 )
 
 
+# What the creator can do; what is the matter is in labels.NEEDS. Neither has a full stop.
 REMEDIES: dict[Need, str] = {
     Need.AMOUNT: "Correct the plan's price on Whop",
     Need.DUPLICATE: "Check the member's payments on Whop",
     Need.NO_ADDRESS: "Write to the member on Whop",
     Need.UNREACHED: "Write to the member on Whop",
 }
-"""What the creator can do; what is the matter is in labels.NEEDS. Neither has a full stop."""

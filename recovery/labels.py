@@ -94,13 +94,13 @@ CHARGE_METHODS: dict[ChargeMethod, str] = {
 # --- messages to members -----------------------------------------------------------------------
 
 CHANNELS: dict[Channel, str] = {Channel.EMAIL: "Email", Channel.WHOP: "Whop chat"}
+# Where the channel is not known, or both are meant.
 MESSAGES: dict[Step, str] = {
     Step.PAYMENT_FAILED: "First message",
     Step.REMINDER: "Reminder",
     Step.LAST_DAY: "Last-day message",
     Step.NOTICE: "Notice",
 }
-"""Where the channel is not known, or both are meant."""
 EMAILS: dict[Step, str] = {
     Step.PAYMENT_FAILED: "First email",
     Step.REMINDER: "Email reminder",

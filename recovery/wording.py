@@ -6,9 +6,9 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+# Below it one payment more or less moves a percentage by over five points, which would promise what
+# chance may undo: only the numbers are said.
 FEW = 20
-"""Below it one payment more or less moves a percentage by over five points, which would promise
-what chance may undo: only the numbers are said."""
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
