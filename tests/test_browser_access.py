@@ -250,12 +250,12 @@ def test_the_charts_are_narrowed_by_keyboard_as_by_a_click(visit: Visit, records
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     page.wait_for_url("**/insights?*class=card*")
-    expect(page.get_by_text("✓ Card no longer valid")).to_be_visible()
-    chosen = groups.get_by_role("radio", name="Card no longer valid")
+    expect(page.get_by_text("✓ Card problem")).to_be_visible()
+    chosen = groups.get_by_role("radio", name="Card problem")
     expect(chosen).to_be_focused()
     assert_usable(page, TWO_LOOKS)
     page.keyboard.press("Space")
-    expect(page.get_by_text("✓ Card no longer valid")).to_have_count(0)
+    expect(page.get_by_text("✓ Card problem")).to_have_count(0)
     assert "class=" not in page.url
 
 

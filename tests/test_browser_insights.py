@@ -69,10 +69,10 @@ def test_a_click_on_a_bar_narrows_the_other_charts_and_stands_in_the_address(
     click_row(page, "reasons", 1)
     page.wait_for_url("**/insights?*class=card*")
     expect(page.locator(".lead")).to_contain_text("Of 10 failed payments")
-    expect(page.get_by_text("✓ Card no longer valid")).to_be_visible()
+    expect(page.get_by_text("✓ Card problem")).to_be_visible()
     again = visit(urlsplit(page.url).path + "?" + urlsplit(page.url).query)
     expect(again.locator(".lead")).to_contain_text("Of 10 failed payments")
-    page.get_by_role("button", name="Reason: Card no longer valid").click()
+    page.get_by_role("button", name="Reason: Card problem").click()
     expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
     assert "class=" not in page.url
 
@@ -91,10 +91,10 @@ def test_a_chart_is_downloaded_as_csv_and_as_a_picture(visit: Visit, tmp_path: P
         panel.get_by_role("button", name="Download CSV").click()
     assert download.value.suggested_filename == "reasons.csv"
     rows = Path(download.value.path()).read_text("utf-8-sig").splitlines()
-    assert rows[0].startswith("class,five days over,recovered,")
+    assert rows[0].startswith("Reason,With a final result,Recovered,")
     assert [row.split(",")[:2] for row in rows[1:]] == [
-        ["Not enough funds", "20"],
-        ["Card no longer valid", "10"],
+        ["Insufficient funds", "20"],
+        ["Card problem", "10"],
     ]
     with page.expect_download() as picture:
         panel.locator("[data-title*=ownload]").first.click()
