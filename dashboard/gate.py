@@ -1,4 +1,4 @@
-"""Who gets past: asked before Streamlit sees the request, for HTTP and for WebSockets alike."""
+"""Decides who may use the dashboard, before Streamlit sees a request, HTTP or WebSocket."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.settings import ServerSettings
 
 HEALTH = "/_stcore/health"
+# No page takes files. Streamlit would keep in memory what anybody sends.
 UPLOADS = "/_stcore/upload_file"
-"""No page takes files. Streamlit would keep in memory what anybody sends."""
 
 
 @dataclass(frozen=True, slots=True)

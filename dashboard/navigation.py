@@ -1,4 +1,4 @@
-"""What Streamlit runs for every reader: the page that the address names."""
+"""The script that Streamlit runs for every reader: it shows the page that the address names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from db.settings import load_settings
 
 NAME = "Revenue Recovery"
 ICON = Path(__file__).parent / "icon.png"
+# In the session: the company whose pages were shown last.
 WHOSE = "whose"
-"""In the session: the company whose pages were shown last."""
 # The title in the navigation, the path in the address, what shows it. The first lies at the root.
 PAGES = (
     ("Overview", "overview", overview.show),
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def isolate_browser(company_id: str | Unavailable | None) -> None:
-    """What was typed and chosen on one company's pages is not for another's."""
+    """Forgets what was typed on another company's pages."""
     if company_id is None or isinstance(company_id, Unavailable):
         return
     state = st.session_state

@@ -22,8 +22,8 @@ def read_origin(url: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Site:
     origin: str
+    # In development: under this machine's own names as well, on whatever port.
     on_this_machine: bool = False
-    """In development: under this machine's own names as well, on whatever port."""
 
     def find_origin(self, host: str) -> str | None:
         """The origin of a page that was asked for under this Host. None: the Host is foreign."""

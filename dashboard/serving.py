@@ -18,10 +18,10 @@ from streamlit.file_util import get_static_dir
 from dashboard.gate import Gate
 from dashboard.settings import ServerSettings
 
+# Fonts and pictures are compressed already.
 SHRINKING = {".js", ".css"}
-"""Fonts and pictures are compressed already."""
+# As Streamlit says of the same files: each one's name changes with its content.
 FOR_GOOD = "public, immutable, max-age=31536000"
-"""As Streamlit says of the same files: each one's name changes with its content."""
 NOT_KEPT = "private, no-store"
 LASTING = re.compile(r"/static/.+\.[\w-]{8}\.\w+")
 UNCHANGED = {200, 206, 304}

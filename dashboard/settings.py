@@ -1,4 +1,4 @@
-"""What the dashboard reads from the environment. It needs no secret but the database's."""
+"""The dashboard's settings, read from the environment. Its only secret is the database's."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class DashboardSettings(PolicySettings):
 
     whop_company_id: str | None = None
     base_url: str = "http://localhost:8000"
+    # Only shown: the daemon sends.
     email_enabled: bool = False
-    """Only shown: the daemon sends."""
 
 
 class ServerSettings(DashboardSettings):
@@ -40,8 +40,8 @@ class ServerSettings(DashboardSettings):
     frontend_url: str = "http://localhost:3000"
     trusted_user_header: str = ""
     dashboard_without_sign_in: bool = False
+    # The sites that may show the dashboard in a frame of theirs, with spaces between.
     frame_ancestors: str = ""
-    """The sites that may show the dashboard in a frame of theirs, with spaces between."""
 
     @field_validator("frontend_url")
     @classmethod

@@ -1,4 +1,4 @@
-"""A group's counts as a bar. Pure. Who brought the money is told by colour and by pattern.
+"""A group's counts as a bar. Pure. Colour and pattern both show who recovered the payments.
 
 A bar's `customdata` begins with the key of its group: a click on it narrows the other charts.
 Plotly reads tags in its texts, so they are Markup too.
@@ -24,7 +24,7 @@ STILL_OPEN = "No final result yet"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A group as drawn: how many closed, and who brought what came back of them."""
+    """`closed`: payments with a final result; `open`: those without one yet."""
 
     key: str
     name: str
@@ -51,7 +51,7 @@ class Layer:
 
 
 def list_layers(colours: Palette, names: Sequence[str]) -> list[Layer]:
-    """Solid, hatched, dotted: told apart without seeing any colour."""
+    """Solid, hatched, dotted: distinct without any colour."""
     tones = ((colours.by_retry, ""), (colours.by_member, "/"), (colours.without_us, "."))
     return [Layer(name, *tone) for name, tone in zip(names, tones, strict=True)]
 
@@ -77,7 +77,7 @@ def mark(
 
 
 def weave(layer: Layer, colours: Palette) -> dict[str, object]:
-    """The lines of what is hollow show, those of what came back let the page through."""
+    """A hollow bar shows its lines; in other bars the page shines through them."""
     hollow = layer.pattern == HOLLOW
     return {
         "shape": layer.pattern,

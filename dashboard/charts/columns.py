@@ -1,4 +1,4 @@
-"""Groups as columns: all that failed, wide and pale, and before it what came back. Pure."""
+"""Groups as columns: the failed payments wide and pale, the recovered ones in front. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dashboard.ui.palette import Palette
 from recovery.wording import format_percent
 
 WIDE, NARROW = 0.84, 0.5
+# More columns than this, and only every third is named.
 MANY = 12
-"""More columns than this, and only every third is named."""
 
 
 def draw_columns(
@@ -34,7 +34,7 @@ def draw_columns(
     *,
     shares: bool = True,
 ) -> go.Figure:
-    """What came back is stacked by who brought it."""
+    """Recovered payments are stacked by who recovered them."""
     figure = start(colours, height=280)
     failed = Layer("Failed", colours.failed, "")
     closed = [bar.closed for bar in bars]

@@ -1,4 +1,4 @@
-"""How fast payments come back. Pure."""
+"""How fast payments are recovered. Pure."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def cumulate(curve: Curve) -> list[tuple[int, int, int]]:
 
 
 def draw_curve(curve: Curve, colours: Palette, names: Sequence[str]) -> go.Figure:
-    """Areas on one another; the upper edge is all that came back by then. In percent of the closed
-    payments, or by number where they are few."""
+    """Stacked areas; the upper edge is everything recovered by then. In percent of the payments
+    with a final result, or in numbers where they are few."""
     figure = start(colours, height=320)
     percent = curve.watched >= FEW
     whole = curve.watched / 100 if percent else 1

@@ -1,4 +1,4 @@
-"""What all charts of the insights share: their paper, their letters and what a click does. Pure."""
+"""The layout that all charts of the insights page share. Pure."""
 
 from __future__ import annotations
 

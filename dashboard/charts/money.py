@@ -1,4 +1,4 @@
-"""Days in, figure out. Pure. Floats only here, where money becomes pixels; words stay exact."""
+"""The chart of failed and recovered money. Pure. Floats only where money becomes pixels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bar:
 
 
 def group_days(days: Sequence[Day], per_bar: int) -> list[Bar]:
-    """Whole bars of `per_bar` days, the last ending today: all are equally long, all comparable."""
+    """Whole bars of `per_bar` days, the last ending today, so that all are comparable."""
     return [sum_up(days[n : n + per_bar]) for n in range(0, len(days), per_bar)]
 
 

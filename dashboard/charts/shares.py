@@ -1,4 +1,4 @@
-"""Groups as rows: words above, below them the share that came back. Pure."""
+"""Groups as rows: the name above, the recovered share below. Pure."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dashboard.charts.frame import start
 from dashboard.ui.palette import Palette
 from recovery.wording import format_share
 
+# Pixels of one bar and the words above it.
 ROW = 50
-"""Pixels of one bar and the words above it."""
 LONGEST_NAME = 40
 
 
 def draw_shares(
     bars: Sequence[Bar], colours: Palette, names: Sequence[str], chosen: str | None = None
 ) -> go.Figure:
-    """Small groups have words only: their bar is hollow, and there to be clicked."""
+    """The bar of a small group is hollow: it shows no share, but can be clicked."""
     figure = start(colours, height=ROW * len(bars) + 8)
     base = [0.0] * len(bars)
     for number, layer in enumerate(list_layers(colours, names)):

@@ -1,1 +1,1 @@
-"""The only caching, and the only reads of the dashboard."""
+"""All reads of the dashboard, and all its caching."""

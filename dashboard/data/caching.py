@@ -18,12 +18,12 @@ from dashboard.settings import DashboardSettings
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
+# Half a refresh: however many people look, the database is asked once in this time.
 FRESH = timedelta(seconds=5)
-"""Half a refresh: however many people look, the database is asked once in this time."""
+# What takes windows of five days to change, and reads all of a company's payments.
 SLOW = timedelta(minutes=5)
-"""What takes windows of five days to change, and reads all of a company's payments."""
+# Kept at once by one function, for all companies; the longest not asked for go first.
 ANSWERS = 200
-"""Kept at once by one function, for all companies; the longest not asked for go first."""
 
 
 def name_database(settings: DashboardSettings) -> str | None:

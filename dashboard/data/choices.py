@@ -1,4 +1,4 @@
-"""What the settings page reads and writes: three groups of choices, and the list of changes."""
+"""What the settings page reads and writes: three groups of settings, and the activity log."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def save_group(
 
 
 def find_faults(values: Choices, default: Choices, in_development: bool) -> dict[str, str]:
-    """What is wrong with each choice, by its name. Each is tried on top of those that are right;
-    switches come last, as they may need what the others say."""
+    """The error of each wrong setting, by its name. Each is checked together with those that are
+    right; switches come last, since they may depend on the others."""
     faults: dict[str, str] = {}
     wanted = asdict(values)
     right = default

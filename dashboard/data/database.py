@@ -1,4 +1,4 @@
-"""Reaching the database, and what to show when it cannot be reached."""
+"""Access to the database, and why it may be unavailable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_database(settings: DashboardSettings) -> SessionFactory:
 
 
 def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Unavailable:
-    """All that `what` reads is of one moment, so that the parts of a page agree."""
+    """Reads one snapshot, so that the parts of a page agree."""
 
     def read_only(session: Session) -> Found:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -63,7 +63,7 @@ def read(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found
 
 
 def write(settings: DashboardSettings, what: Callable[[Session], Found]) -> Found | Unavailable:
-    """All of it or nothing."""
+    """In one transaction."""
 
     def commit(session: Session) -> Found:
         with session.begin():
@@ -81,7 +81,7 @@ def reach(settings: DashboardSettings, what: Callable[[Session], Found]) -> Foun
         return TROUBLES[error.outage]
 
 
-# --- whose ---------------------------------------------------------------------------------------
+# --- company -------------------------------------------------------------------------------------
 
 
 def for_company(
@@ -90,8 +90,8 @@ def for_company(
     *more: More.args,
     **named: More.kwargs,
 ) -> Found | Unavailable:
-    """What `read` finds for whose pages these are. No page says so itself: this is the one place
-    that does."""
+    """Calls `read` for the company whose pages these are. Only this function decides whose they
+    are."""
     company_id = find_company(settings)
     if isinstance(company_id, Unavailable):
         return company_id
@@ -99,7 +99,7 @@ def for_company(
 
 
 def find_company(settings: DashboardSettings) -> str | Unavailable | None:
-    """The one set, or the only one there is. None: nobody's yet."""
+    """The configured company, or the only one. None: there is none yet."""
     if settings.whop_company_id is not None:
         return settings.whop_company_id
     return find_only_company(settings)

@@ -1,4 +1,4 @@
-"""What the insights show. Asked for chart by chart, so that only what is seen is computed."""
+"""What the insights page reads, chart by chart, so that only visible charts are computed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from recovery.lift import Lift, NotEnoughData
 from recovery.wording import Period, find_start
 
 Found = TypeVar("Found")
+# Answers: charts by periods, companies and choices of groups.
 KEPT = 300
-"""Answers: charts by periods, companies and choices of groups."""
 
 
 SPANS = (Period.MONTH, Period.QUARTER, Period.YEAR, Period.ALL)
@@ -49,14 +49,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """`watched`: the closed payments that the recoveries by `hours` are a part of."""
+    """`watched`: all payments with a final result, of which `hours` counts the recovered ones."""
 
     watched: int
     hours: tuple[Hour, ...]
 
 
 class NothingToShowError(Exception):
-    """The database cannot be asked. An exception here: it must not be kept for minutes."""
+    """The database is unavailable. An exception, so that it is not cached for minutes."""
 
     def __init__(self, reason: Unavailable) -> None:
         super().__init__(reason.value)

@@ -29,7 +29,7 @@ from recovery.wording import Period, find_start
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What the address asks for. `after`, `before`: where a page begins, as `search` marks it."""
+    """The query in the address. `after`, `before`: the paging marks of `search`."""
 
     filters: Filters
     within: Period = Period.ALL
@@ -107,7 +107,7 @@ def read_detail(
 def ask(
     settings: DashboardSettings, payment: Payment, kind: RequestKind, at: datetime
 ) -> Unavailable | None:
-    """Asks the daemon."""
+    """Stores a request for the daemon."""
 
     def put(session: Session) -> None:
         requests.ask(session, payment.payment_id, kind, DASHBOARD, at, payment.company_id)

@@ -16,8 +16,8 @@ from dashboard.ui.html import show_html
 from recovery.health import OVERDUE, WhopState, assess_cycle, assess_whop
 from recovery.wording import format_span
 
+# How often a page reads its figures again.
 REFRESH = "10s"
-"""How often a page reads its figures again."""
 FIRST_TEST = """curl -X POST {url}/webhook/payment_failed \\
   -H 'Content-Type: application/json' \\
   -d '{{"payment_id": "abc123", "member_id": "user45", "amount": 49.99, "reason": "card_declined"}}'

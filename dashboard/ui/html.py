@@ -1,4 +1,4 @@
-"""The one way of HTML onto a page: as Markup, which escapes by itself whatever is put into it.
+"""How HTML gets onto a page: as Markup, which escapes whatever is put into it.
 
 One element is written where it is drawn, `Markup("<b>{}</b>").format(words)`. A list or a table is
 a template beside its module: filled in one go, it costs a quarter of as many elements one by one.
@@ -33,7 +33,6 @@ def show_note(words: str) -> None:
 
 
 def render_facts(facts: Iterable[tuple[str, Markup]]) -> Markup:
-    """Each with its name."""
     fact = Markup("<div><dt>{}</dt><dd>{}</dd></div>")
     listed = Markup("").join(fact.format(name, value) for name, value in facts)
     return Markup('<dl class="facts results">{}</dl>').format(listed)

@@ -1,5 +1,5 @@
-"""Links between the pages: plain HTML, so that each can be copied, opened in a new tab and reached
-by keyboard; followed inside of the page where the browser allows, without loading it anew."""
+"""Links between the pages: plain HTML that can be copied, opened in a new tab and reached by
+keyboard, and that a plain click follows without loading the page again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def render_link(words: str, to: str, css: str = "") -> Markup:
 
 
 def follow(pages: Mapping[str, st.Page]) -> None:
-    """Goes where the reader has just clicked. To be called once in each run, before the page."""
+    """Follows the link that the reader clicked. Call it once in each run, before the page."""
     component = st.components.v2.component("links", js=FOLLOW)
     went = component(key=KEY, on_went_change=lambda: None).went
     if not went:

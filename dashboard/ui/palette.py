@@ -1,4 +1,4 @@
-"""The one palette, by day and by night: charts read it directly, style.css as custom properties."""
+"""The palette, light and dark: charts read it directly, style.css as custom properties."""
 
 from __future__ import annotations
 
@@ -92,5 +92,5 @@ def render_style() -> Markup:
 
 @cache
 def render_insight_style() -> Markup:
-    """What the insights and the health page look like, beside it."""
+    """The extra style of the insights and health pages."""
     return fill("ui/insights.html")

@@ -14,6 +14,6 @@ BELOW = Markup('<span class="below">{}</span>')
 
 @lru_cache(maxsize=1024)
 def render_state(state: State) -> Markup:
-    """Kept: few differ, and every row of every refresh has one."""
+    """Cached: few states differ, and every row of every refresh has one."""
     below = BELOW.format(state.detail) if state.detail else ""
     return STATE.format(state.tone, MARKS[state.tone], state.words) + below

@@ -64,7 +64,7 @@ def draw_groups(
 
 
 def arrange(groups: Sequence[Group], dimension: Dimension) -> list[Group]:
-    """Times in their order; everything else by size."""
+    """Times in their own order, everything else by size."""
     if dimension in (Dimension.HOUR, Dimension.WEEKDAY):
         return sorted(groups, key=lambda group: int(group.key))
     if dimension is Dimension.MONTH:

@@ -1,4 +1,4 @@
-"""Why payments fail, what brings them back, and when. A click on a group narrows all charts."""
+"""The insights page: why payments fail, what recovers them and when. A click filters all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(settings: DashboardSettings) -> None:
 
 @st.fragment(run_every=banners.REFRESH)
 def refresh(settings: DashboardSettings) -> None:
-    """Often, to see a database that is back; the figures themselves are kept for five minutes."""
+    """Often, to notice a database that is back; the figures are cached for five minutes."""
     company = for_company(settings, find_company_info)
     try:
         if isinstance(company, Unavailable):

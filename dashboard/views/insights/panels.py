@@ -29,7 +29,7 @@ Choices = tuple[tuple[Dimension, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`name` is that of its files; a click chooses a group of `dimension`."""
+    """`name` names its files. A click on a bar filters by `dimension`."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ class Panel:
 
 
 def read_choices() -> Choices:
-    """What the address chooses. No text of Postgres's holds a zero byte."""
+    """The filters in the address. Postgres takes no zero byte in a text."""
     given = ((one, st.query_params.get(one.value, "")) for one in Dimension)
     return tuple((one, value) for one, value in given if value and "\0" not in value)
 
@@ -79,7 +79,7 @@ def forget_all() -> None:
 
 
 def choose(key: str, dimension: Dimension) -> None:
-    """The clicked group; a second click on it takes the choice back."""
+    """Filters by the clicked group; a second click removes the filter."""
     points = st.session_state[key].selection.points
     if not points:
         return
@@ -141,7 +141,7 @@ def draw(panel: Panel, figure: go.Figure) -> None:
 
 
 def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
-    """What a click on the chart does, without a pointer. Seen once the keyboard comes to it."""
+    """The same filter by keyboard. Visible once the focus reaches it."""
     groups = list_groups(figure)
     chosen = st.query_params.get(dimension.value)
     key = f"choose-{panel.name}"
@@ -158,12 +158,12 @@ def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
 
 
 def list_groups(figure: go.Figure) -> list[str]:
-    """Those that can be clicked, in their order."""
+    """The groups that can be clicked, in the chart's order."""
     return list(dict.fromkeys(str(point[0]) for bars in figure.data for point in bars.customdata))
 
 
 def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> Markup:
-    """The one legend of all charts on the page; on a phone it wraps."""
+    """The legend of all charts on the page; it wraps on a phone."""
     tones = ("by-retry", "by-member", "without-us")
     entries = [*zip(tones, PARTS, strict=True), *more]
     item = Markup('<li><i class="{}" aria-hidden="true"></i>{}</li>')

@@ -21,10 +21,10 @@ from mail.templates import check_part
 from recovery.status import Step
 
 PARTS = {"subject": "Subject", "text": "Plain text and chat", "html": "HTML"}
+# The prefix of the fields' keys.
 FIELDS = "words-"
-"""The prefix of the fields' keys."""
+# In the session: the step whose reset waits for the reader's confirmation.
 RESTORING = "restoring"
-"""In the session: the step whose reset waits for the reader's confirmation."""
 RESULT = "editor-result"
 LINE = re.compile(r"line (\d+): ")
 AWAY = "The database does not answer, so nothing was changed. Please try again."
@@ -73,7 +73,7 @@ def read_draft(step: Step) -> OwnTemplate:
 
 
 def show_fields(step: Step) -> OwnTemplate:
-    """What is typed."""
+    """Returns the typed words."""
     for part, label in PARTS.items():
         key = name_field(step, part)
         if part == "subject":

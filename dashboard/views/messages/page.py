@@ -41,7 +41,7 @@ PERIODS = (Period.MONTH, Period.QUARTER)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the address asks for."""
+    """The message, reason and period that the address names."""
 
     step: Step
     decline_class: DeclineClass

@@ -29,8 +29,8 @@ from recovery.labels import REQUESTS
 from recovery.money import format_money
 from recovery.status import UNPAID, RequestKind
 
+# In the session: the payment and the request that wait for the reader's confirmation.
 CONFIRMING = "confirming"
-"""In the session: the payment and the request that wait for the reader's confirmation."""
 QUESTIONS: dict[RequestKind, str] = {
     RequestKind.RETRY_NOW: "Charge {amount} to {card} now? It happens within a minute.",
     RequestKind.STOP: "Stop recovery of this payment for good? We no longer retry it or write to "

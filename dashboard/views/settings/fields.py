@@ -67,7 +67,7 @@ def draw_switch(label: str, key: str) -> object:
 
 @lru_cache(maxsize=1)
 def list_zones() -> frozenset[str]:
-    """Read from hundreds of files, once."""
+    """Cached: reading them opens hundreds of files."""
     return frozenset(available_timezones())
 
 

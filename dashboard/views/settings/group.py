@@ -36,14 +36,14 @@ BUTTONS: dict[Group, str] = {
     Group.MESSAGING: "Save message settings",
     Group.NOTIFICATIONS: "Save notification settings",
 }
+# From when on all settings of a group apply; empty where each says it for itself.
 APPLIES: dict[Group, str] = {
     Group.RECOVERY: "",
     Group.MESSAGING: "Applies to messages sent from now on.",
     Group.NOTIFICATIONS: "Applies to new recoveries only.",
 }
-"""From when on all settings of a group apply; empty where each says it for itself."""
+# The prefix of the fields' keys.
 FIELDS = "choice-"
-"""The prefix of the fields' keys."""
 AWAY = "The database does not answer, so nothing was saved. Please try again."
 
 
