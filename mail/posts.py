@@ -24,8 +24,8 @@ LONGEST_POST = 2000
 SUPPRESS_EMBEDS = 4
 MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")
 MORE = {
-    NoticeKind.KEY_REFUSED: "Until that is put right payments are neither read back nor charged. "
-    "Check WHOP_API_KEY, and what the app may do.",
+    NoticeKind.KEY_REFUSED: "Until this is fixed, payments are neither read nor charged. "
+    "Check WHOP_API_KEY and its permissions.",
 }
 
 
@@ -64,8 +64,8 @@ def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
     return sign(
         company,
         f"{NOTICES[NoticeKind.WEBHOOK_SILENT]} since {local:%A, %B} {local.day} at "
-        f"{local:%H:%M}, while failed payments were found by reading back. They are worked on all "
-        "the same, up to an hour later. Check the webhook at Whop, its address and its secret.",
+        f"{local:%H:%M}. Failed payments are still found, up to an hour later. Check the webhook at "
+        "Whop, its address and its secret.",
     )
 
 
@@ -74,7 +74,7 @@ def write_bouncing(company: str, mails: Deliverability) -> str:
     return sign(
         company,
         f"{NOTICES[NoticeKind.MAILS_BOUNCING]}: {undelivered} bounced, were dropped or reported as "
-        "spam in the last 24 hours. Check the sender's domain at SendGrid.",
+        "spam in the last 24 hours. Check your sending domain at SendGrid.",
     )
 
 
