@@ -50,9 +50,10 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
 
 
 def show_nothing_found(*, filtered: bool) -> None:
-    words, link = ("No matches.", render_link("Clear filters", "payments"))
-    if not filtered:
-        words, link = ("No failed payments yet.", render_link("See how to try one", "."))
+    if filtered:
+        words, link = "No matches.", render_link("Clear filters", "payments")
+    else:
+        words, link = "No failed payments yet.", render_link("See how to try one", ".")
     show_html(Markup('<p class="lead">{} {}</p>').format(words, link))
 
 
