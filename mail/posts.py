@@ -64,8 +64,8 @@ def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:
     return sign(
         company,
         f"{NOTICES[NoticeKind.WEBHOOK_SILENT]} since {local:%A, %B} {local.day} at "
-        f"{local:%H:%M}. Failed payments are still found, up to an hour later. Check the webhook at "
-        "Whop, its address and its secret.",
+        f"{local:%H:%M}. Failed payments are still found, up to an hour later. Check the webhook "
+        "at Whop, its address and its secret.",
     )
 
 

@@ -71,7 +71,7 @@ def test_a_setting_is_refused_beside_its_field_and_then_saved(
     answers.fill("help@example.com")
     save.click()
     expect(page.get_by_text("Saved: Reply-to address.")).to_be_visible()
-    expect(page.get_by_text("dashboard changed reply to")).to_be_visible()
+    expect(page.get_by_text("Reply-to address changed · you")).to_be_visible()
     assert find_messaging_settings(records, COMPANY).reply_to == "help@example.com"
     take_picture(page, f"settings-saved-{width}.png")
 

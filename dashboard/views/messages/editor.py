@@ -112,16 +112,13 @@ def find_fault(part: str, typed: str, step: Step) -> str | None:
 
 def render_fault(label: str, fault: str, typed: str) -> Markup:
     """With the line itself: the field shows no line numbers."""
-    found = LINE.match(fault)
-    lines = typed.splitlines()
+    found, lines = LINE.match(fault), typed.splitlines()
     at = int(found[1]) if found else 0
     quoted = Markup("")
     if 0 < at <= len(lines):
         quoted = Markup("<br><code>{}</code>").format(lines[at - 1].strip())
-    joint = ", " if found else ": "
-    return Markup('<p class="warning" role="alert">{}{}{}{}</p>').format(
-        label, joint, fault, quoted
-    )
+    where = f"{label}{', ' if found else ': '}"
+    return Markup('<p class="warning" role="alert">{}{}{}</p>').format(where, fault, quoted)
 
 
 def show_buttons(settings: DashboardSettings, page: MessagePage, step: Step) -> None:

@@ -92,9 +92,9 @@ def show_rate(summary: Summary, trend: Trend) -> None:
         delta=change,
         delta_description="points vs the 30 days before" if change else None,
         help=(
-            "The share of all failed payments that were recovered, all time. Unpaid payments "
-            "count as not recovered yet, so the rate can still rise. Every recovery counts, not "
-            "only ours. The trend compares payments with a final result only."
+            "The share of all failed payments that were recovered, all time, whoever recovered "
+            "them. It can still rise while payments are unpaid. The trend compares payments with a "
+            "final result."
         ),
     )
     retry, member = summary.recovered_by_retry_amount, summary.recovered_by_member_amount
@@ -169,9 +169,7 @@ def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
         lines.append(Markup("First deadline in <b>{}</b>").format(left))
     if summary.unconverted:
         uncounted = count(summary.unconverted, "payment has", "payments have")
-        lines.append(
-            Markup("{} no dollar value yet: counted, but not in the amounts.").format(uncounted)
-        )
+        lines.append(Markup("{} no dollar value yet, so not in the amounts.").format(uncounted))
     show_lines(*lines)
     show_note("Days left to pay.")
     show_spark([Decimal(number) for number in at_risk.by_days_left], "waiting")
