@@ -65,23 +65,23 @@ def test_a_click_on_a_bar_narrows_the_other_charts_and_stands_in_the_address(
     visit: Visit,
 ) -> None:
     page = visit("/insights")
-    expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
+    expect(page.locator(".lead")).to_contain_text(": 30 failed payments")
     click_row(page, "reasons", 1)
     page.wait_for_url("**/insights?*class=card*")
-    expect(page.locator(".lead")).to_contain_text("Of 10 failed payments")
+    expect(page.locator(".lead")).to_contain_text(": 10 failed payments")
     expect(page.get_by_text("✓ Card problem")).to_be_visible()
     again = visit(urlsplit(page.url).path + "?" + urlsplit(page.url).query)
-    expect(again.locator(".lead")).to_contain_text("Of 10 failed payments")
+    expect(again.locator(".lead")).to_contain_text(": 10 failed payments")
     page.get_by_role("button", name="Reason: Card problem").click()
-    expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
+    expect(page.locator(".lead")).to_contain_text(": 30 failed payments")
     assert "class=" not in page.url
 
 
 def test_a_second_click_takes_the_choice_back(visit: Visit) -> None:
     page = visit("/insights?class=card")
-    expect(page.locator(".lead")).to_contain_text("Of 10 failed payments")
+    expect(page.locator(".lead")).to_contain_text(": 10 failed payments")
     click_row(page, "reasons", 1)
-    expect(page.locator(".lead")).to_contain_text("Of 30 failed payments")
+    expect(page.locator(".lead")).to_contain_text(": 30 failed payments")
 
 
 def test_a_chart_is_downloaded_as_csv_and_as_a_picture(visit: Visit, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_it_sorts_by_worth(visit: Visit) -> None:
     page = visit("/payments")
     first = page.locator("table.payments tbody tr").first
     expect(first).to_contain_text("Member 1")
-    choose(page, "Order", "Largest first")
+    choose(page, "Sort", "Largest first")
     page.wait_for_url("**/payments?sort=largest")
     expect(first).to_contain_text("Maya Okafor")
 
