@@ -23,7 +23,7 @@ ASKED = [
     page for page in sorted(DOCS.rglob("*.md")) if not re.match(r"\d", page.name) and page != INDEX
 ]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted(DOCS.rglob("*.md")),
 ]
 README = (ROOT / "README.md").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.named import find_definition
 from tests.structure import (
     CODE,
     LONG_MODULE,
@@ -124,3 +125,13 @@ def test_former_names_lead_to_what_is_there_now():
     now = {new for _, new in rows}
     assert [new for new in now if not (ROOT / new).exists()] == []
     assert [old for old, _ in rows if (ROOT / old).exists() and old not in now] == []
+
+
+def test_former_names_in_code_lead_to_what_is_defined_now() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| `(\S+)` \|$", FORMER_NAMES.read_text(), re.MULTILINE
+    )
+    assert len(rows) > 50
+    lost = [(new, path) for _, new, path in rows if find_definition(ROOT / path, new) is None]
+    assert lost == []
+    assert [(old, path) for old, _, path in rows if find_definition(ROOT / path, old)] == []
