@@ -11,8 +11,8 @@ from tests.named import find_definition, read_tree
 from tests.structure import CODE, ROOT
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
-STYLE, CHANGES = GUIDE.split("# The files for common changes")
-CHECKLISTS = {part.splitlines()[0]: part for part in CHANGES.split("\n## ")[1:]}
+STYLE, CHANGES = GUIDE.split("## The files for common changes")
+CHECKLISTS = {part.splitlines()[0]: part for part in CHANGES.split("\n### ")[1:]}
 COMMANDS = "\n".join(re.findall(r"^```\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
 PATH = re.compile(rf"(?:(?:{'|'.join(CODE)}|tests|docs)/[\w./]+|[\w.-]+\.(?:md|yaml|txt|example))")
 NAMED = re.compile(r"`([\w/]+\.py)`\s+\(((?:`[\w.]+`(?:,\s+)?)+)\)")

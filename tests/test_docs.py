@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from daemon.settings import DaemonSettings
 from dashboard.settings import ServerSettings
+from recovery.decline_codes import CODES
 from recovery.status import PaymentStatus
+from sandbox.model.switches import Switches
 from tests.structure import CODE
 from webhook.openapi import WEBHOOK_PATHS
 from webhook.settings import WebhookSettings
@@ -64,6 +67,21 @@ def test_defaults_in_the_readme_are_those_of_the_code() -> None:
 def test_every_status_is_explained() -> None:
     page = (DOCS / "developers" / "figures.md").read_text()
     assert [status for status in PaymentStatus if f"`{status}`" not in page] == []
+
+
+def test_every_decline_code_is_in_its_table_with_its_class_and_its_words() -> None:
+    page = (DOCS / "creators" / "declines.md").read_text()
+    rows = [
+        f"| `{code}` | {kind} | {words} |"
+        for kind, codes in CODES.items()
+        for code, words in codes.items()
+    ]
+    assert [row for row in rows if row not in page] == []
+
+
+def test_every_switch_of_the_sandbox_is_in_its_table() -> None:
+    page = (DOCS / "developers" / "sandbox.md").read_text()
+    assert [one.name for one in fields(Switches) if f"| `{one.name}` |" not in page] == []
 
 
 def test_the_readme_names_the_routes() -> None:
