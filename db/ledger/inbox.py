@@ -62,7 +62,8 @@ def record(
 ) -> None:
     """Stores new events and applies them. Repeating it changes nothing.
 
-    `recovery_settings`: of every company that these events are about; None: they are loaded.
+    `recovery_settings`: of every company whose payments these events may make known; None: they
+    are loaded.
     """
     if not events:
         return

@@ -40,7 +40,7 @@ class TriedEvent:
 
 
 def ask(session: Session, company_id: str, actor: str, now: datetime) -> bool:
-    """False: a replay is requested already and not done yet."""
+    """Requests a replay. False: one is requested already and not done yet."""
     add_companies(session, {company_id})
     asked = session.scalar(
         insert(Request)

@@ -43,7 +43,7 @@ WAIT_FOR_CHARGE = timedelta(hours=1)
 
 
 def plan_again(session: Session, payment: Payment, now: datetime) -> None:
-    """For when something has changed that the schedule depends on."""
+    """Plans the next message again, after a change that the schedule depends on."""
     written = find_written_steps(session, [payment])
     last_message_at = find_last_message_at(session, payment, now)
     save_plan(payment, plan(session, payment, written[payment.payment_id], last_message_at, now))

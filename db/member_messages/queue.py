@@ -168,7 +168,7 @@ def give_up_interrupted(session: Session, now: datetime) -> list[int]:
 
 
 def skip(session: Session, message: Message, reason: str) -> None:
-    """Of the messages joined to it, the first one takes its place."""
+    """Marks it skipped. Of the messages joined to it, the first one takes its place."""
     message.state, message.detail = MessageState.SKIPPED, reason
     joined = session.scalars(
         select(Message)

@@ -36,7 +36,7 @@ FILTERS = ("decline_class", "product", "recovered_by")
 CLOSING = ("recovered_at", "window_ends_at", "imported")
 
 
-def index_beginnings(name: str, column: str) -> Index:
+def index_prefix(name: str, column: str) -> Index:
     """An index for `like 'abc%'` that works in any locale."""
     lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
     return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
@@ -76,8 +76,8 @@ class Payment(Base):
             postgresql_include=["status", "amount_usd", "failed_at", *FILTERS],
         ),
         Index("ix_payments_decline", "company_id", "decline_class", "product"),
-        index_beginnings("ix_payments_name", "member_name"),
-        index_beginnings("ix_payments_email", "member_email"),
+        index_prefix("ix_payments_name", "member_name"),
+        index_prefix("ix_payments_email", "member_email"),
         Index(
             "ix_payments_company_recovered",
             "company_id",

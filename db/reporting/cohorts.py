@@ -42,7 +42,8 @@ WITHOUT_IMPORTED = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """One company's payments that failed since then and match all of `only`."""
+    """One company's payments that failed since `since` and match all of `only`. `since` None:
+    all."""
 
     company_id: str
     zone: ZoneInfo
