@@ -1,7 +1,7 @@
-"""Which payments need their creator: one rule, in SQL, from the data of
-recovery/action_required.py.
+"""Which payments need their creator: one rule, in SQL.
 
-The overview, the list of payments, the weekly digest, posts and `GET /payments/list` all use it.
+It is built from the data of recovery/action_required.py. The overview, the list of payments, the
+weekly digest, posts and `GET /payments/list` all use it.
 """
 
 from __future__ import annotations
