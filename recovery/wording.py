@@ -26,7 +26,8 @@ def format_share(part: int, whole: int) -> str:
 
 def format_percent(part: int, whole: int) -> str:
     """Whole percents: where the numbers stand beside it. 0% and 100% mean none and all."""
-    percent = (200 * part + whole) // (2 * whole)  # half up, as everybody rounds
+    # Half up, as everybody rounds.
+    percent = (200 * part + whole) // (2 * whole)
     if 0 < part < whole and percent in (0, 100):
         return "<1%" if percent == 0 else ">99%"
     return f"{percent}%"
