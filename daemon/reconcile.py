@@ -160,10 +160,10 @@ class Reconciler:
 
     def read_unlisted(self, company_id: str, started_at: datetime) -> None:
         with self.sessions() as session:
-            quiet = sync.list_unread(
+            unread = sync.list_unread(
                 session, company_id, started_at, self.clock(), MOST_SINGLE_READS
             )
-        for payment_id in quiet:
+        for payment_id in unread:
             if self.stopping():
                 return
             try:

@@ -39,8 +39,8 @@ SUBJECTS = {
     Step.LAST_DAY: "One day left to keep {{ product }}",
     Step.NOTICE: "Your payment for {{ product }} did not go through",
 }
-# In place of the first email's subject, where only another card helps. Elsewhere it would ask for
-# what the body says is not needed.
+# Replaces the first email's subject if only another card helps. With other declines it would ask
+# for something that the body says is not needed.
 UPDATE_CARD = "Your payment failed — click here to update your card"
 OURS = {
     step: OwnTemplate(
