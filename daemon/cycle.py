@@ -90,9 +90,9 @@ class Cycle:
         down = self.retrier.whop.circuit.down_since
         heartbeats.beat(session, "daemon", self.started_at, now, down, report)
 
-    def honour_requests(self) -> int:
+    def fulfil_requests(self) -> int:
         """Carries out what creators have asked for, at once. Returns the number of requests."""
-        honoured = 0
+        fulfilled = 0
         while not self.stopping():
             with self.sessions.begin() as session:
                 request = requests.fulfil_next(session, self.clock(), self.retrier.rules)
@@ -101,9 +101,9 @@ class Cycle:
                 log.info(
                     "payment %s request %s: %s", request.payment_id, request.kind, request.answer
                 )
-                honoured += 1
+                fulfilled += 1
         self.drain(self.retrier.retry_requested)
-        return honoured
+        return fulfilled
 
     def drain(self, unit: Callable[[], bool]) -> WorkCounts:
         return run_until_empty(

@@ -65,7 +65,7 @@ class Daemon:
         log.info("started; one cycle every %d min", minutes)
         minute_loop = Loop(
             (1, self.send_messages),
-            (1, self.honour_requests),
+            (1, self.fulfil_requests),
             (1, self.replay_requested),
             (1, self.beat),
             (1, self.notify_creators),
@@ -85,7 +85,7 @@ class Daemon:
 
     def run_once(self) -> None:
         self.wait_until_ready()
-        self.honour_requests()
+        self.fulfil_requests()
         self.replay_requested()
         self.run_cycle()
         self.send_messages()
@@ -102,11 +102,11 @@ class Daemon:
     def notify_creators(self) -> None:
         self.services.notifier.notify_due(self.is_stopping)
 
-    def honour_requests(self) -> None:
-        self.services.cycle.honour_requests()
+    def fulfil_requests(self) -> None:
+        self.services.cycle.fulfil_requests()
 
     def replay_requested(self) -> None:
-        self.services.replayer.honour()
+        self.services.replayer.replay_requested()
 
     def beat(self) -> None:
         with self.sessions.begin() as session:

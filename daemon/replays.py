@@ -32,7 +32,7 @@ class Replayer:
         self.sessions, self.rules, self.clock = sessions, rules, clock
         self.read, self.stopping = read, stopping
 
-    def honour(self) -> None:
+    def replay_requested(self) -> None:
         """Replays what creators asked for. Companies take turns: a large one delays no other."""
         last = 0
         for _ in range(MOST_AT_ONCE):

@@ -142,7 +142,7 @@ def test_a_replay_that_nobody_has_taken_up_becomes_a_request_and_is_honoured(old
         assert (request.kind, request.payment_id) == (RequestKind.REPLAY, None)
         assert (request.requested_by, request.requested_at) == ("dashboard", ASKED_AT)
         assert replays.find_open(session, COMPANY) == ASKED_AT
-    Replayer(sessions, HOURLY, lambda: NOW, read).honour()
+    Replayer(sessions, HOURLY, lambda: NOW, read).replay_requested()
     with sessions() as session:
         assert replays.find_open(session, COMPANY) is None
 

@@ -176,7 +176,7 @@ def dispute_another(rig: Rig, payment_id: str) -> None:
 def stop(rig: Rig, payment_id: str) -> None:
     with rig.sessions.begin() as session:
         requests.ask(session, payment_id, RequestKind.STOP, "creator", rig.clock.now)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
 
 
 def suppress(rig: Rig, payment_id: str, failure: DeliveryFailure) -> None:

@@ -290,7 +290,7 @@ def cut_off(tmp_path: Path) -> Iterator[Loop]:
         _env_file=None, environment="development", database_url=f"postgresql:///x?host={tmp_path}"
     )
     daemon = Daemon(settings)
-    jobs = (daemon.run_cycle, daemon.send_messages, daemon.honour_requests, daemon.beat)
+    jobs = (daemon.run_cycle, daemon.send_messages, daemon.fulfil_requests, daemon.beat)
     yield Loop(*[(1, job) for job in jobs])
     daemon.engine.dispose()
     daemon.whop.wire.http.close()

@@ -264,7 +264,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     def the_minutes_jobs_run(self) -> None:
         self.pass_time(timedelta(minutes=1))
         self.work(self.crew.message_sender.send_due)
-        self.work(self.crew.reading.honour_requests)
+        self.work(self.crew.reading.fulfil_requests)
 
     @rule(payment_id=renewals, kind=st.sampled_from((RequestKind.STOP, RequestKind.RETRY_NOW)))
     def the_creator_asks(self, payment_id: str, kind: RequestKind) -> None:
@@ -353,7 +353,7 @@ class RecoveryMachine(RuleBasedStateMachine):
                 self.work(second.reading.run)
             elif other in (RequestKind.STOP, RequestKind.RETRY_NOW):
                 self.ask(payment_id, RequestKind(other))
-                self.work(second.blind.honour_requests)
+                self.work(second.blind.fulfil_requests)
             else:
                 self.act(payment_id, other)
 

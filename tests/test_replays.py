@@ -78,7 +78,7 @@ def test_it_is_asked_for_once_until_it_is_done(session: Session, replayer: Repla
     assert ask(session, at=NOW + HOUR) is False
     assert replays.find_open(session, COMPANY) == NOW
     assert replays.find_open(session, OTHER) is None
-    replayer.honour()
+    replayer.replay_requested()
     session.rollback()
     assert replays.find_open(session, COMPANY) is None
     assert ask(session, at=NOW + 2 * HOUR) is True
@@ -113,7 +113,7 @@ def test_a_replay_for_one_company_leaves_the_poison_of_all_others(
     record_poison(session, OTHER, 3)
     record_poison(session, None)
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     assert [count_poison(session, whose) for whose in (COMPANY, OTHER, None)] == [0, 3, 1]
     assert set(session.scalars(select(Payment.company_id))) == {COMPANY}
 
@@ -125,7 +125,7 @@ def test_what_tells_no_company_is_tried_where_there_is_only_one_as_it_is_shown(
     record_poison(session, None)
     assert gather_facts(session, COMPANY, NOW).poison_count == 2
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     assert gather_facts(session, COMPANY, NOW).poison_count == 0
 
 
@@ -161,7 +161,7 @@ def test_no_company_waits_for_one_with_many_events(
         return real(session, stored, *rest)
 
     monkeypatch.setattr(replays, "try_event", watch)
-    replayer.honour()
+    replayer.replay_requested()
     assert turns == [COMPANY, OTHER, COMPANY, COMPANY]
 
 
@@ -173,7 +173,7 @@ def test_what_is_still_poison_is_tried_once_and_keeps_todays_words(
 ) -> None:
     record_poison(session, COMPANY, 2, payload={"type": "payment.failed"})
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     assert count_poison(session, COMPANY) == 2
     assert set(session.scalars(select(WebhookEvent.error))) == {"data: must be a JSON object"}
     assert replays.find_open(session, COMPANY) is None
@@ -190,7 +190,7 @@ def test_a_fault_of_ours_keeps_the_event_and_does_not_hold_up_the_next(
 
     replayer.read = read_badly
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     errors = session.scalars(select(WebhookEvent.error).order_by(WebhookEvent.id)).all()
     assert errors == ["it cannot be applied (KeyError)", None]
 
@@ -202,7 +202,7 @@ def test_an_event_whose_payment_is_not_known_waits_for_it_and_is_poison_no_more(
     paid["data"] |= {"substatus": "succeeded", "paid_at": paid["timestamp"]}
     record_poison(session, COMPANY, type="?", payload=paid)
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     (stored,) = session.scalars(select(WebhookEvent))
     session.refresh(stored)
     assert (stored.error, stored.applied_at) == (None, None)
@@ -214,7 +214,7 @@ def test_an_event_that_says_nothing_to_us_any_more_is_done_with(
 ) -> None:
     record_poison(session, COMPANY, payload=event("course.completed", {}))
     ask(session)
-    replayer.honour()
+    replayer.replay_requested()
     (stored,) = session.scalars(select(WebhookEvent))
     session.refresh(stored)
     assert (stored.error, stored.applied_at) == (None, NOW + HOUR)
@@ -235,7 +235,7 @@ def test_a_crash_between_two_events_leaves_the_rest_asked_for(
         crashes.invalidate()  # the connection is cut, as by kill -9
     assert count_poison(session, COMPANY) == 2
     assert replays.find_open(session, COMPANY) == NOW
-    replayer.honour()
+    replayer.replay_requested()
     assert count_poison(session, COMPANY) == 0
     assert replays.find_open(session, COMPANY) is None
 

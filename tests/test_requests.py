@@ -33,7 +33,7 @@ def answer(rig: Rig, request_id: int) -> str | None:
 def test_a_hastened_payment_is_charged_with_the_next_minute(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "paid")
     request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert answer(rig, request_id) == requests.DONE
     assert rig.charges(payment_id) == ["paid"]
     assert [attempt.trigger for attempt in rig.attempts(payment_id)] == [Trigger.CREATOR]
@@ -47,14 +47,14 @@ def test_hastening_one_payment_charges_no_other(rig: Rig):
     )
     rig.pass_time(1)
     ask(rig, retry_now, RequestKind.RETRY_NOW)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert (rig.charges(retry_now), rig.charges(other)) == (["paid"], [])
 
 
 def test_a_declined_hastened_retry_goes_back_to_the_schedule(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "insufficient_funds", "paid")
     ask(rig, payment_id, RequestKind.RETRY_NOW)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert rig.payment(payment_id).retry_count == 1
     rig.run(hours=2)
     triggers = [attempt.trigger for attempt in rig.attempts(payment_id)]
@@ -64,7 +64,7 @@ def test_a_declined_hastened_retry_goes_back_to_the_schedule(rig: Rig):
 def test_a_stopped_payment_is_charged_no_more(rig: Rig):
     payment_id = rig.fail("insufficient_funds", "paid")
     request_id = ask(rig, payment_id, RequestKind.STOP)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert answer(rig, request_id) == requests.DONE
     rig.run(hours=5)
     payment = rig.payment(payment_id)
@@ -99,7 +99,7 @@ def test_a_stop_that_comes_while_whop_is_asked_is_in_time(rig: Rig, monkeypatch)
 def test_what_is_forbidden_stays_forbidden_however_much_it_is_wanted(rig: Rig, script, said):
     payment_id = rig.fail(*script)
     request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert (answer(rig, request_id) or "").startswith(said)
     assert rig.charges(payment_id) == []
 
@@ -110,7 +110,7 @@ def test_a_payment_with_a_charge_in_hand_is_not_hastened(rig: Rig):
     rig.pass_time(1)
     rig.cycle.run()
     request_id = ask(rig, payment_id, RequestKind.RETRY_NOW)
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert answer(rig, request_id) == requests.CHARGE_RUNNING
     assert len(rig.attempts(payment_id)) == 1
 
@@ -119,7 +119,7 @@ def test_a_paid_payment_has_nothing_to_stop_or_to_charge(rig: Rig):
     payment_id = rig.fail()
     rig.world.member_pays(payment_id, rig.clock.now)
     asked = [ask(rig, payment_id, kind) for kind in (RequestKind.STOP, RequestKind.RETRY_NOW)]
-    rig.cycle.honour_requests()
+    rig.cycle.fulfil_requests()
     assert [answer(rig, request_id) for request_id in asked] == [
         "nothing to stop: recovered",
         "nothing to charge: recovered",
