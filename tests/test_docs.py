@@ -72,7 +72,7 @@ def test_every_status_is_explained() -> None:
 def test_every_decline_code_is_in_its_table_with_its_class_and_its_words() -> None:
     page = (DOCS / "creators" / "declines.md").read_text()
     rows = [
-        f"| `{code}` | {kind} | {words} |"
+        f"| `{code}` | `{kind}` | {words} |"
         for kind, codes in CODES.items()
         for code, words in codes.items()
     ]

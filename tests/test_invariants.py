@@ -145,7 +145,7 @@ GUARDS = [
         "payment is not None",
     ),
     Guard(
-        "7: a mail is on disk as sending before it leaves",
+        "7: an email is on disk as sending before it leaves",
         "test_messages.py::test_the_mail_is_on_disk_as_sending_before_it_leaves",
     ),
     Guard(

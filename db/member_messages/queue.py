@@ -69,7 +69,7 @@ def take_message(
         way = choose_channel(session, message, payment, company, messaging, channels, now)
         if isinstance(way, Channel):
             message.channel = way
-            # invariant 7: a mail is on disk as sending before it leaves
+            # invariant 7: an email is on disk as sending before it leaves
             message.state, message.sending_at = MessageState.SENDING, now
             context = build_context(session, message, payment, company)
             return TakenMessage(
