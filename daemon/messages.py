@@ -59,7 +59,7 @@ class MessageSender:
         while self.queue_some() and not stopping():
             pass
         with self.sessions.begin() as session:
-            # invariant 7: an interrupted email is given up
+            # invariant 7: an interrupted email is never sent again
             settle_unknown(session, outbox.give_up_interrupted(session, self.clock()))
             # In most minutes nothing is due: then no thread and no connection is opened.
             due = outbox.count_due(session, self.clock(), self.workers)

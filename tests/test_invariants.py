@@ -149,7 +149,7 @@ GUARDS = [
         "test_messages.py::test_the_mail_is_on_disk_as_sending_before_it_leaves",
     ),
     Guard(
-        "7: an interrupted email is given up",
+        "7: an interrupted email is never sent again",
         "test_messages.py::test_a_mail_interrupted_while_sending_is_never_sent_again",
     ),
     Guard(
