@@ -67,7 +67,7 @@ def move(session: Session, payment: Payment, transition: Transition) -> None:
     apply_transition(payment, transition)
     if not may_write(transition.status, transition.closed_reason):
         end = continue_with(name_end(transition.status, transition.closed_reason))
-        outbox.cancel_messages(session, payment, f"the payment is closed: {end}")
+        outbox.cancel_messages(session, payment, end)
 
 
 def apply_transition(payment: Payment | NewPayment, transition: Transition) -> None:

@@ -63,5 +63,5 @@ def close_all(
     for payment in payments:
         move(session, payment, closed(reason))
     session.flush()
-    why = f"the payment is closed: {continue_with(CLOSED_REASONS[reason])}"
+    why = continue_with(CLOSED_REASONS[reason])
     outbox.cancel_all_messages(session, (Payment.company_id == company_id) & or_(*whose), why)

@@ -54,8 +54,7 @@ def check_eligibility(
 ) -> Ineligible | None:
     """What forbids it on every channel and at every hour. None: nothing."""
     if not may_write(payment.status, payment.closed_reason):
-        end = continue_with(name_end(payment.status, payment.closed_reason))
-        return Ineligible(f"the payment is closed: {end}")
+        return Ineligible(continue_with(name_end(payment.status, payment.closed_reason)))
     if message.step not in SEQUENCES[payment.decline_class]:
         return Ineligible(f"the reason is now: {continue_with(REASONS[payment.decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
