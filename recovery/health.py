@@ -54,8 +54,7 @@ class CycleReport:
 
 @dataclass(frozen=True, slots=True)
 class DaemonHeartbeat:
-    """The newest heartbeat. `last_cycle_at` is the newest of all daemons; `report` covers all
-    companies."""
+    """The newest heartbeat. `last_cycle_at`: of all daemons; `report`: about all companies."""
 
     beat_at: datetime
     last_cycle_at: datetime | None = None
@@ -150,8 +149,7 @@ def is_key_refused(state: WhopState) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """When the last one came, and the first failure since then that was only found by reading
-    back."""
+    """When the last one came, and the first failure since then that only reading back found."""
 
     last_received_at: datetime | None = None
     first_missed_at: datetime | None = None

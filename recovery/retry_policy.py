@@ -123,8 +123,7 @@ def plan_hourly(context: RetryContext, earliest: datetime) -> datetime:
 
 # Hours after the first failure, one for each retry; classes that are not listed wait for the
 # member. From the table in recovery-rules.md 3.4: spread over the five days, technical errors soon,
-# and the last try for funds just before the end. docs/developers/policy-comparison.md compares them
-# with other schedules.
+# and the last try for funds just before the end (docs/developers/policy-comparison.md).
 PLANS: dict[DeclineClass, tuple[float, ...]] = {
     DeclineClass.FUNDS: (30, 62, 106),
     DeclineClass.ISSUER: (26, 74),
@@ -142,8 +141,7 @@ PLANS_BY_CODE: dict[str, tuple[float, ...]] = {
 # Money on an account usually lasts a day, so Whop's own charge within a day finds what ours would.
 # Whop may allow us only one retry, which is worth most once Whop has stopped trying.
 LEAVE_TO_WHOP = {DeclineClass.FUNDS: timedelta(hours=24)}
-# Least wait after one of our retries was declined. Technical errors are excepted: they may be over
-# sooner.
+# Least wait after one of our retries was declined, except for technical errors.
 PAUSE = timedelta(hours=12)
 # Kept free before the end of the window: a charge needs time to settle.
 MARGIN = timedelta(hours=2)

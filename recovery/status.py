@@ -89,8 +89,7 @@ class Action(StrEnum):
 
 
 class Step(StrEnum):
-    """The messages to a member about one payment, in order. message_schedule.py decides who gets
-    which."""
+    """The messages to a member about one payment, in order (message_schedule.py)."""
 
     PAYMENT_FAILED = "payment_failed"
     REMINDER = "reminder"
@@ -122,9 +121,7 @@ AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
 
 
 class MailEventKind(StrEnum):
-    """What the mail service reports about an email."""
-
-    # It accepted the email and will deliver it.
+    # The mail service accepted the email and will deliver it.
     PROCESSED = "processed"
     DEFERRED = "deferred"
     DELIVERED = "delivered"

@@ -61,10 +61,8 @@ class WhopClient:
         return self.read_answer(answer, company_id)
 
     def retry_payment(self, payment_id: str, company_id: str, key: str) -> PaymentReport:
-        """Charges it again with one POST. The same key never charges twice (whop-api.md 2.8).
-
-        An answer does not mean paid: the returned payment says so.
-        """
+        """Charges it again with one POST. The same key never charges twice (whop-api.md 2.8). An
+        answer does not mean paid: the returned payment says so."""
         answer = self.wire.write(
             "payments.retry",
             "POST",
