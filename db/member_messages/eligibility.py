@@ -104,7 +104,7 @@ def find_wait(
     morning = postpone_quiet(now, zone, messaging.quiet_from, messaging.quiet_until)
     if morning > now:
         return Ineligible("waiting for the end of quiet hours", morning)
-    # Whoever takes a message of the same company waits, so that the count holds.
+    # Others who take a message of this company wait here, so that the count stays right.
     session.scalars(
         select(Company.id).where(Company.id == company.id).with_for_update(key_share=True)
     ).one()
