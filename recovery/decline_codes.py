@@ -173,8 +173,8 @@ def classify(code: str | None, text: str | None = None) -> Decline:
     known = code if code in CLASS_OF else read_code(text) or read_code(code)
     if known is not None:
         return Decline(known, CLASS_OF[known], WORDS_FOR[known])
-    said = (text or code or "").strip().replace("_", " ")
-    return Decline(code, DeclineClass.UNKNOWN, said[:120].capitalize() or "No reason given")
+    reason = (text or code or "").strip().replace("_", " ")
+    return Decline(code, DeclineClass.UNKNOWN, reason[:120].capitalize() or "No reason given")
 
 
 def name_decline(code: str | None, words: str) -> str:

@@ -19,7 +19,7 @@ FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
 
 
 class Level(StrEnum):
-    """The word beside the colour: a state is never told by its colour alone."""
+    """The word shown beside the colour, since a colour alone is not enough for everybody."""
 
     GREEN = "OK"
     AMBER = "Check"

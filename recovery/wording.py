@@ -6,8 +6,8 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-# Below it one payment more or less moves a percentage by over five points, which would promise what
-# chance may undo: only the numbers are said.
+# With fewer, one payment changes a percentage by more than five points, so only the numbers are
+# shown.
 FEW = 20
 
 

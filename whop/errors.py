@@ -66,18 +66,18 @@ def check(response: httpx.Response) -> None:
     if response.is_success:
         return
     code, message = read_error(response)
-    said = f"Whop answered {status}: {message}"
+    text = f"Whop answered {status}: {message}"
     if status >= 500 or code == IN_PROGRESS or status == 408:
-        raise NoAnswerError(said)
+        raise NoAnswerError(text)
     if status == 429:
-        raise BusyError(said, read_wait(response, message))
+        raise BusyError(text, read_wait(response, message))
     if status in {401, 403}:
-        raise AccessError(said)
+        raise AccessError(text)
     if status == 402:
-        raise UnfundedError(said)
+        raise UnfundedError(text)
     if status == 404:
-        raise NotFoundError(said)
-    raise RefusedError(said)
+        raise NotFoundError(text)
+    raise RefusedError(text)
 
 
 def classify_sync_error(error: WhopError) -> SyncError:

@@ -70,8 +70,8 @@ def read_payment(
 
 
 def read_money(data: Json, where: str) -> dict[str, Any]:
-    said = money_currency(data.get("total")) or text(data, "currency")
-    currency = (said or NO_CURRENCY).lower()
+    reported = money_currency(data.get("total")) or text(data, "currency")
+    currency = (reported or NO_CURRENCY).lower()
     amount = require_amount(data, "total" if data.get("total") is not None else "subtotal", where)
     return {
         "amount": amount,

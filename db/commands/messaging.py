@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         "--sender-name", metavar="NAME", help="who writes; '' for the company's name at Whop"
     )
     parser.add_argument("--reply-to", metavar="ADDRESS", help="where answers go; '' for the sender")
-    parser.add_argument("--accent", metavar="#RRGGBB", help="the colour of the button")
+    parser.add_argument("--accent", metavar="#RRGGBB", help="the color of the button")
     parser.add_argument("--note", metavar="TEXT", help="own words at the end; '' for none")
     parser.add_argument(
         "--quiet", metavar="FROM-UNTIL", help="hours without messages: 21-8, or off"
