@@ -152,8 +152,8 @@ def test_what_is_listed_is_downloaded_and_no_cell_is_a_formula(visit: Visit) -> 
     assert download.value.suggested_filename == "payments.csv"
     text = Path(download.value.path()).read_text("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert (row["member"], row["email"]) == (f"'{FORMULA}", "'=1+1@mail.example")
-    assert (row["amount"], row["currency"], row["status"]) == ("19.00", "usd", "pending_retry")
+    assert (row["Member"], row["Email"]) == (f"'{FORMULA}", "'=1+1@mail.example")
+    assert (row["Amount"], row["Currency"], row["Status"]) == ("19.00", "USD", "Retry scheduled")
 
 
 def test_a_refresh_keeps_filter_place_and_what_is_being_typed(
