@@ -254,6 +254,7 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
         "dashboard",
     )
     assert f"{words} · you" in read_words(page)
+    assert "view payment" not in read_words(page)
     assert is_disabled(page, label)
     assert "Your last request takes effect within a minute." in read_words(page)
 

@@ -14,13 +14,16 @@ from dashboard.ui.links import address, render_link
 from db.models import AuditEntry
 
 
-def show_audit_log(entries: Sequence[AuditEntry], zone: ZoneInfo) -> None:
+def show_audit_log(
+    entries: Sequence[AuditEntry], zone: ZoneInfo, *, with_links: bool = True
+) -> None:
+    """Without links on the page of the payment itself."""
     listed = [
         {
             "when": format_when(entry.done_at, zone),
             "by": name_actor(entry.actor),
             "what": describe(entry),
-            "payment": link_to_payment(entry),
+            "payment": link_to_payment(entry) if with_links else None,
         }
         for entry in entries
     ]

@@ -66,7 +66,7 @@ def refresh(settings: DashboardSettings, payment_id: str) -> None:
     st.header("Timeline", anchor=False)
     show_html(render_timeline(list_entries(detail, at), zone))
     st.header("Activity log", anchor=False)
-    show_audit_log(detail.entries, zone)
+    show_audit_log(detail.entries, zone, with_links=False)
 
 
 def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
