@@ -64,7 +64,7 @@ class Audit:
             self.cards.append((payment.card, rig.world.ledger.charges(payment.id)[-1]))
             return charged
 
-        charging.charge = charge_and_note_card
+        setattr(charging, "charge", charge_and_note_card)  # noqa: B010
 
     # --- what we have been told ----------------------------------------------------------------
 

@@ -140,8 +140,10 @@ def visiting(browser: Browser, dashboard: str) -> Iterator[Visit]:
     pages: list[Page] = []
 
     def visit(path: str = "/", width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
-        size = {"width": width, "height": height}
-        page = browser.new_page(viewport=size, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
         pages.append(page)
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.on("console", lambda message: errors.extend(read_error(message)))

@@ -49,8 +49,8 @@ def migrated_engine(postgres: Server) -> Iterator[Engine]:
     name = f"tests_{os.getpid()}"
     create_migrated(postgres, name)
     # No ping before each use: this server stays.
-    options = {"pool_size": 10, "pool_pre_ping": False}
-    engine = connect(postgres.url.set(database=name), "tests", **options)
+    url = postgres.url.set(database=name)
+    engine = connect(url, "tests", pool_size=10, pool_pre_ping=False)
     yield engine
     engine.dispose()
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from tests.processes import ROOT, Process, Processes
 
@@ -53,7 +54,7 @@ def settings_for(port: int) -> dict[str, str]:
     }
 
 
-def start(processes: Processes, port: int, **settings: str) -> Process:
+def start(processes: Processes, port: int, **settings: Any) -> Process:
     """With these settings and no others."""
     shutil.copytree(ROOT / ".streamlit", processes.folder / ".streamlit", dirs_exist_ok=True)
     return processes.start(*COMMAND.split(), str(port), **settings)

@@ -131,7 +131,7 @@ def add_payment(
     return get_payment(session, heard.payment_id)
 
 
-def failing_at(moment: datetime) -> dict[str, str]:
+def failing_at(moment: datetime) -> dict[str, Any]:
     """Times of a payment whose charge fails then: for tests that live by the real clock."""
     return dict.fromkeys(("created_at", "last_payment_attempt_at", "updated_at"), iso(moment))
 

@@ -9,5 +9,5 @@ import schedule
 from daemon import __main__ as daemon
 
 if __name__ == "__main__":
-    schedule.Job.minutes = schedule.Job.seconds
+    setattr(schedule.Job, "minutes", schedule.Job.seconds)  # noqa: B010
     sys.exit(daemon.main())

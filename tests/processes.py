@@ -109,21 +109,21 @@ class Processes:
         self.folder = folder
         self.all: list[Process] = []
 
-    def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> Process:
+    def start(self, *arguments: str, cwd: Path | None = None, **environment: Any) -> Process:
         """Elsewhere than in the project, so that no developer's `.env` is read."""
         environment.setdefault("PYTHONPATH", str(ROOT))
         process = Process(list(arguments), self.folder, environment, cwd or self.folder)
         self.all.append(process)
         return process
 
-    def run(self, *arguments: str, **environment: str) -> Process:
+    def run(self, *arguments: str, **environment: Any) -> Process:
         """One that ends by itself, without an error."""
         process = self.start(*arguments, **environment)
         code = process.wait()
         assert code == 0, f"{process.name} ended with {code}:\n{process.said}"
         return process
 
-    def start_receiver(self, port: int, **environment: str) -> Process:
+    def start_receiver(self, port: int, **environment: Any) -> Process:
         """In production settings."""
         process = self.start(
             *f"-m uvicorn webhook.main:app --port {port} --no-access-log".split(),
@@ -185,12 +185,12 @@ class Stage:
         self.receiver = self.start_receiver()
         wait_until_it_answers(self.sandbox, f"{self.url}/")
 
-    def start_receiver(self, **environment: str) -> Process:
+    def start_receiver(self, **environment: Any) -> Process:
         port = int(self.receiver_url.rpartition(":")[2])
         return self.processes.start_receiver(port, **self.database | environment)
 
     def daemon(self, command: str = "-m daemon", **environment: str) -> Process:
-        usual = {
+        usual: dict[str, Any] = {
             "WHOP_API_KEY": "apik_sandbox",
             "WHOP_API_URL": f"{self.url}/api/v1",
             "WHOP_COMPANY_ID": COMPANY,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.outcomes import Skipped
 
 NEEDS = {"postgres", "database", "browser", "server"}
 HEAVY = {"pandas", "playwright", "schemathesis", "streamlit"}
@@ -26,7 +27,7 @@ OUTSIDE = {
 """Of Python's audit events."""
 
 
-class TooHeavy(pytest.skip.Exception):
+class TooHeavy(Skipped):
     """For the quick loop."""
 
 

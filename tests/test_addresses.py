@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
@@ -180,7 +182,8 @@ def test_a_sender_is_a_name_and_an_address(sender: str, name: str, address: str)
     ["Us", "Us <>", "Us <us>", "a@example.com, b@example.com", "Us <a@b.com> <c@d.com>", *BAD[:9]],
 )
 def test_the_daemon_says_at_its_start_that_it_cannot_send_in_this_name(sender: str) -> None:
-    mails = {"sendgrid_api_key": "SG.x", "environment": "development", "_env_file": None}
+    mails: dict[str, Any] = {"sendgrid_api_key": "SG.x", "environment": "development"}
+    mails["_env_file"] = None
     with pytest.raises(ValidationError, match=r"EMAIL_ENABLED needs .*EMAIL_FROM") as caught:
         DaemonSettings(email_enabled=True, email_from=sender, **mails)
     assert "None" not in str(caught.value.errors()[0]["msg"])

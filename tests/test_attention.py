@@ -226,13 +226,13 @@ def ask_search(session: Session, receiver: MailReceiver) -> Answer:
     """The filter finds them, and no other row that waits says that it needs anybody."""
     total, found = read_rows(session, StatusFilter.NEEDS_YOU)
     _, waiting = read_rows(session, StatusFilter.FAILED)
-    named = {payment_id: need for payment_id, need in waiting.items() if need is not None}
+    named = {payment_id: str(need) for payment_id, need in waiting.items() if need is not None}
     assert found == named
     return Answer(total=total, named=named, names_all=True)
 
 
-def read_rows(session: Session, which: StatusFilter) -> tuple[int, dict[str, str]]:
-    rows: dict[str, str] = {}
+def read_rows(session: Session, which: StatusFilter) -> tuple[int, dict[str, Need | None]]:
+    rows: dict[str, Need | None] = {}
     after = None
     while after != "":
         query = listing.Query(Filters(which), after=after or "")
@@ -334,7 +334,7 @@ def check_agreement(session: Session, receiver: MailReceiver) -> dict[str, str]:
 
 @pytest.fixture
 def receiver(session: Session) -> MailReceiver:
-    return MailReceiver(session.get_bind())
+    return MailReceiver(session.get_bind().engine)
 
 
 def test_all_five_say_what_the_plain_rule_says_of_every_combination(

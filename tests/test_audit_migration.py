@@ -25,9 +25,7 @@ from tests.test_replays import read
 from tests.two_companies import ANOTHER, fill_ours, fill_theirs
 
 REVISION = "0008"
-BEFORE = str(
-    ScriptDirectory.from_config(migrate.config()).get_revision(REVISION).down_revision  # type: ignore[union-attr]
-)
+BEFORE = str(ScriptDirectory.from_config(migrate.config()).get_revision(REVISION).down_revision)
 TAKEN = {"taken_at": "2026-11-01T00:00:00+00:00"}
 OLD_ENTRIES: list[tuple[str, str | None, dict[str, Any]]] = [
     ("asked for a retry now", "pay_1", {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
@@ -78,10 +80,15 @@ def test_a_decline_of_it_is_the_last_of_its_tries(rig: Rig):
 
 def test_a_member_without_another_card_is_asked_about_once(rig: Rig, monkeypatch):
     payment_id = rig.fail("expired_card", spare_cards=0)
-    asked = []
+    asked: list[Any] = []
     whop = rig.cycle.retrier.whop
     real = whop.list_saved_cards
-    monkeypatch.setattr(whop, "list_saved_cards", lambda *a: asked.append(a) or real(*a))
+
+    def note_and_list(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(whop, "list_saved_cards", note_and_list)
     rig.run(hours=100)
     assert len(asked) == 1
     assert rig.outcomes(payment_id) == ["refused"]

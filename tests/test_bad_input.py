@@ -164,7 +164,7 @@ def send(app: Any, requests: list[Sent]) -> list[Answer]:
 
 def read_books(session: Session) -> Books:
     session.rollback()
-    rows = {
+    rows: dict[str, dict[str, str]] = {
         table: dict(session.execute(text(f"select {key}, md5({table}::text) from {table}")).all())
         for table, key in (("payments", "payment_id"), ("refunds", "refund_id"))
     }

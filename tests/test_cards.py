@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -18,7 +19,7 @@ from tests.rig import Rig
 VISA = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 2027}
 
 
-def on_card(**changes) -> dict:
+def on_card(**changes: Any) -> dict[str, Any]:
     return {"payment_instrument": {"card": VISA | changes}}
 
 

@@ -25,7 +25,7 @@ from dashboard.data import overview
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.settings import DashboardSettings
 from dashboard.text.lift import describe_lift
-from dashboard.text.payments import Tone, describe_next, describe_state, format_money
+from dashboard.text.payments import Tone, describe_next, describe_state
 from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
 from dashboard.views.overview.cards import describe_change
@@ -38,6 +38,7 @@ from db.session import now as read_clock
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
+from recovery.money import format_money
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, SyncError
 from recovery.wording import DAYS, Period, format_span
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
@@ -614,10 +615,13 @@ def test_it_escapes_every_text_of_the_table(column: str) -> None:
 AMOUNTS = some.decimals(min_value=0, max_value=10**6, places=2)
 
 
+FOUR_AMOUNTS = some.tuples(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
+
+
 @some.composite
 def histories(draw: some.DrawFn) -> list[Day]:
     return [
-        Day(date(2026, 1, 1) + timedelta(days=n), *(draw(AMOUNTS) for _ in range(4)), failures=1)
+        Day(date(2026, 1, 1) + timedelta(days=n), *draw(FOUR_AMOUNTS), 1)
         for n in range(draw(some.integers(1, 60)))
     ]
 
@@ -688,7 +692,8 @@ def test_it_lets_a_finger_scroll_the_page_over_the_chart() -> None:
 
 
 def test_it_draws_an_empty_history() -> None:
-    nothing = [Day(date(2026, 1, 1), *[Decimal(0)] * 4, failures=0)]
+    zero = Decimal(0)
+    nothing = [Day(date(2026, 1, 1), zero, zero, zero, zero, 0)]
     assert draw_money(nothing, Period.MONTH).layout.yaxis.range == (0, 100)
 
 
@@ -708,7 +713,7 @@ def find_lightness(colour: str) -> float:
     parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     luminance = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return 116 * luminance ** (1 / 3) - 16
+    return float(116 * luminance ** (1 / 3) - 16)
 
 
 @pytest.mark.parametrize(("colours", "direction"), [(LIGHT, 1), (DARK, -1)])

@@ -28,7 +28,9 @@ def test_the_digest_is_readable(show: Callable[..., Page], width, scheme):
     page.screenshot(path=path, full_page=True)
     assert messages.stays_within(page)
     assert messages.find_faint(page) == []
-    assert page.locator("a.button").bounding_box()["height"] >= 44
+    box = page.locator("a.button").bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
 
 
 @pytest.mark.parametrize("words", messages.HOSTILE)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.orm import Session
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from dashboard.gate import HEALTH, UPLOADS
 from tests.chromium import wait_for_page
@@ -74,7 +74,7 @@ class Running:
         connection.close()
         return answer
 
-    def connect(self, *headers: tuple[str, str], origin: str | None = "own") -> connect:
+    def connect(self, *headers: tuple[str, str], origin: str | None = "own") -> ClientConnection:
         address = f"ws://127.0.0.1:{self.port}/_stcore/stream"
         origin = self.url if origin == "own" else origin
         return connect(address, origin=origin, additional_headers=headers)  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_without_a_door_the_dashboard_ends_and_says_what_to_set(tmp_path: Path, asked: str) -> None:
     with started_in(tmp_path) as processes:
         port = free_port()
-        settings = settings_for(port) | {"TRUSTED_USER_HEADER": ""}
+        settings: dict[str, Any] = settings_for(port) | {"TRUSTED_USER_HEADER": ""}
         if asked == "module":
             process = start(processes, port, **settings)
         else:

@@ -89,10 +89,10 @@ def test_nothing_a_stranger_says_reaches_what_answers_about_health() -> None:
     async def look(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
 
-    async def never(*_: Message) -> Message:
+    async def never(*_: Message) -> Any:
         raise AssertionError
 
-    settings = ServerSettings(_env_file=None, trusted_user_header=HEADER)  # type: ignore[call-arg]
+    settings = ServerSettings(_env_file=None, trusted_user_header=HEADER)
     headers = [(b"origin", b"https://evil.example"), (b"cookie", b"a=b")]
     asked = {"type": "http", "method": "GET", "path": HEALTH, "headers": headers}
     asyncio.run(Gate(look, settings)(asked | {"query_string": b"a=b"}, never, never))
@@ -147,7 +147,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 )
 def test_what_any_browser_or_host_sends_cannot_be_the_header(name: str) -> None:
     with pytest.raises(ValueError, match="only your proxy sends"):
-        ServerSettings(_env_file=None, trusted_user_header=name)  # type: ignore[call-arg]
+        ServerSettings(_env_file=None, trusted_user_header=name)
 
 
 @pytest.mark.parametrize(
@@ -158,5 +158,5 @@ def test_what_any_browser_or_host_sends_cannot_be_the_header(name: str) -> None:
     ],
 )
 def test_the_usual_proxies_headers_can_be_named(name: str) -> None:
-    settings = ServerSettings(_env_file=None, trusted_user_header=name)  # type: ignore[call-arg]
+    settings = ServerSettings(_env_file=None, trusted_user_header=name)
     assert settings.trusted_user_header == name

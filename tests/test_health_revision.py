@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -51,7 +52,7 @@ def old_engine(empty_engine: Engine) -> Engine:
     return empty_engine
 
 
-def run(engine: Engine, statement: str, *rows: dict[str, object]) -> None:
+def run(engine: Engine, statement: str, *rows: Mapping[str, object]) -> None:
     with engine.begin() as connection:
         connection.execute(text(statement), list(rows) or None)
 

@@ -26,7 +26,7 @@ def settings(tmp_path) -> Settings:
 
 def count(sessions, model=Payment) -> int:
     with sessions() as session:
-        return session.scalar(select(func.count()).select_from(model))
+        return int(session.scalar(select(func.count()).select_from(model)))
 
 
 @pytest.mark.parametrize("minutes", [1, 20, 59])

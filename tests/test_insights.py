@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -184,10 +185,10 @@ def world(request: pytest.FixtureRequest, session: Session) -> World:
         session.add_all(drawn)
         session.flush()
         for payment in drawn:
-            session.add_all(draw_attempts(rng, payment) + draw_messages(rng, payment))
+            session.add_all([*draw_attempts(rng, payment), *draw_messages(rng, payment)])
     session.commit()
 
-    def read(model: type) -> list:
+    def read(model: type[Any]) -> list[Any]:
         return [row for row in session.scalars(select(model)) if row.company_id == COMPANY]
 
     return World(ZoneInfo(zone), read(Payment), read(Attempt), read(Message))

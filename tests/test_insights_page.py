@@ -26,7 +26,6 @@ from dashboard.data.database import Unavailable
 from dashboard.data.health import read_health
 from dashboard.data.insights import CompanyInfo, Curve, find_company_info
 from dashboard.text.groups import name_group
-from dashboard.text.health import Level
 from dashboard.text.insights import describe_best
 from dashboard.ui.palette import DARK, LIGHT
 from dashboard.views.health.page import render_level
@@ -38,6 +37,7 @@ from db.reporting.cohorts import Dimension
 from db.reporting.insights import Group, Hour
 from db.reporting.summary import NOTHING
 from db.session import now
+from recovery.health import Level
 from recovery.labels import MESSAGES, REASONS
 from recovery.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, fail_now, failing_at
@@ -69,7 +69,7 @@ def open_page(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(database, "configure_logging", lambda level, style: None)
     engines = []
-    connect = database.connect
+    connect = database.connect  # type: ignore[attr-defined]  # as the page finds it
 
     def remember(*arguments: Any, **options: Any) -> Any:
         engines.append(connect(*arguments, **options))

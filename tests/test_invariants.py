@@ -204,6 +204,10 @@ class Copy:
         self.warm.stdin.flush()
         return int(self.warm.stdout.readline())
 
+    def close(self) -> None:
+        assert self.warm.stdin is not None
+        self.warm.stdin.close()
+
     @contextmanager
     def without(self, guard: Guard) -> Iterator[None]:
         changed: set[Path] = set()
@@ -226,7 +230,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, migrated_engine: Engine, post
     copy = Copy(tmp_path_factory.mktemp("copy"), postgres)
     with copy.warm:
         yield copy
-        copy.warm.stdin.close()
+        copy.close()
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=[guard.mark for guard in GUARDS])

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,7 +47,7 @@ LATER = NOW + timedelta(days=1)
 read = partial(read_event, default_company=COMPANY)
 
 
-def make_event(content: dict) -> Event:
+def make_event(content: dict[str, Any]) -> Event:
     reading = read(content, LATER)
     return Event(
         content["id"],
@@ -58,7 +59,7 @@ def make_event(content: dict) -> Event:
     )
 
 
-def record(sessions: SessionFactory, contents: list[dict], at: datetime = LATER) -> None:
+def record(sessions: SessionFactory, contents: list[dict[str, Any]], at: datetime = LATER) -> None:
     with sessions.begin() as session:
         events.record(session, [make_event(content) for content in contents], at, HOURLY, read)
 
@@ -110,7 +111,7 @@ def wipe(sessions: SessionFactory) -> None:
             session.execute(delete(model))
 
 
-def totals(sessions: SessionFactory) -> tuple:
+def totals(sessions: SessionFactory) -> tuple[Any, ...]:
     with sessions() as session:
         summary = summarize(session, COMPANY, LATER)
     return (

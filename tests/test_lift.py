@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -123,7 +124,7 @@ def test_its_interval_holds_the_truth_nineteen_times_in_twenty(
 # --- the interval by money ---------------------------------------------------------------------
 
 
-def add_up(pairs: list[tuple[float, float]]) -> Money:
+def add_up(pairs: Sequence[tuple[float, float]]) -> Money:
     return Money(
         len(pairs),
         x=sum(x for x, _ in pairs),
@@ -249,7 +250,7 @@ def test_it_measures_what_the_rows_say(session: Session, company: str) -> None:
         price = money(f"{rng.choice(PRICES)}.00")
         paid = rng.random() < 0.6
         refund = money(f"{rng.randrange(19)}.00") if paid and rng.random() < 0.2 else None
-        values = {"total": price, "usd_total": price, "refunded_amount": refund}
+        values: dict[str, Any] = {"total": price, "usd_total": price, "refunded_amount": refund}
         fail(session, f"mber_{number}", paid=paid, **values)
     found = measure_lift(session, company, ENDED)
     assert isinstance(found, Lift)
@@ -260,7 +261,7 @@ def test_it_measures_what_the_rows_say(session: Session, company: str) -> None:
             for p in rows
         ]
         assert (group.members, group.recovered) == (len(rows), sum(y > 0 for _, y in pairs))
-        assert group.money == Money(*(pytest.approx(v) for v in vars_of(add_up(pairs))))
+        assert vars_of(group.money) == pytest.approx(vars_of(add_up(pairs)))
         assert group.members > MIN_MEMBERS
     by_number = subtract_proportions(
         found.treated.recovered,

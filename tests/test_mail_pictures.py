@@ -129,7 +129,9 @@ def test_every_mail_is_readable(show: Callable[..., Page], step, decline_class, 
     page.screenshot(path=PICTURES / f"{step}-{decline_class}-{width}-{scheme}.png", full_page=True)
     assert stays_within(page)
     assert find_faint(page) == []
-    assert page.locator("a.button").bounding_box()["height"] >= 44
+    box = page.locator("a.button").bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_http_client.exceptions import HTTPError
+from sendgrid import SendGridAPIClient
 from sendgrid.helpers.mail import Mail
 
 from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_sendgrid_client
@@ -280,6 +281,7 @@ def test_the_package_brings_back_the_id_and_how_long_to_wait(serve):
 
 def test_a_silent_service_is_given_up_on_and_nothing_is_concluded(serve):
     sendgrid_client = make_sendgrid_client("SG.x", "http://127.0.0.1:9")
+    assert isinstance(sendgrid_client, SendGridAPIClient)
     assert sendgrid_client.client.timeout == TIMEOUT_SECONDS == 15
     for error in (TimeoutError(), ConnectionResetError()):
         delivery = Mailer(Box(error), "us@example.com").send("jo@example.com", WORDS, {})

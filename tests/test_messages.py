@@ -70,9 +70,10 @@ def test_a_new_failure_sends_one_mail_with_the_members_own_link(rig: Rig):
     (mail,) = SendGrid(rig.world).mails()
     assert mail.recipients == ["jo@example.com"]
     assert mail.subject == SUBJECT
-    link = rig.world.shapes.membership(
-        rig.world.store.membership(rig.payment(payment_id).membership_id), "current"
-    )["manage_url"]
+    membership_id = rig.payment(payment_id).membership_id
+    assert membership_id is not None
+    membership = rig.world.store.membership(membership_id)
+    link = rig.world.shapes.membership(membership, "current")["manage_url"]
     assert link.startswith("https://whop.com/billing/manage/")
     for part in ("text/plain", "text/html"):
         assert link in mail.part(part)

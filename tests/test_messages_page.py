@@ -335,7 +335,7 @@ def test_results_leave_out_what_is_older_unsent_joined_or_another_company_s(
 ) -> None:
     send(session, add_payment(session), NOW - 31 * DAY)
     lead = send(session, add_payment(session), NOW)
-    joined = {"state": MessageState.JOINED, "joined_to": lead.id}
+    joined: dict[str, Any] = {"state": MessageState.JOINED, "joined_to": lead.id}
     send(session, add_payment(session), NOW, **joined)
     send(session, add_payment(session), NOW, state=MessageState.UNKNOWN, sent_at=None)
     send(session, add_theirs(session), NOW)

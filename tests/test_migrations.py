@@ -17,7 +17,8 @@ from db.session import head_revision
 
 def find_revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
-        return connection.scalar(text("select max(version_num) from alembic_version"))
+        found: str | None = connection.scalar(text("select max(version_num) from alembic_version"))
+        return found
 
 
 def test_they_go_up_and_down_and_up_again(empty_engine: Engine):

@@ -43,7 +43,7 @@ from recovery.health import (
     assess_deliverability,
     assess_webhooks,
 )
-from recovery.status import DeliveryFailure
+from recovery.status import DeliveryFailure, RecoveredBy
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
 from tests.factories import COMPANY, NOW
@@ -132,7 +132,7 @@ def test_the_next_post_waits_for_the_next_cycle(rig: Rig, notifier: CreatorNotif
     rig.world.member_pays(rig.fail("expired_card", "paid"), rig.clock.now)
     with rig.sessions.begin() as session:
         newest = session.scalars(select(Payment).order_by(Payment.id.desc()).limit(1)).one()
-        newest.recovered_by = "member"
+        newest.recovered_by = RecoveredBy.MEMBER
     notifier.notify_due()
     assert len(texts(rig)) == 1
     rig.clock.now += 30 * MINUTE

@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
+from schemathesis import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from sqlalchemy import URL, Engine
 
@@ -52,12 +53,12 @@ schema = schemathesis.openapi.from_asgi(
     max_examples=at_length(40),
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_as_described(case: schemathesis.Case, app: FastAPI):
+def test_every_answer_is_as_described(case: Case[Any], app: FastAPI):
     answer = case.call(app=app)
     case.validate_response(answer, excluded_checks=find_unknowable(case, answer.text))
 
 
-def find_unknowable(case: schemathesis.Case, answer: str) -> list[Any]:
+def find_unknowable(case: Case[Any], answer: str) -> list[Any]:
     """Checks that cannot hold, with the reason why. All others do, for every request."""
     if "cursor" in (case.query or {}):
         # A cursor is opaque: no schema can tell a page's own from any other text, which is refused.

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Element
 
 from dashboard.data.payments import Query, export
 from dashboard.settings import DashboardSettings
@@ -61,7 +62,8 @@ def read_words(page: AppTest) -> str:
     assert not page.exception
     texts = [block.proto.body for block in page.get("html")]
     kinds = ("title", "header", "error", "warning", "info")
-    return "\n".join(texts + [str(found.value) for kind in kinds for found in page.get(kind)])
+    found = [one for kind in kinds for one in page.get(kind) if isinstance(one, Element)]
+    return "\n".join(texts + [str(one.value) for one in found])
 
 
 def add_theirs(session: Session) -> Payment:

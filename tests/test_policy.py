@@ -195,6 +195,7 @@ def test_the_last_try_for_funds_is_just_before_the_end_not_after_it():
         failed_at=datetime(2026, 11, 9, 14, tzinfo=UTC),
         whop_next_attempt_at=None,
     )
+    assert isinstance(hours, float)
     assert 96 <= hours <= 120 - MARGIN / HOUR
 
 

@@ -7,7 +7,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -229,7 +231,7 @@ def test_the_daemon_beats(processes: Processes, engine: Engine, database_url: st
 def test_a_database_that_is_restarted_stops_neither_receiver_nor_daemon(
     processes: Processes, own_postgres: Postgres
 ):
-    database = {"DATABASE_URL": own_postgres.url}
+    database: dict[str, Any] = {"DATABASE_URL": own_postgres.url}
     own_postgres.start()
     processes.run("-m", "db", "migrate", **database)
     port = free_port()
@@ -270,7 +272,7 @@ def test_a_database_that_is_restarted_while_a_charge_is_in_hand_loses_none(
         stage.break_down("payments.retry", "latency", seconds=3, times=2)
         daemon = stage.daemon("-m tests.hurried", RETRY_INTERVAL_MINUTES="1")
         for payment_id in payment_ids:
-            wait_until(lambda p=payment_id: stage.retries(p), "Whop has charged, no answer yet")
+            wait_until(partial(stage.retries, payment_id), "Whop has charged, no answer yet")
         own_postgres.stop()
         own_postgres.start()
         stage.let_leases_lapse()

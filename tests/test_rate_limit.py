@@ -6,10 +6,11 @@ import hashlib
 import itertools
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, QueuePool, text
 from sqlalchemy.exc import OperationalError
 
 from db.rate_limit import SharedRateLimit, fingerprint
@@ -45,12 +46,20 @@ def make_shared(sessions: SessionFactory, per_minute: int, key: str = "apik_x") 
 def free_at(engine: Engine, operation: str = RETRY) -> datetime:
     with engine.connect() as connection:
         query = text("select free_at from rate_limits where operation = :operation")
-        return connection.execute(query, {"operation": operation}).scalar_one()
+        found: datetime = connection.execute(query, {"operation": operation}).scalar_one()
+        return found
+
+
+def count_open(engine: Engine) -> int:
+    """Connections in use."""
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()
 
 
 def database_time(engine: Engine) -> datetime:
     with engine.connect() as connection:
-        return connection.execute(text("select clock_timestamp()")).scalar_one()
+        found: datetime = connection.execute(text("select clock_timestamp()")).scalar_one()
+        return found
 
 
 # --- within a process --------------------------------------------------------------------------
@@ -104,7 +113,8 @@ def test_two_daemons_never_take_turns_closer_than_the_gap(engine: Engine, sessio
     """Two engines stand for two processes; their threads race for one row."""
     other = connect(engine.url, "the other daemon", pool_size=4)
     paces = [make_shared(sessions, 600), make_shared(session_factory(other), 600)]
-    began, taken = database_time(engine), []
+    began = database_time(engine)
+    taken: list[Any] = []
 
     def take_some(rate_limit: SharedRateLimit) -> None:
         taken.extend(rate_limit.reserve(RETRY)[1] for _ in range(15))
@@ -145,7 +155,7 @@ def test_a_slow_shared_pace_makes_a_queue_not_refusals(sessions: SessionFactory)
 def test_it_sleeps_until_its_turn_with_no_transaction_open(engine: Engine, sessions):
     seen: list[tuple[float, int]] = []
     rate_limit = SharedRateLimit(
-        sessions, 60, fingerprint("k"), lambda s: seen.append((s, engine.pool.checkedout()))
+        sessions, 60, fingerprint("k"), lambda s: seen.append((s, count_open(engine)))
     )
     assert rate_limit.wait(RETRY) is None
     assert rate_limit.wait(RETRY) is None

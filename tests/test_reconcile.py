@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -241,7 +242,8 @@ def test_an_import_that_is_cut_off_goes_on_where_it_stopped(new_rig: Rig, monkey
         new_rig.fail("insufficient_funds")
         new_rig.pass_time(0.5)
     whop = new_rig.cycle.retrier.whop
-    real, pages = whop.list_payments, []
+    real = whop.list_payments
+    pages: list[Any] = []
 
     def break_at_the_third(company_id, **query):
         if len(pages) == 2:

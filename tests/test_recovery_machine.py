@@ -88,7 +88,11 @@ SCRIPTS = (
     ("blocked_by_cardholder", "paid"),
     ("authentication_required", "paid"),
 )
-SPARES = ({}, {"spare_script": ("paid",)}, {"spare_script": ("insufficient_funds",)})
+SPARES: tuple[dict[str, tuple[str, ...]], ...] = (
+    {},
+    {"spare_script": ("paid",)},
+    {"spare_script": ("insufficient_funds",)},
+)
 OPERATIONS = (
     "payments.retry",
     "payments.retrieve",
@@ -162,7 +166,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     ) -> None:
         self.audit = Audit()
         self.rig = RoughRig(self.sessions, self.folder, self.audit, rules, seed)
-        self.rig.note_delivery = self.note_delivery
+        setattr(self.rig, "note_delivery", self.note_delivery)  # noqa: B010
         vars(self.rig.world.switches).update(vars(switches))
         self.audit.attend(self.rig)
         self.crew = self.rig.crew
@@ -301,8 +305,10 @@ class RecoveryMachine(RuleBasedStateMachine):
         times=st.sampled_from((1, 2, 4, 9)),
     )
     def whop_has_trouble(self, operation: str, trouble: Any, times: int) -> None:
-        status = {"status": int(trouble), "seconds": 40} if trouble.isdigit() else {}
-        kind = "status" if status else trouble
+        status: dict[str, Any] = {}
+        kind: Any = trouble
+        if trouble.isdigit():
+            kind, status = "status", {"status": int(trouble), "seconds": 40}
         self.rig.world.faults.add(operation, kind, times=times, **status)
 
     @rule()
@@ -402,7 +408,7 @@ def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_pa
         return RecoveryMachine(engine, folder)
 
     run_state_machine_as_test(
-        start,
+        start,  # type: ignore[arg-type]  # whatever makes a machine will do
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, QueuePool, text
 from sqlalchemy.orm import Session
 
 from daemon.retries import Retrier
@@ -562,6 +562,7 @@ def test_no_call_to_whop_is_made_inside_a_transaction(rig: Rig, engine: Engine, 
     real = http.request
 
     def look_then_call(*arguments, **named):
+        assert isinstance(engine.pool, QueuePool)
         seen.append(engine.pool.checkedout())
         return real(*arguments, **named)
 

@@ -21,7 +21,7 @@ from sandbox.model import bank
 from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY, LIVE
 from sandbox.model.population import CODES
-from sandbox.model.records import PAID, BankScenario
+from sandbox.model.records import PAID, BankScenario, Payment
 from sandbox.model.switches import FaultKind, Switches
 from sandbox.state.store import Store
 from sandbox.world.world import World
@@ -796,11 +796,12 @@ def test_it_never_clears_a_card_only_the_member_can_replace(cause):
 def test_it_recovers_a_fair_share_of_the_demos_retries():
     world = World(pace=LIVE, seed=5)
     random = Random(5)
-    outcomes = Counter()
+    outcomes: Counter[str] = Counter()
     for number in range(600):
         at = NOON + number * timedelta(minutes=37)
         payment_id = world.fail_renewal(at)
         payment = world.retry(payment_id, at + timedelta(minutes=random.uniform(1, 3)))
+        assert isinstance(payment, Payment)
         outcomes[payment.status] += 1
 
     assert 0.28 < outcomes["paid"] / 600 < 0.45

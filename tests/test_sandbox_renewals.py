@@ -94,7 +94,8 @@ def a_history(stage: Stage) -> list[str]:
 
 def pages(stage: Stage, query: str, between: Callable[[], object] = lambda: None) -> list[str]:
     """The ids of every page, `between` two of which something may happen."""
-    found, after = [], ""
+    found: list[str] = []
+    after: str | None = ""
     while after is not None:
         answer = stage.api.get(f"/payments?first=4&{query}&after={after}").json()
         found += [payment["id"] for payment in answer["data"]]

@@ -89,9 +89,9 @@ def test_it_is_still_read(
     for needed in ("LINK_SECRET", "SENDGRID_API_KEY", "EMAIL_FROM"):  # by EMAIL_ENABLED
         monkeypatch.setenv(needed, READ_BY[DaemonSettings][needed])
     monkeypatch.delenv(name, raising=False)
-    before = kind(_env_file=None)  # type: ignore[call-arg]
+    before = kind(_env_file=None)
     monkeypatch.setenv(name, READ_BY[kind][name])
-    assert kind(_env_file=None) != before  # type: ignore[call-arg]
+    assert kind(_env_file=None) != before
 
 
 @pytest.mark.parametrize("name", SANDBOX)

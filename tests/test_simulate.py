@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -26,7 +27,7 @@ from sandbox.model.levels import LEVELS, MIDDLE
 from sandbox.model.pace import HISTORY
 from sandbox.model.people import draw_card
 from sandbox.model.population import CODES
-from sandbox.model.records import PAID, Charge
+from sandbox.model.records import PAID, By, Charge
 from sandbox.simulate.__main__ import read_arguments
 from sandbox.simulate.bands import BANDS
 from sandbox.simulate.breaches import count_breaches
@@ -95,13 +96,13 @@ def live(migrated_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> I
     POLICIES.update(policies)
 
 
-def charge(by: str, outcome: str, hours: float = 0.0) -> Charge:
+def charge(by: By, outcome: str, hours: float = 0.0) -> Charge:
     at = START + hours * HOUR
     return Charge("pay_1", at, by, outcome, Decimal(10), Decimal(10), "usd")
 
 
 def case(*charges: Charge, usd: int = 10, **overrides) -> Case:
-    given = {
+    given: dict[str, Any] = {
         "payment_id": "pay_1",
         "usd": Decimal(usd),
         "card": draw_card(Random(1), "card", START),
@@ -271,6 +272,7 @@ def test_members_who_have_had_enough_leave_and_are_charged_no_more():
     world.advance(START + 4.5 * DAY)
     membership = world.store.membership(world.store.payment(payment_id).membership_id)
     assert membership.status == "canceled"
+    assert membership.canceled_at is not None
     assert membership.canceled_at < START + 3 * DAY
     assert all(c.at <= membership.canceled_at for c in world.ledger.charges(payment_id))
 
@@ -477,12 +479,14 @@ def test_the_page_holds_a_report_of_todays_assumptions_and_how_to_make_it():
     page = (ROOT / "docs/developers/policy-comparison.md").read_text()
     report = page.split("<!-- report -->\n")[1].split("<!-- end of report -->")[0]
     command = re.search(r"Made by `python -m sandbox\.simulate (.*?)`", report)
+    assert command is not None
     study, _ = read_arguments(command[1].split())
     assert study.command.endswith(command[1])
     assert set(study.levels) == set(LEVELS)
     assert set(study.policies) == set(POLICY_NAMES)
-    agreeing, payments = re.search(r"the same of (\d+) of (\d+) payments", report).groups()
-    differing = int(payments) - int(agreeing)
+    agreement = re.search(r"the same of (\d+) of (\d+) payments", report)
+    assert agreement is not None
+    differing = int(agreement[2]) - int(agreement[1])
     assert differing == 0 or f"of {differing} payments it told otherwise" in page
     assert show_assumptions(study.levels) in report
     assert show_schedules(study.policies) in report

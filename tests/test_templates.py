@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -180,7 +181,7 @@ def test_a_template_that_broke_after_it_was_saved_holds_no_message_up(session: S
 
 
 def test_a_result_without_end_is_refused():
-    words = {"others": [{"product": "x" * 80, "amount": "1"}] * 1000}
+    words: dict[str, Any] = {"others": [{"product": "x" * 80, "amount": "1"}] * 1000}
     source = "{% for a in others %}{{ a.product }}{% endfor %}"
     with pytest.raises(BrokenTemplateError, match=f"more than {LONGEST_RESULT:,} characters"):
         fill(source, "text", words)

@@ -48,12 +48,12 @@ from db.settings import load_settings
 
 page.show(load_settings(DashboardSettings))
 """
-LISTS = [
+LISTS: list[dict[str, str]] = [
     {},
     *({"status": which} for which in WHICH),
-    *({"class": decline_class} for decline_class in (DeclineClass.FUNDS, DeclineClass.CARD)),
+    *({"class": str(decline_class)} for decline_class in (DeclineClass.FUNDS, DeclineClass.CARD)),
     {"by": RecoveredBy.RETRY},
-    *({"within": within} for within in (Period.WEEK, Period.THIS_MONTH)),
+    *({"within": str(within)} for within in (Period.WEEK, Period.THIS_MONTH)),
     *({"product": product} for product in ("Gold", f"{THEIRS} Product")),
     *({"q": words} for words in (THEIRS, "theirs4", f"pay_{ANOTHER}", "pay_")),
     *({"least": amount} for amount in ("7777.77", "7777", "10")),
@@ -76,8 +76,8 @@ ADDRESSES: dict[str, list[dict[str, str]]] = {
     "overview": [{"period": period} for period in ("30 days", "90 days", "6 months")],
     "payments": LISTS + STORIES,
     "insights": [
-        *({"part": part, "span": Period.ALL} for part in Part),
-        *({"span": span} for span in SPANS),
+        *({"part": str(part), "span": str(Period.ALL)} for part in Part),
+        *({"span": str(span)} for span in SPANS),
         *({"part": part, by: group} for part, (by, group) in zip(cycle(Part), CHOICES.items())),
     ],
     "messages": [
@@ -161,7 +161,7 @@ def test_what_is_kept_for_the_readers_of_one_company_is_never_shown_to_another_s
     """One after the other, in both orders: the second is drawn as if there had been no first."""
     fill_ours(session, NOW)
     fill_theirs(session, NOW)
-    shown = {}
+    shown: dict[tuple[int, str], str] = {}
     for order in ((COMPANY, ANOTHER), (ANOTHER, COMPANY)):
         st.cache_data.clear()
         for number, query in enumerate(ADDRESSES[page]):

@@ -99,7 +99,7 @@ def test_production_asks_for_what_the_links_need_in_one_error():
         DaemonSettings(**usual)
     with pytest.raises(ValidationError, match="EMAIL_ENABLED needs LINK_SECRET"):
         make_settings(email_enabled=True, link_secret="")
-    mails = {"sendgrid_api_key": "SG.x", "email_from": "us@example.com"}
+    mails: dict[str, Any] = {"sendgrid_api_key": "SG.x", "email_from": "us@example.com"}
     DaemonSettings(**usual, **mails, link_secret=LINK_SECRET, base_url="https://example.com")
     DaemonSettings(**(usual | {"environment": "development"}), **mails)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,8 @@ from tests.rig import Rig
 from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
 from whop.lists import SavedCard
-from whop.payloads import FAILED, read_event
+from whop.objects import FAILED
+from whop.payloads import read_event
 from whop.rate_limit import RateLimit
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError
@@ -40,7 +42,7 @@ def always(status: int, json: object = None, headers: dict[str, str] | None = No
     return lambda request: httpx.Response(status, json=json, headers=headers)
 
 
-def error(message: str, code: str | None = None) -> dict:
+def error(message: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"type": "x", "message": message, "code": code, "param": None}}
 
 
@@ -158,7 +160,7 @@ class Asked:
         return dict(self.requests[-1].url.params)
 
 
-def listed(*items: object, cursor: str | None = None) -> dict:
+def listed(*items: object, cursor: str | None = None) -> dict[str, Any]:
     info = {"has_next_page": cursor is not None, "end_cursor": cursor or "the last one"}
     return {"data": list(items), "page_info": info | {"has_previous_page": False}}
 
@@ -270,7 +272,7 @@ def test_refunds_are_listed():
     assert whop.query == asked
 
 
-def saved(method_id: str, **card: object) -> dict:
+def saved(method_id: str, **card: object) -> dict[str, Any]:
     """As the SDK's PaymentMethodListItemCardPaymentMethod has it."""
     usual = {"brand": "visa", "last4": "4242", "exp_month": 4, "exp_year": 27, "expired": False}
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain, repeat
 
 import pytest
@@ -114,7 +114,7 @@ def test_so_many_work_side_by_side_and_one_of_them_is_the_caller(workers):
 
 
 @pytest.mark.parametrize("broken", [KeyboardInterrupt, SystemExit])
-def test_what_ends_a_process_is_not_swallowed(broken: Callable[[], BaseException]):
+def test_what_ends_a_process_is_not_swallowed(broken: type[BaseException]):
     def unit() -> bool:
         raise broken()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -99,7 +100,7 @@ def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Pay
         payment.reason = f"{word} bank said no"
         if number % 3 == 0:
             payment.product, payment.card_brand = f"{word} Product", f"{word} Card"
-            payment.amount = payment.amount_usd = Decimal("7777.77") if word == THEIRS else 20
+            payment.amount = payment.amount_usd = Decimal("7777.77" if word == THEIRS else 20)
         if number % 4 == 0:
             payment.failed_at = at - timedelta(minutes=10 * number + 5)
             if payment.next_retry_at is not None:
@@ -108,7 +109,7 @@ def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Pay
     session.add_all(made)
     session.flush()
     for payment in made:
-        session.add_all(draw_attempts(rng, payment) + draw_messages(rng, payment))
+        session.add_all([*draw_attempts(rng, payment), *draw_messages(rng, payment)])
     session.flush()
     return made
 
@@ -166,7 +167,7 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
     """From Whop: events that cannot be applied, what could not be read, money taken back."""
     paid = session.query(Payment).filter_by(company_id=company_id, status="recovered").first()
     assert paid is not None
-    rest = {"company_id": company_id, "type": f"{word}.event", "payload": {}}
+    rest: dict[str, Any] = {"company_id": company_id, "type": f"{word}.event", "payload": {}}
     rest["received_at"] = at - len(word) * HOUR
     session.add_all(
         [

@@ -71,7 +71,7 @@ def skip_waiting(seconds: float) -> None:
 class InProcessSendGrid:
     """Sends emails to the simulated SendGrid without a socket."""
 
-    def __init__(self, transport: InProcess, key: str) -> None:
+    def __init__(self, transport: httpx.BaseTransport, key: str) -> None:
         self.http = httpx.Client(
             base_url="http://sandbox",
             transport=transport,
