@@ -55,8 +55,8 @@ PAGE = "dashboard"
 def fill(session: Session, at: datetime) -> list[Payment]:
     """The newest of them are younger than their five days, the others are older."""
     add_companies(session, {COMPANY})
-    kinds = product(range(2), PaymentStatus, DeclineClass)
-    made = [make_payment(number, *kind, at=at) for number, (_, *kind) in enumerate(kinds)]
+    kinds = enumerate(product(range(2), PaymentStatus, DeclineClass))
+    made = [make_payment(number, status, why, at) for number, (_, status, why) in kinds]
     session.add_all(made)
     session.flush()
     add_attempts(session, made)

@@ -37,7 +37,7 @@ from recovery.action_required import Need
 from recovery.decline_codes import CODES
 from recovery.declines import MEANINGS, DeclineClass
 from recovery.health import Deliverability
-from recovery.status import NoticeKind, PaymentStatus, Step
+from recovery.status import NoticeKind, PaymentStatus, RecoveredBy, Step
 from tests import everything
 from tests.factories import COMPANY, NOW
 from tests.pages import fresh as fresh
@@ -364,7 +364,7 @@ def test_a_second_word_is_found_in_a_message_a_post_a_digest_and_a_document(
     monkeypatch: pytest.MonkeyPatch, session: Session
 ):
     everything.fill(session, NOW)
-    step, member = Step.PAYMENT_FAILED, labels.RecoveredBy.MEMBER
+    step, member = Step.PAYMENT_FAILED, RecoveredBy.MEMBER
     ours = replace(messages.OURS[step], text="Not enough money", html="<p>Not enough money</p>")
     monkeypatch.setitem(messages.OURS, step, ours)
     monkeypatch.setitem(labels.RECOVERED_BY, member, "Recovered by members")
