@@ -14,13 +14,13 @@ from recovery.action_required import ONLY_THE_MEMBER
 from recovery.declines import DeclineClass, explain_to_member
 from recovery.money import format_money
 from recovery.text import make_plain
+from recovery.wording import name_brand
 
 MOST_OTHERS = 10
 LONGEST_NAME = 40
 LONGEST_TITLE = 80
 # First names are used in the greeting. One that a mail program would turn into a link is an advert.
 LIKE_A_LINK = re.compile(r"://|@|\bwww\.|\w{2}\.\w{2}")
-BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
 
 Words = dict[str, str | list[dict[str, str]] | None]
 
@@ -101,7 +101,7 @@ def describe_card(brand: str | None, last4: str | None) -> str:
     if not digits:
         return "your card"
     known = make_plain((brand or "").replace("_", " "), 20)
-    return f"your {BRANDS.get(known.lower(), known.title()) or 'card'} ending in {digits}"
+    return f"your {name_brand(known) or 'card'} ending in {digits}"
 
 
 def describe_next_try(context: MessageContext) -> str | None:

@@ -1,4 +1,4 @@
-"""How a count, a share, a span and a period are written, wherever they are read."""
+"""How a count, a share, a span, a period and a card are written, wherever they are read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 # With fewer, one payment changes a percentage by more than five points, so only the numbers are
 # shown.
 FEW = 20
+BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -43,6 +44,11 @@ def format_span(span: timedelta) -> str:
     if seconds < 48 * 3600:
         return f"{seconds // 3600} h"
     return f"{seconds // 86400} days"
+
+
+def name_brand(brand: str) -> str:
+    """Of a card, as Whop writes it."""
+    return BRANDS.get(brand.lower(), brand.title())
 
 
 class Period(StrEnum):

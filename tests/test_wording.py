@@ -16,6 +16,7 @@ from recovery.wording import (
     format_percent,
     format_share,
     format_span,
+    name_brand,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -84,3 +85,8 @@ def test_a_period_has_one_name() -> None:
     assert Period.ALL.label == "All time"
     assert len({period.label for period in Period}) == len(Period)
     assert set(DAYS) | {Period.THIS_MONTH, Period.ALL} == set(Period)
+
+
+def test_a_card_has_its_brand_s_own_name() -> None:
+    names = {brand: name_brand(brand) for brand in ("visa", "amex", "JCB", "unionpay", "unknown")}
+    assert list(names.values()) == ["Visa", "American Express", "JCB", "UnionPay", "Unknown"]

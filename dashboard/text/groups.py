@@ -11,9 +11,8 @@ from db.reporting.insights import StepCount
 from recovery.declines import DeclineClass
 from recovery.labels import MESSAGES, REASONS, name_message
 from recovery.status import Channel, Step
-from recovery.wording import count
+from recovery.wording import count, name_brand
 
-BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay", UNKNOWN: "Unknown"}
 NAMES: dict[Dimension, str] = {
     Dimension.CLASS: "Reason",
     Dimension.TRY: "Tried at least",
@@ -52,7 +51,7 @@ def name_group(dimension: Dimension, key: str) -> str:
         case Dimension.TRY if re.fullmatch(r"\d{1,3}", key):
             return count(int(key), "time")
         case Dimension.BRAND:
-            return BRANDS.get(key, key.title())
+            return name_brand(key)
         case Dimension.PRODUCT if key == UNKNOWN:
             return "Unknown"
     return key

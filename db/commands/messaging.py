@@ -9,6 +9,7 @@ from typing import Any
 from db.audit_log import COMMAND
 from db.commands.database import open_database
 from db.company_settings.messaging import (
+    CHANNEL_CHOICES,
     MessagingSettings,
     find_messaging_settings,
     save_messaging_settings,
@@ -17,11 +18,6 @@ from db.company_settings.recovery import ChoiceError
 from db.session import now
 from db.settings import CommonSettings
 from recovery.status import Channel
-
-CHANNELS = {
-    Channel.EMAIL: "email, and Whop's chat where no email can reach the member",
-    Channel.WHOP: "Whop's support chat",
-}
 
 
 def add_parser(commands: Any) -> None:
@@ -86,7 +82,7 @@ def describe_messaging_settings(messaging: MessagingSettings) -> str:
     quiet = f"{messaging.quiet_from}:00 to {messaging.quiet_until}:00 in the company's time zone"
     lines = (
         ("messages", "on" if messaging.enabled else "off: members get no messages"),
-        ("channel", CHANNELS[messaging.channel]),
+        ("channel", CHANNEL_CHOICES[messaging.channel]),
         ("sender", messaging.sender_name or "the company's name at Whop"),
         ("reply to", messaging.reply_to or "the sending address"),
         ("accent", messaging.accent),

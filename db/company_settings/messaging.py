@@ -14,6 +14,7 @@ from db.company_settings.addresses import is_address
 from db.company_settings.changes import Changes, record_changes
 from db.company_settings.recovery import ChoiceError, lock_company
 from db.models import Company
+from recovery.labels import CHANNELS
 from recovery.status import Channel
 from recovery.text import find_hidden
 
@@ -23,6 +24,14 @@ LONGEST_NOTE = 500
 LARGEST_CAP = 100_000
 LONGEST_ADDRESS = 254
 COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
+
+
+# How members are written to, as the settings page and the command say it.
+CHANNEL_CHOICES = {
+    Channel.EMAIL: f"{CHANNELS[Channel.EMAIL]}, or {CHANNELS[Channel.WHOP]} without a working "
+    "address",
+    Channel.WHOP: CHANNELS[Channel.WHOP],
+}
 
 
 @dataclass(frozen=True, slots=True)

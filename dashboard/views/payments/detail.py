@@ -28,6 +28,7 @@ from db.session import now
 from recovery.labels import REQUESTS
 from recovery.money import format_money
 from recovery.status import UNPAID, RequestKind
+from recovery.wording import name_brand
 
 # In the session: the payment and the request that wait for the reader's confirmation.
 CONFIRMING = "confirming"
@@ -90,7 +91,7 @@ def render_head(payment: Payment, zone: ZoneInfo, state: State) -> Markup:
 def describe_card(payment: Payment) -> str:
     if payment.card_last4 is None:
         return ""
-    return f"{(payment.card_brand or 'card').title()} ending in {payment.card_last4}"
+    return f"{name_brand(payment.card_brand or 'card')} ending in {payment.card_last4}"
 
 
 def render_timeline(entries: list[Entry], zone: ZoneInfo) -> Markup:

@@ -13,15 +13,9 @@ import streamlit as st
 
 from dashboard.data.choices import Group
 from dashboard.text.settings import SETTINGS
-from db.company_settings.messaging import LARGEST_CAP, LONGEST_NOTE
+from db.company_settings.messaging import CHANNEL_CHOICES, LARGEST_CAP, LONGEST_NOTE
 from db.company_settings.recovery import MOST_HELD_OUT
-from recovery.labels import CHANNELS as LABELS
 from recovery.status import Channel
-
-CHANNELS: dict[str, str] = {
-    Channel.EMAIL: f"{LABELS[Channel.EMAIL]}, or {LABELS[Channel.WHOP]} without a working address",
-    Channel.WHOP: LABELS[Channel.WHOP],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ def draw_hour(label: str, key: str) -> object:
 
 
 def draw_channel(label: str, key: str) -> object:
-    return st.selectbox(label, list(Channel), format_func=CHANNELS.__getitem__, key=key)
+    return st.selectbox(label, list(Channel), format_func=CHANNEL_CHOICES.__getitem__, key=key)
 
 
 def draw_colour(label: str, key: str) -> object:
