@@ -299,6 +299,7 @@ def test_a_second_word_is_found(text: str):
     "text",
     [
         "it is permanent_fail",
+        "sync_error: no answer",
         "Company biz_demo.",
         "digest from False to True",
         "sent to None",

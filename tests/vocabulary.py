@@ -54,7 +54,7 @@ FORBIDDEN = [
 ]
 NAMES = {name: label for label, names in SECOND_NAMES.items() for name in names}
 IDENTIFIER = re.compile(
-    r"(?<![\w:/.@#-])(?:biz_\w+|[a-z]+\d*(?:_[a-z0-9]+)+)(?![\w:/@])"  # permanent_fail
+    r"(?<![\w:/.@#-])(?:biz_\w+|[a-z]+\d*(?:_[a-z0-9]+)+)(?![\w/@]|:\w)"  # permanent_fail
     r"|(?<!^)(?<!\. )\b(?:None|True|False)\b"  # a sentence may begin with them
     r"|\b[A-Z]\w+\.[A-Z_]{2,}\b"  # PaymentStatus.FAILED
 )
