@@ -192,7 +192,7 @@ def request(session: Session, made: list[Payment], at: datetime) -> None:
                 payment_id=payment.payment_id,
                 company_id=COMPANY,
                 member_id=payment.member_id,
-                heard_at=at - HOUR,
+                recorded_at=at - HOUR,
             )
         )
     replays.ask(session, COMPANY, PAGE, at - HOUR)

@@ -191,7 +191,7 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
                 company_id=company_id,
                 payment_id=f"{word}_disputed",
                 member_id="mber_0",  # there is one in each company
-                heard_at=at,
+                recorded_at=at,
             ),
         ]
     )

@@ -70,7 +70,7 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
         ),
         *(
             Entry(
-                dispute.heard_at,
+                dispute.recorded_at,
                 "The member disputes "
                 + ("this payment" if dispute.payment_id == payment.payment_id else "another one"),
                 Tone.OVER,

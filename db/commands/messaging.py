@@ -86,8 +86,8 @@ def describe_messaging_settings(messaging: MessagingSettings) -> str:
         ("sender", messaging.sender_name or "the company's name at Whop"),
         ("reply to", messaging.reply_to or "the sending address"),
         ("accent", messaging.accent),
-        ("note", " / ".join((messaging.note or "none").splitlines())),
+        ("closing note", " / ".join((messaging.note or "none").splitlines())),
         ("quiet", quiet if messaging.quiet_from != messaging.quiet_until else "no hour"),
-        ("daily cap", f"{messaging.daily_cap:,} messages"),
+        ("daily limit", f"{messaging.daily_cap:,} messages"),
     )
     return "\n".join(f"  {name:<12} {words}" for name, words in lines)

@@ -43,7 +43,7 @@ def record_dispute(session: Session, dispute: DisputeReport, now: datetime) -> b
     row = whose | {
         "payment_id": dispute.payment_id,
         "company_id": dispute.company_id,
-        "heard_at": now,
+        "recorded_at": now,
     }
     session.execute(insert(Dispute).values(row).on_conflict_do_nothing())
     same = [getattr(Payment, name) == value for name, value in whose.items() if value]

@@ -75,7 +75,7 @@ class Message(Base):
     provider_id: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[str | None] = mapped_column(Text)
     joined_to: Mapped[int | None] = mapped_column(
-        ForeignKey("messages.id"), comment="the message that spoke for this one too"
+        ForeignKey("messages.id"), comment="the message that was sent for this one too"
     )
     delivered_at: Mapped[datetime | None] = mapped_column(Time)
     opened_at: Mapped[datetime | None] = mapped_column(Time)
@@ -141,7 +141,7 @@ class Notice(Base):
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"))
     kind: Mapped[NoticeKind] = mapped_column(Word(NoticeKind))
     trigger_key: Mapped[str] = mapped_column(
-        Text, comment="a week, a payment, the start of a trouble"
+        Text, comment="a week, a payment, or the start of a problem"
     )
     channel: Mapped[NoticeChannel] = mapped_column(Word(NoticeChannel))
     state: Mapped[MessageState] = mapped_column(Word(MessageState))

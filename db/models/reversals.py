@@ -36,4 +36,4 @@ class Dispute(Base):
     member_id: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[str | None] = mapped_column(Text)
     membership_id: Mapped[str | None] = mapped_column(Text)
-    heard_at: Mapped[datetime] = mapped_column(Time)
+    recorded_at: Mapped[datetime] = mapped_column(Time)

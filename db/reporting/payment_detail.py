@@ -100,7 +100,7 @@ def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
         Dispute.company_id == payment.company_id,
         or_(Dispute.payment_id == payment.payment_id, *same),
     )
-    return session.scalars(query.order_by(Dispute.heard_at)).all()
+    return session.scalars(query.order_by(Dispute.recorded_at)).all()
 
 
 def find_why_not(

@@ -22,6 +22,7 @@ COLUMNS = (
     ("payments", "as_of", "observed_at"),
     ("payments", "whop_said_at", "whop_announced_at"),
     ("refunds", "as_of", "observed_at"),
+    ("disputes", "heard_at", "recorded_at"),
     ("messages", "posted_at", "dispatched_at"),
     ("messages", "trouble", "delivery_failure"),
     ("messages", "trouble_at", "delivery_failed_at"),
@@ -50,6 +51,21 @@ INDEXES = (
 )
 SEQUENCES = (("deeds_id_seq", "audit_log_id_seq"),)
 TRIGGERS = (("note_late_change", "record_late_change"), ("note_removal", "record_removal"))
+# Table, column, and what was and is said of it.
+COMMENTS = (
+    (
+        "notices",
+        "trigger_key",
+        "a week, a payment, the start of a trouble",
+        "a week, a payment, or the start of a problem",
+    ),
+    (
+        "messages",
+        "joined_to",
+        "the message that spoke for this one too",
+        "the message that was sent for this one too",
+    ),
+)
 # Table, column, the other values that it may have, and the one that changes its name.
 VALUES = (
     ("attempts", "trigger", ("schedule", "whop", "member"), "operator", "creator"),
@@ -67,6 +83,8 @@ def upgrade() -> None:
     for table, before, after in COLUMNS:
         op.alter_column(table, before, new_column_name=after)
     rename_the_rest(forward=True)
+    for table, column, before, after in COMMENTS:
+        op.alter_column(table, column, comment=after, existing_comment=before)
     for table, column, others, before, after in VALUES:
         rename_value(table, column, others, before, after)
     rename_choice(*CHOICE, inside="alerts")
@@ -80,6 +98,8 @@ def downgrade() -> None:
     rename_choice(*reversed(CHOICE), inside="alerts")
     for table, column, others, before, after in VALUES:
         rename_value(table, column, others, after, before)
+    for table, column, before, after in COMMENTS:
+        op.alter_column(table, column, comment=before, existing_comment=after)
     rename_the_rest(forward=False)
     for table, before, after in COLUMNS:
         op.alter_column(table, after, new_column_name=before)
