@@ -27,6 +27,8 @@ from sandbox.world.world import World
 from tests.factories import COMPANY
 from tests.rig import Rig
 
+pytestmark = pytest.mark.slow
+
 WORDS = "Your payment of **$49.00** did not go through.\n\n[Update](https://whop.com/billing/x)"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -27,6 +27,8 @@ from sandbox.state.store import Store
 from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
+pytestmark = pytest.mark.slow
+
 MAIL = {
     "personalizations": [{"to": [{"email": "jo@example.com"}]}],
     "from": {"email": "team@example.com"},
@@ -125,7 +127,6 @@ def test_it_ignores_keys_that_do_not_belong_to_a_post(stage):
 # The door.
 
 
-@pytest.mark.slow
 def test_it_allows_600_requests_a_minute_for_each_operation_and_credential(stage):
     payment_id = stage.failed()
     path = f"/payments/{payment_id}"
@@ -514,7 +515,6 @@ def test_it_does_not_cancel_while_a_payment_clears(stage):
     assert "membership.deactivated" not in stage.events
 
 
-@pytest.mark.slow
 def test_it_never_takes_money_twice_whoever_tries(stage):
     random = Random(11)
     ids = []
@@ -743,7 +743,6 @@ def test_it_reads_its_settings_from_the_environment():
     assert (settings.port, settings.seed, settings.company_id) == (9100, 3, "biz_demo")
 
 
-@pytest.mark.slow
 def test_it_starts_as_a_command_and_stops_cleanly_on_sigterm(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -792,7 +791,6 @@ def test_it_never_clears_a_card_only_the_member_can_replace(cause):
             assert bank.decide(story, code, NOON + 30 * DAY, 2, HISTORY) == code
 
 
-@pytest.mark.slow
 def test_it_recovers_a_fair_share_of_the_demos_retries():
     world = World(pace=LIVE, seed=5)
     random = Random(5)
@@ -850,7 +848,6 @@ def test_it_keeps_a_mail_whose_answer_was_lost(stage):
     assert len(stage.world.store.rows("select id from mails")) == 2
 
 
-@pytest.mark.slow
 def test_it_moves_some_members_to_pay_by_mail():
     def paid_by_members(mails: int) -> int:
         stage = Stage(switches=Switches(whop_attempts_after_hours=()))

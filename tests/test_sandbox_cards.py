@@ -10,6 +10,8 @@ from sandbox.model.people import SPARE_CARD_SHARE
 from sandbox.world.world import World
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stage() -> Stage:
@@ -75,7 +77,6 @@ def test_it_refuses_a_filter_that_is_neither_true_nor_false(stage):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "expired")
 
 
-@pytest.mark.slow
 def test_it_gives_a_share_of_members_a_spare_card_and_the_same_story_to_all():
     def world(**wanted: Any) -> World:
         world = World(seed=9)

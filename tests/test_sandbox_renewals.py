@@ -8,6 +8,8 @@ import pytest
 
 from tests.stage import DAY, HOUR, NOON, Stage, error_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stage() -> Stage:

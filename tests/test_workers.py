@@ -43,6 +43,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
+@pytest.mark.slow
 @given(
     outcomes=st.lists(st.sampled_from([True, A_BUG]), max_size=MOST_ERRORS - 1),
     workers=st.integers(1, 5),
