@@ -28,7 +28,7 @@ run: setup
 
 # What needs no database, no browser and no process, in ten seconds.
 quick: setup
-	@$(BIN)/python -m pytest --quick -q
+	@$(BIN)/python -m pytest --quick -q -p no:schemathesis
 
 # Each worker has a database of its own. One file alone: .venv/bin/python -m pytest tests/test_x.py
 test: setup
