@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,18 @@ SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES"
 MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_", "FRONTEND_", "TRUSTED_", "DASHBOARD_")
 for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]:
     del os.environ[name]  # a developer's own settings must not reach a test
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """schemathesis calls a test of several operations the same for each, and of those that are
+    called the same pytest-xdist runs one."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid
+        if seen[name]:
+            item._nodeid = f"{name}[{seen[name]}]"  # type: ignore[attr-defined]
+        seen[name] += 1
 
 
 @pytest.fixture(scope="session")
