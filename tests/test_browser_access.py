@@ -105,7 +105,7 @@ def test_nothing_is_wrong_while_a_list_of_filters_is_open_or_nothing_matches(
 ) -> None:
     page = visit("/payments")
     page.get_by_role("button", name="More filters").click()
-    expect(page.get_by_label("Why it failed")).to_be_visible()
+    expect(page.get_by_label("Reason", exact=True)).to_be_visible()
     assert_usable(page, TWO_LOOKS)
     page.keyboard.press("Escape")
     page.get_by_label("Search").fill("nobody")
@@ -133,8 +133,8 @@ def test_nothing_is_wrong_with_refused_words_and_each_way_to_see_them(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Nothing was saved. See the notes below.")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
-    page.get_by_role("tab", name="As plain text").click()
-    expect(page.get_by_text("It goes with every mail")).to_be_visible()
+    page.get_by_role("tab", name="Plain text").click()
+    expect(page.get_by_text("Part of every email")).to_be_visible()
     assert_usable(page, TWO_LOOKS)
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine:
     said = {
         "/": "No failed payments yet",
         "/payments": "No payment has failed yet.",
-        "/insights?span=All+time": "No payment was tried a second time yet.",
+        "/insights?span=all+time": "No payment has been tried a second time yet.",
         "/messages": "Sample data:",
         "/health": "No webhook has arrived yet.",
     }
