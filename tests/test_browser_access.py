@@ -143,7 +143,7 @@ def test_nothing_is_wrong_before_anything_has_happened(visit: Visit, own_engine:
     page = visit("/settings")
     said = {
         "/": "No failed payments yet",
-        "/payments": "No payment has failed yet.",
+        "/payments": "No failed payments yet.",
         "/insights?span=all+time": "No payment has been tried a second time yet.",
         "/messages": "Sample data:",
         "/health": "No webhook has arrived yet.",
