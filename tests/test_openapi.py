@@ -17,7 +17,6 @@ from tests.soak import at_length
 from webhook.app import create_app
 from webhook.settings import WebhookSettings
 
-pytest_plugins = ["schemathesis.pytest.plugin"]
 ROUTES = {
     ("post", "/webhook/payment_failed"),
     ("post", "/webhook/whop"),
