@@ -223,13 +223,13 @@ class Audit:
 
     def check_mails(self, payments: Any, messages: Any) -> None:
         mails = SendGrid(self.rig.world).mails()
-        messages = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
-        assert all(times == 1 for times in messages.values())
+        mailed = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
+        assert all(times == 1 for times in mailed.values())
         held_out = {payment.payment_id for payment in payments if payment.held_out}
-        assert not held_out & {payment_id for payment_id, _ in messages}
+        assert not held_out & {payment_id for payment_id, _ in mailed}
         assert not [m for m in messages if m.payment_id in held_out]
         sent = {(m.payment_id, m.step) for m in messages if m.state is MessageState.SENT}
-        assert sent <= messages.keys()
+        assert sent <= mailed.keys()
 
     # --- at the end ----------------------------------------------------------------------------
 
