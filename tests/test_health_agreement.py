@@ -29,7 +29,6 @@ from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.health import find_heartbeat, find_sync, gather_facts
 from db.session import head_revision
 from recovery.health import (
-    WHOP_STATES,
     CycleReport,
     CycleState,
     DaemonHeartbeat,
@@ -40,7 +39,6 @@ from recovery.health import (
     SyncState,
     WebhookState,
     WhopState,
-    assess_whop,
 )
 from recovery.status import Channel, DeliveryFailure, MessageState, NoticeKind, Step, SyncError
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
@@ -225,15 +223,6 @@ def test_one_that_judged_by_itself_would_be_noticed(
 
 
 # --- errors are values ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("error", SyncError)
-@given(detail=st.text())
-def test_rephrasing_what_whop_said_changes_no_judgement(error: SyncError, detail: str) -> None:
-    def assess(words: str) -> WhopState:
-        return assess_whop(None, SyncState(NOW, SyncFailure(error, words)), NOW)
-
-    assert assess(detail) is assess("Whop answered 401: who?") is WHOP_STATES[error]
 
 
 LEAVES = {

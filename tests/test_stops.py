@@ -128,7 +128,7 @@ def test_a_window_that_closes_takes_back_what_is_queued_and_no_other_payments_wo
     assert rig.cycle.close_windows() == 1
     assert rig.payment(ending).closed_reason is ClosedReason.WINDOW_CLOSED
     taken_back = [(m.state, m.detail) for m in rig.messages(ending)]
-    assert taken_back == [(MessageState.SKIPPED, "the payment is closed: deadline passed")]
+    assert taken_back == [(MessageState.SKIPPED, "deadline passed")]
     assert [m.state for m in rig.messages(going_on)] == [MessageState.QUEUED]
 
 

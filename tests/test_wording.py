@@ -90,3 +90,11 @@ def test_a_period_has_one_name() -> None:
 def test_a_card_has_its_brand_s_own_name() -> None:
     names = {brand: name_brand(brand) for brand in ("visa", "amex", "JCB", "unionpay", "unknown")}
     assert list(names.values()) == ["Visa", "American Express", "JCB", "UnionPay", "Unknown"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (7200, "2 h"), (172800, "2 days")],
+)
+def test_it_says_a_span_in_one_unit(seconds: int, words: str) -> None:
+    assert format_span(timedelta(seconds=seconds)) == words
