@@ -7,6 +7,7 @@ not left out is held to it: whoever starts a process or opens a connection fails
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from _pytest.outcomes import Skipped
+from hypothesis import settings
 
 NEEDS = {"postgres", "database", "browser", "server"}
 HEAVY = {"pandas", "playwright", "schemathesis", "streamlit"}
@@ -62,6 +64,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("quick"):
+        settings.load_profile("quick")
+        gc.disable()  # ten seconds leave nothing behind that is worth collecting
         sys.meta_path.insert(0, Scales())
         sys.addaudithook(watch.see)
 
