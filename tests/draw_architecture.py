@@ -18,7 +18,7 @@ import grimp
 
 from tests.structure import CODE, ROOT
 
-PAGE = ROOT / "docs/developers/architecture.md"
+PAGE = ROOT / "docs/architecture.md"
 SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 PICTURE = re.compile(r"(?<=<!-- drawn from the imports -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 ROW = re.compile(r"^\| (`.+?`) \|", re.MULTILINE)
