@@ -8,11 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -125,8 +132,10 @@ def run_dashboard(
 
 @contextmanager
 def launch() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "no Chromium: apt-get install chromium"
+    # Preferred: the same Chromium without windows and menus, which nobody sees here and which take
+    # a process of their own.
+    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    assert chromium is not None, "no Chromium: apt-get install chromium-headless-shell"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
@@ -199,5 +208,8 @@ def take_picture(page: Page, name: str) -> None:
 
 
 def never_scrolls_sideways(page: Page) -> None:
+    """Once it has come to rest: a chart is drawn anew some moments after its window has changed."""
+    with suppress(TimeoutError):
+        page.wait_for_function(f"() => ({TOO_WIDE})().length === 0", timeout=REFRESHED)
     found = page.evaluate(TOO_WIDE)
     assert found == [], found
