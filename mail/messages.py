@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 EMAILS = Path(__file__).parent / "emails"
 LONGEST_SUBJECT = 150
 SUBJECTS = {
-    Step.PAYMENT_FAILED: "Your {{ product }} payment didn't go through",
+    Step.PAYMENT_FAILED: "Your payment for {{ product }} didn't go through",
     Step.REMINDER: "Still open: your payment for {{ product }}",
     Step.LAST_DAY: "One day left to keep {{ product }}",
     Step.NOTICE: "Your payment for {{ product }} did not go through",

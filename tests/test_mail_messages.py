@@ -64,7 +64,7 @@ def test_the_member_never_reads_that_a_card_is_thought_lost_stolen_or_abused(ste
 def test_subjects_describe_the_thing():
     subjects = {step: write(funds(step), DESTINATION).subject for step in Step}
     assert subjects == {
-        Step.PAYMENT_FAILED: "Your Marathon Training Pro payment didn't go through",
+        Step.PAYMENT_FAILED: "Your payment for Marathon Training Pro didn't go through",
         Step.REMINDER: "Still open: your payment for Marathon Training Pro",
         Step.LAST_DAY: "One day left to keep Marathon Training Pro",
         Step.NOTICE: "Your payment for Marathon Training Pro did not go through",
@@ -85,7 +85,7 @@ def test_only_a_card_that_is_of_no_more_use_is_to_be_updated_at_once():
     }
     asked = "Your payment failed — click here to update your card"
     assert subjects.pop(DeclineClass.CARD) == asked
-    assert set(subjects.values()) == {"Your Marathon Training Pro payment didn't go through"}
+    assert set(subjects.values()) == {"Your payment for Marathon Training Pro didn't go through"}
 
 
 def test_a_creator_s_own_subject_stays_and_ours_goes_with_their_own_text():
