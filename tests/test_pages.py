@@ -308,7 +308,7 @@ def test_it_previews_the_mail_away_from_the_page_s_own_address(
     assert not page.get("iframe")
     page.toggle(key="preview").set_value(True).run()
     words = read_words(page)
-    assert "payment didn&#39;t go through" in words
+    assert "Your payment for your membership didn&#39;t go through" in words
     assert "In the real message it opens the member&#39;s own." in words
     assert page.get("iframe")[0].proto.src.startswith("data:text/html")
 
