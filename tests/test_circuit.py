@@ -228,6 +228,7 @@ def test_a_probe_that_is_cut_off_does_not_bar_the_way_for_ever():
     circuit.begin_call()
     clock.now += FIRST_REST * 2
     circuit.begin_call()
+    assert circuit.resting_until == clock.now + FIRST_REST * 4
 
 
 def test_a_clock_set_back_does_not_keep_it_open():
