@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from db.creator_notices.digest import Digest, Figures, PaymentNeedingAction, Sum
 from db.creator_notices.weeks import Week
-from mail.messages import RenderedMessage, format_money
+from mail.messages import RenderedMessage
 from recovery.action_required import REMEDIES
 from recovery.labels import NEEDS, RECOVERED_BY
+from recovery.money import format_money, format_usd
 from recovery.status import RecoveredBy
 from recovery.text import LONGEST_NAME, make_plain
 from recovery.wording import count
@@ -52,9 +52,11 @@ def write_subject(digest: Digest) -> str:
     """Only figures, so that no name gets into a header."""
     ours, at_risk = digest.figures.ours, digest.at_risk
     if ours.payments:
-        return f"Last week: {dollars(ours.amount)} recovered, {dollars(at_risk.amount)} at risk"
+        return (
+            f"Last week: {format_usd(ours.amount)} recovered, {format_usd(at_risk.amount)} at risk"
+        )
     failed = count(digest.figures.failed.payments, "payment")
-    return f"Last week: {failed} failed, {dollars(at_risk.amount)} at risk"
+    return f"Last week: {failed} failed, {format_usd(at_risk.amount)} at risk"
 
 
 def list_figures(week: Figures, before: Figures) -> list[tuple[str, Sum, Sum]]:
@@ -71,7 +73,7 @@ def row(label: str, now: Sum, before: Sum) -> dict[str, str]:
 
 
 def describe_sum(of: Sum) -> str:
-    return f"{dollars(of.amount)} ({count(of.payments, 'payment')})"
+    return f"{format_usd(of.amount)} ({count(of.payments, 'payment')})"
 
 
 def describe_change(now: Sum, before: Sum) -> str:
@@ -79,7 +81,7 @@ def describe_change(now: Sum, before: Sum) -> str:
     if difference == 0:
         return "as in the week before"
     more = "more" if difference > 0 else "less"
-    return f"{dollars(abs(difference))} {more} than in the week before"
+    return f"{format_usd(abs(difference))} {more} than in the week before"
 
 
 def describe_week(week: Week) -> str:
@@ -97,7 +99,3 @@ def describe_needing_action(payment: PaymentNeedingAction) -> dict[str, str]:
         "why": f"{NEEDS[payment.need]}. {REMEDIES[payment.need]}.",
         "payment_id": payment.payment_id,
     }
-
-
-def dollars(amount: Decimal) -> str:
-    return format_money(amount, "usd")

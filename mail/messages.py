@@ -18,16 +18,15 @@ from db.company_settings.messaging import DEFAULT_MESSAGING_SETTINGS, MessagingS
 from db.company_settings.templates import OwnTemplate
 from db.member_messages.message_context import MessageContext
 from mail.colours import choose_edge, choose_ink
-from mail.context import Destination, Words, choose_words, describe_card
+from mail.context import Destination, Words, choose_words
 from mail.html_allowlist import check_markup
 from mail.markdown import escape_markdown, escape_words
 from mail.rendering import BrokenTemplateError, fill
 from recovery.declines import DeclineClass
-from recovery.money import format_money
 from recovery.status import Step
 from recovery.text import make_plain
 
-__all__ = ["Destination", "RenderedMessage", "describe_card", "format_money", "write", "write_chat"]
+__all__ = ["Destination", "RenderedMessage", "write", "write_chat"]
 
 log = logging.getLogger(__name__)
 

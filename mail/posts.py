@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ from db.creator_notices.digest import Sum
 from db.reporting.attention import Needed
 from recovery.health import Deliverability
 from recovery.labels import NEEDS, NOTICES, name_way
-from recovery.money import format_money
+from recovery.money import format_usd
 from recovery.status import NoticeKind, RecoveredBy
 from recovery.text import LONGEST_NAME, make_plain
 from recovery.wording import count, format_share
@@ -35,12 +34,12 @@ def write_recoveries(
     """What came back, and what waits for the creator now."""
     split = {RecoveredBy.RETRY: by_retry, RecoveredBy.MEMBER: by_member}
     parts = [
-        f"{each.payments:,} {name_way(by)} ({dollars(each.amount)})"
+        f"{each.payments:,} {name_way(by)} ({format_usd(each.amount)})"
         for by, each in split.items()
         if each.payments
     ]
     number, amount = by_retry.payments + by_member.payments, by_retry.amount + by_member.amount
-    recovered = f"{count(number, 'payment')} recovered, {dollars(amount)}: {', '.join(parts)}."
+    recovered = f"{count(number, 'payment')} recovered, {format_usd(amount)}: {', '.join(parts)}."
     return sign(company, " ".join([recovered, *describe_needed(needed)]))
 
 
@@ -50,13 +49,9 @@ def describe_needed(needed: Sequence[Needed]) -> list[str]:
         return []
     number, amount = sum(each.payments for each in needed), sum(each.amount for each in needed)
     waits = count(number, "payment needs", "payments need")
-    return [f"{waits} you, {dollars(amount)}."] + [
-        f"{NEEDS[each.need]}: {each.payments:,} ({dollars(each.amount)})." for each in needed
+    return [f"{waits} you, {format_usd(amount)}."] + [
+        f"{NEEDS[each.need]}: {each.payments:,} ({format_usd(each.amount)})." for each in needed
     ]
-
-
-def dollars(amount: Decimal | int) -> str:
-    return format_money(Decimal(amount), "usd")
 
 
 def write_silence(company: str, since: datetime, zone: ZoneInfo) -> str:

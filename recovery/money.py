@@ -18,3 +18,8 @@ def format_money(amount: Decimal, currency: str) -> str:
     if symbol := SYMBOLS.get(code):
         return f"{symbol}{rounded:,f}"
     return f"{rounded:,f} {code.upper()}".strip()
+
+
+def format_usd(amount: Decimal | int) -> str:
+    """Of sums, which are in US dollars."""
+    return format_money(Decimal(amount), "usd")

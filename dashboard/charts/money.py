@@ -10,11 +10,11 @@ from decimal import Decimal
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from dashboard.text.payments import format_usd
 from dashboard.ui.links import render_link
 from dashboard.ui.palette import LIGHT, Palette
 from db.reporting.summary import Day
 from recovery.labels import RECOVERED_BY
+from recovery.money import format_usd
 from recovery.status import RecoveredBy
 from recovery.wording import Period
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from dashboard.data.insights import Curve
 from dashboard.text.groups import PLURALS, name_payments, name_step
-from dashboard.text.payments import format_usd
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import WINDOW_HOURS, Group, StepCount, Try
+from recovery.money import format_usd
 from recovery.status import Channel
 from recovery.wording import FEW, Period, count, format_percent, format_share
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dashboard.text.payments import format_usd
 from db.reporting.lift import Baseline
 from recovery.lift import Group, Interval, Lift, NotEnoughData
+from recovery.money import format_usd
 from recovery.wording import count, format_share
 
 

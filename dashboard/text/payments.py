@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -18,7 +17,6 @@ from recovery.labels import (
     continue_with,
     name_way,
 )
-from recovery.money import format_money
 from recovery.status import ChargeMethod, PaymentStatus
 from recovery.wording import format_span
 
@@ -26,10 +24,6 @@ from recovery.wording import format_span
 def capitalize(words: str) -> str:
     """The first letter only: `Whop` stays."""
     return words[:1].upper() + words[1:]
-
-
-def format_usd(amount: Decimal) -> str:
-    return format_money(amount, "usd")
 
 
 class Tone(StrEnum):
@@ -90,9 +84,7 @@ def describe_wait(row: PaymentRow, now: datetime) -> str:
 def describe_next(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
     """Who does what next, in a few words; empty for a payment that is over."""
     match row.status:
-        case PaymentStatus.RECOVERED:
-            return ""
-        case PaymentStatus.PERMANENT_FAIL:
+        case PaymentStatus.RECOVERED | PaymentStatus.PERMANENT_FAIL:
             return ""
         case PaymentStatus.PENDING_RETRY:
             return describe_charge(row, now, zone)
@@ -111,9 +103,14 @@ def describe_charge(row: PaymentRow, now: datetime, zone: ZoneInfo) -> str:
         return "We are charging now"
     if row.next_retry_at is None or row.next_retry_at <= now:
         return "We retry within the hour"
-    backup = row.charge_method is ChargeMethod.BACKUP_CARD
-    card = f" with the {continue_with(CHARGE_METHODS[row.charge_method])}" if backup else ""
+    card = mention_backup_card(row.charge_method)
     return f"We retry{card} on {format_when(row.next_retry_at, zone)}"
+
+
+def mention_backup_card(method: ChargeMethod) -> str:
+    """` with the backup card`; the card on file goes without saying."""
+    backup = method is ChargeMethod.BACKUP_CARD
+    return f" with the {continue_with(CHARGE_METHODS[method])}" if backup else ""
 
 
 def format_when(moment: datetime, zone: ZoneInfo) -> str:

@@ -9,13 +9,12 @@ from typing import assert_never
 
 from dashboard.text.audit_log import name_actor
 from dashboard.text.payment_summary import find_channel
-from dashboard.text.payments import Tone, capitalize
+from dashboard.text.payments import Tone, capitalize, mention_backup_card
 from db.models import Attempt, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
 from recovery.labels import (
     ACTIONS,
-    CHARGE_METHODS,
     DELIVERY_FAILURES,
     EMAIL_EVENTS,
     MESSAGE_STATES,
@@ -29,7 +28,6 @@ from recovery.money import format_money
 from recovery.status import (
     Action,
     AttemptOutcome,
-    ChargeMethod,
     MailEventKind,
     MessageState,
     PaymentStatus,
@@ -125,8 +123,7 @@ TONES: dict[AttemptOutcome, Tone] = {
 
 
 def describe_attempt(attempt: Attempt) -> Entry:
-    backup = attempt.charge_method is ChargeMethod.BACKUP_CARD
-    card = f" with the {continue_with(CHARGE_METHODS[attempt.charge_method])}" if backup else ""
+    card = mention_backup_card(attempt.charge_method)
     outcome = continue_with(OUTCOMES[attempt.outcome])
     code = attempt.decline_code or ""
     detail = attempt.detail or name_decline(code, code.replace("_", " "))

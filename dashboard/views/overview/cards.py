@@ -11,12 +11,12 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.overview import Snapshot
-from dashboard.text.payments import format_usd
 from dashboard.ui.html import fill, show_html, show_note
 from dashboard.ui.links import address, render_link
 from db.reporting.summary import Day, Summary, percent
 from db.reporting.trends import AtRisk, Trend
 from recovery.labels import name_way
+from recovery.money import format_usd
 from recovery.status import RecoveredBy
 from recovery.wording import DAYS, Period, count, format_span
 
