@@ -36,8 +36,8 @@ REASONS = (
     *("expired_card", "authentication_required", "processing_error", "stolen_card"),
 )
 BRANDS = ("visa", "visa", "mastercard", "amex")
+# The payment whose story has something of everything.
 TOLD = "pay_told"
-"""The payment whose story has something of everything."""
 
 
 def fill(session: Session, at: datetime) -> None:

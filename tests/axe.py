@@ -12,12 +12,12 @@ from tests.chromium import LOOKS, look
 from tests.processes import ROOT
 
 ARCHIVE = ROOT / ".venv" / "axe-core.tgz"
+# Faults of Streamlit's own parts that nothing of ours can mend: rule, element, why. No whole rule
+# is left out, and none of them is worse than moderate.
 BORROWED = {
     ("region", "[role=listbox]"): "Streamlit hangs an open list beside all landmarks",
     ("region", "#stFloatingOverlayPortal"): "and its tooltips as well",
 }
-"""Faults of Streamlit's own parts that nothing of ours can mend: rule, element, why. No whole rule
-is left out, and none of them is worse than moderate."""
 # A mail lies in a frame of no origin: without this, axe would not look into it.
 CONFIGURE = "axe.configure({allowedOrigins: ['<unsafe_all_origins>']})"
 RUN = """async () => (await axe.run({resultTypes: ['violations']})).violations.flatMap(found =>

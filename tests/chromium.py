@@ -41,8 +41,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Milliseconds; three refreshes. A limit for waiting, not a claim about speed.
 REFRESHED = 30_000
-"""Milliseconds; three refreshes. A limit for waiting, not a claim about speed."""
 expect.set_options(timeout=REFRESHED)
 MODULE = [sys.executable, "-m", "streamlit"]
 SCRIPT = [str(Path(sys.executable).with_name("streamlit"))]
@@ -55,6 +55,7 @@ PAGES = {
     "health": "/health",
 }
 DONE_HERE = ".audit-log, .note:has-text('No manual actions yet')"
+# What a page shows once it is there; its last part where it comes in parts.
 READY = {
     "/": "table.payments",
     "/payments": "table.payments",
@@ -63,7 +64,6 @@ READY = {
     "/settings": DONE_HERE,
     "/health": ".checks",
 }
-"""What a page shows once it is there; its last part where it comes in parts."""
 STORY_READY = "ol.timeline"
 # On a deep link Streamlit looks for its server beneath the page's path first: two answers of 404.
 SEARCH = re.compile(r"/[a-z]+/_stcore/(health|host-config)")

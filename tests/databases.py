@@ -15,8 +15,8 @@ from db import embedded, migrate
 from db.models import Base
 from db.session import connect
 
+# A database with the schema and nothing in it, of which others are copies.
 MIGRATED = "migrated"
-"""A database with the schema and nothing in it, of which others are copies."""
 NOTHING_TO_LOSE = ("-c", "fsync=off")
 WRITTEN_TO = """
     select name from unnest(cast(:names as text[])) as name

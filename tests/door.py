@@ -41,8 +41,8 @@ TRICKS = (
     "_stcore/health",
     "/media/%2e%2e/_stcore/health",
 )
+# Where no page is drawn, nothing is read.
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-"""Where no page is drawn, nothing is read."""
 COMMAND = f"-m streamlit run {ROOT / 'dashboard' / 'app.py'} --server.port"
 
 

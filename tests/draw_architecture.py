@@ -44,8 +44,8 @@ class Room:
 
 
 Arrow: TypeAlias = tuple[Room, Room]
+# What each room imports.
 Below: TypeAlias = dict[Room, set[Room]]
-"""What each room imports."""
 
 
 def draw_page(page: str) -> str:

@@ -36,8 +36,8 @@ ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))
 NO_LIMIT = 10**9
 MESSAGES_IN_A_LIFE = 2
+# Payments that come due after each kill: their messages are yet to be written.
 PORTION = 1
-"""Payments that come due after each kill: their messages are yet to be written."""
 FALL_DUE = (
     "update payments set next_message_at = now() where id in (select id from payments p"
     " where not exists (select from messages m where m.payment_id = p.payment_id)"
@@ -55,8 +55,8 @@ CONNECTED = (
     "select count(*) from pg_stat_activity"
     " where application_name = 'sender' and datname = current_database()"
 )
+# A message, and whether it was marked as about to leave. None: nothing was in hand.
 Left = tuple[int, bool] | None
-"""A message, and whether it was marked as about to leave. None: nothing was in hand."""
 
 
 def make_message_sender(engine: Engine, sandbox: str) -> MessageSender:

@@ -20,13 +20,13 @@ from _pytest.outcomes import Skipped
 from hypothesis import settings
 
 NEEDS = {"postgres", "database", "browser", "server"}
+# Each takes up to seconds to import.
 HEAVY = {"pandas", "playwright", "schemathesis", "streamlit"}
-"""Each takes up to seconds to import."""
+# Of Python's audit events.
 OUTSIDE = {
     *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"),
     *("socket.bind", "socket.connect", "socket.getaddrinfo"),
 }
-"""Of Python's audit events."""
 
 
 class TooHeavy(Skipped):

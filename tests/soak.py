@@ -14,8 +14,8 @@ import os
 
 from hypothesis import settings
 
+# 0: this is the slice.
 SEED = int(os.environ.get("SOAK_SEED", "0"))
-"""0: this is the slice."""
 TIMES = int(os.environ.get("SOAK_TIMES", "10")) if SEED else 1
 SLICE = settings(derandomize=True, deadline=None, database=None, print_blob=True)
 

@@ -67,8 +67,8 @@ SIDE_DOORS = frozenset({"open", "print", "input", "exec", "eval", "__import__"})
 class Module:
     path: str
     lines: int
+    # The length of each, from `def` to its last line.
     functions: tuple[int, ...]
-    """The length of each, from `def` to its last line."""
 
 
 def list_modules(root: Path = ROOT) -> list[Module]:

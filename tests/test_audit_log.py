@@ -106,10 +106,10 @@ NOBODYS_CHOICE = {
     "db.company_settings.recovery.save_whop_name": "Whop's word",
     "db.audit_log.record": "the audit list itself",
 }
+# The models of what people choose and ask for.
 CHOSEN = {"Company", "Template", "Request", "AuditEntry"}
-"""The models of what people choose and ask for."""
+# Of a company: what is set on one.
 COLUMNS = {"settings", "time_zone", "name"}
-"""Of a company: what is set on one."""
 SQL = re.compile(r"(insert into|update|delete from)\s+(companies|templates|requests|audit_log)\b")
 CASES = [(name, *act) for name, acts in ACTS.items() for act in acts]
 IDS = [f"{name}-{action}" for name, action, _ in CASES]

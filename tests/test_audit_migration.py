@@ -41,11 +41,11 @@ ADD_ENTRY = text(
     "insert into deeds (company_id, done_at, done_by, what, payment_id, details)"
     " values (:company, :at, :by, :what, :payment, cast(:details as jsonb))"
 )
+# What a daemon of before takes up.
 FIND_JOBS = text(
     "select company_id, done_by, done_at from deeds"
     " where what = 'replay' and not jsonb_exists(details, 'taken_at') order by company_id"
 )
-"""What a daemon of before takes up."""
 
 
 @pytest.fixture

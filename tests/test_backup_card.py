@@ -34,8 +34,8 @@ def swaps(rig: Rig, payment_id: str) -> list[str]:
     return rig.charges(payment_id, by="backup")
 
 
+# By then the night is over wherever it fell.
 SMART_HOURS = 30
-"""By then the night is over wherever it fell."""
 
 
 @pytest.fixture(autouse=True)

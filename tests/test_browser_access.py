@@ -24,8 +24,8 @@ pytestmark = pytest.mark.browser
 
 STORY = "/payments?payment=pay_story"
 TWO_LOOKS = (("light", 1440), ("dark", 390))
+# Of the Tab key, on the way to anything.
 MOST_STOPS = 60
-"""Of the Tab key, on the way to anything."""
 AROUND = """e => {
     const box = e.getBoundingClientRect(), x = Math.max(box.x - 8, 0), y = Math.max(box.y - 8, 0)
     return {x, y, width: box.right + 8 - x, height: box.bottom + 8 - y}

@@ -16,8 +16,8 @@ from tests.databases import Postgres, empty
 
 pytestmark = pytest.mark.browser
 
+# Messages and Settings, with what is being typed there, are in test_browser_messages.py.
 PATHS = ("/", "/payments", f"/payments?payment={album.TOLD}", "/insights", "/health")
-"""Messages and Settings, with what is being typed there, are in test_browser_messages.py."""
 FIGURES = (
     "[data-testid=stMetric], table.payments, ol.timeline, [data-testid=stPlotlyChart], .checks"
 )

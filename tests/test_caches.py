@@ -33,8 +33,8 @@ KNOW_NO_COMPANY = {
     "dashboard.ui.state.render_state": "HTML of the very words that are its key, and nothing else",
     "dashboard.views.settings.fields.list_zones": "the world's time zones",
 }
+# To import one is to start it.
 RUN_BY_STREAMLIT = {"dashboard.app", "dashboard.navigation"}
-"""To import one is to start it."""
 
 
 def list_modules() -> list[ModuleType]:

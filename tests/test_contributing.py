@@ -16,8 +16,8 @@ CHECKLISTS = {part.splitlines()[0]: part for part in CHANGES.split("\n### ")[1:]
 COMMANDS = "\n".join(re.findall(r"^```\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
 PATH = re.compile(rf"(?:(?:{'|'.join(CODE)}|tests|docs)/[\w./]+|[\w.-]+\.(?:md|yaml|txt|example))")
 NAMED = re.compile(r"`([\w/]+\.py)`\s+\(((?:`[\w.]+`(?:,\s+)?)+)\)")
+# What whoever follows a checklist fills in.
 YOURS = re.compile(r"[A-Z]{3,}")
-"""What whoever follows a checklist fills in."""
 
 
 def list_paths() -> list[str]:

@@ -35,8 +35,8 @@ KEPT = {
     DeliveryState.UNKNOWN: "unknown",
     DeliveryState.SKIPPED: "skipped",
 }
+# Only what was surely not taken, and may be taken later, is sent again.
 TIMES = {state: 2 if state is DeliveryState.PUT_OFF else 1 for state in DeliveryState}
-"""Only what was surely not taken, and may be taken later, is sent again."""
 DISCORD = "http://localhost:9000/api/webhooks/1/a-token"
 MONDAY = NOW + timedelta(days=3, hours=10)
 EVERY_STATE = pytest.mark.parametrize("state", list(DeliveryState))

@@ -24,20 +24,20 @@ PRODUCT = ("recovery", "db", "mail", "whop", "webhook", "daemon", "dashboard", "
 HOME = "dashboard/ui/html.py"
 OPENS = re.compile(r"<(?:/?[a-z][a-z0-9]*[\s>/]|!doctype)|[a-z]+=\"$", re.IGNORECASE)
 DRAWN = {"st.html", "components.html", "components.v1.html", "st.components.v1.html"}
+# Where the result of an autoescaping template is called Markup, and how often.
 ESCAPED_BEFORE = {HOME: 1, "mail/messages.py": 1}
-"""Where the result of an autoescaping template is called Markup, and how often."""
 HOSTILE = (
     "<img src=x onerror=alert(1)>"
     "\"><script>alert(1)</script>' onmouseover='alert(1)"
     "{{7*7}}{% raw %}{0.__class__}%s{}&lt;b&gt;"
 )
+# What others may type, by the table that keeps it.
 TYPED = {
     Payment: ("member_name", "member_email", "product", "reason", "card_brand"),
     Message: ("detail",),
     AuditEntry: ("actor",),
     WebhookEvent: ("type", "error"),
 }
-"""What others may type, by the table that keeps it."""
 TAGS = "a b br code dd div dl dt h1 i li nav ol p span style table tbody td th thead time tr ul"
 ATTRIBUTES = {"aria-hidden", "aria-label", "class", "href", "role", "scope", "style", "target"}
 

@@ -28,13 +28,13 @@ CODE = (*PRODUCT, "sandbox", "tests")
 
 @dataclass(frozen=True)
 class Guard:
+    # `invariant` number and words, as in the code.
     mark: str
-    """`invariant` number and words, as in the code."""
     test: str
+    # Of what is marked; None: it is taken out.
     instead: str | None = None
-    """Of what is marked; None: it is taken out."""
+    # A second mark that keeps it as well, taken out with it.
     also: str | None = None
-    """A second mark that keeps it as well, taken out with it."""
 
     @property
     def invariant(self) -> int:

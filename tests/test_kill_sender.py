@@ -24,8 +24,8 @@ from tests.soak import at_length, choose_seed
 pytestmark = pytest.mark.soak
 
 KILLS, SEED = at_length(40), choose_seed(4)
+# A sender that lives long sends more than what comes due at its end.
 SPARE = 200
-"""A sender that lives long sends more than what comes due at its end."""
 EVERYBODY_LATER = "update payments set next_message_at = now() + interval '1 day'"
 
 

@@ -15,12 +15,12 @@ from tests.quick import watch
 
 ROOT = Path(__file__).parent.parent
 RULES = "recovery"
+# What a test of rules alone may import.
 KNOWN = sys.stdlib_module_names | {"pytest", "hypothesis", RULES}
-"""What a test of rules alone may import."""
 FIXTURES = ("tests/conftest.py", "tests/browser.py")
 
+# Of a module's file, and in it.
 Name = tuple[str, str]
-"""Of a module's file, and in it."""
 
 
 @cache

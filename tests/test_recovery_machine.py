@@ -48,8 +48,8 @@ from tests.soak import SEED, at_length
 
 EXAMPLES = at_length(30)
 STEPS = 50 if SEED else 30
+# What is paid later than a month after its window is no longer looked for.
 LONGEST = timedelta(days=24)
-"""What is paid later than a month after its window is no longer looked for."""
 A_WHILE = timedelta(days=8)
 
 SWITCHES = st.builds(
@@ -125,6 +125,7 @@ BETWEEN_CALLS = (
     ("change_card", True),
     ("list_payments", True),
 )
+# Of members and of creators at Whop; those that do not fit how the payment stands do nothing.
 ACTS = (
     "change_card",
     "cancel_membership",
@@ -135,7 +136,6 @@ ACTS = (
     "dispute",
     "dispute_alert",
 )
-"""Of members and of creators at Whop; those that do not fit how the payment stands do nothing."""
 OTHERS = ("cycle", "late cycle", "hours", "stop", "retry_now", "member_pays", *ACTS)
 
 

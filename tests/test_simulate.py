@@ -55,6 +55,7 @@ from tests.test_policy import context
 
 pytestmark = pytest.mark.slow
 
+# Of a creator who sells to consumers: Recurly's 2014-2016 study, tilted to debit cards.
 SHARE_BANDS = {
     "funds": (0.30, 0.40),
     "generic": (0.25, 0.35),
@@ -65,7 +66,6 @@ SHARE_BANDS = {
     "lost_or_fraud": (0.05, 0.07),
     "authentication": (0.03, 0.06),
 }
-"""Of a creator who sells to consumers: Recurly's 2014-2016 study, tilted to debit cards."""
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

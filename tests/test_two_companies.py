@@ -88,8 +88,8 @@ ADDRESSES: dict[str, list[dict[str, str]]] = {
     "settings": [{}],
     "health": [{}],
 }
+# Drawn anew each time: under it the browser asks for a file that is only then made.
 FILE_ID = re.compile(r"deferred_file_id: .*")
-"""Drawn anew each time: under it the browser asks for a file that is only then made."""
 Draw = Callable[..., str]
 
 

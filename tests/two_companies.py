@@ -31,8 +31,8 @@ from recovery.status import DeliveryFailure, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 
+# In every text of the one company and of the other.
 OURS, THEIRS = "Ours", "Theirs"
-"""In every text of the one company and of the other."""
 ANOTHER = "biz_another"
 PAYMENTS = 80
 DAY = timedelta(days=1)
