@@ -98,6 +98,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if is_quick(item)]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    leave_to_the_end(session.config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    leave_to_the_end(session.config)
+
+
+def leave_to_the_end(config: pytest.Config) -> None:
+    """Hypothesis and pytest collect garbage by hand, which would take a fifth of the time."""
+    if config.getoption("quick"):
+        gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     watch.on = True
