@@ -30,11 +30,13 @@ run: setup
 quick: setup
 	@$(BIN)/python -m pytest --quick -q -p no:schemathesis
 
-# Each worker has a database of its own. One file alone: .venv/bin/python -m pytest tests/test_x.py
+# Each worker has a database of its own, and takes one file after the other, long ones first
+# (tests/conftest.py). One file alone: .venv/bin/python -m pytest tests/test_x.py
 test: setup
 	@scripts/browser
 	@scripts/axe
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 15
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--durations 15
 
 # The long proofs, ten times as far as `make test` takes them. Others: make soak SEED=7 TIMES=25
 soak: setup

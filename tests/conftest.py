@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.browser", "tests.quick", "tests.soak"]
 numbers = itertools.count()
+# Fixtures that start processes.
+PROCESSES = {"browser", "processes", "stage"}
 
 SETTINGS = ("DATABASE_", "WHOP_", "SENDGRID_", "EMAIL_", "RETRY_", "MAX_RETRIES", "API_TOKEN")
 MORE = ("ENVIRONMENT", "LOG_", "LINK_", "BASE_", "FRAME_", "FRONTEND_", "TRUSTED_", "DASHBOARD_")
@@ -32,6 +34,11 @@ for name in [name for name in os.environ if name.startswith((*SETTINGS, *MORE))]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    call_each_by_its_own_name(items)
+    put_long_files_first(items)
+
+
+def call_each_by_its_own_name(items: list[pytest.Item]) -> None:
     """schemathesis calls a test of several operations the same for each, and of those that are
     called the same pytest-xdist runs one."""
     seen: Counter[str] = Counter()
@@ -40,6 +47,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if seen[name]:
             item._nodeid = f"{name}[{seen[name]}]"  # type: ignore[attr-defined]
         seen[name] += 1
+
+
+def put_long_files_first(items: list[pytest.Item]) -> None:
+    """A worker takes one file after the other, so that no fixture of a file is made twice; with the
+    short ones at the end no worker is left with a long one."""
+    long = {item.path for item in items if is_long(item)}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def is_long(item: pytest.Item) -> bool:
+    asked = getattr(item, "fixturenames", ())
+    return not PROCESSES.isdisjoint(asked) or item.get_closest_marker("soak") is not None
 
 
 @pytest.fixture(scope="session")
