@@ -41,12 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def call_each_by_its_own_name(items: list[pytest.Item]) -> None:
     """schemathesis calls a test of several operations the same for each, and of those that are
     called the same pytest-xdist runs one."""
-    seen: Counter[str] = Counter()
     for item in items:
-        name = item.nodeid
-        if seen[name]:
-            item._nodeid = f"{name}[{seen[name]}]"  # type: ignore[attr-defined]
-        seen[name] += 1
+        if (operation := getattr(item, "operation_label", None)) is not None:
+            item._id = item._id.with_params(operation)
+    if twice := [name for name, n in Counter(item.nodeid for item in items).items() if n > 1]:
+        raise pytest.UsageError(f"several tests are called {', '.join(twice)}")
 
 
 def put_long_files_first(items: list[pytest.Item]) -> None:
