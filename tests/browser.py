@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
@@ -67,10 +67,19 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """Kept for a whole file: in a new one Streamlit's scripts are compiled again, which takes as
+    long as all else that a visit needs."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, dashboard: str) -> Iterator[Visit]:
+def visit(browser: Browser, tab: Page, dashboard: str) -> Iterator[Visit]:
     """Opens a page, and at the end proves that it asked no other machine and met no error."""
     from tests.chromium import visiting
 
-    with visiting(browser, dashboard) as visit:
+    with visiting(browser, tab, dashboard) as visit:
         yield visit

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import (
@@ -143,29 +144,45 @@ def launch() -> Iterator[Browser]:
 
 
 @contextmanager
-def visiting(browser: Browser, dashboard: str) -> Iterator[Visit]:
+def visiting(browser: Browser, tab: Page, dashboard: str) -> Iterator[Visit]:
+    """`tab` shows the first page that a test visits, others are opened beside it."""
     hosts: set[str | None] = set()
     errors: list[str] = []
+    listeners: dict[Any, Callable[[Any], None]] = {
+        "request": lambda request: hosts.add(urlsplit(request.url).hostname),
+        "console": lambda message: errors.extend(read_error(message)),
+        "pageerror": lambda error: errors.append(str(error)),
+    }
     pages: list[Page] = []
 
     def visit(path: str = "/", width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
-        page = browser.new_page(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
+        page = browser.new_page() if pages else tab
         pages.append(page)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.on("console", lambda message: errors.extend(read_error(message)))
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(dashboard + path)
         wait_for_page(page, path)
         return page
 
     yield visit
-    for page in pages:
+    for page in pages[1:]:
         page.close()
+    if pages:
+        for event, listener in listeners.items():
+            tab.remove_listener(event, listener)
+        leave(tab, dashboard)
     assert hosts - {"localhost", None} == set()
     assert errors == []
+
+
+def leave(tab: Page, dashboard: str) -> None:
+    """As if nobody had been there: for the next test."""
+    tab.goto(f"{dashboard}/_stcore/health")
+    tab.evaluate("localStorage.clear(), sessionStorage.clear()")
+    tab.context.clear_cookies()
+    tab.mouse.move(0, 0)
 
 
 def read_error(message: ConsoleMessage) -> list[str]:
