@@ -10,6 +10,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
 
+from db.connections import change_settings
+
 # One migration at a time, since two deploys may start together.
 LOCK = 7_205_001
 TURN_SECONDS = 0.2
@@ -31,24 +33,22 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def run(engine: Engine, change: Callable[[Config], None]) -> None:
     """Each revision runs in a transaction of its own; those that create an index concurrently in
-    none."""
-    with engine.connect() as connection:
-        wait_for_turn(connection)
+    none. So the lock has one to itself: through a pooler, nothing else lasts as long."""
+    with engine.begin() as turn, engine.connect() as connection:
+        wait_for_turn(turn)
         try:
-            connection.execute(text("set statement_timeout = 0"))
-            connection.commit()
+            change_settings(connection, {"statement_timeout": "0"})
             settings = config()
             settings.attributes["connection"] = connection
             change(settings)
         finally:
-            # Closes the session, which releases its lock.
+            # Nobody else gets a connection without a timeout.
             connection.invalidate()
 
 
 def wait_for_turn(connection: Connection) -> None:
     """Polls for the lock: a statement that waits for it would block `create index concurrently` for
-    ever."""
-    while not connection.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
-        connection.commit()
+    ever. Between two statements this transaction holds no snapshot, so that it blocks none."""
+    connection.execute(text("set local idle_in_transaction_session_timeout = 0"))
+    while not connection.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK}):
         sleep(TURN_SECONDS)
-    connection.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,27 +19,37 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from db import embedded
+from db.connections import READING, Sessions
 from db.models import write_json
 from db.settings import CommonSettings, normalize_url
+from db.sqlstates import WORTH_REPEATING, Fault, find_fault
 
 log = logging.getLogger(__name__)
 
 SessionFactory = sessionmaker[Session]
-STATEMENT_TIMEOUT_MS = 15_000
+# Of each session with Postgres.
+SETTINGS = {"timezone": "utc", "statement_timeout": "15s"}
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
-DEADLOCK = "40P01"
-# Postgres's codes for a table or a column that does not exist.
-UNDEFINED = {"42P01", "42703"}
-# Postgres's class of codes for input that exceeds its limits: not an outage.
-LIMIT_EXCEEDED = "54"
 
 
 class Outage(StrEnum):
     """Why nothing can be read or written now. The value is the sentence that people read."""
 
     AWAY = "the database does not answer"
+    READ_ONLY = "the database takes no writes: it is a standby, or was made read-only"
+    DENIED = "the database does not let this user do its work; check its rights"
     UNMIGRATED = "the database is not migrated; run: python -m db migrate"
     OUTDATED = "the database is newer than this process; restart it with the newer version"
+
+
+OUTAGES = {
+    Fault.AWAY: Outage.AWAY,
+    Fault.STALE: Outage.AWAY,
+    Fault.CONFLICT: Outage.AWAY,
+    Fault.READ_ONLY: Outage.READ_ONLY,
+    Fault.DENIED: Outage.DENIED,
+    Fault.UNMIGRATED: Outage.UNMIGRATED,
+}
 
 
 class DatabaseUnavailable(Exception):
@@ -64,23 +74,29 @@ def translate_errors() -> Iterator[None]:
 
 def find_outage(error: Exception) -> Outage | None:
     """The one definition of an unavailable database. None: the error means something else."""
-    if isinstance(error, PoolTimeout):
-        return Outage.AWAY
-    if not isinstance(error, DBAPIError):
-        return None
-    if error.connection_invalidated or isinstance(error, InterfaceError):
-        return Outage.AWAY
-    if isinstance(error, OperationalError):
-        return None if find_code(error).startswith(LIMIT_EXCEEDED) else Outage.AWAY
-    return Outage.UNMIGRATED if find_code(error) in UNDEFINED else None
+    return OUTAGES.get(judge(error))
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same work may succeed at once: after a deadlock, or after a stale connection (the
-    server was restarted), which the pool has dropped."""
+    """Whether the same work may succeed at once: after a deadlock, or on a new connection where
+    this one was cut, or leads to a server that takes no writes."""
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    return cut or judge(error) in WORTH_REPEATING
+
+
+def judge(error: Exception) -> Fault:
+    if isinstance(error, PoolTimeout):
+        return Fault.AWAY
     if not isinstance(error, DBAPIError):
-        return False
-    return find_code(error) == DEADLOCK or error.connection_invalidated
+        return Fault.BUG
+    if getattr(error.orig, READING, False):
+        # We write where we meant to read.
+        return Fault.BUG
+    if code := find_code(error):
+        return find_fault(code)
+    # The driver's own words, since no server has said anything: it was not reached, or was lost.
+    lost = error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    return Fault.AWAY if lost else Fault.BUG
 
 
 def find_code(error: Exception) -> str:
@@ -99,22 +115,31 @@ def database_url(settings: CommonSettings) -> URL:
     return normalize_url(settings.database_url.get_secret_value())
 
 
-def connect(url: URL, process: str, more: str = "", **options: Any) -> Engine:
-    """`process` shows in pg_stat_activity; `more` are options for the server.
+def connect(
+    url: URL,
+    process: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    ask_first: bool = True,
+    **options: Any,
+) -> Engine:
+    """`process` shows in pg_stat_activity; `settings` are further ones of its sessions.
+
+    `ask_first`: each connection is asked, before it is used, whether its server is still there and
+    takes writes. Without, the first statement finds out.
 
     Errors do not quote parameters, since these have personal data.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,  # invariant 8: database errors do not quote rows
         json_serializer=write_json,
-        connect_args={
-            "application_name": process,
-            "connect_timeout": 5,
-            "options": f"-c timezone=utc -c statement_timeout={STATEMENT_TIMEOUT_MS} {more}",
-        },
-        **{"pool_pre_ping": True, "pool_size": 5, "max_overflow": 5, "pool_timeout": 5} | options,
+        # Nothing else at the start: poolers refuse it.
+        connect_args={"application_name": process, "connect_timeout": 5},
+        **{"pool_size": 5, "max_overflow": 5, "pool_timeout": 5} | options,
     )
+    Sessions(SETTINGS | dict(settings or {})).listen(engine, ask_first)
+    return engine
 
 
 def session_factory(engine: Engine) -> SessionFactory:
@@ -152,7 +177,7 @@ def wait_until_ready(engine: Engine, stopped: Callable[[], bool] = lambda: False
 
 
 def wait_until_reachable(engine: Engine) -> None:
-    wait_while(engine, {Outage.AWAY}, lambda: False)
+    wait_while(engine, {Outage.AWAY, Outage.READ_ONLY}, lambda: False)
 
 
 def wait_while(engine: Engine, reasons: set[Outage], stopped: Callable[[], bool]) -> bool:

@@ -43,7 +43,7 @@ def main() -> int:
         return 0
     # Losing the last moments of an invented history in a crash is harmless, so speed comes first.
     engine = connect(
-        database_url(settings), "history", pool_pre_ping=False, more="-c synchronous_commit=off"
+        database_url(settings), "history", {"synchronous_commit": "off"}, ask_first=False
     )
     # Many short-lived objects and few reference cycles: this is a tenth faster.
     gc.set_threshold(50_000, 20, 100)

@@ -79,9 +79,9 @@ def migrated_engine(postgres: Server) -> Iterator[Engine]:
 
     name = f"tests_{os.getpid()}"
     create_migrated(postgres, name)
-    # No ping before each use: this server stays.
+    # It is not asked before each use: this server stays.
     url = postgres.url.set(database=name)
-    engine = connect(url, "tests", pool_size=10, pool_pre_ping=False)
+    engine = connect(url, "tests", pool_size=10, ask_first=False)
     yield engine
     engine.dispose()
 

@@ -163,7 +163,7 @@ def count_lines(send: Callable[[], object]) -> int:
 class Senders:
     def __init__(self, database: str, sandbox: str) -> None:
         self.database, self.sandbox = make_url(database), sandbox
-        self.engine = connect(self.database, "sender", pool_pre_ping=False)
+        self.engine = connect(self.database, "sender", ask_first=False)
         self.watching = connect(self.database, "watching")
         self.message_sender = make_message_sender(self.engine, sandbox)
         """Used by forks only, so that they share no connection."""

@@ -51,6 +51,12 @@ OUTAGES: dict[str, tuple[Exception, Outage]] = {
     "the server starts": (raised(errors.OperationalError, "57P03"), Outage.AWAY),
     "too many connections": (raised(errors.OperationalError, "53300"), Outage.AWAY),
     "it takes too long": (raised(errors.OperationalError, "57014"), Outage.AWAY),
+    "a standby": (raised(errors.InternalError, "25006"), Outage.READ_ONLY),
+    "a query canceled for a standby": (raised(errors.OperationalError, "40001"), Outage.AWAY),
+    "a statement that is gone": (raised(errors.OperationalError, "26000"), Outage.AWAY),
+    "a statement of somebody else's": (raised(errors.ProgrammingError, "42P05"), Outage.AWAY),
+    "an error of the server's own": (raised(errors.InternalError, "XX000"), Outage.AWAY),
+    "a right taken away": (raised(errors.ProgrammingError, "42501"), Outage.DENIED),
     "a deadlock": (raised(errors.OperationalError, "40P01"), Outage.AWAY),
     "a connection closed": (raised(errors.InterfaceError), Outage.AWAY),
     "a connection cut": (raised(errors.DatabaseError, cut=True), Outage.AWAY),
@@ -58,16 +64,19 @@ OUTAGES: dict[str, tuple[Exception, Outage]] = {
     "no table": (raised(errors.ProgrammingError, "42P01"), Outage.UNMIGRATED),
     "no column": (raised(errors.ProgrammingError, "42703"), Outage.UNMIGRATED),
 }
-BUGS: dict[str, Exception] = {
+BAD_INPUT: dict[str, Exception] = {
     "a row twice": raised(errors.IntegrityError, "23505"),
     "a number too large": raised(errors.DataError, "22003"),
-    "bad grammar": raised(errors.ProgrammingError, "42601"),
     "too deep": raised(errors.OperationalError, "54001"),
-    "a transaction that failed": raised(errors.InternalError, "25P02"),
-    "misuse": errors.InvalidRequestError("no such attribute"),
     "a wrong value": ValueError("a bug"),
 }
-PLAIN_BUGS = BUGS | {"a wrong type": TypeError("a bug")}
+BUGS: dict[str, Exception] = {
+    "bad grammar": raised(errors.ProgrammingError, "42601"),
+    "a transaction that failed": raised(errors.InternalError, "25P02"),
+    "misuse": errors.InvalidRequestError("no such attribute"),
+    "a wrong type": TypeError("a bug"),
+}
+PLAIN_BUGS = BAD_INPUT | BUGS
 for_each_outage = pytest.mark.parametrize(("error", "outage"), OUTAGES.values(), ids=OUTAGES.keys())
 for_each_bug = pytest.mark.parametrize("error", PLAIN_BUGS.values(), ids=PLAIN_BUGS.keys())
 
@@ -160,12 +169,21 @@ def test_the_receiver_asks_for_the_event_again(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
 
 
-@pytest.mark.parametrize("error", BUGS.values(), ids=BUGS.keys())
+@pytest.mark.parametrize("error", BAD_INPUT.values(), ids=BAD_INPUT.keys())
 def test_the_receiver_says_that_an_event_can_never_be_stored(
     receiver: Receiver, error: Exception
 ) -> None:
     receiver.app.state.group_commit.sessions = Broken(error)
     assert receiver.deliver(event()).status_code == 422
+
+
+@pytest.mark.parametrize("error", BUGS.values(), ids=BUGS.keys())
+def test_the_receiver_blames_no_event_for_a_bug_that_lets_nothing_be_kept(
+    receiver: Receiver, error: Exception
+) -> None:
+    receiver.app.state.group_commit.sessions = Broken(error)
+    answer = receiver.deliver(event())
+    assert (answer.status_code, answer.json()) == (503, {"detail": "it could not be stored"})
 
 
 def test_a_bug_in_the_receiver_ends_neither_its_writer_nor_what_comes_after(
@@ -238,7 +256,8 @@ def test_the_dashboard_has_a_notice_for_it(
     settings: DashboardSettings, monkeypatch: pytest.MonkeyPatch, error: Exception, outage: Outage
 ) -> None:
     monkeypatch.setattr(database, "open_database", lambda settings: Broken(error))
-    wanted = Unavailable.AWAY if outage is Outage.AWAY else Unavailable.UNMIGRATED
+    needs_update = outage in (Outage.UNMIGRATED, Outage.OUTDATED)
+    wanted = Unavailable.UNMIGRATED if needs_update else Unavailable.AWAY
     assert database.read(settings, lambda session: 1) is wanted
     assert database.write(settings, lambda session: 1) is wanted
     assert database.find_company(settings) is wanted

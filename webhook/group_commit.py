@@ -23,13 +23,15 @@ from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
 from db.session import (
-    LIMIT_EXCEEDED,
     DatabaseUnavailable,
+    Outage,
     SessionFactory,
     find_code,
     find_outage,
     is_transient,
+    judge,
 )
+from db.sqlstates import LIMIT_EXCEEDED, Fault
 from recovery.retry_policy import RetryRules
 from webhook import metrics
 from webhook.settings_cache import SettingsCache
@@ -41,10 +43,17 @@ LARGEST_BATCH = 128
 TRIES = 3
 # Beyond this the answer is 503 at once: Whop delivers again, and memory stays bounded.
 LONGEST_QUEUE = 5_000
+# A bug of ours, which the next version may not have.
+UNSTORED = "it could not be stored"
 
 
 class UnstorableError(Exception):
-    """This event can never be recorded. Answered with 422."""
+    """This event can never be recorded. Answered with 422, unless our own code is to blame and
+    nothing of it is kept: then it should come again."""
+
+    def __init__(self, words: str, fault: Fault = Fault.INPUT) -> None:
+        super().__init__(words)
+        self.fault = fault
 
 
 # Why an event was not stored: the sender should deliver it again (503), or not (422).
@@ -135,7 +144,7 @@ class GroupCommit:
         except Exception:
             # A bug must not end this thread: no request would be answered any more.
             log.exception("could not record %d event(s)", len(batch))
-            outcomes = [DatabaseUnavailable(words="it could not be stored")] * len(batch)
+            outcomes = [DatabaseUnavailable(words=UNSTORED)] * len(batch)
         # Wakes the loop once for the whole batch.
         batch[0].loop.call_soon_threadsafe(resolve, batch, outcomes)
 
@@ -153,7 +162,7 @@ class GroupCommit:
     def record(self, batch: list[Event]) -> StoreError | None:
         now = self.now()
         starting = {event.starter.company_id for event in batch if event.starter}
-        reloaded = False
+        reloaded, outage = False, Outage.AWAY
         for _ in range(TRIES):
             try:
                 recovery_settings = self.recovery_settings.find(starting, now)
@@ -161,11 +170,14 @@ class GroupCommit:
                     events.record(session, batch, now, self.rules, self.read, recovery_settings)
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
+                found = find_outage(error)
                 if is_transient(error):
-                    # A deadlock or a lost connection. Checking beforehand would cost a round trip.
+                    # A deadlock, a lost connection, a server that has become a standby. Checking
+                    # beforehand would cost a round trip.
+                    outage = found or Outage.AWAY
                     continue
-                if outage := find_outage(error):
-                    return DatabaseUnavailable(outage)
+                if found:
+                    return DatabaseUnavailable(found)
                 if (
                     isinstance(error, IntegrityError)
                     and not reloaded
@@ -175,8 +187,8 @@ class GroupCommit:
                     reloaded = True
                     continue
                 log.warning("could not record %d event(s): %s", len(batch), type(error).__name__)
-                return UnstorableError(explain(error))
-        return DatabaseUnavailable()
+                return UnstorableError(explain(error), blame(error))
+        return DatabaseUnavailable(outage)
 
     def record_poison(self, event: Event, error: StoreError) -> StoreError:
         """Stores the event with its error, unapplied, so that it can be seen and replayed."""
@@ -184,7 +196,13 @@ class GroupCommit:
         outcome = self.record([poison])
         if isinstance(outcome, UnstorableError):
             outcome = self.record([replace(poison, payload=JsonText("null"))])
+        if isinstance(outcome, UnstorableError) and outcome.fault is Fault.BUG:
+            return DatabaseUnavailable(words=UNSTORED)
         return outcome or error
+
+
+def blame(error: Exception) -> Fault:
+    return judge(error) if isinstance(error, SQLAlchemyError) else Fault.INPUT
 
 
 def explain(error: Exception) -> str:

@@ -11,5 +11,5 @@ from webhook.settings import WebhookSettings
 settings = load_settings(WebhookSettings)
 configure_logging(settings.log_level, settings.log_format)
 url = database_url(settings)
-writer_engine = connect(url, "webhook-inbox", pool_size=1, pool_pre_ping=False)
+writer_engine = connect(url, "webhook-inbox", pool_size=1, ask_first=False)
 app = create_app(settings, connect(url, "webhook"), writer_engine=writer_engine)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from db.member_messages import delivery_events
 from db.models import Company, Message
-from db.session import DatabaseUnavailable, SessionFactory, find_outage, is_transient
+from db.session import DatabaseUnavailable, Outage, SessionFactory, find_outage, is_transient
 from mail import events
 from mail.links import read_unsubscribe_token
 from webhook import pages
@@ -133,17 +133,19 @@ class SendGridWebhook:
 
     def commit(self, work: Callable[[Session], Result]) -> Result:
         """Runs `work` in one transaction, again after a deadlock. Raises DatabaseUnavailable."""
+        outage = None
         for _ in range(TRIES):
             try:
                 with self.sessions.begin() as session:
                     return work(session)
             except SQLAlchemyError as error:
+                outage = find_outage(error)
                 if is_transient(error):
                     continue
-                if outage := find_outage(error):
+                if outage:
                     raise DatabaseUnavailable(outage) from None
                 raise
-        raise DatabaseUnavailable
+        raise DatabaseUnavailable(outage or Outage.AWAY)
 
 
 def find_seller(session: Session, message_id: int) -> Company | None:

@@ -40,6 +40,8 @@ class Unavailable(StrEnum):
 
 TROUBLES = {
     Outage.AWAY: Unavailable.AWAY,
+    Outage.READ_ONLY: Unavailable.AWAY,
+    Outage.DENIED: Unavailable.AWAY,
     Outage.UNMIGRATED: Unavailable.UNMIGRATED,
     Outage.OUTDATED: Unavailable.UNMIGRATED,
 }

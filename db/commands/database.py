@@ -12,9 +12,9 @@ from db.session import (
 from db.settings import CommonSettings
 
 
-def open_database(settings: CommonSettings, process: str, more: str = "") -> SessionFactory:
-    """Blocks until the server is reachable. `process` shows in pg_stat_activity; `more` are options
-    for the server."""
+def open_database(settings: CommonSettings, process: str, **more: str) -> SessionFactory:
+    """Blocks until the server takes writes. `process` shows in pg_stat_activity; `more` are
+    settings of the session."""
     engine = connect(database_url(settings), process, more)
     wait_until_reachable(engine)
     return session_factory(engine)

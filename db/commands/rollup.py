@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: Namespace, settings: CommonSettings) -> int:
     """1 where the company is not known."""
     company_id = arguments.company_id
-    sessions = open_database(settings, "rollup", "-c statement_timeout=0")
+    sessions = open_database(settings, "rollup", statement_timeout="0")
     with sessions() as session:
         known = list_company_ids(session)
     chosen = known if company_id is None else [one for one in known if one == company_id]

@@ -6,15 +6,17 @@ same from expressions takes longer than Postgres needs to run it (docs/developer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
+from db.connections import is_lent
 from db.ledger.rows import EVENT_COLUMNS, PAYMENT_COLUMNS, NewEvent, NewPayment
 from db.models import LateChange
 
@@ -33,11 +35,9 @@ with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")})
 select payment_id, {WAITS} as waits from created
 """
 
-# Prepared once per connection: parsing and planning took a seventh of the database's time.
-PREPARE = f"""
-prepare store_deliveries (
-    text[], text[], text[], text[], text[], text[], boolean[], timestamptz, json
-) as
+TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json")
+GIVEN = [f"%({name})s" for name in (*EVENT_COLUMNS, "now", "rows")]
+INSERT_ALL = f"""
 with stored as (
     insert into webhook_events
         (event_id, type, company_id, payment_id, payload, received_at, applied_at, error)
@@ -52,6 +52,8 @@ select event_id, null as payment_id, null as waits from stored
 union all
 select null, payment_id, {WAITS} from created
 """
+# Prepared once per connection: parsing and planning took a seventh of the database's time.
+PREPARE = f"prepare store_deliveries ({', '.join(TYPES)}) as {INSERT_ALL}"
 PREPARED = "store_deliveries is prepared"
 # Two statements in one round trip. The locks come first: in one order, so that two receivers cannot
 # wait for each other, and as a statement of their own, so that the second statement sees what the
@@ -60,14 +62,20 @@ PREPARED = "store_deliveries is prepared"
 # more.
 # invariant 2: one payment's events are applied one after the other
 LOCK = "pg_advisory_xact_lock(hashtextextended(id, 0))"
-STORE = f"""
+LOCK_ALL = f"""
 select count({LOCK})
 from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
-
-execute store_deliveries (
-    {", ".join(f"%({name})s" for name in EVENT_COLUMNS)}, %(now)s, %(rows)s
-)
 """
+STORE = f"{LOCK_ALL} execute store_deliveries ({', '.join(GIVEN)})"
+
+
+def write_in_full() -> str:
+    """For a pooler, whose next session has nothing prepared."""
+    values = [f"cast({given} as {kind})" for given, kind in zip(GIVEN, TYPES, strict=True)]
+    return LOCK_ALL + re.sub(r"\$(\d)", lambda found: values[int(found[1]) - 1], INSERT_ALL)
+
+
+STORE_IN_FULL = write_in_full()
 
 READ_EVENT = attrgetter(*EVENT_COLUMNS)
 
@@ -112,12 +120,18 @@ def store(
     }
     record_late_change(session, list_failures(payments), now)
     connection = session.connection()
+    found = connection.exec_driver_sql(choose_statement(connection), values).all()
+    new = {row.event_id for row in found if row.event_id is not None}
+    return new, {row.payment_id: row.waits for row in found if row.payment_id is not None}
+
+
+def choose_statement(connection: Connection) -> str:
+    if is_lent(connection):
+        return STORE_IN_FULL
     if PREPARED not in connection.info:
         connection.exec_driver_sql(PREPARE)
         connection.info[PREPARED] = True
-    found = connection.exec_driver_sql(STORE, values).all()
-    new = {row.event_id for row in found if row.event_id is not None}
-    return new, {row.payment_id: row.waits for row in found if row.payment_id is not None}
+    return STORE
 
 
 LOCK_ONE = "select pg_advisory_xact_lock(hashtextextended(%(id)s, 0))"

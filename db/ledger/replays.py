@@ -22,7 +22,7 @@ from db.ledger import inbox
 from db.ledger.payments import WrongCompanyError
 from db.ledger.requests import DONE
 from db.models import Company, Request, WebhookEvent
-from db.session import Outage, find_outage
+from db.session import find_outage
 from recovery.retry_policy import RetryRules
 from recovery.status import Action, RequestKind
 
@@ -135,7 +135,7 @@ def try_event(
                 "applied_at": None if event.has_news else now,
             }
     except Exception as error:
-        if find_outage(error) is Outage.AWAY:
+        if find_outage(error):
             raise
         news = {"error": explain(error)}
     # Unless somebody else has applied it meanwhile.

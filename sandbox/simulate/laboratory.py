@@ -81,7 +81,7 @@ def open_database(url: URL) -> None:
     with connect(url, "simulate").connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text(f"create database {name}"))
-    engine = connect(url.set(database=name), "simulate", pool_pre_ping=False)
+    engine = connect(url.set(database=name), "simulate", ask_first=False)
     migrate.upgrade(engine)
     enter_schedules()
     # Many short-lived objects and few reference cycles: this is a tenth faster.
