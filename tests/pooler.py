@@ -1,0 +1,87 @@
+"""A real PgBouncer in transaction mode: each transaction gets another session of the server's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy.engine import URL
+
+from db import embedded
+from tests.processes import wait_until
+
+# With `server_round_robin`, a session is used again only after all others.
+CONFIGURATION = """
+[databases]
+* = host={server}
+
+[pgbouncer]
+listen_addr =
+unix_socket_dir = {folder}
+unix_socket_mode = 0777
+auth_type = trust
+auth_file = {folder}/users
+admin_users = postgres
+pool_mode = transaction
+server_round_robin = 1
+default_pool_size = 8
+min_pool_size = 4
+{more}
+"""
+
+
+class PgBouncer:
+    def __init__(self, folder: Path, server: embedded.Server, more: str = "") -> None:
+        self.folder = folder / "pooler"
+        embedded.prepare_folder(self.folder, 0o755)
+        (self.folder / "users").write_text('"postgres" ""')
+        self.file = self.folder / "pgbouncer.ini"
+        self.file.write_text(
+            CONFIGURATION.format(server=server.sockets, folder=self.folder, more=more)
+        )
+        self.log = self.folder / "log"
+        user, group = embedded.server_user()
+        found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert found, "there is no PgBouncer: scripts/pgbouncer"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [found, str(self.file)],
+                user=user,
+                group=group,
+                stdout=log,
+                stderr=log,
+                preexec_fn=embedded.stop_with_parent,
+                cwd="/",
+            )
+        wait_until((self.folder / ".s.PGSQL.6432").exists, self.log.read_text())
+
+    def url(self, database: str) -> URL:
+        query = {"host": str(self.folder), "port": "6432"}
+        return URL.create("postgresql+psycopg2", "postgres", database=database, query=query)
+
+    def command(self, words: str) -> None:
+        """To its own console."""
+        connection = psycopg2.connect(
+            host=str(self.folder), port=6432, user="postgres", dbname="pgbouncer"
+        )
+        connection.autocommit = True
+        connection.cursor().execute(words)
+        connection.close()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+@contextmanager
+def pooling(folder: Path, server: embedded.Server, more: str = "") -> Iterator[PgBouncer]:
+    pooler = PgBouncer(folder, server, more)
+    try:
+        yield pooler
+    finally:
+        pooler.stop()
