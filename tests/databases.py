@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,27 @@ class Postgres:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
+
+
+def copy_to_standby(primary: Postgres, folder: Path) -> Postgres:
+    """A server that follows `primary` by streaming. Not started yet."""
+    embedded.prepare_folder(folder, 0o755)
+    user, group = embedded.server_user()
+    subprocess.run(
+        [
+            str(embedded.find_binaries() / "pg_basebackup"),
+            f"--pgdata={folder / 'data'}",
+            f"--host={primary.server.sockets}",
+            f"--username={embedded.SUPERUSER}",
+            *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd="/",
+        user=user,
+        group=group,
+    )
+    return Postgres(folder)
 
 
 @contextmanager
