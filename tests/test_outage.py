@@ -23,11 +23,13 @@ from dashboard.data.database import Unavailable
 from dashboard.settings import DashboardSettings
 from db import embedded
 from db.session import DatabaseUnavailable, Outage, find_outage, translate_errors, unready_reason
+from db.sqlstates import Fault, find_fault
 from mail.links import make_unsubscribe_url
 from tests.factories import COMPANY, NOW, event
 from tests.mail_service import LINK_SECRET, MailReceiver, mail_event
 from tests.pages import fresh as fresh
 from tests.test_receiver import Receiver, make_settings
+from tests.test_sqlstates import ALL, wrap
 from webhook.app import create_app
 
 ROOMS = ("daemon", "dashboard", "db", "mail", "webhook", "whop")
@@ -184,6 +186,16 @@ def test_the_receiver_blames_no_event_for_a_bug_that_lets_nothing_be_kept(
     receiver.app.state.group_commit.sessions = Broken(error)
     answer = receiver.deliver(event())
     assert (answer.status_code, answer.json()) == (503, {"detail": "it could not be stored"})
+
+
+def test_the_receiver_gives_up_no_event_for_what_is_not_its_fault(receiver: Receiver) -> None:
+    answered = {}
+    for code in ALL:
+        receiver.app.state.group_commit.sessions = Broken(wrap(code))
+        answered[code] = receiver.deliver(event()).status_code
+    bad_input = {code for code in ALL if find_fault(code) is Fault.INPUT}
+    assert {code for code, status in answered.items() if status == 422} == bad_input
+    assert set(answered.values()) == {422, 503}
 
 
 def test_a_bug_in_the_receiver_ends_neither_its_writer_nor_what_comes_after(
