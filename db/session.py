@@ -153,22 +153,22 @@ def head_revision() -> str:
 
 
 def unready_reason(engine: Engine) -> Outage | None:
-    """None: the database answers and has this code's schema."""
+    """None: the database takes writes and has this code's schema."""
     try:
-        with translate_errors(), engine.connect() as connection:
-            current = connection.scalar(text("select version_num from alembic_version"))
+        check_schema(engine)
     except DatabaseUnavailable as error:
         return error.outage
-    known = head_revision()
-    if current == known:
-        return None
-    return Outage.OUTDATED if current is not None and current > known else Outage.UNMIGRATED
+    return None
 
 
 def check_schema(engine: Engine) -> None:
-    """Raises DatabaseUnavailable where the schema is not this code's."""
-    if reason := unready_reason(engine):
-        raise DatabaseUnavailable(reason)
+    """Raises DatabaseUnavailable where the schema is not this code's, or cannot be asked."""
+    with translate_errors(), engine.connect() as connection:
+        current = connection.scalar(text("select version_num from alembic_version"))
+    known = head_revision()
+    if current != known:
+        newer = current is not None and current > known
+        raise DatabaseUnavailable(Outage.OUTDATED if newer else Outage.UNMIGRATED)
 
 
 def wait_until_ready(engine: Engine, stopped: Callable[[], bool] = lambda: False) -> bool:
@@ -183,17 +183,25 @@ def wait_until_reachable(engine: Engine) -> None:
 def wait_while(engine: Engine, reasons: set[Outage], stopped: Callable[[], bool]) -> bool:
     logged = None
     while not stopped():
-        reason = unready_reason(engine)
-        if reason not in reasons:
+        try:
+            check_schema(engine)
+        except DatabaseUnavailable as error:
+            if error.outage not in reasons:
+                return True
+            if error.outage != logged:
+                log.warning("waiting: %s%s", error, hint(engine, error))
+                logged = error.outage
+        else:
             return True
-        if reason != logged:
-            log.warning("waiting: %s%s", reason, hint(engine) if reason is Outage.AWAY else "")
-            logged = reason
         time.sleep(0.5)
     return False
 
 
-def hint(engine: Engine) -> str:
+def hint(engine: Engine, error: DatabaseUnavailable) -> str:
+    if error.outage is not Outage.AWAY:
+        return ""
     if engine.url == embedded.url():
         return " (DATABASE_URL is not set, so this is the embedded one: python -m db serve)"
-    return ""
+    # A server, or a pooler, that was reached and refused the connection.
+    _, refused, words = str(getattr(error.__cause__, "orig", "")).partition("FATAL:")
+    return f" (it says: {words.strip()})" if refused else ""

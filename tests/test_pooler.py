@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event, text
 from db import migrate
 from db.connections import change_settings, is_lent
 from db.embedded import Server
-from db.session import connect
+from db.session import connect, wait_until_ready
 from tests.databases import create, open_folder
 from tests.factories import NOW
 from tests.factories import event as new_event
@@ -103,6 +103,15 @@ def test_a_session_that_ends_behind_the_pooler_costs_no_delivery(
         )
     assert [reach.deliver()[0] for _ in range(8)] == [200] * 8
     assert reach.read() == 9
+
+
+def test_whoever_is_refused_by_the_pooler_says_why_it_waits(
+    pooler: PgBouncer, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = connect(pooler.url("postgres").set(username="nobody_we_know"), "tests")
+    stopped = iter([False, True])
+    assert not wait_until_ready(engine, lambda: next(stopped))
+    assert "waiting: the database does not answer (it says: " in caplog.text
 
 
 def test_a_failed_payment_is_charged_and_recovered_through_the_pooler(

@@ -114,7 +114,7 @@ def healthz() -> Health:
 
 @router.get("/readyz", responses={503: PROBLEMS[503]})
 def readyz(request: Request) -> Health:
-    """The database is reachable and has this version's schema."""
+    """The database takes writes and has this version's schema."""
     reason = unready_reason(request.app.state.sessions.kw["bind"])
     if reason is not None:
         raise HTTPException(503, reason, RETRY_LATER)
