@@ -101,13 +101,13 @@ class Sessions:
             context.is_disconnect = True
 
 
-def ask(connection: Any, record: Any, fairy: Any) -> None:
+def ask(connection: Any, record: Any, _fairy: Any) -> None:
     """Before each use but the first. A new connection then takes the place of one that fails."""
     if record.info.pop(UNUSED, False):
         return
     # After it has read, SQLAlchemy would have psycopg2 begin `read write`, which overrules a server
     # that takes no writes.
-    connection.readonly = None
+    connection.set_session(readonly="default")
     try:
         with autocommit(connection) as cursor:
             look(cursor)

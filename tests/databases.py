@@ -9,8 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import URL
 
 from db import embedded, migrate
 from db.models import Base
@@ -88,6 +91,29 @@ def running() -> Iterator[Postgres]:
             yield postgres
         finally:
             postgres.drop()
+
+
+def execute(url: URL, statement: str) -> Any:
+    """By psycopg2, for a server that takes no writes: our own connections refuse it."""
+    connection = psycopg2.connect(
+        host=url.query["host"], user=embedded.SUPERUSER, dbname=url.database
+    )
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    found = cursor.fetchone() if cursor.description else None
+    connection.close()
+    return found[0] if found else None
+
+
+def take_writes(url: URL, takes: bool) -> None:
+    """The server of this database does from now on, or does not."""
+    wanted = "off" if takes else "on"
+    execute(url, f"alter system set default_transaction_read_only = {wanted}")
+    execute(url, "select pg_reload_conf()")
+    # Whoever is connected hears of it before the first session that has it is there.
+    while execute(url, "show default_transaction_read_only") != wanted:
+        pass
 
 
 def create(server: embedded.Server, name: str, template: str = "template1") -> None:

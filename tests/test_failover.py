@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
 
 from dashboard.data.database import Unavailable
 from db import migrate
 from db.session import Outage, connect
-from tests.databases import Postgres, copy_to_standby, open_folder
+from tests.databases import Postgres, copy_to_standby, execute, open_folder, take_writes
 from tests.pages import fresh as fresh
 from tests.processes import Processes, free_port, started_in, wait_until
 from tests.reach import EVERYTHING, Reach, reaching
@@ -24,31 +23,8 @@ from tests.test_processes import deliver
 READ_ONLY = Outage.READ_ONLY.value
 
 
-def execute(postgres: Postgres, statement: str) -> Any:
-    """By psycopg2: our own connections refuse a server that takes no writes."""
-    connection = psycopg2.connect(
-        host=str(postgres.server.sockets), user="postgres", dbname="churn"
-    )
-    connection.autocommit = True
-    cursor = connection.cursor()
-    cursor.execute(statement)
-    found = cursor.fetchone() if cursor.description else None
-    connection.close()
-    return found[0] if found else None
-
-
-def take_writes(postgres: Postgres, takes: bool) -> None:
-    execute(postgres, f"alter system set default_transaction_read_only = {not takes}")
-    execute(postgres, "select pg_reload_conf()")
-    wanted = "off" if takes else "on"
-    wait_until(
-        lambda: execute(postgres, "show default_transaction_read_only") == wanted,
-        "the server has read its settings",
-    )
-
-
 def count_events(postgres: Postgres) -> int:
-    return int(execute(postgres, "select count(*) from webhook_events"))
+    return int(execute(postgres.server.url, "select count(*) from webhook_events"))
 
 
 class Pair:
@@ -72,16 +48,18 @@ class Pair:
         self.address.symlink_to(postgres.server.sockets)
 
     def catch_up(self) -> None:
-        written = execute(self.primary, "select pg_current_wal_lsn()")
+        written = execute(self.primary.server.url, "select pg_current_wal_lsn()")
         wait_until(
-            lambda: execute(self.standby, f"select pg_last_wal_replay_lsn() >= '{written}'"),
+            lambda: execute(
+                self.standby.server.url, f"select pg_last_wal_replay_lsn() >= '{written}'"
+            ),
             "the standby has all of it",
         )
 
     def promote(self) -> None:
         if self.primary.process.poll() is None:
             self.catch_up()
-        execute(self.standby, "select pg_promote()")
+        execute(self.standby.server.url, "select pg_promote()")
         self.lead_to(self.standby)
 
     def drop(self) -> None:
@@ -123,15 +101,15 @@ def assert_nothing_is_served(reach: Reach, caplog: pytest.LogCaptureFixture) -> 
 def test_a_primary_that_takes_no_writes_serves_nobody_until_it_or_another_one_does(
     pair: Pair, reach: Reach, caplog: pytest.LogCaptureFixture
 ) -> None:
-    take_writes(pair.primary, False)
+    take_writes(pair.primary.server.url, False)
     assert_nothing_is_served(reach, caplog)
     assert count_events(pair.primary) == 1
-    take_writes(pair.primary, True)
+    take_writes(pair.primary.server.url, True)
     assert reach.serves() == EVERYTHING
     assert count_events(pair.primary) == 2
     # The worst case of a failover: every connection leads to the old primary, which goes on
     # answering.
-    take_writes(pair.primary, False)
+    take_writes(pair.primary.server.url, False)
     pair.promote()
     assert reach.serves() == EVERYTHING
     assert reach.read() == count_events(pair.standby) == 3
@@ -162,7 +140,7 @@ def test_the_processes_come_through_a_failover_without_a_restart(
     )
     wait_until(partial(daemon.says, "cycle:"), "the daemon works")
     assert deliver(url) == 200
-    take_writes(pair.primary, False)
+    take_writes(pair.primary.server.url, False)
     assert deliver(url) == 503
     ready = httpx.get(f"{url}/readyz", timeout=30)
     assert (ready.status_code, ready.json()) == (503, {"detail": READ_ONLY})

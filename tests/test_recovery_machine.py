@@ -32,6 +32,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.ledger import requests
@@ -41,7 +42,7 @@ from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
 from tests.audit import Audit
-from tests.databases import empty
+from tests.databases import empty, take_writes
 from tests.factories import COMPANY, NOW
 from tests.rough_rig import Delivery, Killed, RoughRig
 from tests.soak import SEED, at_length
@@ -336,6 +337,28 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.audit.answered = proven
         self.rig.world.deliver_due(self.rig.clock.now)
         self.crew = self.rig.hire(self.rig.whops_key)
+
+    @rule(step=st.sampled_from(STEPS_OF_A_DAEMON), after=st.booleans(), minutes=st.integers(3, 90))
+    def the_database_takes_no_writes(self, step: str, after: bool, minutes: int) -> None:
+        """From a step of the daemon's on, for as long as it goes on working. Nothing is restarted:
+        the receiver answers 503 meanwhile."""
+        was_up, proven = self.rig.receiver_is_up, set(self.audit.answered)
+
+        def refuse() -> None:
+            self.rig.receiver_is_up = False
+            take_writes(self.engine.url, False)
+
+        self.pass_time(timedelta(minutes=minutes))
+        try:
+            with suppress(DBAPIError), self.crew.interrupted(step, after, refuse):
+                self.crew.reading.run()
+                self.crew.message_sender.send_due()
+        finally:
+            take_writes(self.engine.url, True)
+            self.rig.receiver_is_up = was_up
+        self.audit.answered = proven
+        self.audit.note_requests()
+        self.rig.world.deliver_due(self.rig.clock.now)
 
     @rule(
         place=st.sampled_from(BETWEEN_CALLS),
