@@ -27,6 +27,15 @@ from db.sqlstates import WORTH_REPEATING, Fault, find_fault
 log = logging.getLogger(__name__)
 
 SessionFactory = sessionmaker[Session]
+# A server whose machine is gone without a word is given up after half a minute.
+LINE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    # Milliseconds.
+    "tcp_user_timeout": 20_000,
+}
 # Of each session with Postgres.
 SETTINGS = {"timezone": "utc", "statement_timeout": "15s"}
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
@@ -135,7 +144,7 @@ def connect(
         hide_parameters=True,  # invariant 8: database errors do not quote rows
         json_serializer=write_json,
         # Nothing else at the start: poolers refuse it.
-        connect_args={"application_name": process, "connect_timeout": 5},
+        connect_args={"application_name": process} | LINE,
         **{"pool_size": 5, "max_overflow": 5, "pool_timeout": 5} | options,
     )
     Sessions(SETTINGS | dict(settings or {})).listen(engine, ask_first)

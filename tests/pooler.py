@@ -13,7 +13,7 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from db import embedded
-from tests.processes import wait_until
+from tests.processes import free_port, wait_until
 
 # With `server_round_robin`, a session is used again only after all others.
 CONFIGURATION = """
@@ -21,7 +21,8 @@ CONFIGURATION = """
 * = host={server}
 
 [pgbouncer]
-listen_addr =
+listen_addr = 127.0.0.1
+listen_port = {port}
 unix_socket_dir = {folder}
 unix_socket_mode = 0777
 auth_type = trust
@@ -31,18 +32,18 @@ pool_mode = transaction
 server_round_robin = 1
 default_pool_size = 8
 min_pool_size = 4
-{more}
 """
 
 
 class PgBouncer:
-    def __init__(self, folder: Path, server: embedded.Server, more: str = "") -> None:
+    def __init__(self, folder: Path, server: embedded.Server) -> None:
         self.folder = folder / "pooler"
         embedded.prepare_folder(self.folder, 0o755)
         (self.folder / "users").write_text('"postgres" ""')
         self.file = self.folder / "pgbouncer.ini"
+        self.port = free_port()
         self.file.write_text(
-            CONFIGURATION.format(server=server.sockets, folder=self.folder, more=more)
+            CONFIGURATION.format(server=server.sockets, folder=self.folder, port=self.port)
         )
         self.log = self.folder / "log"
         user, group = embedded.server_user()
@@ -58,16 +59,16 @@ class PgBouncer:
                 preexec_fn=embedded.stop_with_parent,
                 cwd="/",
             )
-        wait_until((self.folder / ".s.PGSQL.6432").exists, self.log.read_text())
+        wait_until((self.folder / f".s.PGSQL.{self.port}").exists, self.log.read_text())
 
     def url(self, database: str) -> URL:
-        query = {"host": str(self.folder), "port": "6432"}
+        query = {"host": str(self.folder), "port": str(self.port)}
         return URL.create("postgresql+psycopg2", "postgres", database=database, query=query)
 
     def command(self, words: str) -> None:
         """To its own console."""
         connection = psycopg2.connect(
-            host=str(self.folder), port=6432, user="postgres", dbname="pgbouncer"
+            host=str(self.folder), port=self.port, user="postgres", dbname="pgbouncer"
         )
         connection.autocommit = True
         connection.cursor().execute(words)
@@ -79,8 +80,8 @@ class PgBouncer:
 
 
 @contextmanager
-def pooling(folder: Path, server: embedded.Server, more: str = "") -> Iterator[PgBouncer]:
-    pooler = PgBouncer(folder, server, more)
+def pooling(folder: Path, server: embedded.Server) -> Iterator[PgBouncer]:
+    pooler = PgBouncer(folder, server)
     try:
         yield pooler
     finally:

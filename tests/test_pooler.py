@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.engine import URL
 
 from db import migrate
 from db.connections import change_settings, is_lent
@@ -103,6 +105,19 @@ def test_a_session_that_ends_behind_the_pooler_costs_no_delivery(
         )
     assert [reach.deliver()[0] for _ in range(8)] == [200] * 8
     assert reach.read() == 9
+
+
+def test_a_machine_that_is_gone_without_a_word_is_given_up(pooler: PgBouncer) -> None:
+    """Nobody can be made to vanish here, so the line itself is asked."""
+    address = URL.create("postgresql+psycopg2", "postgres", host="127.0.0.1", port=pooler.port)
+    engine = connect(address.set(database="postgres"), "tests")
+    with engine.connect() as connection:
+        number = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(number)) as line:
+            assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+    engine.dispose()
 
 
 def test_whoever_is_refused_by_the_pooler_says_why_it_waits(
