@@ -4,6 +4,7 @@ the other server that is promoted behind the same address."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from db import migrate
 from db.session import Outage, connect
 from tests.databases import Postgres, copy_to_standby, execute, open_folder, take_writes
 from tests.pages import fresh as fresh
+from tests.pooler import pooling
 from tests.processes import Processes, free_port, started_in, wait_until
 from tests.reach import EVERYTHING, Reach, reaching
 from tests.test_processes import deliver
@@ -31,7 +33,7 @@ class Pair:
     """Two servers, and an address that leads to one of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.address = folder / "address"
+        self.folder, self.address = folder, folder / "address"
         self.primary = Postgres(folder / "a")
         self.primary.start()
         self.lead_to(self.primary)
@@ -83,6 +85,15 @@ def reach(pair: Pair) -> Iterator[Reach]:
 
 
 @pytest.fixture
+def pooled(pair: Pair) -> Iterator[Reach]:
+    """Through a pooler in transaction mode."""
+    server = replace(pair.primary.server, sockets=pair.address)
+    with pooling(pair.folder, server) as pooler, reaching(pooler.url("churn")) as reach:
+        assert reach.serves() == EVERYTHING
+        yield reach
+
+
+@pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     with started_in(tmp_path) as processes:
         yield processes
@@ -117,16 +128,18 @@ def test_a_primary_that_takes_no_writes_serves_nobody_until_it_or_another_one_do
 
 
 def test_an_address_that_leads_to_the_standby_serves_nobody_until_it_is_promoted(
-    pair: Pair, reach: Reach, caplog: pytest.LogCaptureFixture
+    pair: Pair, reach: Reach, pooled: Reach, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair.catch_up()
     pair.lead_to(pair.standby)
-    # So that every connection is made anew.
+    # So that every connection is made anew, the pooler's as well.
     pair.primary.drop()
-    assert_nothing_is_served(reach, caplog)
+    for each in (reach, pooled):
+        caplog.clear()
+        assert_nothing_is_served(each, caplog)
     pair.promote()
-    assert reach.serves() == EVERYTHING
-    assert count_events(pair.standby) == 2
+    assert reach.serves() == pooled.serves() == EVERYTHING
+    assert count_events(pair.standby) == 4
 
 
 def test_the_processes_come_through_a_failover_without_a_restart(
