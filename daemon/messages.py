@@ -16,6 +16,7 @@ from daemon.workers import never, run_until_empty
 from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.member_messages.delivery_events import settle_unknown
+from db.member_messages.event_matching import SENT_ALONG
 from db.member_messages.message_context import MessageContext
 from db.member_messages.queue import TakenMessage
 from db.session import SessionFactory
@@ -141,9 +142,4 @@ class MessageSender:
 
 def describe(context: MessageContext) -> dict[str, str]:
     """SendGrid returns these with its events, so that an event finds its message."""
-    return {
-        "company_id": context.company_id,
-        "payment_id": context.payment_id,
-        "step": context.step,
-        "message_id": str(context.message_id),
-    }
+    return {name: str(getattr(context, name)) for name in SENT_ALONG}

@@ -7,11 +7,13 @@ the body as text, and raises binascii.Error for a malformed signature. A test co
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -19,17 +21,23 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from db.member_messages.delivery_events import MailReport
+from db.member_messages.event_matching import SENT_ALONG, MailReport, SentAlong
 from recovery.status import DeliveryFailure, MailEventKind
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 TOLERANCE = timedelta(minutes=5)
-MOST_EVENTS = 1000
 SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 LARGEST_ID = 2**63 - 1
 EVENT_ID = re.compile(r"[\x21-\x7e]{1,255}")
+# Python writes large floats with an exponent, which no time has.
+UNIX_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,20})?", re.ASCII)
+# SendGrid tells of an event at once, and again for a day; so an older one has a wrong time.
+LONGEST_AGO = timedelta(days=30)
+DEAD = frozenset({"bounce", "bounced"})
+# A mail program that loads every picture by itself. Some libraries pass this on as text.
+MACHINE = (True, "true", "True")
 
 KINDS = {
     "processed": MailEventKind.PROCESSED,
@@ -107,38 +115,89 @@ def read_events(body: bytes, now: datetime) -> list[MailReport]:
     """The events that may concern one of our messages. Raises EventsError.
 
     Unknown and malformed events are skipped. If they were refused, SendGrid would resend the whole
-    batch for a day and then drop it, valid events included.
+    batch for a day and then drop it, valid events included. How many there are does not matter:
+    SendGrid limits a batch by its bytes.
     """
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise MalformedError("the body is not JSON") from None
-    if not isinstance(parsed, list) or not 1 <= len(parsed) <= MOST_EVENTS:
-        raise EventsError(f"send an array of 1 to {MOST_EVENTS} events")
+    parsed = read_json(body)
+    if not isinstance(parsed, list) or not parsed:
+        raise EventsError("send an array of events")
     found = (read_event(event, now) for event in parsed if isinstance(event, dict))
     return [report for report in found if report is not None]
 
 
+def read_json(body: bytes) -> Any:
+    """Raises MalformedError. Half a surrogate pair in some reader's browser spoils no batch."""
+    with suppress(orjson.JSONDecodeError):
+        return orjson.loads(body)
+    try:
+        return json.loads(body, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):
+        raise MalformedError("the body is not JSON") from None
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)
+
+
 def read_event(event: Mapping[str, Any], now: datetime) -> MailReport | None:
-    kind = KINDS.get(text_of(event, "event"))
-    event_id, company_id = text_of(event, "sg_event_id"), text_of(event, "company_id")
-    message_id = read_number(text_of(event, "message_id"))
-    if kind is None or message_id is None or not EVENT_ID.fullmatch(event_id) or not company_id:
+    """None: it concerns no message of ours, or nobody can tell which."""
+    kind = read_kind(event)
+    event_id, email_id = text_of(event, "sg_event_id"), text_of(event, "sg_message_id")
+    if kind is None or not EVENT_ID.fullmatch(event_id):
         return None
-    if kind is MailEventKind.BOUNCED and text_of(event, "type") == "blocked":
-        kind = MailEventKind.BLOCKED
-    ends = ENDS.get(kind)
-    if kind is MailEventKind.DROPPED:
-        ends = DROP_REASONS.get(text_of(event, "reason").strip().lower())
+    sent_along = read_sent_along(event)
+    is_bare = not any(event.get(name) for name in SENT_ALONG)
+    if email_id and not EVENT_ID.fullmatch(email_id):
+        return None
+    if sent_along is None and not (is_bare and email_id):
+        return None
     happened_at = read_time(event.get("timestamp"), now)
-    return MailReport(event_id, message_id, company_id, kind, happened_at, ends)
+    return MailReport(event_id, kind, happened_at, email_id, sent_along, read_end(event, kind))
+
+
+def read_kind(event: Mapping[str, Any]) -> MailEventKind | None:
+    """None: an event that we do not know, or one that no person caused."""
+    kind = KINDS.get(text_of(event, "event"))
+    if kind is MailEventKind.BOUNCED and not is_dead(event):
+        return MailEventKind.BLOCKED
+    if kind is MailEventKind.OPENED and event.get("sg_machine_open") in MACHINE:
+        return None
+    return kind
+
+
+def is_dead(event: Mapping[str, Any]) -> bool:
+    """Whether a bounce says that its address does not exist.
+
+    SendGrid also calls it a bounce when a server refused this email ("blocked"), or was not reached
+    for days ("expired"). Where it does not say which, a 4.x.x of the server's was not for good.
+    """
+    kind = text_of(event, "type").strip().lower()
+    return kind in DEAD if kind else not text_of(event, "status").strip().startswith("4")
+
+
+def read_end(event: Mapping[str, Any], kind: MailEventKind) -> DeliveryFailure | None:
+    if kind is MailEventKind.DROPPED:
+        return DROP_REASONS.get(text_of(event, "reason").strip().lower())
+    return ENDS.get(kind)
+
+
+def read_sent_along(event: Mapping[str, Any]) -> SentAlong | None:
+    """None: not all of it came back."""
+    number, *others = (text_of(event, name) for name in SENT_ALONG)
+    message_id = read_number(number)
+    if message_id is None or not all(others):
+        return None
+    return SentAlong(message_id, *others)
 
 
 def read_time(value: Any, now: datetime) -> datetime:
-    """Unix seconds. Invalid times and times in the future count as now."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    """Unix seconds, as a number or as text. A time that cannot be is taken for now."""
+    text = str(value).strip() if isinstance(value, int | float | str) else ""
+    if isinstance(value, bool) or not UNIX_TIME.fullmatch(text):
         return now
-    return datetime.fromtimestamp(min(float(value), now.timestamp()), UTC)
+    happened_at = datetime.fromtimestamp(float(text), UTC)
+    return happened_at if now - LONGEST_AGO <= happened_at <= now else now
 
 
 def read_number(text: str) -> int | None:

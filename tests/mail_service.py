@@ -45,8 +45,14 @@ def sign_events(
     }
 
 
+# What the messages of `add_message` are about: events name it too.
+ABOUT: dict[int, tuple[str, Step]] = {}
+STRANGE = ("pay_strange", Step.PAYMENT_FAILED)
+
+
 def mail_event(kind: str, message_id: int, at: datetime = NOW, **more: Any) -> dict[str, Any]:
     """One of SendGrid's events: a mail's custom arguments stand beside its own fields."""
+    payment_id, step = ABOUT.get(message_id, STRANGE)
     return {
         "email": "jo@example.com",
         "timestamp": int(at.timestamp()),
@@ -56,7 +62,17 @@ def mail_event(kind: str, message_id: int, at: datetime = NOW, **more: Any) -> d
         "category": ["failed-payment", "payment_failed"],
         "company_id": COMPANY,
         "message_id": str(message_id),
+        "payment_id": payment_id,
+        "step": step,
     } | more
+
+
+def bare_event(kind: str, email_id: str, at: datetime = NOW, **more: Any) -> dict[str, Any]:
+    """One that comes hours later, from a server that keeps nothing of what was sent along."""
+    event = mail_event(kind, 0, at)
+    for name in ("message_id", "company_id", "payment_id", "step"):
+        del event[name]
+    return event | {"sg_message_id": email_id} | more
 
 
 def batch(*events: Any) -> bytes:
@@ -91,7 +107,12 @@ class MailReceiver:
         return self.send(body, sign_events(body))
 
 
-def add_message(session: Session, state: MessageState = MessageState.SENT, **payment: Any) -> int:
+def add_message(
+    session: Session,
+    state: MessageState = MessageState.SENT,
+    provider_id: str | None = None,
+    **payment: Any,
+) -> int:
     """A mail to jo@example.com about a payment that has just failed, and as its only message."""
     failed = add_payment(session, **payment)
     message = session.scalars(
@@ -107,9 +128,10 @@ def add_message(session: Session, state: MessageState = MessageState.SENT, **pay
             state=MessageState.QUEUED,
         )
         session.add(message)
-    message.state = state
+    message.state, message.provider_id = state, provider_id
     message.sent_at = NOW if state is MessageState.SENT else None
     session.commit()
+    ABOUT[message.id] = (message.payment_id, message.step)
     return message.id
 
 

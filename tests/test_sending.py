@@ -14,7 +14,7 @@ from daemon.messages import MessageSender
 from db.company_settings.messaging import MessagingSettings, save_messaging_settings
 from db.company_settings.templates import OwnTemplate, store_template
 from db.member_messages import delivery_events, planner
-from db.member_messages.delivery_events import MailReport
+from db.member_messages.event_matching import MailReport, SentAlong
 from db.models import Message, Suppression
 from db.session import SessionFactory
 from recovery.delivery import put_off, unknown
@@ -110,7 +110,8 @@ def test_proof_that_a_mail_was_sent_holds_for_those_it_spoke_for(rig: Rig):
     (lead,), (joined,) = rig.messages(first), rig.messages(second)
     assert (lead.state, joined.state, joined.sent_at) == ("unknown", "joined", None)
     then = NOW + timedelta(minutes=1)
-    delivered = MailReport("event_1", lead.id, COMPANY, MailEventKind.DELIVERED, then)
+    about = SentAlong(lead.id, COMPANY, lead.payment_id, lead.step)
+    delivered = MailReport("event_1", MailEventKind.DELIVERED, then, sent_along=about)
     with rig.sessions.begin() as session:
         delivery_events.record(session, [delivered], then)
     (lead,), (joined,) = rig.messages(first), rig.messages(second)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mail.events import EVENT_ID, MOST_EVENTS
+from db.member_messages.event_matching import SENT_ALONG
+from mail.events import EVENT_ID
 from whop.values import IDENT, LARGEST_AMOUNT, LONGEST_TEXT
 
 ID = {"type": "string", "pattern": f"^{IDENT.pattern}$"}
@@ -57,7 +58,6 @@ MAIL_EVENTS = {
     "type": "array",
     "description": "SendGrid's events. Events of other kinds, or about other emails, are ignored.",
     "minItems": 1,
-    "maxItems": MOST_EVENTS,
     "items": {
         "type": "object",
         "required": ["event", "sg_event_id", "timestamp"],
@@ -66,8 +66,11 @@ MAIL_EVENTS = {
             "sg_event_id": {"type": "string", "pattern": f"^{EVENT_ID.pattern}$"},
             "timestamp": {"type": "integer", "minimum": 1},
             "reason": {"type": "string"},
-            "message_id": {"type": "string", "description": "A custom argument of the email."},
-            "company_id": {"type": "string", "description": "A custom argument of the email."},
+            "sg_message_id": {"type": "string", "description": "SendGrid's id of the email."},
+            **{
+                name: {"type": "string", "description": "A custom argument of the email."}
+                for name in SENT_ALONG
+            },
         },
     },
 }

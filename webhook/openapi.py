@@ -52,7 +52,7 @@ MAIL_ANSWERS = ANSWERS | {
     "200": "Every event about our messages is on disk and recorded with its message",
     "404": "SENDGRID_WEBHOOK_KEY is not set",
     "413": "Larger than 1 MiB",
-    "422": f"Not an array of 1 to {events.MOST_EVENTS} events",
+    "422": "Not an array of events",
 }
 
 GREETING: dict[str, Any] = {

@@ -30,9 +30,9 @@ from whop.client import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
 
-# Bytes. SendGrid posts "when the batch size reaches 768 kilobytes", perhaps a little more, and
-# retries for 24 hours. Whether a retry is signed anew is not documented; an old signature is
-# refused.
+# Bytes, the only limit of a batch: SendGrid posts "when the batch size reaches 768 kilobytes"
+# (Event Webhook, "Getting started"), so a batch may be larger by its last event. It retries for 24
+# hours. Whether a retry is signed anew is not documented; an old signature is refused.
 LARGEST_BATCH = 1024 * 1024
 Result = TypeVar("Result")
 

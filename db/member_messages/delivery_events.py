@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
+from db.member_messages.event_matching import MailReport, match_messages
 from db.member_messages.suppressions import choose_worst, suppress
 from db.models import MailEvent, Message, Payment
 from recovery.status import DeliveryFailure, MailEventKind, MessageState
@@ -30,64 +30,42 @@ FAILURES = {
 NOT_SENT = frozenset({MailEventKind.DROPPED})
 
 
-@dataclass(frozen=True, slots=True)
-class MailReport:
-    """One event. `ends`: why its address must get no more emails; None: it may."""
-
-    event_id: str
-    message_id: int
-    company_id: str
-    kind: MailEventKind
-    happened_at: datetime
-    ends: DeliveryFailure | None = None
-
-
 def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
-    """Returns how many were new. Ignores events that are not about a message of their company."""
-    by_id = {report.event_id: report for report in reports}
-    messages = lock_messages(session, {report.message_id for report in by_id.values()})
-    ours = [
-        report
-        for report in by_id.values()
-        if report.message_id in messages
-        and messages[report.message_id].company_id == report.company_id
-    ]
-    new = save_new(session, ours, now)
-    for report in new:
-        record_event(session, messages[report.message_id], report, now)
+    """Returns how many were new. Ignores events that are not about a message of ours."""
+    matched: dict[str, tuple[MailReport, Message]] = {}
+    # Of a report that comes twice, the first counts, in a batch as between batches.
+    for report, message in match_messages(session, reports):
+        matched.setdefault(report.event_id, (report, message))
+    new = save_new(session, matched, now)
+    for report, message in new:
+        record_event(session, message, report, now)
     session.flush()
-    settle_unknown(session, {report.message_id for report in new})
+    settle_unknown(session, {message.id for _, message in new})
     return len(new)
 
 
-def lock_messages(session: Session, ids: set[int]) -> dict[int, Message]:
-    """Locks rows in one order, so that two batches cannot wait for each other."""
-    found = session.scalars(
-        select(Message).where(Message.id.in_(ids)).order_by(Message.id).with_for_update()
-    )
-    return {message.id: message for message in found}
-
-
-def save_new(session: Session, reports: list[MailReport], now: datetime) -> list[MailReport]:
-    """Returns those that were not stored before."""
-    if not reports:
+def save_new(
+    session: Session, matched: Mapping[str, tuple[MailReport, Message]], now: datetime
+) -> list[tuple[MailReport, Message]]:
+    """`matched`: by the event's id. Returns those that were not stored before."""
+    if not matched:
         return []
     rows = [
         {
-            "event_id": report.event_id,
-            "message_id": report.message_id,
-            "company_id": report.company_id,
+            "event_id": event_id,
+            "message_id": message.id,
+            "company_id": message.company_id,
             "kind": report.kind,
             "happened_at": report.happened_at,
             "received_at": now,
         }
-        for report in sorted(reports, key=lambda report: report.event_id)
+        for event_id, (report, message) in sorted(matched.items())
     ]
     kept = session.scalars(
         insert(MailEvent).values(rows).on_conflict_do_nothing().returning(MailEvent.event_id)
     )
     new = set(kept)
-    return [report for report in reports if report.event_id in new]
+    return [pair for event_id, pair in matched.items() if event_id in new]
 
 
 def record_event(session: Session, message: Message, report: MailReport, now: datetime) -> None:
@@ -123,7 +101,7 @@ def suppress_address_of(
 
 def record_opt_out(session: Session, message_id: int, now: datetime) -> bool:
     """For the link in the message. False: there is no such message."""
-    message = lock_messages(session, {message_id}).get(message_id)
+    message = session.get(Message, message_id, with_for_update=True)
     if message is None:
         return False
     record_failure(message, DeliveryFailure.UNSUBSCRIBED, now)
@@ -134,7 +112,10 @@ def record_opt_out(session: Session, message_id: int, now: datetime) -> bool:
 
 def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
     """Marks `unknown` messages `sent` once an event proves that they were sent, also if that event
-    came before the message became `unknown`. Returns how many."""
+    came before the message became `unknown`. Returns how many.
+
+    `sent_at` is the time of the earliest event, in whatever order they come.
+    """
     ids = list(message_ids)
     proof = (
         select(MailEvent.message_id, func.min(MailEvent.happened_at).label("sent_at"))
@@ -144,7 +125,18 @@ def settle_unknown(session: Session, message_ids: Iterable[int]) -> int:
     )
     settled = session.scalars(
         update(Message)
-        .where(Message.state == MessageState.UNKNOWN, Message.id == proof.c.message_id)
+        .where(
+            Message.id == proof.c.message_id,
+            or_(
+                Message.state == MessageState.UNKNOWN,
+                # The service never answered: only its events say when it was sent.
+                and_(
+                    Message.state == MessageState.SENT,
+                    Message.provider_id.is_(None),
+                    Message.sent_at > proof.c.sent_at,
+                ),
+            ),
+        )
         .values(state=MessageState.SENT, sent_at=proof.c.sent_at, detail=None)
         .returning(Message.id)
         .execution_options(synchronize_session=False)
