@@ -1,14 +1,31 @@
 """Sends messages to members through Whop's support chat. Each message is sent once.
 
 Our API key needs `support_chat:create` and `support_chat:message:create`. If one is missing, the
-hourly sync reports it (`syncs.missing_permissions`) and messages are refused.
+hourly sync reports it (`syncs.missing_permissions`), and messages wait until it is granted.
 """
 
 from __future__ import annotations
 
-from recovery.delivery import Delivery, put_off, refused, sent, unknown
+from recovery.delivery import (
+    Delivery,
+    account_refused,
+    address_refused,
+    put_off,
+    refused,
+    sent,
+    unknown,
+)
 from whop.client import WhopClient
-from whop.errors import BusyError, DownError, NoAnswerError, WhopError
+from whop.errors import (
+    AccessError,
+    BusyError,
+    ConflictError,
+    DownError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    WhopError,
+)
 
 
 class SupportChat:
@@ -28,15 +45,29 @@ class SupportChat:
 
 
 def interpret_open_error(error: WhopError) -> Delivery:
-    """No message has been sent yet, so it is safe to try again even when Whop did not answer."""
-    return put_off(str(error)) if isinstance(error, NoAnswerError) else interpret_send_error(error)
+    """Nothing has been sent yet, so it is safe to try again even when Whop did not answer. The call
+    names the company and the member alone: what refuses it refuses the member."""
+    match error:
+        case NoAnswerError():
+            return put_off(str(error))
+        case RefusedError():
+            return address_refused(str(error))
+        case _:
+            return interpret_send_error(error)
 
 
 def interpret_send_error(error: WhopError) -> Delivery:
     match error:
-        case BusyError() | DownError():
+        case BusyError():
+            return put_off(str(error), error.wait)
+        case DownError():
             return put_off(str(error))
         case NoAnswerError():
             return unknown(str(error))
+        case AccessError():
+            return account_refused(str(error))
+        # The chat is gone, or takes no message.
+        case NotFoundError() | ConflictError():
+            return address_refused(str(error))
         case _:
             return refused(str(error))

@@ -32,7 +32,15 @@ from sendgrid.helpers.mail import (
 from db.company_settings.addresses import is_address, parse_address, parse_sender
 from db.session import now as utc_now
 from mail.messages import RenderedMessage
-from recovery.delivery import Delivery, put_off, refused, sent, unknown
+from mail.sendgrid_answers import judge_status, read_complaint
+from recovery.delivery import (
+    Delivery,
+    DeliveryState,
+    address_refused,
+    refused,
+    sent,
+    unknown,
+)
 from recovery.text import make_plain
 
 # The SendGrid package sets no timeout and would wait for ever.
@@ -45,6 +53,9 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 class Response(Protocol):
+    @property
+    def status_code(self) -> int: ...
+
     @property
     def headers(self) -> Mapping[str, str]: ...
 
@@ -91,9 +102,8 @@ class Mailer:
         step: str | None = None,
         category: str = CATEGORY,
     ) -> Delivery:
-        fault = find_fault(address, reply_to, unsubscribe_url)
-        if fault is not None:
-            return refused(fault)
+        if (fault := find_fault(address, reply_to, unsubscribe_url)) is not None:
+            return fault
         mail = self.compose(address, message, arguments, sender_name)
         mail.category = [Category(word) for word in (category, step) if word]
         if reply_to is not None:
@@ -106,10 +116,19 @@ class Mailer:
         try:
             response = self.sendgrid_client.send(mail)
         except HTTPError as error:
-            return interpret_error(error, self.clock())
+            return self.interpret(int(error.status_code), error.body, error.headers or {})
         except (OSError, HTTPException) as error:
             return unknown(f"no answer from SendGrid ({type(error).__name__})")
-        return sent(response.headers.get("X-Message-Id") or None)
+        return self.interpret(response.status_code, None, response.headers)
+
+    def interpret(self, status: int, body: bytes | None, headers: Mapping[str, str]) -> Delivery:
+        complaint, said = read_complaint(body)
+        state = judge_status(status, complaint, sandbox_mode=self.sandbox_mode)
+        if state is DeliveryState.SENT:
+            return sent(headers.get("X-Message-Id") or None)
+        busy = state is DeliveryState.PUT_OFF
+        detail = f"SendGrid answered {status}: {said}" if said else f"SendGrid answered {status}"
+        return Delivery(state, detail, read_wait(headers, self.clock()) if busy else None)
 
     def compose(
         self,
@@ -137,13 +156,15 @@ class Mailer:
         return mail
 
 
-def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) -> str | None:
+def find_fault(address: str, reply_to: str | None, unsubscribe_url: str | None) -> Delivery | None:
     """Why the email must not be sent; None: it may be sent."""
     # Only bare addresses. SendGrid's package would parse a name and brackets out of anything else.
-    if not all(is_address(each) for each in (address, reply_to) if each is not None):
-        return "the address is not one"
+    if not is_address(address):
+        return address_refused("the address is not one")
+    if reply_to is not None and not is_address(reply_to):
+        return refused("the address for answers is not one")
     if unsubscribe_url is not None and not LINK.fullmatch(unsubscribe_url):
-        return "the link to unsubscribe is not one"
+        return refused("the link to unsubscribe is not one")
     return None
 
 
@@ -156,15 +177,6 @@ def add_one_click(mail: Mail, url: str) -> None:
 def write_name(text: str) -> str:
     """Removes what could end the name and start another address: the name stands beside one."""
     return make_plain(text.translate(QUOTES), LONGEST_NAME)
-
-
-def interpret_error(error: HTTPError, now: datetime) -> Delivery:
-    status = int(error.status_code)
-    if status in (429, 503):
-        return put_off(f"SendGrid answered {status}", read_wait(error.headers or {}, now))
-    if 400 <= status < 500:
-        return refused(f"SendGrid answered {status}")
-    return unknown(f"SendGrid answered {status}")
 
 
 def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:

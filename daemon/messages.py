@@ -15,6 +15,7 @@ from daemon.clients import ChatClient, EmailClient
 from daemon.workers import never, run_until_empty
 from db.member_messages import planner
 from db.member_messages import queue as outbox
+from db.member_messages.account_refusals import record_answer
 from db.member_messages.delivery_events import settle_unknown
 from db.member_messages.event_matching import SENT_ALONG
 from db.member_messages.message_context import MessageContext
@@ -89,10 +90,13 @@ class MessageSender:
         return True
 
     def record(self, context: MessageContext, delivery: Delivery) -> None:
+        account = context.channel, context.company_id
         with self.sessions.begin() as session:
+            refused = record_answer(session, *account, delivery, self.clock())
             state = outbox.finish_message(session, context.message_id, delivery, self.clock())
             if state is MessageState.UNKNOWN:
                 settle_unknown(session, [context.message_id])
+        report_account(*account, refused, delivery)
         why = f" ({delivery.detail})" if delivery.detail else ""
         log.info("payment %s message %s: %s%s", context.payment_id, context.step, state, why)
 
@@ -138,6 +142,17 @@ class MessageSender:
                     "payment %s: could not read the member's link: %s", context.payment_id, error
                 )
         return Destination(MEMBERSHIPS_PAGE)
+
+
+def report_account(
+    channel: Channel, company_id: str, refused: bool | None, delivery: Delivery
+) -> None:
+    """One line when an account stops working, whatever waits for it, and one when it works."""
+    name = "SendGrid's account" if channel is Channel.EMAIL else f"Whop's chat of {company_id}"
+    if refused:
+        log.error("%s is refused (%s): its messages wait until it works", name, delivery.detail)
+    elif refused is False:
+        log.info("%s works again", name)
 
 
 def describe(context: MessageContext) -> dict[str, str]:

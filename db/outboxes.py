@@ -27,9 +27,9 @@ def to_message_state(state: DeliveryState) -> MessageState:
     match state:
         case DeliveryState.SENT:
             return MessageState.SENT
-        case DeliveryState.REFUSED:
+        case DeliveryState.REFUSED | DeliveryState.ADDRESS_REFUSED:
             return MessageState.FAILED
-        case DeliveryState.PUT_OFF:
+        case DeliveryState.PUT_OFF | DeliveryState.ACCOUNT_REFUSED:
             return MessageState.QUEUED
         case DeliveryState.UNKNOWN:
             return MessageState.UNKNOWN

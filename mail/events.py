@@ -36,7 +36,7 @@ UNIX_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,20})?", re.ASCII)
 # SendGrid tells of an event at once, and again for a day; so an older one has a wrong time.
 LONGEST_AGO = timedelta(days=30)
 DEAD = frozenset({"bounce", "bounced"})
-# A mail program that loads every picture by itself. Some libraries pass this on as text.
+# An app that loads every picture by itself. Some libraries pass this on as text.
 MACHINE = (True, "true", "True")
 
 KINDS = {

@@ -25,6 +25,8 @@ MARKS = re.compile(r"([\\`*_~|>#\[\]()<@])")
 MORE = {
     NoticeKind.KEY_REFUSED: "Until this is fixed, payments are neither read nor charged. "
     "Check WHOP_API_KEY and its permissions.",
+    NoticeKind.MAILS_REFUSED: "Emails to members wait, and are sent as soon as it accepts them. "
+    "Check the account, its credits and its sender at SendGrid.",
 }
 
 

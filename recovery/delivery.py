@@ -11,6 +11,10 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     # Not accepted, and a second try would not be either.
     REFUSED = "refused"
+    # Not accepted, since this channel does not reach the member. Another one may.
+    ADDRESS_REFUSED = "address_refused"
+    # Not accepted, and nothing else of ours is, until somebody corrects the account.
+    ACCOUNT_REFUSED = "account_refused"
     # Not accepted now; it may be tried again.
     PUT_OFF = "put_off"
     # It may have been accepted, so it is never sent again.
@@ -36,6 +40,14 @@ def sent(provider_id: str | None = None) -> Delivery:
 
 def refused(detail: str) -> Delivery:
     return Delivery(DeliveryState.REFUSED, detail)
+
+
+def address_refused(detail: str) -> Delivery:
+    return Delivery(DeliveryState.ADDRESS_REFUSED, detail)
+
+
+def account_refused(detail: str) -> Delivery:
+    return Delivery(DeliveryState.ACCOUNT_REFUSED, detail)
 
 
 def put_off(detail: str, retry_after: timedelta | None = None) -> Delivery:

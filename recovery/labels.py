@@ -162,6 +162,8 @@ NOTICES: dict[NoticeKind, str] = {
     NoticeKind.WEBHOOK_SILENT_OVER: "Webhooks from Whop arrive again",
     NoticeKind.MAILS_BOUNCING: "Emails to members do not arrive",
     NoticeKind.MAILS_BOUNCING_OVER: "Emails to members arrive again",
+    NoticeKind.MAILS_REFUSED: "SendGrid refuses our emails",
+    NoticeKind.MAILS_REFUSED_OVER: "SendGrid accepts our emails again",
 }
 
 

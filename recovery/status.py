@@ -159,6 +159,8 @@ class NoticeKind(StrEnum):
     WEBHOOK_SILENT_OVER = "webhook_silent_over"
     MAILS_BOUNCING = "mails_bouncing"
     MAILS_BOUNCING_OVER = "mails_bouncing_over"
+    MAILS_REFUSED = "mails_refused"
+    MAILS_REFUSED_OVER = "mails_refused_over"
 
 
 class NoticeChannel(StrEnum):

@@ -31,11 +31,13 @@ def find_need(payment: Payment, messages: list[Message]) -> str | None:
         return None
     if any(is_told(message) for message in messages):
         return None
-    if payment.member_email is None or payment.member_email == "":
+    if not payment.member_email and payment.user_id is None:
         return "no_address"
-    if any(message.delivery_failure in ("bounced", "dropped") for message in messages):
-        return "unreached"
-    return None
+    return "unreached" if any(did_not_arrive(message) for message in messages) else None
+
+
+def did_not_arrive(message: Message) -> bool:
+    return message.delivery_failure in ("bounced", "dropped") or message.state == "failed"
 
 
 def is_told(message: Message) -> bool:

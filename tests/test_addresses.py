@@ -8,25 +8,39 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from daemon.mailer import Mailer
 from daemon.settings import DaemonSettings
 from db.company_settings import messaging, notifications
-from db.company_settings.addresses import AddressError, is_address, parse_address, parse_sender
+from db.company_settings.addresses import (
+    LONGEST_PLAIN,
+    PLAIN,
+    AddressError,
+    find_address,
+    is_address,
+    parse_address,
+    parse_sender,
+)
 from db.company_settings.messaging import MessagingSettings
 from db.company_settings.notifications import NotificationSettings, find_notification_settings
 from db.company_settings.recovery import ChoiceError, add_companies
-from db.models import Company, Message
+from db.ledger.payment_reports import apply_report
+from db.member_messages.reach import is_reachable
+from db.models import Company
+from db.reporting.attention import count_needed
 from db.session import SessionFactory
+from recovery.action_required import Need
 from recovery.delivery import DeliveryState
-from recovery.status import MessageState
+from recovery.retry_policy import RetryRules
+from recovery.status import Channel, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
-from tests.factories import COMPANY
+from tests.factories import COMPANY, HOUR, NOW, add_payment, iso, report
 from tests.rig import Rig
 from tests.soak import at_length
 from tests.test_mailer import WORDS, Box
 
+LATER = NOW + HOUR
 GOOD = (
     "jo@example.com",
     "help+club@maya.example",
@@ -110,7 +124,7 @@ def send(address: str, **more: str) -> str | None:
     """Whom SendGrid is asked to write to; None: it is not asked."""
     box = Box()
     delivery = Mailer(box, "us@example.com").send(address, WORDS, {}, **more)
-    if delivery.state is DeliveryState.REFUSED:
+    if delivery.state in (DeliveryState.REFUSED, DeliveryState.ADDRESS_REFUSED):
         assert not box.sent
         return None
     (sent,) = box.sent
@@ -204,16 +218,79 @@ def keep(rig: Rig, **kept: dict[str, object]) -> None:
         session.get_one(Company, COMPANY).settings = kept
 
 
-def test_a_member_s_address_that_is_none_is_told_of_and_not_written_to(rig: Rig) -> None:
-    rig.fail("expired_card", "expired_card", email="a..b@example.com")
-    rig.fail("expired_card", "expired_card", email="jo@example.com")
-    rig.message_sender.send_due()
-    with rig.sessions() as session:
-        found = {message.state: message.detail for message in session.scalars(select(Message))}
-    assert found == {
-        MessageState.FAILED: "the address is not one",
-        MessageState.SENT: None,
-    }
+@pytest.mark.parametrize("address", [address for address in BAD if not find_address(address)])
+def test_what_nothing_can_be_sent_to_is_no_address(address: str) -> None:
+    assert not is_reachable(address, None)
+    assert is_reachable(address, "user_1")
+
+
+@given(some.sampled_from(GOOD), some.text(" \t\r\n\v\f\u00a0\u2028"), some.text(" \n"))
+def test_blanks_around_an_address_are_not_part_of_it(address: str, before: str, after: str) -> None:
+    assert find_address(before + address + after) == address
+
+
+@given(some.from_regex(PLAIN, fullmatch=True))
+def test_what_is_taken_without_a_second_look_would_pass_it(address: str) -> None:
+    if len(address) <= LONGEST_PLAIN:
+        parse_address(address)
+
+
+@given(TYPED)
+def test_what_is_found_is_an_address_and_found_again(address: str) -> None:
+    found = find_address(address)
+    assert (found is not None) == is_address(address.strip())
+    assert found is None or (find_address(found), found in address) == (found, True)
+
+
+def test_a_member_whose_address_is_none_is_written_to_in_the_chat_at_every_step(rig: Rig) -> None:
+    rig.use(max_retries=0)
+    hours: dict[str, Any] = {messaging.KEY: {"quiet_from": 0, "quiet_until": 0}}
+    keep(rig, **hours)
+    # What is read of a webhook has no NUL.
+    told = [text.replace("\0", "") for text in (*BAD[1:], "mira", '"jo" <jo@example.com>')]
+    odd = [text for text in told if not find_address(text)]
+    in_chat = [rig.fail("expired_card", email=address) for address in odd]
+    by_mail = [rig.fail("expired_card", email=f" {address}\n") for address in GOOD]
+    for _ in range(5):
+        rig.message_sender.send_due()
+        rig.pass_time(24)
+    for ids, channel in ((in_chat, Channel.WHOP), (by_mail, Channel.EMAIL)):
+        for payment_id in ids:
+            written = {(m.step, m.channel, m.state) for m in rig.messages(payment_id)}
+            steps = (Step.PAYMENT_FAILED, Step.REMINDER, Step.LAST_DAY)
+            assert written == {(step, channel, MessageState.SENT) for step in steps}
+    sent = {recipient for mail in SendGrid(rig.world).mails() for recipient in mail.recipients}
+    assert sent == {parse_address(address) for address in GOOD}
+
+
+def test_nothing_is_planned_for_a_member_whom_nothing_reaches(session: Session) -> None:
+    nobody: dict[str, Any] = {"customer_email": "mira", "user": None}
+    payment = add_payment(session, rules=RetryRules(), decline_code="expired_card", **nobody)
+    assert (payment.member_email, payment.next_message_at) == (None, None)
+    (needed,) = count_needed(session, COMPANY)
+    assert needed.need is Need.NO_ADDRESS
+
+
+@pytest.mark.parametrize(
+    "more", [{"customer_email": "jo@example.com"}, {"user": {"id": "user_1", "name": "Jo"}}]
+)
+def test_a_member_whom_something_reaches_later_is_written_to_then(
+    session: Session, more: dict[str, Any]
+) -> None:
+    nobody: dict[str, Any] = {"customer_email": "mira", "user": None}
+    payment = add_payment(session, rules=RetryRules(), decline_code="expired_card", **nobody)
+    again = {"id": payment.payment_id, "decline_code": "expired_card", "user": None}
+    told = report(**(again | {"customer_email": "al", "updated_at": iso(LATER)} | more))
+    apply_report(session, payment, told, LATER, RetryRules())
+    assert payment.next_step is Step.PAYMENT_FAILED
+    assert count_needed(session, COMPANY) == []
+
+
+def test_a_word_that_is_no_address_does_not_take_a_good_one_away(session: Session) -> None:
+    payment = add_payment(session, rules=RetryRules(), decline_code="expired_card")
+    told = report(id=payment.payment_id, customer_email="mira", updated_at=iso(LATER))
+    apply_report(session, payment, told, LATER, RetryRules())
+    assert payment.member_email == "jo@example.com"
 
 
 def test_a_kept_address_for_answers_that_is_none_holds_no_message_up(rig: Rig) -> None:

@@ -125,6 +125,8 @@ def make_payment(number: int, company_id: str, combination: tuple[Any, ...]) -> 
         "company_id": company_id,
         "member_name": f"Member {number}",
         "member_email": address,
+        # Who has only a blank for an address can be reached in Whop's chat.
+        "user_id": f"user_{number}" if address == "" else None,
         "amount": Decimal(number),
         "currency": "usd",
         "amount_usd": Decimal(number) if number % 7 else None,

@@ -74,9 +74,29 @@ def test_the_second_message_goes_into_the_same_chat(rig: Rig, chat: SupportChat)
         ("support_channels.create", "timeout_after", 0, DeliveryState.PUT_OFF, False),
         ("support_channels.create", "500_after", 0, DeliveryState.PUT_OFF, False),
         ("support_channels.create", "status", 429, DeliveryState.PUT_OFF, False),
-        ("support_channels.create", "status", 422, DeliveryState.REFUSED, False),
+        ("support_channels.create", "status", 400, DeliveryState.ADDRESS_REFUSED, False),
+        ("support_channels.create", "status", 401, DeliveryState.ACCOUNT_REFUSED, False),
+        ("support_channels.create", "status", 402, DeliveryState.ACCOUNT_REFUSED, False),
+        ("support_channels.create", "status", 403, DeliveryState.ACCOUNT_REFUSED, False),
+        ("support_channels.create", "status", 404, DeliveryState.ADDRESS_REFUSED, False),
+        ("support_channels.create", "status", 408, DeliveryState.PUT_OFF, False),
+        ("support_channels.create", "status", 409, DeliveryState.ADDRESS_REFUSED, False),
+        ("support_channels.create", "status", 410, DeliveryState.ADDRESS_REFUSED, False),
+        ("support_channels.create", "status", 422, DeliveryState.ADDRESS_REFUSED, False),
+        ("support_channels.create", "status", 502, DeliveryState.PUT_OFF, False),
         ("messages.create", "status", 429, DeliveryState.PUT_OFF, False),
         ("messages.create", "status", 400, DeliveryState.REFUSED, False),
+        ("messages.create", "status", 401, DeliveryState.ACCOUNT_REFUSED, False),
+        ("messages.create", "status", 402, DeliveryState.ACCOUNT_REFUSED, False),
+        ("messages.create", "status", 403, DeliveryState.ACCOUNT_REFUSED, False),
+        ("messages.create", "status", 404, DeliveryState.ADDRESS_REFUSED, False),
+        ("messages.create", "status", 408, DeliveryState.UNKNOWN, False),
+        ("messages.create", "status", 409, DeliveryState.ADDRESS_REFUSED, False),
+        ("messages.create", "status", 410, DeliveryState.ADDRESS_REFUSED, False),
+        ("messages.create", "status", 413, DeliveryState.REFUSED, False),
+        ("messages.create", "status", 422, DeliveryState.REFUSED, False),
+        ("messages.create", "status", 502, DeliveryState.UNKNOWN, False),
+        ("messages.create", "status", 503, DeliveryState.UNKNOWN, False),
         ("messages.create", "refused", 0, DeliveryState.UNKNOWN, False),
         ("messages.create", "timeout_before", 0, DeliveryState.UNKNOWN, False),
         ("messages.create", "timeout_after", 0, DeliveryState.UNKNOWN, True),
@@ -108,13 +128,13 @@ def test_while_whop_is_down_nothing_is_uncertain(rig: Rig, chat: SupportChat):
 
 
 @pytest.mark.parametrize("permission", ["support_chat:create", "support_chat:message:create"])
-def test_a_missing_permission_refuses_the_message_and_shows_in_the_sync(
+def test_a_missing_permission_holds_the_message_up_and_shows_in_the_sync(
     rig: Rig, chat: SupportChat, permission
 ):
     user_id = find_user(rig, rig.fail())
     rig.world.switches.denied_permissions = (permission,)
     delivery = chat.send(COMPANY, user_id, WORDS)
-    assert delivery.state is DeliveryState.REFUSED
+    assert delivery.state is DeliveryState.ACCOUNT_REFUSED
     assert permission in (delivery.detail or "")
     rig.reconciler.run()
     with rig.sessions() as session:
@@ -123,7 +143,7 @@ def test_a_missing_permission_refuses_the_message_and_shows_in_the_sync(
 
 def test_an_unknown_member_cannot_be_written_to(chat: SupportChat):
     delivery = chat.send(COMPANY, "user_nobody", WORDS)
-    assert delivery.state is DeliveryState.REFUSED
+    assert delivery.state is DeliveryState.ADDRESS_REFUSED
     assert "404" in (delivery.detail or "")
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from threading import Thread
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -325,7 +326,9 @@ def test_another_creators_payments_are_not_in_it(session: Session):
     ],
 )
 def test_what_needs_a_person_is_named_with_its_reason(session: Session, code, email, need):
-    payment = add_payment(session, rules=SMART, decline_code=code, customer_email=email)
+    # Who has no address has no chat either.
+    user: dict[str, Any] = {} if email else {"user": None}
+    payment = add_payment(session, rules=SMART, decline_code=code, customer_email=email, **user)
     expected = [] if need is None else [need]
     assert list_needs(session) == expected
     set_payment(session, payment, imported=True)

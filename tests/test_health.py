@@ -13,7 +13,7 @@ from dashboard.text.finding import Finding
 from dashboard.text.health import assess, sum_up
 from db.company_settings.recovery import add_companies
 from db.heartbeats import write_details
-from db.models import Attempt, Heartbeat, Message, Sync, WebhookEvent
+from db.models import AccountRefusal, Attempt, Heartbeat, Message, Sync, WebhookEvent
 from db.reporting.health import Due, HealthFacts, gather_facts
 from db.reporting.mail_health import Sending
 from db.reporting.webhook_health import Poison
@@ -46,6 +46,7 @@ WELL = HealthFacts(
     poison_count=0,
     sending=Sending(5, 0, 0, 0, NOW - HOUR, None, None),
     deliverability=Deliverability(5, 0),
+    refusals=(),
     sync=SyncState(NOW - 12 * MINUTE),
     revision=HEAD,
 )
@@ -69,6 +70,12 @@ def heartbeat(
 
 def unread(error: SyncError, words: str = "401", missing: tuple[str, ...] = ()) -> SyncState:
     return SyncState(NOW, SyncFailure(error, words), missing)
+
+
+def refusal(channel: Channel) -> AccountRefusal:
+    company_id = "" if channel is Channel.EMAIL else COMPANY
+    detail = "SendGrid answered 401"
+    return AccountRefusal(channel=channel, company_id=company_id, since=NOW - HOUR, detail=detail)
 
 
 def sending(sent: int, failed: int, sent_ago: timedelta | None) -> Sending:
@@ -126,6 +133,9 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("SendGrid", {"sending": sending(3, 1, HOUR / 2)}, Level.GREEN),
     ("SendGrid", {"sending": sending(3, 1, 2 * HOUR)}, Level.AMBER),
     ("SendGrid", {"sending": sending(0, 2, None)}, Level.RED),
+    ("SendGrid", {"refusals": (refusal(Channel.EMAIL),)}, Level.RED),
+    ("SendGrid", {"refusals": (refusal(Channel.WHOP),)}, Level.GREEN),
+    ("Whop chat", {"refusals": (refusal(Channel.WHOP),)}, Level.RED),
     ("Email delivery", {"deliverability": Deliverability(0, 0)}, Level.NONE),
     ("Email delivery", {"deliverability": Deliverability(100, 5)}, Level.GREEN),
     ("Email delivery", {"deliverability": Deliverability(99, 5)}, Level.RED),

@@ -25,7 +25,7 @@ from db.company_settings.recovery import add_companies
 from db.creator_notices import triggers
 from db.creator_notices.queue import ENDINGS
 from db.heartbeats import read_outage, read_report, write_details
-from db.models import Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.models import AccountRefusal, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.health import find_heartbeat, find_sync, gather_facts
 from db.session import head_revision
 from recovery.health import (
@@ -45,6 +45,7 @@ from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
 from whop.errors import (
     AccessError,
     BusyError,
+    ConflictError,
     DownError,
     NoAnswerError,
     NotFoundError,
@@ -81,6 +82,7 @@ PARTS = {
     NoticeKind.KEY_REFUSED: "Whop",
     NoticeKind.WEBHOOK_SILENT: "Webhooks",
     NoticeKind.MAILS_BOUNCING: "Email delivery",
+    NoticeKind.MAILS_REFUSED: "SendGrid",
 }
 
 
@@ -111,6 +113,14 @@ def set_mails(session: Session, sent: int, undelivered: int) -> None:
         message.delivery_failure = (
             reasons[number % 3] if number < undelivered else DeliveryFailure.UNSUBSCRIBED
         )
+
+
+def set_refusal(session: Session, *, refused: bool) -> None:
+    """By SendGrid, of all companies; another company's chat is none of ours."""
+    refusals = [(Channel.WHOP, "biz_other")] + [(Channel.EMAIL, "")] * refused
+    for channel, company_id in refusals:
+        account = {"channel": channel, "company_id": company_id}
+        session.add(AccountRefusal(since=NOW, try_at=NOW, detail="401", **account))
 
 
 def set_webhooks(session: Session, heard: timedelta | None, missed: timedelta | None) -> None:
@@ -184,6 +194,7 @@ def find_disagreements(session: Session, monkeypatch: pytest.MonkeyPatch) -> lis
             set_daemon(session, cycle, down)
             set_sync(session, *sync)
             set_mails(session, *mails)
+            set_refusal(session, refused=mails[1] % 2 == 1)
             set_webhooks(session, *webhooks)
             session.flush()
             found += compare(session, monkeypatch)
@@ -233,6 +244,7 @@ LEAVES = {
     UnfundedError: SyncError.UNAVAILABLE,
     NotFoundError: SyncError.UNAVAILABLE,
     RefusedError: SyncError.UNAVAILABLE,
+    ConflictError: SyncError.UNAVAILABLE,
 }
 
 

@@ -20,7 +20,7 @@ from sendgrid.helpers.mail import Mail
 
 from daemon.mailer import TIMEOUT_SECONDS, Mailer, make_sendgrid_client
 from mail.messages import RenderedMessage
-from recovery.delivery import Delivery, DeliveryState, refused
+from recovery.delivery import Delivery, DeliveryState, address_refused, refused
 from tests.factories import NOW
 from tests.soak import at_length
 
@@ -32,20 +32,21 @@ TURNED = "\u202emoc.elpmaxe@live\u202c"
 @dataclass
 class TakenMessage:
     headers: dict[str, str]
+    status_code: int = 202
 
 
 class Box:
     """A courier that keeps what it was given, as SendGrid would get it."""
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+    def __init__(self, error: Exception | None = None, answer: TakenMessage | None = None) -> None:
+        self.error, self.answer = error, answer or TakenMessage({"X-Message-Id": "mail_1"})
         self.sent: list[dict[str, Any]] = []
 
     def send(self, message: Mail) -> TakenMessage:
         self.sent.append(message.get())
         if self.error:
             raise self.error
-        return TakenMessage({"X-Message-Id": "mail_1"})
+        return self.answer
 
 
 def send(
@@ -155,7 +156,13 @@ def test_what_is_not_one_bare_address_is_refused_before_it_leaves(field, address
     given = {"address": "jo@example.com"} | {field: address}
     delivery = Mailer(box, "us@example.com").send(given.pop("address"), WORDS, {}, **given)
     assert box.sent == []
-    assert delivery == refused("the address is not one")
+    assert (
+        delivery
+        == {
+            "address": address_refused("the address is not one"),
+            "reply_to": refused("the address for answers is not one"),
+        }[field]
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,8 +211,8 @@ def answered(status: int, headers: dict[str, str] | None = None) -> Delivery:
     ("status", "state"),
     [
         (400, DeliveryState.REFUSED),
-        (401, DeliveryState.REFUSED),
-        (403, DeliveryState.REFUSED),
+        (401, DeliveryState.ACCOUNT_REFUSED),
+        (403, DeliveryState.ACCOUNT_REFUSED),
         (413, DeliveryState.REFUSED),
         (429, DeliveryState.PUT_OFF),
         (500, DeliveryState.UNKNOWN),

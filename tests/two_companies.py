@@ -16,6 +16,7 @@ from db.company_settings.templates import OwnTemplate, store_template
 from db.ledger import bulk_insert, replays, requests
 from db.member_messages import suppressions
 from db.models import (
+    AccountRefusal,
     Company,
     Dispute,
     MailEvent,
@@ -27,7 +28,7 @@ from db.models import (
     WebhookEvent,
 )
 from db.reporting import rollup
-from recovery.status import DeliveryFailure, MessageState, RequestKind, Step
+from recovery.status import Channel, DeliveryFailure, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 
@@ -178,6 +179,13 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
                 since=at,
                 error_detail=f"{word} trouble",
                 missing_permissions=[f"{word}:read"],
+            ),
+            AccountRefusal(
+                channel=Channel.WHOP,
+                company_id=company_id,
+                since=at,
+                try_at=at,
+                detail=f"{word} refusal",
             ),
             Refund(
                 refund_id=f"{word}_refund",

@@ -8,6 +8,7 @@ WhopError
 │   └── UnfundedError  402: it did not happen; the account must fund its balance
 ├── NotFoundError    404: there is no such thing, or not for this key
 └── RefusedError     any other 4xx: it did not happen, and asking again will not help
+    └── ConflictError  409, 410: it did not happen; the thing is in another state, or gone
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class RefusedError(WhopError):
     pass
 
 
+class ConflictError(RefusedError):
+    pass
+
+
 def check(response: httpx.Response) -> None:
     """Raises the subclass that fits; returns on 2xx."""
     status = response.status_code
@@ -77,7 +82,7 @@ def check(response: httpx.Response) -> None:
         raise UnfundedError(text)
     if status == 404:
         raise NotFoundError(text)
-    raise RefusedError(text)
+    raise ConflictError(text) if status in {409, 410} else RefusedError(text)
 
 
 def classify_sync_error(error: WhopError) -> SyncError:

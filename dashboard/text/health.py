@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from dashboard.text.finding import Finding
 from dashboard.text.health_links import (
+    describe_account_refusals,
     describe_delivery,
     describe_permissions,
     describe_sending,
@@ -48,6 +49,7 @@ def assess(facts: HealthFacts, now: datetime, head: str) -> list[Finding]:
         describe_events(facts),
         describe_messages(facts, now),
         describe_sending(facts),
+        *describe_account_refusals(facts),
         describe_delivery(facts),
         describe_database(facts, head),
     ]

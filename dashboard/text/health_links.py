@@ -16,10 +16,17 @@ from recovery.health import (
     assess_webhooks,
     assess_whop,
 )
+from recovery.status import Channel
 from recovery.wording import count, format_span
 
 CHECK_KEY = "Check that WHOP_API_KEY is valid for this company."
 CHECK_WEBHOOK = "Check that the webhook in Whop's developer settings points to this server."
+CHECK_ACCOUNT = (
+    "Check at SendGrid that the account has credits, SENDGRID_API_KEY is valid and EMAIL_FROM is a "
+    "verified sender."
+)
+GRANT = "Grant the key support_chat:create and support_chat:message:create in Whop's settings."
+SENT_LATER = "What waits is sent within ten minutes of that."
 WHOP_ADVICE = {
     WhopState.FINE: "",
     WhopState.UNREAD: "The first cycle imports your history. That can take a few minutes.",
@@ -86,8 +93,28 @@ def describe_permissions(facts: HealthFacts) -> Finding:
     return Finding("Permissions", Level.RED, f"Missing: {', '.join(missing)}.", advice)
 
 
+def describe_account_refusals(facts: HealthFacts) -> list[Finding]:
+    """Of Whop's chat. SendGrid has a finding of its own, whether it refuses us or not."""
+    return [
+        Finding(
+            "Whop chat",
+            Level.RED,
+            f"Our key was refused at the last try, so chat messages wait. {refusal.detail}",
+            f"{GRANT} {SENT_LATER}",
+            refusal.since,
+        )
+        for refusal in facts.refusals
+        if refusal.channel is Channel.WHOP
+    ]
+
+
 def describe_sending(facts: HealthFacts) -> Finding:
     mail, part = facts.sending, "SendGrid"
+    for refusal in facts.refusals:
+        if refusal.channel is Channel.EMAIL:
+            words = f"Our account was refused at the last try, so emails wait. {refusal.detail}"
+            advice = f"{CHECK_ACCOUNT} {SENT_LATER}"
+            return Finding(part, Level.RED, words, advice, refusal.since)
     broken = mail.failed + mail.unknown + mail.put_off
     if not mail.sent and not broken:
         return Finding(part, Level.NONE, "No email was sent in the last 24 hours.")

@@ -16,9 +16,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db import outboxes
+from db.member_messages.account_refusals import (
+    ALL_COMPANIES,
+    find_account_refusal,
+    record_answer,
+)
 from db.models import Notice
 from recovery.delivery import Delivery
-from recovery.status import MessageState, NoticeChannel, NoticeKind
+from recovery.status import Channel, MessageState, NoticeChannel, NoticeKind
 
 STALE = timedelta(hours=24)
 DIGEST_STALE = timedelta(hours=48)
@@ -29,6 +34,7 @@ ENDINGS = {
     NoticeKind.KEY_REFUSED: NoticeKind.KEY_REFUSED_OVER,
     NoticeKind.WEBHOOK_SILENT: NoticeKind.WEBHOOK_SILENT_OVER,
     NoticeKind.MAILS_BOUNCING: NoticeKind.MAILS_BOUNCING_OVER,
+    NoticeKind.MAILS_REFUSED: NoticeKind.MAILS_REFUSED_OVER,
 }
 
 
@@ -81,6 +87,10 @@ def take_batch(session: Session, now: datetime) -> NoticeBatch | None:
         Notice.due_at <= now,
         or_(Notice.sending_at.is_(None), Notice.sending_at <= now - TRY_AGAIN_AFTER),
     )
+    # No digest tries an account that is refused, so that posts have their turn.
+    refusal = find_account_refusal(session, Channel.EMAIL, ALL_COMPANIES)
+    if refusal is not None and refusal.try_at > now:
+        due = due.where(Notice.channel != NoticeChannel.EMAIL)
     first = session.scalar(due.order_by(Notice.due_at, Notice.id).limit(1))
     if first is None:
         return None
@@ -125,6 +135,8 @@ def finish_batch(
 ) -> MessageState:
     """Returns the new state. What is put off keeps its `due_at`, so that it becomes stale some
     day."""
+    if batch.channel is NoticeChannel.EMAIL:
+        record_answer(session, Channel.EMAIL, ALL_COMPANIES, delivery, now)
     return outboxes.finish(session, Notice, batch.notice_ids, delivery, now)
 
 

@@ -21,6 +21,7 @@ from db.creator_notices.queue import (
     queue_notices,
 )
 from db.creator_notices.weeks import find_digest_week
+from db.member_messages.account_refusals import find_account_refusal
 from db.models import Notice, Payment
 from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.mail_health import measure_deliverability
@@ -34,7 +35,7 @@ from recovery.health import (
     assess_whop,
     is_key_refused,
 )
-from recovery.status import NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
+from recovery.status import Channel, NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
 
 # Least time from the end of a problem to the next post about it, so that one that comes and goes is
 # posted once.
@@ -121,6 +122,8 @@ def is_active(session: Session, company_id: str, kind: NoticeKind, now: datetime
         case NoticeKind.WEBHOOK_SILENT:
             missed = find_missed_webhooks(session, company_id, now)
             return missed is not None and assess_webhooks(missed, now) is WebhookState.SILENT
+        case NoticeKind.MAILS_REFUSED:
+            return find_account_refusal(session, Channel.EMAIL, company_id) is not None
         case _:
             delivery = measure_deliverability(session, company_id, now)
             return assess_deliverability(delivery) is DeliverabilityState.BOUNCING

@@ -10,11 +10,13 @@ from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import find_address
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
 from db.ledger.bulk_insert import insert_payments
 from db.ledger.payments import apply_transition
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
 from db.ledger.rows import NewPayment
+from db.member_messages.reach import is_reachable
 from recovery.decline_codes import classify
 from recovery.message_schedule import may_write, plan_first
 from recovery.reports import PaymentFacts, PaymentReport
@@ -72,7 +74,8 @@ def describe_new(
         payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now)
     )
     # No messages about history, and none to members of the holdout.
-    if may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out):
+    wanted = may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out)
+    if wanted and is_reachable(payment.member_email, payment.user_id):
         message = plan_first(payment.decline_class, payment.window_ends_at, now)
         if message is not None:
             payment.next_step, payment.next_message_at = message.step, message.at
@@ -88,8 +91,9 @@ def build_payment(
     """The row before any decision, from the failure alone."""
     decline = classify(report.decline_code, report.failure_message)
     failed_at = find_first_failure(report, now)
+    facts = dict(zip(AS_REPORTED, READ_FACTS(report), strict=True))
     return NewPayment(
-        **dict(zip(AS_REPORTED, READ_FACTS(report), strict=True)),
+        **(facts | {"member_email": find_address(report.member_email)}),
         refunded_amount=report.refunded_amount or NOTHING,
         reason=decline.words,
         decline_code=decline.code,

@@ -10,20 +10,24 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import find_address
 from db.ledger import attempts
 from db.ledger.attribution import attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
 from db.member_messages import planner
 from db.member_messages import queue as outbox
+from db.member_messages.reach import is_reachable
 from db.models import Attempt, Payment
 from recovery.attribution import counts_failure, shows_decline
 from recovery.decline_codes import classify
+from recovery.declines import DeclineClass
 from recovery.reports import PaymentDetails, PaymentReport
 from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, AttemptOutcome, RecoveredBy
 from recovery.transitions import WAITING, find_stop
 
-CORRECTED = (*(field.name for field in fields(PaymentDetails)), "retryable", "refunded_amount")
+CORRECTED = {field.name for field in fields(PaymentDetails)} | {"retryable", "refunded_amount"}
+AS_THEY_ARE = sorted(CORRECTED - {"member_email"})
 
 
 def apply_report(
@@ -37,7 +41,7 @@ def apply_report(
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
     attempt = attempts.find_unsettled(session, payment)
-    known_class = payment.decline_class
+    known = find_planned_by(payment)
     # invariant 2: an older report is not the newest word
     newer = report.observed_at > payment.observed_at
     if newer:
@@ -57,8 +61,13 @@ def apply_report(
             outbox.cancel_messages(session, payment, "the payment is no longer collected")
     elif stop is not None or newer or declined:
         decide_again(session, payment, report, attempt, now, rules)
-        if payment.decline_class is not known_class:
+        if find_planned_by(payment) != known:
             planner.plan_again(session, payment, now)
+
+
+def find_planned_by(payment: Payment) -> tuple[DeclineClass, bool]:
+    """What the plan of its messages depends on and a report can change."""
+    return payment.decline_class, is_reachable(payment.member_email, payment.user_id)
 
 
 def decide_again(
@@ -104,9 +113,10 @@ def record_whop_schedule(session: Session, payment: Payment, report: PaymentRepo
 def record_facts(payment: Payment, report: PaymentReport) -> None:
     """Copies a newer report's fields. A field that it leaves out keeps its value."""
     payment.observed_at = report.observed_at
-    for column in CORRECTED:
+    for column in AS_THEY_ARE:
         if (value := getattr(report, column)) is not None:
             setattr(payment, column, value)
+    payment.member_email = find_address(report.member_email) or payment.member_email
     if report.failures is not None:
         payment.whop_failures = report.failures
     if report.last_attempt_at is not None:

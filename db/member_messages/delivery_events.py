@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
+from db.company_settings.addresses import find_address
 from db.member_messages.event_matching import MailReport, match_messages
 from db.member_messages.suppressions import choose_worst, suppress
 from db.models import MailEvent, Message, Payment
@@ -92,10 +93,8 @@ def suppress_address_of(
 ) -> None:
     """Suppresses the payment's address, not the event's: an event must not suppress a
     stranger's."""
-    address = session.scalar(
-        select(Payment.member_email).where(Payment.payment_id == message.payment_id)
-    )
-    if address:
+    known = select(Payment.member_email).where(Payment.payment_id == message.payment_id)
+    if address := find_address(session.scalar(known)):
         suppress(session, message.company_id, address, reason, now)
 
 

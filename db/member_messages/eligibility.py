@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import find_address
 from db.company_settings.messaging import MessagingSettings
+from db.member_messages.account_refusals import claim_try
 from db.members import is_disputing
 from db.models import Company, Message, Payment, Suppression
-from recovery.labels import DELIVERY_FAILURES, REASONS, continue_with, name_end
+from recovery.labels import CHANNELS, DELIVERY_FAILURES, REASONS, continue_with, name_end
 from recovery.message_schedule import LAST_CALL, SEQUENCES, may_write, postpone_quiet
 from recovery.status import Channel, DeliveryFailure, MessageState
 
@@ -28,6 +30,13 @@ class Ineligible:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OutOfReach(Ineligible):
+    """No channel reaches the member. `failure`: why their address gets no emails, if it is that."""
+
+    failure: DeliveryFailure | None = None
+
+
 def choose_channel(
     session: Session,
     message: Message,
@@ -39,10 +48,11 @@ def choose_channel(
 ) -> Channel | Ineligible:
     if (ineligible := check_eligibility(session, message, payment, messaging, now)) is not None:
         return ineligible
-    channel = find_channel(session, payment, messaging, channels)
+    channel = find_channel(session, payment, messaging, channels, message.refused_by)
     if isinstance(channel, Ineligible):
         return channel
-    return find_wait(session, company, messaging, now) or channel
+    wait = find_wait(session, company, messaging, now)
+    return wait or find_account_wait(session, channel, company, now) or channel
 
 
 def check_eligibility(
@@ -67,33 +77,51 @@ def check_eligibility(
 
 
 def find_channel(
-    session: Session, payment: Payment, messaging: MessagingSettings, channels: Collection[Channel]
+    session: Session,
+    payment: Payment,
+    messaging: MessagingSettings,
+    channels: Collection[Channel],
+    refused_by: Channel | None = None,
 ) -> Channel | Ineligible:
-    """The company's preferred channel, or the other one where that cannot reach the member."""
-    address = payment.member_email
+    """The company's preferred channel, or the other one where that cannot reach the member.
+
+    `refused_by`: the channel that has refused this message because of the member.
+    """
+    address = find_address(payment.member_email)
     failure = is_suppressed(session, payment.company_id, address) if address else None
     if failure in UNWANTED:
         return Ineligible("the member unsubscribed or reported spam")
-    chat = Channel.WHOP in channels and payment.user_id is not None
+    chat = (
+        Channel.WHOP in channels and payment.user_id is not None and refused_by is not Channel.WHOP
+    )
     if chat and messaging.channel is Channel.WHOP:
         return Channel.WHOP
     if Channel.EMAIL not in channels:
         return Ineligible("email is switched off")
-    if address and failure is None:
+    if address and failure is None and refused_by is not Channel.EMAIL:
         return Channel.EMAIL
     if chat:
         return Channel.WHOP
+    if refused_by is not None:
+        return OutOfReach(f"{CHANNELS[refused_by]} does not reach the member, and nothing else can")
     if failure is None:
-        return Ineligible("no email address is known")
-    return Ineligible(
-        f"the email address does not work: {continue_with(DELIVERY_FAILURES[failure])}"
-    )
+        return OutOfReach("no working email address is known")
+    why = continue_with(DELIVERY_FAILURES[failure])
+    return OutOfReach(f"the email address does not work: {why}", failure=failure)
 
 
 def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFailure | None:
     """Why the address gets no emails. None: it may get some."""
     found = session.get(Suppression, (company_id, address.lower()), populate_existing=True)
     return None if found is None else found.reason
+
+
+def find_account_wait(
+    session: Session, channel: Channel, company: Company, now: datetime
+) -> Ineligible | None:
+    """Whether it waits until the account works again. None: it does not wait."""
+    refusal = claim_try(session, channel, company.id, now)
+    return None if refusal is None else Ineligible(refusal.detail, refusal.try_at)
 
 
 def find_wait(

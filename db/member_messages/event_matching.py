@@ -93,6 +93,7 @@ def find_message(
 def agrees(report: MailReport, message: Message) -> bool:
     """Whether all that the event says of its message is true of this one."""
     ours = SentAlong(message.id, message.company_id, message.payment_id, message.step)
+    # invariant 6: an event agrees with all that left with its email
     if report.sent_along != ours:
         return False
     if not report.email_id or message.provider_id is None:

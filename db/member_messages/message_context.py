@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.company_settings.addresses import find_address
 from db.models import Company, Message, Payment
 from recovery.declines import DeclineClass
 from recovery.message_schedule import may_write
@@ -83,7 +84,7 @@ def describe_context(
         payment_id=payment.payment_id,
         company_id=payment.company_id,
         step=step,
-        address=payment.member_email or "",
+        address=find_address(payment.member_email) or "",
         member_name=payment.member_name,
         membership_id=payment.membership_id,
         amount=payment.amount,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import read_messaging_settings
 from db.member_messages.history import find_last_message_at, find_written_steps
+from db.member_messages.reach import is_reachable
 from db.members import COLUMNS, Member, identify_member
 from db.models import Company, Message, Payment
 from recovery.message_schedule import (
@@ -59,6 +60,8 @@ def plan(
     if payment.imported or payment.held_out:
         return None
     if not may_write(payment.status, payment.closed_reason):
+        return None
+    if not is_reachable(payment.member_email, payment.user_id):
         return None
     tries = [at for at in (payment.next_retry_at, payment.whop_next_attempt_at) if at is not None]
     context = ScheduleContext(

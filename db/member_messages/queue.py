@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
@@ -17,14 +17,19 @@ from sqlalchemy.orm import Session
 from db import outboxes
 from db.company_settings.messaging import MessagingSettings, read_messaging_settings
 from db.company_settings.templates import OwnTemplate, find_template
-from db.member_messages.eligibility import Ineligible, check_eligibility, choose_channel
+from db.member_messages.eligibility import (
+    Ineligible,
+    OutOfReach,
+    check_eligibility,
+    choose_channel,
+)
 from db.member_messages.message_context import MessageContext, build_context
+from db.member_messages.put_back import fall_back, requeue
 from db.models import Company, Message, Payment
 from recovery.delivery import Delivery, DeliveryState
 from recovery.message_schedule import LAST_CALL
 from recovery.status import Channel, MessageState
 
-BACKOFF, LONGEST_BACKOFF = timedelta(minutes=5), timedelta(hours=2)
 CHANNELS = frozenset(Channel)
 WAITING = (MessageState.QUEUED, MessageState.JOINED)
 NEXT = (
@@ -85,8 +90,17 @@ def postpone_or_skip(
 ) -> None:
     if ineligible.until is None or ineligible.until > payment.window_ends_at - LAST_CALL:
         skip(session, message, ineligible.reason)
+        if isinstance(ineligible, OutOfReach):
+            record_out_of_reach(message, ineligible)
     else:
         message.due_at, message.detail = ineligible.until, ineligible.reason
+
+
+def record_out_of_reach(message: Message, ineligible: OutOfReach) -> None:
+    """So that the creator is told: the member has got nothing."""
+    message.delivery_failure = ineligible.failure
+    if message.refused_by is not None:
+        message.state = MessageState.FAILED
 
 
 # --- sending -----------------------------------------------------------------------------------
@@ -115,8 +129,10 @@ def finish_message(
     session: Session, message_id: int, delivery: Delivery, now: datetime
 ) -> MessageState:
     """Saves the result, also for the messages joined to it. Returns the new state."""
-    if delivery.state is DeliveryState.PUT_OFF:
+    if delivery.state in (DeliveryState.PUT_OFF, DeliveryState.ACCOUNT_REFUSED):
         return requeue(session, message_id, delivery, now)
+    if delivery.state is DeliveryState.ADDRESS_REFUSED:
+        return fall_back(session, message_id, delivery, now)
     if delivery.state is DeliveryState.SKIPPED:
         message = session.get_one(Message, message_id, with_for_update=True)
         skip(session, message, delivery.detail or "")
@@ -130,22 +146,6 @@ def finish_message(
         .values(sent_at=now if state is MessageState.SENT else None)
     )
     return state
-
-
-def requeue(session: Session, message_id: int, delivery: Delivery, now: datetime) -> MessageState:
-    """Queues it again, later each time or as late as the service asks; if that is too late for the
-    window, it has failed. Returns the new state."""
-    message = session.get_one(Message, message_id, with_for_update=True)
-    wait = min(BACKOFF * 2 ** (message.tries - 1), LONGEST_BACKOFF)
-    due_at = now + max(wait, delivery.retry_after or wait)
-    message.dispatched_at, message.detail = None, delivery.detail
-    ends = select(Payment.window_ends_at).where(Payment.payment_id == message.payment_id)
-    if due_at > session.scalars(ends).one() - LAST_CALL:
-        message.state = MessageState.FAILED
-        message.detail = f"{delivery.detail}; then the deadline passed"
-    else:
-        message.state, message.due_at, message.sending_at = MessageState.QUEUED, due_at, None
-    return message.state
 
 
 def give_up_interrupted(session: Session, now: datetime) -> list[int]:

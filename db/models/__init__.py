@@ -4,6 +4,7 @@ from db.models.attempts import Attempt
 from db.models.base import Base, JsonText, write_json
 from db.models.companies import Company
 from db.models.correspondence import (
+    AccountRefusal,
     AuditEntry,
     MailEvent,
     Message,
@@ -25,6 +26,7 @@ from db.models.upkeep import (
 )
 
 __all__ = [
+    "AccountRefusal",
     "Attempt",
     "AuditEntry",
     "Base",

@@ -40,6 +40,7 @@ class Message(Base):
         one_of("state", MessageState),
         one_of("step", Step),
         one_of("channel", Channel),
+        one_of("refused_by", Channel),
         one_of("delivery_failure", DeliveryFailure),
         UniqueConstraint("payment_id", "step", "channel"),
         Index("ix_messages_due", "due_at", postgresql_where=text("state = 'queued'")),
@@ -55,6 +56,11 @@ class Message(Base):
             "company_id",
             "sent_at",
             postgresql_where=text("sent_at is not null"),
+        ),
+        Index(
+            "ix_messages_provider",
+            "provider_id",
+            postgresql_where=text("provider_id is not null"),
         ),
         Index("ix_messages_joined_to", "joined_to", postgresql_where=text("joined_to is not null")),
     )
@@ -73,6 +79,10 @@ class Message(Base):
     tries: Mapped[int] = mapped_column(server_default="0", default=0)
     sent_at: Mapped[datetime | None] = mapped_column(Time)
     provider_id: Mapped[str | None] = mapped_column(Text)
+    refused_by: Mapped[Channel | None] = mapped_column(
+        Word(Channel),
+        comment="the channel that does not reach the member; null: none was tried that does not",
+    )
     detail: Mapped[str | None] = mapped_column(Text)
     joined_to: Mapped[int | None] = mapped_column(
         ForeignKey("messages.id"), comment="the message that was sent for this one too"
@@ -108,6 +118,23 @@ class Suppression(Base):
     address: Mapped[str] = mapped_column(Text, primary_key=True)
     reason: Mapped[DeliveryFailure] = mapped_column(Word(DeliveryFailure))
     since: Mapped[datetime] = mapped_column(Time)
+
+
+class AccountRefusal(Base):
+    """An account of ours that may not send now (db/member_messages/account_refusals.py)."""
+
+    __tablename__ = "account_refusals"
+    __table_args__ = (one_of("channel", Channel),)
+
+    channel: Mapped[Channel] = mapped_column(Word(Channel), primary_key=True)
+    company_id: Mapped[str] = mapped_column(
+        Text, primary_key=True, comment="empty: of all companies, as SendGrid's account is"
+    )
+    since: Mapped[datetime] = mapped_column(Time)
+    try_at: Mapped[datetime] = mapped_column(
+        Time, comment="when the next message tries whether it works again"
+    )
+    detail: Mapped[str] = mapped_column(Text)
 
 
 class Template(Base):

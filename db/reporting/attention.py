@@ -13,6 +13,7 @@ from decimal import Decimal
 from sqlalchemy import and_, case, func, or_, select, type_coerce
 from sqlalchemy.orm import Session, aliased
 
+from db.member_messages.reach import OUT_OF_REACH
 from db.models import Message, Payment
 from db.models.base import Word
 from recovery.action_required import ALWAYS_NEEDED, ONLY_THE_MEMBER, Need
@@ -20,7 +21,9 @@ from recovery.status import NOT_ARRIVED, MessageState, PaymentStatus
 
 # Another payment's message to the same member may have covered this one too.
 LeadMessage = aliased(Message)
-NOT_DELIVERED = LeadMessage.delivery_failure.in_(NOT_ARRIVED)
+NOT_DELIVERED = or_(
+    LeadMessage.delivery_failure.in_(NOT_ARRIVED), LeadMessage.state == MessageState.FAILED
+)
 # A spam report or an opt-out comes from a member who was reached, whatever the message's state is.
 REACHED = or_(
     and_(LeadMessage.state == MessageState.SENT, LeadMessage.delivery_failure.is_(None)),
@@ -33,7 +36,7 @@ CONTACT_NEED = (
     select(
         case(
             (func.bool_or(REACHED), None),
-            (func.coalesce(Payment.member_email, "") == "", Need.NO_ADDRESS.value),
+            (OUT_OF_REACH, Need.NO_ADDRESS.value),
             (func.bool_or(NOT_DELIVERED), Need.UNREACHED.value),
         )
     )

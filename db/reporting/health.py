@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from db.company_settings.recovery import is_only_company
 from db.heartbeats import read_outage, read_report
 from db.ledger import replays
-from db.models import Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
+from db.member_messages.account_refusals import list_account_refusals
+from db.models import AccountRefusal, Attempt, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.mail_health import Sending, measure_deliverability, measure_sending
 from db.reporting.webhook_health import Poison, count_events, find_webhooks, list_poison
 from recovery.health import DaemonHeartbeat, Deliverability, SyncFailure, SyncState, Webhooks
@@ -42,6 +43,7 @@ class HealthFacts:
     poison_count: int
     sending: Sending
     deliverability: Deliverability
+    refusals: tuple[AccountRefusal, ...]
     sync: SyncState | None
     revision: str | None
 
@@ -60,6 +62,7 @@ def gather_facts(session: Session, company_id: str, now: datetime) -> HealthFact
         poison_count=count_events(session, poison),
         sending=measure_sending(session, company_id, now),
         deliverability=measure_deliverability(session, company_id, now),
+        refusals=tuple(list_account_refusals(session, company_id)),
         sync=find_sync(session, company_id),
         revision=session.scalar(text("select version_num from alembic_version")),
     )

@@ -19,6 +19,7 @@ OPENED_WITHIN = timedelta(hours=3)
 CLICKED_WITHIN = timedelta(minutes=8)
 COMPLAINED_WITHIN = timedelta(hours=1)
 BROWSER = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 Mobile"
+PROXY = "Mozilla/5.0"
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ class Reader:
         yield ReaderEvent("processed", processed)
         delivered = processed + timedelta(seconds=self.random.uniform(0.5, 8))
         yield ReaderEvent("delivered", delivered, {"response": "250 OK"})
+        if switches.mail_opened_by_machines:
+            machine = {"useragent": PROXY, "sg_machine_open": True}
+            yield ReaderEvent("open", delivered, machine)
         opens, clicks = self.intentions(assumed)
         complains = self.random.random() < switches.mail_spam_share
         opened, clicked = self.times(delivered)
         if opens:
-            yield ReaderEvent("open", opened, {"useragent": BROWSER})
+            yield ReaderEvent("open", opened, {"useragent": BROWSER, "sg_machine_open": False})
         if clicks:
             yield ReaderEvent("click", clicked, {"useragent": BROWSER, "url": url})
         if complains and self.pays_at is None:

@@ -48,6 +48,21 @@ class Switches:
     denied_permissions: tuple[str, ...] = ()
     mail_bounce_share: float = 0.02
     mail_spam_share: float = 0.001
+    mail_refusal: Literal[
+        "none",
+        "revoked_key",
+        "credits",
+        "no_permission",
+        "sender",
+        "address",
+        "content",
+        "too_large",
+        "region",
+    ] = "none"
+    mail_bounce_type: Literal["bounce", "blocked", "expired"] = "bounce"
+    mail_bounces_are_bare: bool = False
+    mail_opened_by_machines: bool = False
+    mail_times: Literal["number", "text"] = "number"
 
 
 @dataclass(frozen=True)

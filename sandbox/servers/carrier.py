@@ -32,9 +32,12 @@ class Carrier:
             random = Random(f"{world.seed}/reader/{number}/{address}")
             events = list(self.draw_events(mail, address, random, now))
             for event in events:
-                if (name := ENDS.get(event.event)) is not None:
+                # Only a bounce for good puts its address on the list.
+                name = ENDS.get(event.event)
+                if name is not None and event.more.get("type", "bounce") == "bounce":
                     self.add_to_list(address, name, event)
-            world.mail_events.plan(mail.id, common(mail, address), events)
+            as_text = world.switches.mail_times == "text"
+            world.mail_events.plan(mail.id, common(mail, address), events, as_text)
 
     def draw_events(
         self, mail: Mail, address: str, random: Random, now: datetime
@@ -51,7 +54,7 @@ class Carrier:
         reader = Reader(random, world.pace.member_speed, timedelta())
         # Whether an address is dead depends on the address alone.
         if Random(f"{world.seed}/address/{address}").random() < world.switches.mail_bounce_share:
-            yield from reader.bounce(now)
+            yield from (strip(mail, event, world) for event in reader.bounce(now))
             return
         pays_at = self.arrive(mail, now)
         with suppress(Missing):
@@ -86,6 +89,16 @@ class Carrier:
             }
             for address, at, reason in found
         ]
+
+
+def strip(mail: Mail, event: ReaderEvent, world: World) -> ReaderEvent:
+    """A bounce as the switches want it; a bare one lacks what was sent along."""
+    if event.event != "bounce":
+        return event
+    more = event.more | {"type": world.switches.mail_bounce_type}
+    if world.switches.mail_bounces_are_bare:
+        more |= dict.fromkeys(mail.custom_args)
+    return replace(event, more=more)
 
 
 def common(mail: Mail, address: str) -> dict[str, Any]:

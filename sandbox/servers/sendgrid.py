@@ -11,6 +11,7 @@ from sandbox.model.times import sortable, utc
 from sandbox.servers.carrier import LISTS, Carrier
 from sandbox.servers.mails import Mail, find_faults, is_only_checked
 from sandbox.wire.exchange import Answer, Request, in_json, lost_before
+from sandbox.wire.mail_refusals import MAIL_REFUSALS
 from sandbox.wire.mail_signing import SENDGRID_KEY
 from sandbox.world.world import World
 
@@ -40,6 +41,9 @@ class SendGrid:
             return lost
         if fault and fault.kind == "status":
             return refuse(fault.status, [("The email could not be accepted", None)])
+        if (refusal := MAIL_REFUSALS.get(self.world.switches.mail_refusal)) is not None:
+            status, message, field = refusal
+            return refuse(status, [(message, field)])
         return apply_fault(fault, self.take(request.body, utc(now)))
 
     def mails(self, limit: int = -1) -> list[Mail]:
