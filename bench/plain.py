@@ -45,7 +45,7 @@ async def read_body(request: Request) -> bytes:
 def receive(request: Request, body: Annotated[bytes, Depends(read_body)]) -> dict[str, str]:
     now = utc_now()
     try:
-        event_id = verify_signature(SECRET, request.headers, body, now)
+        event_id = verify_signature((SECRET,), request.headers, body, now)
     except SignatureError as error:
         raise HTTPException(401, str(error)) from None
     payload = json.loads(body)

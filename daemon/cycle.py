@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
-from daemon.workers import WorkCounts, never, run_until_empty
+from daemon.workers import WorkCounts, never, run_each, run_until_empty
 from db import heartbeats
 from db.ledger import payments, requests
 from db.reporting import rollup
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # Threads. Enough for one daemon to use Whop's whole rate limit when Whop takes half a second to
 # answer (docs/developers/speed.md).
 WORKERS = 12
+NOTHING = WorkCounts(0, 0)
 
 
 class Cycle:
@@ -50,11 +51,15 @@ class Cycle:
 
     def run(self) -> CycleReport:
         settled = self.drain(self.retrier.settle_one)
-        found = self.reconciler.run() if self.reconciler is not None else 0
+        read = self.reconciler.run() if self.reconciler is not None else NOTHING
         retried = self.drain(self.retrier.retry_one)
         closed = self.close_windows()
         report = CycleReport(
-            settled.done, found, retried.done, closed, settled.errors + retried.errors
+            settled.done,
+            read.done,
+            retried.done,
+            closed,
+            settled.errors + read.errors + retried.errors,
         )
         with self.sessions.begin() as session:
             self.beat(session, self.clock(), report)
@@ -76,11 +81,11 @@ class Cycle:
         """One transaction per company. Days not rolled up yet are exact too, but slower to read."""
         with self.sessions() as session:
             behind = rollup.list_behind(session, self.clock())
-        for company_id in behind:
-            if self.stopping():
-                return
-            with self.sessions.begin() as session:
-                rollup.catch_up(session, company_id, self.clock())
+        run_each(behind, self.sum_up, self.stopping, "its daily sums could not be stored")
+
+    def sum_up(self, company_id: str) -> None:
+        with self.sessions.begin() as session:
+            rollup.catch_up(session, company_id, self.clock())
 
     def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
         """Records that the daemon is alive, and since when Whop has been down (None: it is up).

@@ -126,7 +126,7 @@ class MessageSender:
             write(context, destination, messaging, taken.template, stop),
             describe(context),
             sender_name=messaging.sender_name or destination.seller,
-            reply_to=messaging.sendable_reply_to,
+            reply_to=messaging.reply_to,
             unsubscribe_url=stop,
             step=context.step,
         )

@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from daemon.clients import EmailClient, PostClient
-from daemon.workers import never, run_until_empty
+from daemon.workers import never, run_each, run_until_empty
 from db.company_settings.notifications import (
     NotificationSettings,
     find_notification_settings,
@@ -60,13 +60,15 @@ class CreatorNotifier:
         with self.sessions.begin() as session:
             notices.give_up_interrupted(session, self.clock())
             listening = list_notified(session)
-        for company_id in listening:
-            with self.sessions.begin() as session:
-                plan_notices(session, company_id, self.clock(), self.pause)
+        run_each(listening, self.plan, stopping, "its notices could not be planned")
         # A batch whose sending raised is given up, not sent again.
         return run_until_empty(
             self.send_one_notice, stopping=stopping, failure="a notice could not be sent"
         ).done
+
+    def plan(self, company_id: str) -> None:
+        with self.sessions.begin() as session:
+            plan_notices(session, company_id, self.clock(), self.pause)
 
     def send_one_notice(self) -> bool:
         """False: nothing is due, or the service asks us to come back later."""

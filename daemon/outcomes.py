@@ -10,7 +10,14 @@ from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules, wait_for_whop
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
-from whop.errors import AccessError, BusyError, DownError, NoAnswerError, WhopError
+from whop.errors import (
+    AccessError,
+    BusyError,
+    DownError,
+    NoAnswerError,
+    NotFoundError,
+    WhopError,
+)
 
 # Whop keeps an idempotency key for 24 hours. One hour less, because clocks may differ.
 KEY_IS_GOOD_FOR = timedelta(hours=23)
@@ -99,8 +106,9 @@ def interpret_refusal(error: WhopError, now: datetime) -> Conclusion:
             again: datetime | None = now + SHORT_WAIT
         case BusyError(wait=wait):
             again = now + max(wait, SHORT_WAIT)
-        case AccessError():
+        case AccessError() | NotFoundError():
             again = now + LONG_WAIT
         case _:
             again = None
-    return Conclusion(AttemptOutcome.REFUSED, None, str(error), again)
+    unknown = isinstance(error, NotFoundError)
+    return Conclusion(AttemptOutcome.REFUSED, None, str(error), again, unknown)

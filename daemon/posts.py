@@ -7,7 +7,7 @@ from functools import cached_property
 import httpx
 
 from db.company_settings.notifications import find_platform
-from db.company_settings.recovery import ChoiceError
+from db.company_settings.validity import ChoiceError
 from mail.posts import encode
 from recovery.delivery import Delivery, put_off, refused, sent, unknown
 

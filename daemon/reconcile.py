@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from daemon.company_names import fetch_name
 from daemon.reversals import read_disputes, read_refunds
-from daemon.workers import never
+from daemon.workers import WorkCounts, never, run_each
 from db.company_settings.recovery import list_company_ids
 from db.ledger import sync
 from db.ledger.inbox import Reader
@@ -74,11 +74,12 @@ class Reconciler:
         self.sessions, self.whop, self.rules = sessions, whop, rules
         self.clock, self.read, self.company_id, self.stopping = clock, read, company_id, stopping
 
-    def run(self) -> int:
-        """Returns the number of failed payments that no webhook had reported."""
+    def run(self) -> WorkCounts:
+        """`done`: the number of failed payments that no webhook had reported."""
         with self.sessions() as session:
             company_ids = set(list_company_ids(session)) | {self.company_id or ""} - {""}
-        return sum(self.read_company(company_id) for company_id in sorted(company_ids))
+        failure = "its payments could not be read back"
+        return run_each(sorted(company_ids), self.read_company, self.stopping, failure)
 
     def read_company(self, company_id: str) -> int:
         started_at = self.clock()
@@ -172,7 +173,8 @@ class Reconciler:
                 reports = []
             with self.sessions.begin() as session:
                 self.apply_reports(session, company_id, reports)
-                sync.record_read(session, payment_id, self.clock())
+                if not reports:
+                    sync.record_unknown(session, payment_id, self.clock())
                 sync.renew_claim(session, company_id, self.clock())
 
     def apply_reports(

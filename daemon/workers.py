@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from db.session import DatabaseUnavailable, translate_errors
@@ -56,6 +56,32 @@ def run_until_empty(
 
     run_in_threads(work, workers)
     return WorkCounts(len(done), len(errors))
+
+
+def run_each(
+    company_ids: Iterable[str],
+    unit: Callable[[str], int | None],
+    stopping: Callable[[], bool],
+    failure: str,
+) -> WorkCounts:
+    """Runs `unit` for one company after the other; `done` is the sum of what it returns.
+
+    If it raises, `failure` is logged: one company's trouble ends nobody else's work. Raises
+    DatabaseUnavailable, which is everybody's.
+    """
+    done = errors = 0
+    for company_id in company_ids:
+        if stopping():
+            break
+        try:
+            with translate_errors():
+                done += unit(company_id) or 0
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("company %s: %s", company_id, failure)
+            errors += 1
+    return WorkCounts(done, errors)
 
 
 def run_in_threads(work: Callable[[], None], workers: int) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from db.commands import company, messaging, migrate, notifications, rollup, serve
-from db.company_settings.recovery import ChoiceError
+from db.company_settings.validity import ChoiceError
 from db.embedded import EmbeddedPostgresError
 from db.logs import configure_logging
 from db.settings import CommonSettings, load_settings

@@ -62,6 +62,7 @@ CLOSED_REASONS: dict[ClosedReason, str] = {
     ClosedReason.REFUNDED: "Refunded",
     ClosedReason.CONSENT_WITHDRAWN: "Stopped by the member",
     ClosedReason.STOPPED: "Stopped by you",
+    ClosedReason.UNKNOWN_AT_WHOP: "Whop does not know this payment",
 }
 NEEDS: dict[Need, str] = {
     Need.AMOUNT: "Wrong amount",

@@ -67,6 +67,8 @@ class ClosedReason(StrEnum):
     CONSENT_WITHDRAWN = "consent_withdrawn"
     # The creator asked to stop.
     STOPPED = "stopped"
+    # Whop answers 404: such as for a payment that somebody made up. It is in no figure.
+    UNKNOWN_AT_WHOP = "unknown_at_whop"
 
 
 class RequestKind(StrEnum):

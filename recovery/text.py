@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Characters of a person's, a company's or a product's name.
 LONGEST_NAME = 80
+# What Postgres cannot store: NUL and halves of surrogate pairs.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # Invisible, but emoji and several scripts need these two.
 JOINERS = "\u200c\u200d"
 HIDDEN = frozenset({"Cc", "Cf", "Cs"})

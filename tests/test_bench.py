@@ -93,7 +93,7 @@ def make_case(rate: float, share: float) -> Case:
 
 def test_it_renders_requests_that_the_receiver_accepts():
     headers, body = split(render(1, SECRET, "a", NOW)[0])
-    assert verify_signature(SECRET, headers, body, NOW) == headers["webhook-id"]
+    assert verify_signature((SECRET,), headers, body, NOW) == headers["webhook-id"]
     payment = read_event(json.loads(body), NOW).payment
     assert payment is not None
     assert payment.starts_dunning

@@ -31,7 +31,6 @@ KNOW_NO_COMPANY = {
     "dashboard.ui.palette.render_insight_style": "colours",
     "dashboard.ui.palette.render_style": "colours",
     "dashboard.ui.state.render_state": "HTML of the very words that are its key, and nothing else",
-    "dashboard.views.settings.fields.list_zones": "the world's time zones",
 }
 # To import one is to start it.
 RUN_BY_STREAMLIT = {"dashboard.app", "dashboard.navigation"}

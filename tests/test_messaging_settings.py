@@ -17,11 +17,11 @@ from db.company_settings.messaging import (
     save_messaging_settings,
 )
 from db.company_settings.recovery import (
-    ChoiceError,
     RecoverySettings,
     find_recovery_settings,
     save_recovery_settings,
 )
+from db.company_settings.validity import ChoiceError
 from recovery.status import Channel
 from tests.factories import COMPANY, NOW
 
@@ -62,9 +62,8 @@ def test_it_keeps_every_choice_beside_the_company_s_others(session: Session):
 
 def test_a_company_that_chose_nothing_has_the_defaults(session: Session):
     assert find_messaging_settings(session, "biz_unknown") == DEFAULT_MESSAGING_SETTINGS
-    assert read_messaging_settings(
-        {"messaging": {"note": "Hi", "of_a_later_version": 1}}
-    ) == MessagingSettings(note="Hi")
+    of_later = {"messaging": {"note": "Hi", "of_a_later_version": 1}}
+    assert read_messaging_settings(of_later) == (MessagingSettings(note="Hi"), {})
 
 
 @pytest.mark.parametrize(

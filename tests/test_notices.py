@@ -25,7 +25,8 @@ from db.company_settings.notifications import (
     find_platform,
     save_notification_settings,
 )
-from db.company_settings.recovery import ChoiceError, RecoverySettings, save_recovery_settings
+from db.company_settings.recovery import RecoverySettings, save_recovery_settings
+from db.company_settings.validity import ChoiceError
 from db.creator_notices import queue as notices
 from db.creator_notices.digest import NOTHING, Sum
 from db.creator_notices.triggers import plan_notices

@@ -257,7 +257,7 @@ def test_an_import_that_is_cut_off_goes_on_where_it_stopped(new_rig: Rig, monkey
     assert halfway.import_cursor is not None
     assert halfway.imported_at is None
     assert "401" in (halfway.error_detail or "")
-    assert new_rig.reconciler.run() == 13
+    assert new_rig.reconciler.run().done == 13
     assert pages[3] == halfway.import_cursor
     assert sync(new_rig).error_detail is None
     assert sync(new_rig).imported_at == new_rig.clock.now
@@ -291,7 +291,7 @@ def test_a_missing_permission_is_reported_and_not_taken_for_no_failures(rig: Rig
     deafen(rig)
     rig.fail()
     rig.pass_time(1)
-    assert rig.reconciler.run() == 0
+    assert rig.reconciler.run().done == 0
     told = sync(rig)
     assert told.missing_permissions == ["payment:basic:read"]
     assert "payment:basic:read" in (told.error_detail or "")
@@ -305,7 +305,7 @@ def test_it_goes_on_with_the_permissions_it_has(rig: Rig):
     deafen(rig)
     rig.fail()
     rig.pass_time(1)
-    assert rig.reconciler.run() == 1
+    assert rig.reconciler.run().done == 1
     assert sync(rig).missing_permissions == ["member:manage"]
     assert sync(rig).error_detail is None
 

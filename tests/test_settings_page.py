@@ -308,6 +308,25 @@ def test_it_says_which_address_that_was_kept_once_is_none_by_now(
     assert "The digest address must be one email address, such as jo@example.com." in words
 
 
+@pytest.mark.parametrize("zone", ["localtime", "Mars/Base", ""])
+def test_a_time_zone_that_cannot_be_used_is_shown_and_another_can_be_chosen(
+    open_page: Callable[..., AppTest], session: Session, zone: str
+) -> None:
+    add_companies(session, {COMPANY})
+    session.get_one(Company, COMPANY).time_zone = zone
+    session.commit()
+    page = open_page()
+    assert "is not a time zone; choose one such as Europe/Berlin. The saved value" in read_words(
+        page
+    )
+    field = find(page, "recovery-time_zone")
+    assert field.value == "UTC"
+    assert not {"localtime", "posixrules", "Factory"} & set(field.options)
+    save(page, Group.RECOVERY, time_zone="Europe/Berlin")
+    session.rollback()
+    assert find_recovery_settings(session, COMPANY).time_zone == "Europe/Berlin"
+
+
 def test_it_says_that_nothing_was_saved_while_the_database_is_away(
     open_page: Callable[..., AppTest], session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

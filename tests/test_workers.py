@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from daemon.workers import MOST_ERRORS, WorkCounts, run_until_empty
+from daemon.workers import MOST_ERRORS, WorkCounts, never, run_each, run_until_empty
+from db.session import DatabaseUnavailable
 from tests.soak import at_length
 
 AWAY = OperationalError("select 1", {}, Exception("the server closed the connection"))
@@ -121,3 +122,33 @@ def test_what_ends_a_process_is_not_swallowed(broken: type[BaseException]):
 
     with pytest.raises(broken):
         run_until_empty(unit)
+
+
+# --- one company after the other ---------------------------------------------------------------
+
+
+def test_one_company_s_trouble_ends_nobody_else_s_work(caplog: pytest.LogCaptureFixture) -> None:
+    def work(company_id: str) -> int:
+        if company_id == "biz_b":
+            raise KeyError("Mars/Base")
+        return 2
+
+    counts = run_each(["biz_a", "biz_b", "biz_c"], work, never, "it could not be done")
+    assert counts == WorkCounts(done=4, errors=1)
+    assert "company biz_b: it could not be done" in caplog.text
+
+
+def test_where_the_database_is_away_no_company_is_tried_in_vain() -> None:
+    tried = []
+
+    def work(company_id: str) -> None:
+        tried.append(company_id)
+        raise DatabaseUnavailable
+
+    with pytest.raises(DatabaseUnavailable):
+        run_each(["biz_a", "biz_b"], work, never, "it could not be done")
+    assert tried == ["biz_a"]
+
+
+def test_a_daemon_that_is_stopped_begins_no_other_company() -> None:
+    assert run_each(["biz_a"], lambda _: 1, lambda: True, "") == WorkCounts(0, 0)

@@ -13,6 +13,7 @@ from webhook.verification import LARGEST_BODY
 
 FAILED_PATH, EVENTS_PATH = WEBHOOK_PATHS = ("/webhook/payment_failed", "/webhook/whop")
 MAIL_EVENTS_PATH = "/webhook/sendgrid"
+ALL_WEBHOOK_PATHS = (*WEBHOOK_PATHS, MAIL_EVENTS_PATH)
 UNSUBSCRIBE_PATH = "/unsubscribe/{token}"
 
 

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope
 from db.session import DatabaseUnavailable
 from webhook import metrics
 from webhook.group_commit import GroupCommit, UnstorableError
+from webhook.hand_made import HandMadePayments
 from webhook.settings import WebhookSettings
 from webhook.verification import Refusal, authenticate, read_body, read_delivery
 
@@ -31,8 +32,10 @@ class WebhookHandler:
     """Receives Whop's deliveries. It reads ASGI messages directly: a framework's request objects
     and middleware would double the cost (docs/developers/speed.md)."""
 
-    def __init__(self, settings: WebhookSettings, group_commit: GroupCommit) -> None:
-        self.settings, self.group_commit = settings, group_commit
+    def __init__(
+        self, settings: WebhookSettings, group_commit: GroupCommit, hand_made: HandMadePayments
+    ) -> None:
+        self.settings, self.group_commit, self.hand_made = settings, group_commit, hand_made
         self.default_company = settings.default_company
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
@@ -65,6 +68,8 @@ class WebhookHandler:
         if event.error is not None:
             # Not 200, because its payment is not visible. It is stored, so that it can be replayed.
             raise Refusal(422, event.error)
+        if not proven and self.hand_made.url is not None:
+            await self.hand_made.register(event)
 
 
 def answer_get(method: str) -> Response:

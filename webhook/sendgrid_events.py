@@ -42,8 +42,7 @@ class SendGridWebhook:
         self, settings: WebhookSettings, sessions: SessionFactory, now: Callable[[], datetime]
     ) -> None:
         self.settings, self.sessions, self.now = settings, sessions, now
-        key = settings.sendgrid_webhook_key
-        self.key = events.load_key(key) if key else None
+        self.keys = [events.load_key(key) for key in settings.sendgrid_webhook_keys]
 
     def routes(self) -> APIRouter:
         router = APIRouter()
@@ -83,14 +82,17 @@ class SendGridWebhook:
         log.info("%d email event(s) received, %d new", len(reports), new)
 
     def authenticate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        if self.key is None and not self.settings.in_development:
+        if not self.keys and not self.settings.in_development:
             raise Refusal(404, "SENDGRID_WEBHOOK_KEY is not set: events are not accepted")
-        if self.key is None or (self.settings.in_development and not events.is_signed(headers)):
+        if not self.keys or (self.settings.in_development and not events.is_signed(headers)):
             return
-        try:
-            events.verify_signature(self.key, headers, body, now)
-        except events.SignatureError as error:
-            raise Refusal(401, str(error)) from None
+        refusal = Refusal(401, "the signature does not match")
+        for key in self.keys:
+            try:
+                return events.verify_signature(key, headers, body, now)
+            except events.SignatureError as error:
+                refusal = Refusal(401, str(error))
+        raise refusal
 
     # --- members -------------------------------------------------------------------------------
 

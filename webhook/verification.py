@@ -16,6 +16,7 @@ from starlette.types import Receive
 from db.ledger.inbox import Event
 from db.models import JsonText
 from recovery.reports import ParsedEvent
+from recovery.text import UNSTORABLE
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 from whop.signature import SignatureError, is_signed, verify_signature
@@ -26,7 +27,6 @@ LONGEST_EVENT_ID = 255
 # What Postgres cannot store in JSONB: NUL and halves of surrogate pairs. They are rare, so bodies
 # are searched for them and cleaned only then.
 ESCAPES = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Refusal(Exception):
@@ -70,11 +70,11 @@ def authenticate(
     Refusal."""
     if len(headers.get("webhook-id", "")) > LONGEST_EVENT_ID:
         raise Refusal(400, f"the webhook-id is longer than {LONGEST_EVENT_ID} characters")
-    secret = settings.whop_webhook_secret.get_secret_value()
-    if settings.in_development and not (is_signed(headers) and secret):
+    secrets = settings.webhook_secrets
+    if settings.in_development and not (is_signed(headers) and secrets):
         return headers.get("webhook-id") or "unsigned:" + sha256(body).hexdigest()[:32]
     try:
-        return verify_signature(secret, headers, body, now)
+        return verify_signature(secrets, headers, body, now)
     except SignatureError as error:
         raise Refusal(401, str(error)) from None
 

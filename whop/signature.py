@@ -25,9 +25,12 @@ def is_signed(headers: Mapping[str, str]) -> bool:
     return any(name in headers for name in HEADERS)
 
 
-def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
-    """Returns the webhook's id. `headers` have lower-case names. Raises SignatureError."""
-    if not secret:
+def verify_signature(
+    secrets: tuple[str, ...], headers: Mapping[str, str], body: bytes, now: datetime
+) -> str:
+    """Returns the webhook's id. One of the secrets must have signed it. `headers` have lower-case
+    names. Raises SignatureError."""
+    if not all(secrets) or not secrets:
         # An empty key is forgeable.
         raise SignatureError("no webhook secret is configured")
     event_id, timestamp, signatures = (headers.get(name, "") for name in HEADERS)
@@ -37,13 +40,19 @@ def verify_signature(secret: str, headers: Mapping[str, str], body: bytes, now: 
     if abs(now - sent_at) > TOLERANCE:
         raise SignatureError("the webhook timestamp is more than 5 minutes off")
     signed = f"{event_id}.{timestamp}.".encode() + body
-    mark = hmac.digest(secret.encode(), signed, "sha256")
-    expected = b"v1," + b64encode(mark)
     candidates = signatures.encode("utf-8", "replace").split(b" ")
-    matches = [hmac.compare_digest(expected, candidate) for candidate in candidates]
+    matches = [
+        hmac.compare_digest(sign(secret, signed), candidate)
+        for secret in secrets
+        for candidate in candidates
+    ]
     if not any(matches):
         raise SignatureError("the webhook signature does not match")
     return event_id
+
+
+def sign(secret: str, signed: bytes) -> bytes:
+    return b"v1," + b64encode(hmac.digest(secret.encode(), signed, "sha256"))
 
 
 def read_timestamp(value: str) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from dashboard.settings import DashboardSettings
 from db import audit_log
 from db.audit_log import DASHBOARD
 from db.company_settings.changes import Changes
+from db.company_settings.faults import find_setting_faults
 from db.company_settings.messaging import (
     DEFAULT_MESSAGING_SETTINGS,
     MessagingSettings,
@@ -29,12 +30,13 @@ from db.company_settings.notifications import (
 )
 from db.company_settings.recovery import (
     DEFAULT_RECOVERY_SETTINGS,
-    ChoiceError,
     RecoverySettings,
     find_recovery_settings,
     lock_company,
     save_recovery_settings,
 )
+from db.company_settings.time_zones import list_time_zones
+from db.company_settings.validity import keep_valid
 from db.models import AuditEntry
 
 Choices: TypeAlias = RecoverySettings | MessagingSettings | NotificationSettings
@@ -62,6 +64,9 @@ FIND: dict[Group, Callable[[Session, str], Choices]] = {
 class SavedSettings:
     company_id: str
     kept: Mapping[Group, Choices]
+    # Of what is saved and does not count, by the setting's name.
+    faults: Mapping[str, str]
+    zones: frozenset[str]
     entries: tuple[AuditEntry, ...]
 
 
@@ -74,7 +79,13 @@ def read_choices(
 
     def gather(session: Session) -> SavedSettings:
         kept = {group: find(session, company_id) for group, find in FIND.items()}
-        return SavedSettings(company_id, kept, tuple(audit_log.list_entries(session, company_id)))
+        return SavedSettings(
+            company_id,
+            kept,
+            find_setting_faults(session, company_id),
+            list_time_zones(session),
+            tuple(audit_log.list_entries(session, company_id)),
+        )
 
     return read(settings, gather)
 
@@ -112,20 +123,8 @@ def save_group(
 
 
 def find_faults(values: Choices, default: Choices, in_development: bool) -> dict[str, str]:
-    """The error of each wrong setting, by its name. Each is checked together with those that are
-    right; switches come last, since they may depend on the others."""
-    faults: dict[str, str] = {}
-    wanted = asdict(values)
-    right = default
-    for name in sorted(wanted, key=lambda name: isinstance(wanted[name], bool)):
-        tried = replace(right, **{name: wanted[name]})
-        try:
-            check(tried, in_development)
-        except ChoiceError as error:
-            faults[name] = str(error)
-        else:
-            right = tried
-    return faults
+    """The error of each wrong setting, by its name."""
+    return keep_valid(values, default, lambda tried: check(tried, in_development))[1]
 
 
 def check(values: Choices, in_development: bool) -> None:

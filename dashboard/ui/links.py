@@ -9,7 +9,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import streamlit as st
 from markupsafe import Markup
 
+from recovery.text import UNSTORABLE
+
 KEY = "links"
+LONGEST_VALUE = 500
 LINK = Markup('<a class="inside {}" href="{}" target="_self">{}</a>')
 # A click with a modifier is the browser's: it opens a tab or a window.
 FOLLOW = """
@@ -32,6 +35,21 @@ def address(page: str, query: Mapping[str, str] | None = None) -> str:
     # The overview lies at the root, and every other page beside it.
     path = "." if page == "overview" else page
     return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def read_address() -> dict[str, str]:
+    """The query in the address of the page that is shown."""
+    return clean_address(st.query_params)
+
+
+def clean_address(query: Mapping[str, str]) -> dict[str, str]:
+    """Nonsense is left out: anybody can type an address. No value that the database could not
+    compare, and none that is longer than anything it has."""
+    return {
+        name: value
+        for name, value in query.items()
+        if len(value) <= LONGEST_VALUE and not UNSTORABLE.search(value)
+    }
 
 
 def render_link(words: str, to: str, css: str = "") -> Markup:

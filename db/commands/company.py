@@ -8,6 +8,7 @@ from typing import Any
 
 from db.audit_log import COMMAND
 from db.commands.database import open_database
+from db.company_settings.faults import find_setting_faults
 from db.company_settings.recovery import (
     RecoverySettings,
     find_chosen_name,
@@ -43,7 +44,10 @@ def run(arguments: Namespace, settings: CommonSettings) -> int:
         if arguments.name is not None:
             save_name(session, company_id, arguments.name.strip() or None, COMMAND, now())
         name = find_chosen_name(session, company_id)
+        faults = find_setting_faults(session, company_id)
     print(f"{company_id}:\n{describe_recovery_settings(recovery_settings, name)}")
+    for setting, fault in faults.items():
+        print(f"  {setting}: {fault}")
     return 0
 
 

@@ -14,7 +14,7 @@ from db.company_settings.messaging import (
     find_messaging_settings,
     save_messaging_settings,
 )
-from db.company_settings.recovery import ChoiceError
+from db.company_settings.validity import ChoiceError
 from db.session import now
 from db.settings import CommonSettings
 from recovery.status import Channel

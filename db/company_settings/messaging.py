@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import is_address
 from db.company_settings.changes import Changes, record_changes
-from db.company_settings.recovery import ChoiceError, lock_company
+from db.company_settings.recovery import lock_company
+from db.company_settings.validity import ChoiceError, keep_valid, read_group
 from db.models import Company
 from recovery.labels import CHANNELS
 from recovery.status import Channel
@@ -49,11 +50,6 @@ class MessagingSettings:
     channel: Channel = Channel.EMAIL
     enabled: bool = True
 
-    @property
-    def sendable_reply_to(self) -> str | None:
-        """None also where a saved value is not a valid address by today's rule."""
-        return self.reply_to if self.reply_to and is_address(self.reply_to) else None
-
     def check(self) -> None:
         """Raises ChoiceError."""
         check_line("the sender name", self.sender_name, LONGEST_NAME)
@@ -76,6 +72,8 @@ class MessagingSettings:
 
 
 DEFAULT_MESSAGING_SETTINGS = MessagingSettings()
+# What counts in place of a saved value that cannot be used: in doubt nobody is written to.
+IN_DOUBT = replace(DEFAULT_MESSAGING_SETTINGS, enabled=False)
 
 
 def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> None:
@@ -92,21 +90,23 @@ def check_line(what: str, text: str | None, longest: int, allowed: str = "") -> 
         )
 
 
-def read_messaging_settings(settings: Mapping[str, Any]) -> MessagingSettings:
-    kept = settings.get(KEY, {})
-    chosen = {
-        field.name: kept[field.name] for field in fields(MessagingSettings) if field.name in kept
-    }
-    if "channel" in chosen:
-        chosen["channel"] = Channel(chosen["channel"])
-    return MessagingSettings(**chosen)
+def read_messaging_settings(
+    settings: Mapping[str, Any],
+) -> tuple[MessagingSettings, dict[str, str]]:
+    """What counts, and the error of each saved value that cannot be used, by its name."""
+    kept = read_group(settings, KEY)
+    defaults = asdict(DEFAULT_MESSAGING_SETTINGS)
+    saved = {name: kept.get(name, default) for name, default in defaults.items()}
+    if saved["channel"] in list(Channel):
+        saved["channel"] = Channel(saved["channel"])
+    return keep_valid(MessagingSettings(**saved), IN_DOUBT, MessagingSettings.check)
 
 
 def find_messaging_settings(session: Session, company_id: str) -> MessagingSettings:
     company = session.get(Company, company_id)
-    return (
-        DEFAULT_MESSAGING_SETTINGS if company is None else read_messaging_settings(company.settings)
-    )
+    if company is None:
+        return DEFAULT_MESSAGING_SETTINGS
+    return read_messaging_settings(company.settings)[0]
 
 
 def save_messaging_settings(
@@ -115,6 +115,6 @@ def save_messaging_settings(
     """Applies to messages that are sent from now on. Raises ChoiceError."""
     messaging.check()
     company = lock_company(session, company_id)
-    before, after = asdict(read_messaging_settings(company.settings)), asdict(messaging)
+    before, after = asdict(read_messaging_settings(company.settings)[0]), asdict(messaging)
     company.settings = company.settings | {KEY: after}
     return record_changes(session, company_id, before, after, actor, now)

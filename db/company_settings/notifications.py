@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import is_address
 from db.company_settings.changes import Changes, record_changes
-from db.company_settings.recovery import ChoiceError, lock_company
+from db.company_settings.recovery import lock_company
+from db.company_settings.validity import ChoiceError, keep_valid, read_group
 from db.models import Company
 
 KEY = "notifications"
@@ -84,18 +85,25 @@ class NotificationSettings:
 DEFAULT_NOTIFICATION_SETTINGS = NotificationSettings()
 
 
-def read_notification_settings(settings: Mapping[str, Any]) -> NotificationSettings:
-    kept = settings.get(KEY, {})
-    return NotificationSettings(
-        **{name: kept[name] for name in asdict(DEFAULT_NOTIFICATION_SETTINGS) if name in kept}
+def read_notification_settings(
+    settings: Mapping[str, Any],
+) -> tuple[NotificationSettings, dict[str, str]]:
+    """What counts, and the error of each saved value that cannot be used, by its name. An address
+    that is none counts here: it is refused, and that is told, whenever something is sent to it."""
+    kept = read_group(settings, KEY)
+    defaults = asdict(DEFAULT_NOTIFICATION_SETTINGS)
+    saved = NotificationSettings(**{name: kept.get(name, defaults[name]) for name in defaults})
+    counts, odd = keep_valid(saved, DEFAULT_NOTIFICATION_SETTINGS, lambda tried: None)
+    # Whether the sandbox's address may be used was decided when it was saved.
+    _, refused = keep_valid(
+        counts, DEFAULT_NOTIFICATION_SETTINGS, lambda tried: tried.check(in_development=True)
     )
+    return counts, odd | refused
 
 
 def find_notification_settings(session: Session, company_id: str) -> NotificationSettings:
     settings = session.scalar(select(Company.settings).where(Company.id == company_id))
-    return (
-        DEFAULT_NOTIFICATION_SETTINGS if settings is None else read_notification_settings(settings)
-    )
+    return read_notification_settings(settings or {})[0]
 
 
 def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
@@ -103,7 +111,11 @@ def find_recoveries_since(session: Session, company_id: str) -> datetime | None:
     since = session.scalar(
         select(Company.settings[KEY]["recoveries_since"].astext).where(Company.id == company_id)
     )
-    return None if since is None else datetime.fromisoformat(since)
+    try:
+        moment = datetime.fromisoformat(since or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def save_notification_settings(
@@ -117,8 +129,9 @@ def save_notification_settings(
     """Raises ChoiceError. `in_development`: the sandbox's own address is allowed."""
     notifications.check(in_development)
     company = lock_company(session, company_id)
-    known = company.settings.get(KEY, {})
-    before, after = asdict(read_notification_settings(company.settings)), asdict(notifications)
+    known = read_group(company.settings, KEY)
+    before = asdict(read_notification_settings(company.settings)[0])
+    after = asdict(notifications)
     since = known.get("recoveries_since") if known.get("on_recovery") else now.isoformat()
     kept = after | ({"recoveries_since": since} if notifications.on_recovery else {})
     company.settings = company.settings | {KEY: kept}

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.company_settings.changes import Changes, record_changes
+from db.company_settings.time_zones import FALLBACK, list_python_zones, list_time_zones
+from db.company_settings.validity import ChoiceError, keep_valid
 from db.models import Company
 from recovery.text import LONGEST_NAME, make_plain
 
 MOST_HELD_OUT = 50
-
-
-class ChoiceError(ValueError):
-    """A setting that cannot be saved; the message says what would be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +26,23 @@ class RecoverySettings:
     """`holdout_percent`: the share of members left to Whop alone, to measure our lift.
     `backup_card`: whether another saved card of the member is tried once."""
 
-    time_zone: str = "UTC"
+    time_zone: str = FALLBACK
     holdout_percent: int = 0
     backup_card: bool = False
 
-    def check(self) -> None:
-        """Raises ChoiceError."""
-        try:
-            ZoneInfo(self.time_zone)
-        except (KeyError, ValueError, OSError):
+    def check(self, zones: Collection[str] | None = None) -> None:
+        """`zones`: those that the database knows too; None: only Python is asked. Raises
+        ChoiceError."""
+        if self.time_zone not in list_python_zones():
             raise ChoiceError(
-                f"{self.time_zone} is not a time zone; choose one such as Europe/Berlin"
-            ) from None
+                f"{make_plain(self.time_zone, LONGEST_NAME) or 'nothing'} is not a time zone; "
+                "choose one such as Europe/Berlin"
+            )
+        if zones is not None and self.time_zone not in zones:
+            raise ChoiceError(
+                f"the database does not know the time zone {self.time_zone}; choose another one, "
+                "such as Europe/Berlin"
+            )
         if not 0 <= self.holdout_percent <= MOST_HELD_OUT:
             raise ChoiceError(
                 f"the control group must be between 0 and {MOST_HELD_OUT} percent of members"
@@ -62,21 +64,25 @@ class RecoverySettings:
 DEFAULT_RECOVERY_SETTINGS = RecoverySettings()
 
 
-def read_recovery_settings(time_zone: str, settings: Mapping[str, Any]) -> RecoverySettings:
-    return RecoverySettings(
+def read_recovery_settings(
+    time_zone: str, settings: Mapping[str, Any], zones: Collection[str]
+) -> tuple[RecoverySettings, dict[str, str]]:
+    """What counts, and the error of each saved value that cannot be used, by its name."""
+    kept = settings if isinstance(settings, Mapping) else {}
+    saved = RecoverySettings(
         time_zone,
-        int(settings.get("holdout_percent", DEFAULT_RECOVERY_SETTINGS.holdout_percent)),
-        bool(settings.get("backup_card", DEFAULT_RECOVERY_SETTINGS.backup_card)),
+        kept.get("holdout_percent", DEFAULT_RECOVERY_SETTINGS.holdout_percent),
+        kept.get("backup_card", DEFAULT_RECOVERY_SETTINGS.backup_card),
     )
+    return keep_valid(saved, DEFAULT_RECOVERY_SETTINGS, lambda tried: tried.check(zones))
 
 
 def find_recovery_settings(session: Session, company_id: str) -> RecoverySettings:
     company = session.get(Company, company_id)
-    return (
-        DEFAULT_RECOVERY_SETTINGS
-        if company is None
-        else read_recovery_settings(company.time_zone, company.settings)
-    )
+    if company is None:
+        return DEFAULT_RECOVERY_SETTINGS
+    zones = list_time_zones(session)
+    return read_recovery_settings(company.time_zone, company.settings, zones)[0]
 
 
 def add_companies(session: Session, ids: set[str]) -> None:
@@ -101,7 +107,8 @@ def load_recovery_settings(session: Session, ids: set[str]) -> dict[str, Recover
     found = session.execute(
         select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
     )
-    return {row.id: read_recovery_settings(row.time_zone, row.settings) for row in found}
+    zones = list_time_zones(session)
+    return {row.id: read_recovery_settings(row.time_zone, row.settings, zones)[0] for row in found}
 
 
 def save_recovery_settings(
@@ -112,9 +119,10 @@ def save_recovery_settings(
     now: datetime,
 ) -> Changes:
     """What is scheduled already keeps its time. Raises ChoiceError."""
-    recovery_settings.check()
+    zones = list_time_zones(session)
+    recovery_settings.check(zones)
     company = lock_company(session, company_id)
-    before = read_recovery_settings(company.time_zone, company.settings)
+    before, _ = read_recovery_settings(company.time_zone, company.settings, zones)
     company.time_zone = recovery_settings.time_zone
     company.settings = company.settings | {
         "holdout_percent": recovery_settings.holdout_percent,

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from db.creator_notices.weeks import Week
+from db.ledger.unknown_payments import COUNTS
 from db.models import Company, Payment
 from db.reporting.attention import Needed, count_needed, list_needed
 from db.reporting.health import find_sync
@@ -130,6 +131,7 @@ def measure_figures(session: Session, company_id: str, week: Week) -> Figures:
         Payment.company_id == company_id,
         Payment.failed_at >= week.start,
         Payment.failed_at < week.end,
+        COUNTS,
     )
     within = and_(
         Payment.company_id == company_id,

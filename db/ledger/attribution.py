@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.ledger import attempts
 from db.ledger.payments import move
+from db.ledger.unknown_payments import count_again
 from db.models import Attempt, Message, Payment
 from recovery.attribution import Evidence, attribute, may_be_whop_charge
 from recovery.reports import PaymentReport
@@ -28,6 +29,7 @@ def record_paid(
     """Marks it recovered, whoever made the payment."""
     if payment.status is PaymentStatus.RECOVERED:
         return
+    count_again(session, payment, now)
     payment.recovered_at = min(report.paid_at or report.observed_at, now)
     # The time of the charge that paid it, whatever was reported before.
     if report.last_attempt_at is not None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.ledger import attempts, payment_reports, payments
 from db.ledger.claims import Claim, lock_claim
+from db.ledger.unknown_payments import close_unknown
 from db.models import Payment
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
@@ -20,12 +21,14 @@ class Conclusion:
     """An attempt's outcome. `report`: the payment as Whop last described it.
 
     `try_again_at`: with REFUSED, when to try the same charge again; only the time was wrong.
+    `unknown`: Whop answered that there is no such payment.
     """
 
     outcome: AttemptOutcome
     report: PaymentReport | None = None
     detail: str | None = None
     try_again_at: datetime | None = None
+    unknown: bool = False
 
 
 def conclude(
@@ -60,6 +63,8 @@ def reschedule(
     session: Session, payment: Payment, conclusion: Conclusion, now: datetime, rules: RetryRules
 ) -> None:
     payment.claimed_until = None
+    if conclusion.unknown and close_unknown(session, payment, now):
+        return
     refused = conclusion.outcome is AttemptOutcome.REFUSED and conclusion.try_again_at is None
     if refused and payment.next_charge_method is ChargeMethod.RETRY:
         # Whop's refusal outweighs what it said just before.

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import add_companies, find_recovery_settings
 from db.ledger import inbox as events
-from db.ledger import new_payments, payment_reports, payments
+from db.ledger import new_payments, payment_reports, payments, unknown_payments
 from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
 from db.ledger.refunds import record_refund
@@ -186,6 +186,13 @@ def find_unnamed(session: Session, company_id: str) -> str | None:
     )
 
 
-def record_read(session: Session, payment_id: str, now: datetime) -> None:
+def record_unknown(session: Session, payment_id: str, now: datetime) -> None:
     """For when Whop was asked and knows no such payment."""
-    session.execute(update(Payment).where(Payment.payment_id == payment_id).values(read_at=now))
+    payment = payments.lock_payments(session, [payment_id]).get(payment_id)
+    if payment is None:
+        return
+    if payment.status in UNPAID and payment.read_at is None:
+        unknown_payments.close_unknown(session, payment, now)
+    else:
+        # Read again in its turn, as if it had been found.
+        payment.read_at = now

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import find_address
 from db.company_settings.messaging import MessagingSettings
+from db.company_settings.time_zones import read_zone
 from db.member_messages.account_refusals import claim_try
 from db.members import is_disputing
 from db.models import Company, Message, Payment, Suppression
@@ -128,7 +128,7 @@ def find_wait(
     session: Session, company: Company, messaging: MessagingSettings, now: datetime
 ) -> Ineligible | None:
     """Whether it waits for the quiet hours or the daily cap. None: it does not wait."""
-    zone = ZoneInfo(company.time_zone)
+    zone = read_zone(session, company.time_zone)
     morning = postpone_quiet(now, zone, messaging.quiet_from, messaging.quiet_until)
     if morning > now:
         return Ineligible("waiting for the end of quiet hours", morning)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import find_address
+from db.company_settings.time_zones import read_zone
 from db.models import Company, Message, Payment
 from recovery.declines import DeclineClass
 from recovery.message_schedule import may_write
@@ -68,7 +69,8 @@ def build_context(
         for other in others
         if may_write(other.status, other.closed_reason)
     )
-    context = describe_context(message.step, payment, company.time_zone, tuple(owed))
+    zone = read_zone(session, company.time_zone)
+    context = describe_context(message.step, payment, zone.key, tuple(owed))
     return replace(
         context, message_id=message.id, channel=message.channel, taken_at=message.sending_at
     )

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import read_messaging_settings
+from db.company_settings.time_zones import read_zone
 from db.member_messages.history import find_last_message_at, find_written_steps
 from db.member_messages.reach import is_reachable
 from db.members import COLUMNS, Member, identify_member
@@ -85,8 +86,9 @@ def save_plan(payment: Payment, planned: PlannedMessage | None) -> None:
 
 def find_hours(session: Session, company_id: str) -> SendingHours:
     company = session.get_one(Company, company_id)
-    messaging = read_messaging_settings(company.settings)
-    return SendingHours(company.time_zone, messaging.quiet_from, messaging.quiet_until)
+    messaging, _ = read_messaging_settings(company.settings)
+    zone = read_zone(session, company.time_zone)
+    return SendingHours(zone.key, messaging.quiet_from, messaging.quiet_until)
 
 
 # --- one member --------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def take_message(
     """
     while (found := session.execute(NEXT, {"now": now}).one_or_none()) is not None:
         message, payment, company = found
-        messaging = read_messaging_settings(company.settings)
+        messaging, _ = read_messaging_settings(company.settings)
         way = choose_channel(session, message, payment, company, messaging, channels, now)
         if isinstance(way, Channel):
             message.channel = way
@@ -115,7 +115,7 @@ def mark_dispatched(session: Session, context: MessageContext, now: datetime) ->
     payment = session.scalars(select(Payment).where(Payment.payment_id == message.payment_id)).one()
     company = session.get_one(Company, payment.company_id)
     ineligible = check_eligibility(
-        session, message, payment, read_messaging_settings(company.settings), now
+        session, message, payment, read_messaging_settings(company.settings)[0], now
     )
     if ineligible is not None:
         skip(session, message, ineligible.reason)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, select, true
 
+from db.ledger.unknown_payments import COUNTS
 from db.models import Attempt, Message, Payment
 from recovery.status import MessageState, PaymentStatus
 
@@ -94,7 +95,8 @@ def match_value(cohort: Cohort, dimension: Dimension, value: str) -> ColumnEleme
 def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Select[Any]:
     """`about`: the dimension that the figure compares. A choice in it filters the other figures
     only."""
-    query = select(*columns).select_from(Payment).where(Payment.company_id == cohort.company_id)
+    own = and_(Payment.company_id == cohort.company_id, COUNTS)
+    query = select(*columns).select_from(Payment).where(own)
     if cohort.since is not None:
         query = query.where(Payment.failed_at >= cohort.since)
     if about in WITHOUT_IMPORTED:

@@ -14,6 +14,7 @@ from sqlalchemy import Float, and_, case, cast, func, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from db.ledger.unknown_payments import COUNTS
 from db.models import Payment
 from db.reporting.summary import NET_USD, RECOVERED, count_if, sum_if, to_cents
 from recovery.lift import Group, Lift, Money, NotEnoughData, compare
@@ -42,6 +43,7 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
             Payment.member_id.is_not(None),
             Payment.held_out.is_not(None),
             ~Payment.imported,
+            COUNTS,
         )
         .order_by(Payment.member_id, Payment.failed_at, Payment.id)
         .subquery()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, assert_never
 
@@ -63,21 +63,40 @@ def read_cursor(text: str, order: Order) -> Cursor | None:
 def parse_cursor(value: str, number: str, order: Order) -> Cursor | None:
     try:
         cursor = Cursor(parse_value(value, order), int(number))
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return None
     return cursor if 0 <= cursor.id <= LARGEST_ID else None
 
 
 def parse_value(text: str, order: Order) -> datetime | Decimal:
-    """Raises ValueError or InvalidOperation."""
-    if order is Order.NEWEST:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("a moment needs its zone")
-        return moment
-    amount = Decimal(text)
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -MOST_DECIMALS or abs(amount) > LARGEST_VALUE:
+    """Raises ValueError."""
+    return parse_moment(text) if order is Order.NEWEST else parse_amount(text)
+
+
+def parse_moment(text: str) -> datetime:
+    """In UTC: the database takes no zone that is most of a day away. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs its zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is before or after all time") from None
+
+
+def parse_amount(text: str) -> Decimal:
+    """One that the database can compare with. Raises ValueError."""
+    try:
+        amount = Decimal(text)
+        exponent = amount.as_tuple().exponent
+        is_sane = (
+            isinstance(exponent, int)
+            and exponent >= -MOST_DECIMALS
+            and -LARGEST_VALUE <= amount <= LARGEST_VALUE
+        )
+    except ArithmeticError:
+        is_sane = False
+    if not is_sane:
         raise ValueError("no amount of money")
     return amount
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select, text
 from sqlalchemy.orm import Session
 
+from db.company_settings.time_zones import FALLBACK, read_zone
 from db.models import Company, Payment
 from db.reporting.rollup import FOUND, SUMS, bind_found
 from recovery.status import PaymentStatus
@@ -116,7 +117,7 @@ def percent(part: int, whole: int) -> Decimal:
 
 def find_time_zone(session: Session, company_id: str) -> ZoneInfo:
     name = session.scalar(select(Company.time_zone).where(Company.id == company_id))
-    return ZoneInfo(name or "UTC")
+    return read_zone(session, name or FALLBACK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.orm import Session
 
+from db.ledger.unknown_payments import COUNTS
 from db.models import Payment
 from db.reporting.summary import COMPARED
 from recovery.status import UNPAID, PaymentStatus
@@ -73,6 +74,7 @@ def find_trend(session: Session, company_id: str, now: datetime) -> Trend:
         select(ago, func.count(), func.count().filter(Payment.status == PaymentStatus.RECOVERED))
         .where(
             Payment.company_id == company_id,
+            COUNTS,
             Payment.failed_at <= end,
             Payment.failed_at > end - 2 * COMPARED,
         )

@@ -161,7 +161,8 @@ class InProcessStack:
     def receive(self, headers: dict[str, str], body: bytes) -> int:
         """Receives a delivery as the receiver does, without a socket. Returns the status."""
         self.clock.now = max(self.clock.now, read_timestamp(headers["webhook-timestamp"]))
-        event_id = verify_signature(self.settings.webhook_secret, headers, body, self.clock.now)
+        secrets = (self.settings.webhook_secret,)
+        event_id = verify_signature(secrets, headers, body, self.clock.now)
         event = read_delivery(event_id, body, self.clock.now, self.settings.company_id)
         (problem,) = self.group_commit.record_all([event])
         return 200 if problem is None else 422

@@ -58,7 +58,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         ),
         seed=int(seed) if seed else None,
         company_id=given.get("WHOP_COMPANY_ID", usual.company_id),
-        webhook_secret=given.get("WHOP_WEBHOOK_SECRET", usual.webhook_secret),
+        # The receiver may be given several; Whop signs with one.
+        webhook_secret=given.get("WHOP_WEBHOOK_SECRET", usual.webhook_secret).split(",")[0].strip(),
         webhook_url=given.get("WEBHOOK_URL", usual.webhook_url),
         api_key=given.get("WHOP_API_KEY", usual.api_key),
         sendgrid_key=given.get("SENDGRID_API_KEY", usual.sendgrid_key),

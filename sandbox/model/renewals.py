@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Required
 
 from pydantic import with_config
 from typing_extensions import TypedDict
 
+from recovery.decline_codes import classify
+from recovery.declines import DeclineClass
 from sandbox.model import bank
 from sandbox.model.assumptions import Assumptions
 from sandbox.model.people import draw_membership, identifier, in_usd
@@ -17,6 +20,10 @@ from sandbox.model.population import CODES
 from sandbox.model.records import PAID, PENDING, Due, Membership, Payment
 
 DELAY_SPREAD = 0.9
+USUAL_CODE = "generic_decline"
+MAY_PASS = frozenset(
+    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.TECHNICAL, DeclineClass.UNKNOWN}
+)
 LEAVES_WITHIN = timedelta(days=5)
 
 
@@ -48,6 +55,36 @@ class Overrides(Renewal, total=False):
     decline_code: str
     script: Sequence[str]
     member_pays_after_hours: float
+
+
+@with_config(extra="forbid")
+class HandMade(TypedDict, total=False):
+    """A failed payment that somebody told the receiver by hand, as the receiver understood it."""
+
+    payment_id: Required[str]
+    account_id: Required[str]
+    amount: Required[Decimal]
+    member_id: str
+    currency: str
+    reason: str
+    name: str
+    email: str
+
+
+def make_overrides(made: HandMade) -> Overrides:
+    """By its reason: where another try can help, the first one is paid; else none ever is."""
+    decline = classify(None, made.get("reason"))
+    code = decline.code or USUAL_CODE
+    wanted: Overrides = {"amount": made["amount"], "script": (code,)}
+    if decline.decline_class in MAY_PASS:
+        wanted["script"] = (code, PAID)
+    if "currency" in made:
+        wanted["currency"] = made["currency"]
+    if "name" in made:
+        wanted["name"] = made["name"]
+    if "email" in made:
+        wanted["email"] = made["email"]
+    return wanted
 
 
 def first_decline(random: Random, wanted: Overrides, assumed: Assumptions) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from sandbox.model.renewals import Overrides, Renewal
+from sandbox.model.renewals import HandMade, Overrides, Renewal
 from sandbox.model.switches import FaultKind, Switches
 from sandbox.model.times import utc
 from sandbox.servers.api import WhopApi
@@ -75,6 +75,7 @@ class Control:
         router.get("/ledger")(self.ledger)
         router.get("/payments/{payment_id}")(self.payment)
         router.post("/payments/{payment_id}/{action}")(self.act)
+        router.post("/payments")(self.adopt)
         router.post("/fail_renewal")(self.fail_renewal)
         router.post("/renew")(self.renew)
         router.post("/secrets")(self.set_secrets)
@@ -118,6 +119,12 @@ class Control:
         with explained():
             self.actions[action](payment_id, self.clock())
         return {"status": self.world.store.payment(payment_id).status}
+
+    def adopt(self, made: HandMade) -> dict[str, str]:
+        """Makes real what somebody told the receiver by hand. Repeating it changes nothing."""
+        with explained():
+            self.world.adopt(made, self.clock())
+        return {"payment_id": made["payment_id"]}
 
     def fail_renewal(self, wanted: Overrides) -> dict[str, str]:
         with explained():

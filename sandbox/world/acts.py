@@ -4,6 +4,7 @@ Every method is called inside a transaction of the store, so that a charge and i
 written together.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -13,17 +14,19 @@ from sandbox.model.assumptions import Assumptions
 from sandbox.model.pace import Pace
 from sandbox.model.records import PAID, Due, Membership, Payment
 from sandbox.model.renewals import (
+    HandMade,
     Overrides,
     Renewal,
     draw_leaving,
     draw_member_pays,
     draw_renewal,
     first_decline,
+    make_overrides,
     renewing_member,
 )
 from sandbox.model.rules import COLLECTING, Refusal, refusal
 from sandbox.model.switches import Switches
-from sandbox.state.store import Store
+from sandbox.state.store import Missing, Store
 from sandbox.wire.mail_events import MailEvents
 from sandbox.world.announcing import Announcer
 from sandbox.world.backup import Backup
@@ -91,6 +94,32 @@ class Acts:
         membership = self.find_or_draw_membership(random, account_id, key, wanted, at, code)
         payment = draw_renewal(random, membership, key, wanted, at, code, self.assumed)
         payment = replace(payment, script=tuple(wanted.get("script", ())))
+        return self.begin_failing(payment, random, wanted, at, code)
+
+    def adopt(self, made: HandMade, at: datetime) -> Payment:
+        """Makes a payment real that was told by hand: a renewal with that id has just failed.
+
+        Adopted already: it stays as it is. Raises ValueError if the id is another account's.
+        """
+        account_id, payment_id = made["account_id"], made["payment_id"]
+        with suppress(Missing):
+            known = self.store.payment(payment_id)
+            if known.account_id != account_id:
+                raise ValueError(f"{payment_id} belongs to another account")
+            return known
+        random, wanted = Random(payment_id), make_overrides(made)
+        code = first_decline(random, wanted, self.assumed)
+        membership = renewing_member(random, account_id, payment_id, wanted, at, code)
+        membership = replace(membership, member_id=made.get("member_id", membership.member_id))
+        self.store.save_membership(membership)
+        self.charging.cards.save_card(membership, membership.card, membership.created_at)
+        payment = draw_renewal(random, membership, payment_id, wanted, at, code, self.assumed)
+        payment = replace(payment, id=payment_id, script=tuple(wanted["script"]))
+        return self.begin_failing(payment, random, wanted, at, code)
+
+    def begin_failing(
+        self, payment: Payment, random: Random, wanted: Overrides, at: datetime, code: str
+    ) -> Payment:
         payment = self.charging.charge(payment, "whop", at, outcome=code)
         if (days := self.switches.whop_cancels_after_days) is not None:
             self.store.schedule(Due("cancel", payment.id, at + timedelta(days=days)))

@@ -13,7 +13,7 @@ from sandbox.model.assumptions import Assumptions
 from sandbox.model.levels import MIDDLE
 from sandbox.model.pace import HISTORY, Pace
 from sandbox.model.records import Company, Membership, Payment, SavedCard
-from sandbox.model.renewals import Overrides, Renewal
+from sandbox.model.renewals import HandMade, Overrides, Renewal
 from sandbox.model.rules import Refusal
 from sandbox.model.switches import Faults, Switches
 from sandbox.model.times import utc
@@ -87,6 +87,12 @@ class World:
             payment = self.acts.fail_renewal(account_id, wanted, utc(now))
         self.deliver_due(now)
         return payment.id
+
+    def adopt(self, made: HandMade, now: datetime) -> None:
+        """A payment that somebody told the receiver by hand is one of this world from now on."""
+        with self.store.transaction():
+            self.acts.adopt(made, utc(now))
+        self.deliver_due(now)
 
     def renew(self, now: datetime, **wanted: Unpack[Renewal]) -> str:
         """Charges a renewal, which is paid. Returns the payment's id."""

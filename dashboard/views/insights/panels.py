@@ -6,7 +6,7 @@ All filters stand in the page's address, so that a link shows the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from dashboard.charts.tables import Rows
 from dashboard.data.csv_export import to_csv
 from dashboard.text.groups import NAMES, name_group
 from dashboard.ui.html import show_html, show_note
+from dashboard.ui.links import read_address
 from db.reporting.cohorts import Dimension
 
 PARTS = (BY_RETRY, BY_MEMBER, WITHOUT_US)
@@ -41,9 +42,12 @@ class Panel:
 
 
 def read_choices() -> Choices:
-    """The filters in the address. Postgres takes no zero byte in a text."""
-    given = ((one, st.query_params.get(one.value, "")) for one in Dimension)
-    return tuple((one, value) for one, value in given if value and "\0" not in value)
+    """The filters in the address."""
+    return choose_filters(read_address())
+
+
+def choose_filters(query: Mapping[str, str]) -> Choices:
+    return tuple((one, value) for one in Dimension if (value := query.get(one.value)))
 
 
 def show_chips(choices: Choices) -> None:
@@ -123,7 +127,7 @@ def show_panel(panel: Panel) -> None:
 
 def draw(panel: Panel, figure: go.Figure) -> None:
     dimension = panel.dimension
-    chosen = st.query_params.get(dimension.value, "") if dimension else ""
+    chosen = read_address().get(dimension.value, "") if dimension else ""
     # A new key for a new choice: the browser's own mark of the last click must not outlive it.
     key = f"{panel.name}:{chosen}"
     options: dict[str, object] = {"responsive": True, "displaylogo": False}
@@ -143,7 +147,7 @@ def draw(panel: Panel, figure: go.Figure) -> None:
 def offer_groups(panel: Panel, figure: go.Figure, dimension: Dimension) -> None:
     """The same filter by keyboard. Visible once the focus reaches it."""
     groups = list_groups(figure)
-    chosen = st.query_params.get(dimension.value)
+    chosen = read_address().get(dimension.value)
     key = f"choose-{panel.name}"
     st.session_state[key] = chosen if chosen in groups else None
     with st.container(key=f"groups-{panel.name}"):

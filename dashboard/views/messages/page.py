@@ -17,6 +17,7 @@ from dashboard.text.payments import format_when
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html
+from dashboard.ui.links import read_address
 from dashboard.views.messages.editor import FIELDS, show_editor
 from dashboard.views.messages.preview import show_message
 from dashboard.views.payments.filters import choose
@@ -50,7 +51,7 @@ class Selection:
 
 def show(settings: DashboardSettings) -> None:
     st.title("Messages", anchor=False)
-    selection = read_selection(st.query_params)
+    selection = read_selection(read_address())
     show_choices(selection)
 
     def look() -> MessagePage | Unavailable:

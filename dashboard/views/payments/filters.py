@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.data.database import Unavailable, for_company
 from dashboard.data.payments import Query, list_products
 from dashboard.settings import DashboardSettings
-from db.reporting.pagination import Order
+from db.reporting.pagination import Order, parse_amount
 from db.reporting.search import Filters, StatusFilter
 from recovery.declines import DeclineClass
 from recovery.labels import REASONS, RECOVERED_BY, STATUSES
@@ -65,10 +65,10 @@ def choose(kind: type[Choice], word: str | None) -> Choice | None:
 
 def read_amount(text: str | None) -> Decimal | None:
     try:
-        amount = Decimal(text or "")
-    except InvalidOperation:
+        amount = parse_amount(text or "")
+    except ValueError:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount >= 0 else None
 
 
 def store_filters(address: Mapping[str, str]) -> dict[str, str]:
@@ -145,4 +145,4 @@ def apply() -> None:
 
 
 def write_value(value: str | float | None) -> str:
-    return f"{value:g}" if isinstance(value, float) else value or ""
+    return f"{value:.15g}" if isinstance(value, float) else value or ""

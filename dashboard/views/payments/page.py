@@ -15,7 +15,7 @@ from dashboard.settings import DashboardSettings
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import show_html, show_note
-from dashboard.ui.links import address, render_link
+from dashboard.ui.links import address, read_address, render_link
 from dashboard.ui.table import render_table
 from dashboard.views.payments.detail import show_detail
 from dashboard.views.payments.filters import read_query, show_filters, store_filters
@@ -25,11 +25,12 @@ from recovery.wording import count
 
 
 def show(settings: DashboardSettings) -> None:
-    if payment_id := st.query_params.get("payment"):
-        show_detail(settings, payment_id, store_filters(st.query_params))
+    asked = read_address()
+    if payment_id := asked.get("payment"):
+        show_detail(settings, payment_id, store_filters(asked))
         return
     st.title("Payments", anchor=False)
-    query = read_query(st.query_params)
+    query = read_query(asked)
     show_filters(settings, query)
     refresh(settings, query)
 
@@ -44,7 +45,7 @@ def refresh(settings: DashboardSettings, query: Query) -> None:
     if listing.rows:
         show_page(listing)
     else:
-        show_nothing_found(filtered=bool(store_filters(st.query_params)))
+        show_nothing_found(filtered=bool(store_filters(read_address())))
     st.header("Activity log", anchor=False)
     show_audit_log(listing.entries, ZoneInfo(listing.time_zone))
 
@@ -81,7 +82,7 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
 
 
 def show_page(listing: Listing) -> None:
-    kept = store_filters(st.query_params)
+    kept = store_filters(read_address())
 
     def link(row: PaymentRow) -> str:
         return address("payments", kept | {"payment": row.payment_id})

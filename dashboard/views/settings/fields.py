@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any
-from zoneinfo import available_timezones
+from typing import Any, TypeAlias
 
 import streamlit as st
 
@@ -17,16 +15,18 @@ from db.company_settings.messaging import CHANNEL_CHOICES, LARGEST_CAP, LONGEST_
 from db.company_settings.recovery import MOST_HELD_OUT
 from recovery.status import Channel
 
+Draw: TypeAlias = Callable[[str, str, Collection[str]], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """`default` in words; `applies`: from when on, where the group does not say it for all.
-    `draw` gets the label and the key."""
+    `draw` gets the label, the key, and the time zones there are."""
 
     name: str
     default: str
     effect: str
-    draw: Callable[[str, str], object]
+    draw: Draw
     applies: str = ""
 
     @property
@@ -43,47 +43,40 @@ class Choice:
         return typed
 
 
-def draw_line(label: str, key: str) -> object:
+def draw_line(label: str, key: str, _: Collection[str]) -> object:
     return st.text_input(label, key=key)
 
 
-def draw_secret(label: str, key: str) -> object:
+def draw_secret(label: str, key: str, _: Collection[str]) -> object:
     return st.text_input(label, key=key, type="password", autocomplete="off")
 
 
-def draw_note(label: str, key: str) -> object:
+def draw_note(label: str, key: str, _: Collection[str]) -> object:
     return st.text_area(label, key=key, height=100)
 
 
-def draw_switch(label: str, key: str) -> object:
+def draw_switch(label: str, key: str, _: Collection[str]) -> object:
     return st.toggle(label, key=key)
 
 
-@lru_cache(maxsize=1)
-def list_zones() -> frozenset[str]:
-    """Cached: reading them opens hundreds of files."""
-    return frozenset(available_timezones())
+def draw_zone(label: str, key: str, zones: Collection[str]) -> object:
+    return st.selectbox(label, sorted(zones), key=key)
 
 
-def draw_zone(label: str, key: str) -> object:
-    known = list_zones() | {st.session_state[key]}
-    return st.selectbox(label, sorted(known), key=key)
-
-
-def draw_hour(label: str, key: str) -> object:
+def draw_hour(label: str, key: str, _: Collection[str]) -> object:
     return st.selectbox(label, range(24), format_func=lambda hour: f"{hour}:00", key=key)
 
 
-def draw_channel(label: str, key: str) -> object:
+def draw_channel(label: str, key: str, _: Collection[str]) -> object:
     return st.selectbox(label, list(Channel), format_func=CHANNEL_CHOICES.__getitem__, key=key)
 
 
-def draw_colour(label: str, key: str) -> object:
+def draw_colour(label: str, key: str, _: Collection[str]) -> object:
     return st.color_picker(label, key=key)
 
 
-def draw_number(least: int, most: int) -> Callable[[str, str], object]:
-    return lambda label, key: st.number_input(label, least, most, step=1, key=key)
+def draw_number(least: int, most: int) -> Draw:
+    return lambda label, key, _: st.number_input(label, least, most, step=1, key=key)
 
 
 RECOVERY = (

@@ -23,7 +23,7 @@ from dashboard.ui import banners
 from dashboard.ui.html import show_html, show_note
 from dashboard.views.settings.fields import CHOICES, Choice
 from db.company_settings.notifications import NotificationSettings
-from db.company_settings.recovery import ChoiceError
+from db.company_settings.validity import ChoiceError
 from db.session import now
 
 TITLES: dict[Group, str] = {
@@ -52,7 +52,7 @@ def show_group(settings: DashboardSettings, saved: SavedSettings, group: Group) 
     fill_fields(group, kept)
     good, result, faults = st.session_state.pop(f"result-{group}", (True, "", {}))
     # A value that was saved once may be refused by now.
-    faults = faults or find_faults(kept, DEFAULTS[group], settings.in_development)
+    faults = faults or saved.faults
     st.header(TITLES[group], anchor=False)
     if APPLIES[group]:
         show_note(APPLIES[group])
@@ -60,7 +60,7 @@ def show_group(settings: DashboardSettings, saved: SavedSettings, group: Group) 
         banners.show_result(good, result)
     with st.form(f"form-{group}"):
         for choice in CHOICES[group]:
-            show_choice(group, choice, kept, faults.get(choice.name))
+            show_choice(saved, group, choice, faults.get(choice.name))
         st.form_submit_button(
             BUTTONS[group],
             type="primary",
@@ -76,8 +76,9 @@ def show_group(settings: DashboardSettings, saved: SavedSettings, group: Group) 
         )
 
 
-def show_choice(group: Group, choice: Choice, kept: Choices, fault: str | None) -> None:
-    choice.draw(choice.label, name_field(group, choice))
+def show_choice(saved: SavedSettings, group: Group, choice: Choice, fault: str | None) -> None:
+    kept = saved.kept[group]
+    choice.draw(choice.label, name_field(group, choice), saved.zones)
     if fault:
         show_html(Markup('<p class="warning" role="alert">{}.</p>').format(capitalize(fault)))
     now_kept = ""

@@ -1,0 +1,54 @@
+"""Payments that Whop does not know, such as those of a webhook that somebody only tried out.
+
+Only one that Whop has never shown us can be such: where an earlier reading found it, a 404 is about
+our key, and nothing is concluded.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from db.ledger.bulk_insert import record_late_change
+from db.ledger.payments import move
+from db.models import Attempt, Payment
+from recovery.status import UNPAID, ClosedReason
+from recovery.transitions import WINDOW, closed
+
+# So much later than its webhook, a new payment can be read at Whop.
+SETTLED_AFTER = timedelta(minutes=10)
+
+# Without a recovery window a payment is in no figure. Its index has both columns.
+COUNTS = Payment.window_ends_at > Payment.failed_at
+
+
+def close_unknown(session: Session, payment: Payment, now: datetime) -> bool:
+    """After a 404. Takes it out of all figures for good, unless it is paid one day. False: that is
+    too early, or it has been known."""
+    if payment.status not in UNPAID or now < payment.created_at + SETTLED_AFTER:
+        return False
+    if payment.read_at is not None or was_charged(session, payment):
+        return False
+    move(session, payment, closed(ClosedReason.UNKNOWN_AT_WHOP))
+    payment.claimed_until = None
+    set_window(session, payment, timedelta(0), now)
+    return True
+
+
+def was_charged(session: Session, payment: Payment) -> bool:
+    sent = exists().where(Attempt.payment_id == payment.payment_id, Attempt.sent_at.is_not(None))
+    return bool(session.scalar(select(sent)))
+
+
+def count_again(session: Session, payment: Payment, now: datetime) -> None:
+    """It was paid, so it exists."""
+    if payment.closed_reason is ClosedReason.UNKNOWN_AT_WHOP:
+        set_window(session, payment, WINDOW, now)
+
+
+def set_window(session: Session, payment: Payment, length: timedelta, now: datetime) -> None:
+    payment.window_ends_at = payment.failed_at + length
+    # The database marks a day for what is summed up, and a window is not.
+    record_late_change(session, [(payment.company_id, payment.failed_at)], now)
