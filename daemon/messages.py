@@ -13,6 +13,7 @@ from functools import partial
 
 from daemon.clients import ChatClient, EmailClient
 from daemon.workers import never, run_until_empty
+from db.ledger.products import record_titles
 from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.member_messages.account_refusals import record_answer
@@ -25,7 +26,7 @@ from mail.messages import Destination, write, write_chat
 from recovery.delivery import Delivery
 from recovery.message_schedule import REMINDERS
 from recovery.status import Channel, MessageState
-from whop.client import MEMBERSHIPS_PAGE, WhopClient
+from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
 from whop.errors import WhopError
 
 log = logging.getLogger(__name__)
@@ -136,12 +137,20 @@ class MessageSender:
         if context.membership_id is not None:
             try:
                 found = self.whop.get_membership(context.membership_id)
+                self.keep_title(context, found)
                 return Destination(found.manage_url, found.seller, found.product)
             except WhopError as error:
                 log.warning(
                     "payment %s: could not read the member's link: %s", context.payment_id, error
                 )
         return Destination(MEMBERSHIPS_PAGE)
+
+    def keep_title(self, context: MessageContext, found: Membership) -> None:
+        """What a membership tells of its product spares a call of the next cycle."""
+        if context.product is None and found.product_id is not None and found.product is not None:
+            titles = {found.product_id: found.product}
+            with self.sessions.begin() as session:
+                record_titles(session, context.company_id, titles, self.clock())
 
 
 def report_account(

@@ -6,6 +6,7 @@
 3. List the payments since the last sync, and the open renewals; then read each of our open
    payments that no list contained.
 4. List the refunds, and look up whose payments are disputed.
+5. Look up the company's name and the titles of its products, where they are not known yet.
 
 Each page is applied in its own transaction. No transaction is open during a call to Whop.
 """
@@ -20,6 +21,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from daemon.company_names import fetch_name
+from daemon.product_titles import fetch_titles
 from daemon.reversals import read_disputes, read_refunds
 from daemon.workers import WorkCounts, never, run_each
 from db.company_settings.recovery import list_company_ids
@@ -98,6 +100,7 @@ class Reconciler:
                 read_disputes(self.sessions, self.whop, company_id, self.read, self.clock)
                 complete = not self.stopping()
                 fetch_name(self.sessions, self.whop, company_id, self.stopping)
+                fetch_titles(self.sessions, self.whop, company_id, self.clock, self.stopping)
         except WhopError as error:
             failure = SyncFailure(classify_sync_error(error), str(error))
         log_faults(company_id, failure, missing)

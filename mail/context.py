@@ -12,9 +12,9 @@ from db.company_settings.messaging import MessagingSettings
 from db.member_messages.message_context import MessageContext
 from recovery.action_required import ONLY_THE_MEMBER
 from recovery.declines import DeclineClass, explain_to_member
+from recovery.instruments import BANK_ACCOUNT, Instrument, describe_instrument
 from recovery.money import format_money
 from recovery.text import make_plain
-from recovery.wording import name_brand
 
 MOST_OTHERS = 10
 LONGEST_NAME = 40
@@ -39,21 +39,29 @@ def choose_words(
 ) -> Words:
     """The variables that a template may use. None: this message has no such value."""
     button, link = choose_button(context, destination)
+    instrument = find_instrument(context)
     return {
         "name": choose_greeting(context.member_name),
         "seller": make_plain(messaging.sender_name or destination.seller or "", LONGEST_TITLE)
         or None,
-        "product": name_product(context.product or destination.product),
+        "product": name_product(context, destination.product),
         "amount": format_money(context.amount, context.currency),
-        "card": describe_charge_method(context),
-        "explanation": explain_to_member(context.decline_class, context.decline_code),
+        "card": instrument.in_sentence,
+        "explanation": explain_to_member(
+            context.decline_class, context.decline_code, is_card=instrument.is_card
+        ),
         "next_try": describe_next_try(context),
-        "ends": format_time(context.window_ends_at, context.time_zone),
+        # Nothing ends with a payment that no membership hangs on.
+        "ends": (
+            format_time(context.window_ends_at, context.time_zone)
+            if context.membership_id is not None
+            else None
+        ),
         "button": button,
         "link": link,
         "others": [
             {
-                "product": name_product(owed.product),
+                "product": make_plain(owed.product or "", LONGEST_TITLE) or "another payment",
                 "amount": format_money(owed.amount, owed.currency),
             }
             for owed in context.others[:MOST_OTHERS]
@@ -67,8 +75,10 @@ def choose_greeting(member_name: str | None) -> str:
     return "there" if not first or LIKE_A_LINK.search(first) else first
 
 
-def name_product(product: str | None) -> str:
-    return make_plain(product or "", LONGEST_TITLE) or "your membership"
+def name_product(context: MessageContext, found: str | None) -> str:
+    """`found`: what Whop calls it now."""
+    title = make_plain(context.product or found or "", LONGEST_TITLE)
+    return title or ("your membership" if context.membership_id is not None else "your purchase")
 
 
 def choose_button(context: MessageContext, destination: Destination) -> tuple[str, str]:
@@ -78,11 +88,11 @@ def choose_button(context: MessageContext, destination: Destination) -> tuple[st
         case DeclineClass.AUTHENTICATION if context.recovery_url:
             return "Confirm the payment", quote_link(context.recovery_url)
         case DeclineClass.CONSENT:
-            return "See your membership", page
-        case DeclineClass.BANK_DEBIT:
-            return "Update how you pay", page
-        case _:
+            return f"See your {'membership' if context.membership_id else 'purchases'}", page
+        case _ if find_instrument(context).is_card:
             return "Update your card", page
+        case _:
+            return "Update how you pay", page
 
 
 def quote_link(url: str) -> str:
@@ -90,18 +100,11 @@ def quote_link(url: str) -> str:
     return quote(url, safe=":/?#[]@!$&*+,;=%~")
 
 
-def describe_charge_method(context: MessageContext) -> str:
-    if context.decline_class is DeclineClass.BANK_DEBIT and context.card_last4 is None:
-        return "your bank account"
-    return describe_card(context.card_brand, context.card_last4)
-
-
-def describe_card(brand: str | None, last4: str | None) -> str:
-    digits = make_plain(last4 or "", 4)
-    if not digits:
-        return "your card"
-    known = make_plain((brand or "").replace("_", " "), 20)
-    return f"your {name_brand(known) or 'card'} ending in {digits}"
+def find_instrument(context: MessageContext) -> Instrument:
+    found = describe_instrument(context.instrument_name, context.card_brand, context.card_last4)
+    if context.decline_class is DeclineClass.BANK_DEBIT and not found.is_known:
+        return Instrument(BANK_ACCOUNT)
+    return found
 
 
 def describe_next_try(context: MessageContext) -> str | None:
@@ -109,7 +112,9 @@ def describe_next_try(context: MessageContext) -> str | None:
     also where a retry is planned and cannot help, so that no member waits for it."""
     if context.decline_class in ONLY_THE_MEMBER or context.next_retry_at is None:
         return None
-    local = context.next_retry_at.astimezone(ZoneInfo(context.time_zone))
+    # What is due is charged within the hour: the day that it was planned for may be over.
+    at = max(context.next_retry_at, context.written_at)
+    local = at.astimezone(ZoneInfo(context.time_zone))
     return f"{local:%A, %B} {local.day}"
 
 

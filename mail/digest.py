@@ -10,11 +10,11 @@ from db.creator_notices.digest import Digest, Figures, PaymentNeedingAction, Sum
 from db.creator_notices.weeks import Week
 from mail.messages import RenderedMessage
 from recovery.action_required import REMEDIES
-from recovery.labels import NEEDS, RECOVERED_BY
+from recovery.labels import NEEDS, RECOVERED_BY, continue_with
 from recovery.money import format_money, format_usd
 from recovery.status import RecoveredBy
 from recovery.text import LONGEST_NAME, make_plain
-from recovery.wording import count
+from recovery.wording import UNKNOWN_PRODUCT, count
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "emails"),
@@ -94,7 +94,8 @@ def describe_week(week: Week) -> str:
 def describe_needing_action(payment: PaymentNeedingAction) -> dict[str, str]:
     return {
         "member": make_plain(payment.member_name or "", LONGEST_NAME) or "A member",
-        "product": make_plain(payment.product or "", LONGEST_NAME) or "a membership",
+        "product": make_plain(payment.product or "", LONGEST_NAME)
+        or continue_with(UNKNOWN_PRODUCT),
         "amount": format_money(payment.amount, payment.currency),
         "why": f"{NEEDS[payment.need]}. {REMEDIES[payment.need]}.",
         "payment_id": payment.payment_id,

@@ -18,11 +18,12 @@ from db.company_settings.messaging import DEFAULT_MESSAGING_SETTINGS, MessagingS
 from db.company_settings.templates import OwnTemplate
 from db.member_messages.message_context import MessageContext
 from mail.colours import choose_edge, choose_ink
-from mail.context import Destination, Words, choose_words
+from mail.context import Destination, Words, choose_words, find_instrument
 from mail.html_allowlist import check_markup
 from mail.markdown import escape_markdown, escape_words
 from mail.rendering import BrokenTemplateError, fill
 from recovery.declines import DeclineClass
+from recovery.instruments import CARD, Instrument
 from recovery.status import Step
 from recovery.text import make_plain
 
@@ -38,9 +39,10 @@ SUBJECTS = {
     Step.LAST_DAY: "One day left to keep {{ product }}",
     Step.NOTICE: "Your payment for {{ product }} did not go through",
 }
-# Replaces the first email's subject if only another card helps. With other declines it would ask
-# for something that the body says is not needed.
+# Replaces the first email's subject if only another card, or another way to pay, helps. With other
+# declines it would ask for something that the body says is not needed.
 UPDATE_CARD = "Your payment failed — click here to update your card"
+UPDATE_METHOD = "Your payment failed — click here to update how you pay"
 OURS = {
     step: OwnTemplate(
         SUBJECTS[step],
@@ -131,9 +133,12 @@ def fill_step(context: MessageContext, words: Words, template: OwnTemplate | Non
 
 def choose_subject(context: MessageContext, template: OwnTemplate) -> OwnTemplate:
     """A creator who has changed the body alone has chosen no other subject."""
-    ours = template.subject == SUBJECTS[Step.PAYMENT_FAILED]
-    if ours and context.decline_class is DeclineClass.CARD:
-        return replace(template, subject=UPDATE_CARD)
+    if template.subject == SUBJECTS[Step.PAYMENT_FAILED]:
+        if context.decline_class is DeclineClass.CARD:
+            is_card = find_instrument(context).is_card
+            return replace(template, subject=UPDATE_CARD if is_card else UPDATE_METHOD)
+    elif template.subject == SUBJECTS[Step.LAST_DAY] and context.membership_id is None:
+        return replace(template, subject=SUBJECTS[Step.REMINDER])
     return template
 
 
@@ -150,12 +155,19 @@ def fill_template(template: OwnTemplate, words: Words) -> OwnTemplate:
 
 def list_details(context: MessageContext, words: Words) -> list[tuple[str, str]]:
     """The payment's details. Missing values are left out."""
-    card = str(words["card"]).removeprefix("your ")
+    instrument = find_instrument(context)
+    # From the words, which are escaped where the chat needs it.
+    name = str(words["card"]).removeprefix("your ") if is_detail(instrument) else None
     rows = (
-        ("Membership", words["product"]),
+        ("Membership" if context.membership_id is not None else "For", words["product"]),
         ("Amount", words["amount"]),
-        ("Card", card if context.card_last4 else None),
+        ("Card" if instrument.is_card else "Method", name),
         ("Next try", words["next_try"]),
         ("Ends", words["ends"] if context.step != Step.NOTICE else None),
     )
     return [(name, str(value)) for name, value in rows if value]
+
+
+def is_detail(instrument: Instrument) -> bool:
+    """That it is some card, or something unknown, is none."""
+    return instrument.is_known and instrument.name != CARD

@@ -9,6 +9,7 @@ from db.member_messages.message_context import MessageContext, OpenAmount
 from mail.context import Destination
 from recovery.decline_codes import CODES
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.instruments import BANK_ACCOUNT, CARD
 from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
@@ -39,11 +40,13 @@ def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> Mes
         reason="",
         decline_class=decline_class,
         decline_code=code,
+        instrument_name=BANK_ACCOUNT if by_debit else CARD,
         card_brand=None if by_debit else "visa",
         card_last4=None if by_debit else "4242",
         product="Marathon Training Pro",
         next_retry_at=None if waits else FAILED_AT + timedelta(hours=NEXT_TRY_AFTER[step]),
         window_ends_at=FAILED_AT + timedelta(days=5),
+        written_at=FAILED_AT,
         recovery_url="https://whop.com/payments/pay_Sample/confirm/" if confirms else None,
         time_zone="Europe/Berlin",
         others=(OpenAmount("Recipe Vault", Decimal("9.00"), "eur"),) * others,

@@ -35,6 +35,11 @@ MEANINGS: dict[DeclineClass, str] = {
     DeclineClass.UNKNOWN: "not a reason that we know; a later retry may work",
 }
 
+# Of these, the meaning's second half speaks of a later retry.
+MAY_WORK_LATER = frozenset(
+    {DeclineClass.FUNDS, DeclineClass.ISSUER, DeclineClass.TECHNICAL, DeclineClass.UNKNOWN}
+)
+
 # What the member reads. It says what helps and never why the bank refused: we must not reveal that
 # a card is thought stolen, neither to its owner nor to a thief.
 NEUTRAL = "A quick look at your payment details puts it right."
@@ -73,6 +78,23 @@ ADVICE: dict[DeclineClass, str] = {
     DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
 }
 
+# The same where no card is known to have been charged: nothing of a card, nor of a bank that may
+# have no part in it.
+WITHOUT_CARD: dict[DeclineClass, str] = FOR_MEMBER | {
+    DeclineClass.FUNDS: "The balance or a limit was too low this time.",
+    DeclineClass.ISSUER: "It was declined without a reason.",
+    DeclineClass.TECHNICAL: "Something went wrong on the way.",
+    DeclineClass.AUTHENTICATION: "The payment needs your confirmation.",
+    DeclineClass.CARD: "The payment method on file can no longer be charged.",
+}
+ADVICE_WITHOUT_CARD: dict[DeclineClass, str] = {
+    DeclineClass.FUNDS: "You can also pay another way.",
+    DeclineClass.ISSUER: "Another way to pay usually settles it.",
+    DeclineClass.AUTHENTICATION: "Only you can do that.",
+    DeclineClass.CARD: "Please update it, or pay another way.",
+    DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
+}
+
 # Never charged again, whatever the policy, because the card networks or the member forbid it: Visa
 # category 1 (lost, stolen, revoked), suspected fraud, stopped payments, bank debits.
 NEVER_CHARGED_AGAIN = frozenset(
@@ -87,12 +109,19 @@ NEVER_CHARGED_AGAIN = frozenset(
 )
 
 
-def explain_to_member(decline_class: DeclineClass, code: str | None) -> str:
-    """One or two sentences that anybody who opens the message may read."""
-    explanation = FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
-    return f"{explanation} {ADVICE.get(decline_class, '')}".rstrip()
+def explain_to_member(decline_class: DeclineClass, code: str | None, *, is_card: bool) -> str:
+    """One or two sentences that anybody who opens the message may read. `is_card`: a card was
+    charged, as far as we know."""
+    if is_card:
+        explanation = FOR_MEMBER_BY_CODE.get(code or "", FOR_MEMBER[decline_class])
+        return f"{explanation} {ADVICE.get(decline_class, '')}".rstrip()
+    return f"{WITHOUT_CARD[decline_class]} {ADVICE_WITHOUT_CARD.get(decline_class, '')}".rstrip()
 
 
-def explain_to_creator(words: str, decline_class: DeclineClass) -> str:
-    """One sentence: what the bank said, and what that means."""
-    return f"{words}: {MEANINGS[decline_class]}."
+def explain_to_creator(words: str, decline_class: DeclineClass, *, retrying: bool) -> str:
+    """One sentence: what the bank said, and what that means. That a retry may work is only said
+    where one is to come."""
+    meaning, _, outlook = MEANINGS[decline_class].partition("; ")
+    if outlook and (retrying or decline_class not in MAY_WORK_LATER):
+        meaning = f"{meaning}; {outlook}"
+    return f"{words}: {meaning}."

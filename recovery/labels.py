@@ -6,7 +6,7 @@ A label begins with a capital; `continue_with` puts it into a sentence.
 
 from __future__ import annotations
 
-from recovery.action_required import Need
+from recovery.action_required import LeadAction, Need, NextStepKind
 from recovery.declines import DeclineClass
 from recovery.status import (
     Action,
@@ -63,6 +63,25 @@ CLOSED_REASONS: dict[ClosedReason, str] = {
     ClosedReason.CONSENT_WITHDRAWN: "Stopped by the member",
     ClosedReason.STOPPED: "Stopped by you",
     ClosedReason.UNKNOWN_AT_WHOP: "Whop does not know this payment",
+}
+NEXT_STEPS: dict[NextStepKind, str] = {
+    NextStepKind.RECOVERED: STATUSES[PaymentStatus.RECOVERED],
+    NextStepKind.NOT_RECOVERED: STATUSES[PaymentStatus.PERMANENT_FAIL],
+    NextStepKind.STOPPING: "Stopping",
+    NextStepKind.CHARGING: "Charging now",
+    NextStepKind.CONFIRMING: "Confirming the charge",
+    NextStepKind.CHARGE_REQUESTED: "Charging within a minute",
+    NextStepKind.CLOSING: "Closing",
+    NextStepKind.ON_HOLD: "On hold",
+    NextStepKind.RETRY: STATUSES[PaymentStatus.PENDING_RETRY],
+    NextStepKind.NEEDS_YOU: "Needs you",
+    NextStepKind.WHOP: f"{STATUSES[PaymentStatus.FAILED]} for Whop",
+    NextStepKind.MEMBER: f"{STATUSES[PaymentStatus.FAILED]} for the member",
+}
+LEAD_ACTIONS: dict[LeadAction, str] = {
+    LeadAction.RETRY: "Retry now",
+    LeadAction.WRITE: "Write to the member",
+    LeadAction.OPEN_ON_WHOP: "Open on Whop",
 }
 NEEDS: dict[Need, str] = {
     Need.AMOUNT: "Wrong amount",

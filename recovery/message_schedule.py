@@ -147,6 +147,21 @@ def apply_quiet_hours(
     return evening if morning > at and earliest <= evening <= deadline else None
 
 
+def foretell_departure(
+    planned: PlannedMessage, context: ScheduleContext, full_until: datetime | None
+) -> PlannedMessage | None:
+    """When a message that is due then really leaves. None: too late, so never.
+
+    `full_until`: today's daily limit is used up, and messages go on then; None: it is not.
+    """
+    hours, at = context.hours, planned.at
+    if full_until is not None and at < full_until:
+        at = full_until
+    zone = ZoneInfo(hours.time_zone)
+    at = postpone_quiet(at, zone, hours.quiet_from, hours.quiet_until)
+    return PlannedMessage(planned.step, at) if at <= context.window_ends_at - LAST_CALL else None
+
+
 def postpone_quiet(at: datetime, zone: ZoneInfo, quiet_from: int, quiet_until: int) -> datetime:
     """`at`, or the end of the quiet hours it falls into, also across a change of the clocks."""
     local = at.astimezone(zone)

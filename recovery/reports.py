@@ -14,7 +14,8 @@ from decimal import Decimal
 class PaymentDetails:
     """Each newer report replaces these; a field that it leaves out keeps its value.
 
-    `card_expiry`: the card's last month, such as `2027-04`.
+    `card_expiry`: the card's last month, such as `2027-04`. `instrument_name`: what was charged
+    (recovery/instruments.py).
     """
 
     membership_id: str | None = None
@@ -22,7 +23,9 @@ class PaymentDetails:
     user_id: str | None = None
     member_name: str | None = None
     member_email: str | None = None
+    product_id: str | None = None
     product: str | None = None
+    instrument_name: str | None = None
     card_brand: str | None = None
     card_last4: str | None = None
     card_expiry: str | None = None
@@ -49,7 +52,8 @@ class PaymentReport(PaymentFacts):
 
     `starts_dunning`: an event that a renewal failed, the only one that makes a payment known.
     `failed`: it is unpaid and a charge failed, whether or not an event said so.
-    `renewal`: not a first purchase. `ended`: void or uncollectible.
+    `renewal`: money that a membership owes: no first purchase, no manual charge and not nothing.
+    `ended`: void or uncollectible.
     """
 
     starts_dunning: bool = False

@@ -19,6 +19,7 @@ from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 class NoRetryReason(StrEnum):
     """Why no retry is scheduled. The value goes on in a sentence that a creator reads."""
 
+    NOTHING_OWED = "nothing is owed"
     RETRIES_USED = "all retries are used"
     WINDOW_CLOSED = "too little time is left before the deadline"
     NOT_RETRYABLE = "Whop does not allow another retry"
@@ -59,6 +60,7 @@ class RetryContext:
     time_zone: str = "UTC"
     spread: float = 0.0
     held_out: bool = False
+    owed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ MOST_IN_A_DAY = 10
 
 def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryReason | None:
     """Why a charge is forbidden, whatever the policy and whoever asks. None: it is allowed."""
+    if not context.owed:
+        return NoRetryReason.NOTHING_OWED
     if context.held_out:
         return NoRetryReason.HELD_OUT
     if context.declined_retries >= rules.max_retries:

@@ -76,7 +76,7 @@ BACKUP_HELPS = frozenset(
 
 def decide_backup(context: RetryContext, now: datetime) -> datetime | None:
     """When to try another saved card, by day since it may surprise the member. None: never."""
-    if context.held_out or context.decline_class not in BACKUP_HELPS:
+    if context.held_out or not context.owed or context.decline_class not in BACKUP_HELPS:
         return None
     zone = ZoneInfo(context.time_zone)
     at = avoid_whop(max(now, context.last_charge_at + AFTER_WHOP), context.whop_next_attempt_at)

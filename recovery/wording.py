@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 # With fewer, one payment changes a percentage by more than five points, so only the numbers are
 # shown.
 FEW = 20
+UNKNOWN_PRODUCT = "Product not known yet"
 BRANDS = {"amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
 
 

@@ -26,6 +26,7 @@ from db.creator_notices.queue import NoticeBatch
 from db.creator_notices.weeks import Week
 from db.models import Message, Payment
 from db.reporting import attention
+from db.reporting.next_steps import Viewpoint
 from db.reporting.search import Filters, StatusFilter, find_page
 from mail.digest import write_digest
 from recovery.action_required import Need
@@ -40,11 +41,12 @@ from recovery.status import (
     RecoveredBy,
     Step,
 )
-from tests.factories import COMPANY, HOUR, NOW
+from tests.factories import COMPANY, HOUR, HOURLY, NOW
 from tests.mail_service import MailReceiver
 from tests.needs import find_needs
 
 ANOTHER = "biz_another"
+VIEW = Viewpoint(NOW, HOURLY, frozenset(Channel))
 WEEK = Week(date(2026, 11, 16), ZoneInfo("UTC"))
 SENT, QUEUED = {"state": MessageState.SENT}, {"state": MessageState.QUEUED}
 BOUNCED = SENT | {"delivery_failure": DeliveryFailure.BOUNCED}
@@ -212,10 +214,10 @@ class Answer:
 
 
 def ask_overview(session: Session, receiver: MailReceiver) -> Answer:
-    snapshot = overview.read_snapshot(session, COMPANY, NOW)
+    snapshot = overview.read_snapshot(session, COMPANY, VIEW)
     assert isinstance(snapshot, overview.Snapshot)
-    newest = {row.payment_id: row.needs_you for row in snapshot.payments}
-    named = {row.payment_id: str(row.needs_you) for row in snapshot.needing_action}
+    newest = {row.payment_id: row.next_step.need for row in snapshot.payments}
+    named = {row.payment_id: str(row.next_step.need) for row in snapshot.needing_action}
     assert all(newest.get(payment_id, need) == need for payment_id, need in named.items())
     return Answer(
         {str(needed.need): needed.payments for needed in snapshot.needed},
@@ -238,9 +240,9 @@ def read_rows(session: Session, which: StatusFilter) -> tuple[int, dict[str, Nee
     after = None
     while after != "":
         query = listing.Query(Filters(which), after=after or "")
-        page = listing.read_listing(session, COMPANY, query, NOW)
+        page = listing.read_listing(session, COMPANY, query, VIEW)
         assert isinstance(page, listing.Listing)
-        rows |= {row.payment_id: row.needs_you for row in page.rows}
+        rows |= {row.payment_id: row.next_step.need for row in page.rows}
         after = page.after
     return page.total, rows
 
@@ -391,8 +393,8 @@ def of_overview(**wrong: Callable[..., Any]) -> SimpleNamespace:
     [
         ("dashboard.data.overview.attention", of_overview(count_needed=count_fewer)),
         ("dashboard.data.overview.attention", of_overview(list_needed=list_others)),
-        ("dashboard.data.payments.find_needs_of", find_fewer),
-        ("dashboard.data.payments.find_needs_of", find_of_others),
+        ("db.reporting.next_steps.find_needs_of", find_fewer),
+        ("db.reporting.next_steps.find_needs_of", find_of_others),
         ("db.reporting.search.NEEDS_CREATOR", WITHOUT_HISTORY),
         ("db.reporting.search.NEEDS_CREATOR", LATELY),
         ("db.creator_notices.digest.count_needed", count_fewer),

@@ -23,9 +23,10 @@ from streamlit.testing.v1 import AppTest
 from dashboard.charts.money import draw_money, group_days, narrow, render_key, sum_up
 from dashboard.data import overview
 from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
+from dashboard.data.viewpoint import EVERY_CHANNEL
 from dashboard.settings import DashboardSettings
 from dashboard.text.lift import describe_lift
-from dashboard.text.payments import Tone, describe_next, describe_state
+from dashboard.text.payments import describe_recovery
 from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
 from dashboard.views.overview.cards import describe_change
@@ -33,13 +34,14 @@ from db.company_settings import recovery as companies
 from db.ledger import new_payments
 from db.models import Company, Heartbeat, Sync
 from db.reporting.health import find_heartbeat, find_sync
+from db.reporting.next_steps import Viewpoint
 from db.reporting.summary import Day
 from db.session import now as read_clock
-from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
 from recovery.money import format_money
-from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, SyncError
+from recovery.next_step import Situation, find_next_step
+from recovery.status import PaymentStatus, RecoveredBy, SyncError
 from recovery.wording import DAYS, Period
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
@@ -397,7 +399,7 @@ def test_it_remembers_trouble_as_well(open_page: Callable[..., AppTest]) -> None
 def test_it_splits_the_chart_s_money_by_who_brought_it(session: Session) -> None:
     for by in RecoveredBy:
         pay(session, by, **PRICES[by])
-    snapshot = read_snapshot(session, COMPANY, read_clock())
+    snapshot = read_snapshot(session, COMPANY, Viewpoint(read_clock(), HOURLY, EVERY_CHANNEL))
     total = sum_up(snapshot.days)
     shown = (total.failed, total.by_retry, total.by_member, total.without_us)
     assert shown == tuple(map(Decimal, (21, 10, 7, 4)))
@@ -465,6 +467,11 @@ def test_it_says_how_many_members_are_missing(missing: NotEnoughData, words: str
 
 
 def row(**overrides: Any) -> PaymentRow:
+    waiting = Situation(
+        status=PaymentStatus.FAILED,
+        decline_class=DeclineClass.FUNDS,
+        window_ends_at=NOW + timedelta(days=5),
+    )
     return PaymentRow(
         **{
             "payment_id": "pay_1",
@@ -475,88 +482,32 @@ def row(**overrides: Any) -> PaymentRow:
             "refunded_amount": Decimal(0),
             "reason": "Insufficient funds",
             "decline_class": DeclineClass.FUNDS,
-            "status": PaymentStatus.FAILED,
             "retries": 0,
-            "next_retry_at": None,
-            "whop_next_attempt_at": None,
-            "claimed_until": None,
             "failed_at": NOW,
-            "window_ends_at": NOW + timedelta(days=5),
-            "charge_method": ChargeMethod.RETRY,
-            "needs_you": None,
+            "recovered_at": None,
             "recovered_by": None,
-            "closed_reason": None,
+            "next_step": find_next_step(waiting, NOW),
         }
         | overrides
     )
 
 
-PENDING = {"status": PaymentStatus.PENDING_RETRY, "next_retry_at": NOW + timedelta(minutes=12)}
-PAID = {"status": PaymentStatus.RECOVERED, "recovered_by": RecoveredBy.RETRY}
+PAID = {"recovered_at": NOW, "recovered_by": RecoveredBy.RETRY}
 
 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        (PENDING, "Retry scheduled in 12 min"),
-        (PENDING | {"next_retry_at": NOW}, "Retry scheduled due now"),
-        (PENDING | {"claimed_until": NOW + HOUR}, "Retry scheduled charging now"),
-        (PENDING | {"claimed_until": NOW}, "Retry scheduled in 12 min"),
-        (PAID, "Recovered by our retry"),
-        (
-            PAID | {"recovered_by": RecoveredBy.MEMBER},
-            "Recovered paid after our message",
-        ),
-        (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "Recovered would have come anyway"),
-        (PAID | {"refunded_amount": Decimal(49)}, "Recovered refunded"),
-        (PAID | {"refunded_amount": Decimal(9)}, "Recovered by our retry, partly refunded"),
-        ({}, "Waiting for the member"),
-        ({"whop_next_attempt_at": NOW + HOUR}, "Waiting for Whop"),
-        ({"whop_next_attempt_at": NOW}, "Waiting for the member"),
-        ({"needs_you": Need.AMOUNT}, "Needs you"),
-        (
-            {"status": PaymentStatus.PERMANENT_FAIL, "closed_reason": ClosedReason.RETRIES_USED},
-            "Not recovered all retries declined",
-        ),
+        (PAID, "by our retry"),
+        (PAID | {"recovered_by": RecoveredBy.MEMBER}, "paid after our message"),
+        (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "would have come anyway"),
+        (PAID | {"refunded_amount": Decimal(49)}, "refunded"),
+        (PAID | {"refunded_amount": Decimal(9)}, "by our retry, partly refunded"),
+        ({}, ""),
     ],
 )
-def test_it_says_what_becomes_of_a_payment(columns: dict[str, Any], words: str) -> None:
-    state = describe_state(row(**columns), NOW)
-    assert f"{state.words} {state.detail}".strip() == words
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        (PENDING, "We retry on Fri 20 Nov, 14:57"),
-        (
-            PENDING | {"charge_method": ChargeMethod.BACKUP_CARD},
-            "We retry with the backup card on Fri 20 Nov,",
-        ),
-        (PENDING | {"next_retry_at": NOW}, "We retry within the hour"),
-        (PENDING | {"claimed_until": NOW + HOUR}, "We are charging now"),
-        ({}, "Deadline Wed 25 Nov, 14:45"),
-        ({"whop_next_attempt_at": NOW + 3 * HOUR}, "Whop retries on Fri 20 Nov, 17:45"),
-        ({"whop_next_attempt_at": NOW - HOUR}, "Deadline Wed 25 Nov, 14:45"),
-        ({"needs_you": Need.AMOUNT}, "Correct the plan's price on Whop"),
-    ],
-)
-def test_it_says_who_does_what_next_in_the_creator_s_time(
-    columns: dict[str, Any], words: str
-) -> None:
-    assert describe_next(row(**columns), NOW, KOLKATA).startswith(words)
-
-
-@pytest.mark.parametrize("columns", [PAID, {"status": PaymentStatus.PERMANENT_FAIL}])
-def test_nothing_comes_next_once_a_payment_is_over(columns: dict[str, Any]) -> None:
-    assert describe_next(row(**columns), NOW, KOLKATA) == ""
-
-
-@pytest.mark.parametrize("reason", ClosedReason)
-def test_it_says_why_each_payment_was_given_up(reason: ClosedReason) -> None:
-    closed = row(status=PaymentStatus.PERMANENT_FAIL, closed_reason=reason)
-    assert describe_state(closed, NOW).detail
-    assert describe_state(closed, NOW).tone is Tone.OVER
+def test_it_says_how_a_payment_was_recovered(columns: dict[str, Any], words: str) -> None:
+    assert describe_recovery(row(**columns)) == words
 
 
 def test_it_writes_a_table_that_can_be_read_aloud() -> None:

@@ -12,10 +12,12 @@ from whop_sdk.types.payment_decline_codes import PaymentDeclineCodes
 from recovery.decline_codes import CLASS_OF, CODES, classify
 from recovery.declines import (
     ADVICE,
+    ADVICE_WITHOUT_CARD,
     FOR_MEMBER,
     FOR_MEMBER_BY_CODE,
     MEANINGS,
     NEVER_CHARGED_AGAIN,
+    WITHOUT_CARD,
     DeclineClass,
     explain_to_creator,
     explain_to_member,
@@ -87,8 +89,10 @@ def test_lost_stolen_and_stopped_cards_are_never_charged_again():
 @pytest.mark.parametrize(("code", "decline_class"), [*CLASS_OF.items(), (None, "unknown")])
 def test_every_code_has_a_sentence_for_the_creator_and_one_for_the_member(code, decline_class):
     for sentence in (
-        explain_to_creator(classify(code).words, DeclineClass(decline_class)),
-        explain_to_member(DeclineClass(decline_class), code),
+        explain_to_creator(classify(code).words, DeclineClass(decline_class), retrying=True),
+        explain_to_creator(classify(code).words, DeclineClass(decline_class), retrying=False),
+        explain_to_member(DeclineClass(decline_class), code, is_card=True),
+        explain_to_member(DeclineClass(decline_class), code, is_card=False),
     ):
         assert sentence.endswith(".")
         assert len(sentence) > 20
@@ -97,7 +101,9 @@ def test_every_code_has_a_sentence_for_the_creator_and_one_for_the_member(code, 
 @pytest.mark.parametrize("code", [None, *CLASS_OF])
 def test_the_member_never_reads_of_fraud_loss_or_theft(code):
     decline_class = CLASS_OF.get(code or "", DeclineClass.UNKNOWN)
-    said = explain_to_member(decline_class, code).lower()
+    said = " ".join(
+        explain_to_member(decline_class, code, is_card=is_card) for is_card in (True, False)
+    ).lower()
     forbidden = (
         "fraud",
         "stolen",
@@ -112,6 +118,17 @@ def test_the_member_never_reads_of_fraud_loss_or_theft(code):
     assert [word for word in forbidden if word in said] == []
 
 
+@pytest.mark.parametrize("code", [None, *CLASS_OF])
+@pytest.mark.parametrize("decline_class", DeclineClass)
+def test_no_card_is_spoken_of_where_none_was_charged(decline_class, code):
+    assert "card" not in explain_to_member(decline_class, code, is_card=False).lower()
+
+
+@pytest.mark.parametrize("decline_class", DeclineClass)
+def test_no_later_retry_is_spoken_of_where_none_is_to_come(decline_class):
+    assert "retry" not in explain_to_creator("Declined", decline_class, retrying=False)
+
+
 def test_sentences_for_the_member_are_for_what_exists():
     assert set(FOR_MEMBER) == set(DeclineClass)
     assert set(FOR_MEMBER_BY_CODE) <= set(CLASS_OF)
@@ -120,6 +137,7 @@ def test_sentences_for_the_member_are_for_what_exists():
 def test_the_docs_show_what_the_member_reads():
     page = " ".join(DOCS.read_text().split())
     sentences = {*FOR_MEMBER.values(), *FOR_MEMBER_BY_CODE.values(), *ADVICE.values()}
+    sentences |= {*WITHOUT_CARD.values(), *ADVICE_WITHOUT_CARD.values()}
     assert [sentence for sentence in sentences if sentence not in page] == []
 
 

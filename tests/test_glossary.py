@@ -98,6 +98,8 @@ LABELLED: dict[str, tuple[str, ...]] = {
     "Reasons for a decline": ("REASONS",),
     "Who recovered it": ("RECOVERED_BY",),
     "Why a payment is not recovered": ("CLOSED_REASONS",),
+    "What happens next": ("NEXT_STEPS",),
+    "What helps most": ("LEAD_ACTIONS",),
     "What needs you": ("NEEDS",),
     "What started a try": ("TRIGGERS",),
     "The outcome of a try": ("OUTCOMES",),

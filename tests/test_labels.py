@@ -17,7 +17,7 @@ TABLES: dict[str, Mapping[StrEnum, str]] = {
     if name.isupper() and isinstance(table, dict)
 }
 # Nobody reads these: whatever is said about them is a sentence of its own.
-UNREAD = {status.NoticeChannel, status.SyncError}
+UNREAD = {status.NoticeChannel, status.SyncError, action_required.Actor}
 
 
 def list_enums(module: ModuleType) -> set[type[StrEnum]]:

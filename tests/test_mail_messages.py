@@ -12,7 +12,7 @@ import pytest
 from db.company_settings.messaging import MessagingSettings
 from db.member_messages.message_context import MessageContext, OpenAmount
 from mail.colours import choose_edge, choose_ink, contrast
-from mail.context import MOST_OTHERS, Destination, describe_card, format_time
+from mail.context import MOST_OTHERS, Destination, format_time
 from mail.messages import OURS, write, write_chat
 from mail.samples import DESTINATION, FAILED_AT, UNSUBSCRIBE_URL, make_sample
 from recovery.action_required import ONLY_THE_MEMBER
@@ -121,6 +121,7 @@ def test_no_retry_is_promised_that_cannot_help(step: Step, decline_class: Declin
         (DeclineClass.CARD, "Update your card"),
         (DeclineClass.CONSENT, "See your membership"),
         (DeclineClass.BANK_DEBIT, "Update how you pay"),
+        (DeclineClass.FUNDS, "Update your card"),
     ],
 )
 def test_the_one_button_is_for_what_the_member_can_do(decline_class, button):
@@ -145,7 +146,7 @@ def test_other_open_payments_of_the_member_are_told_of_in_the_same_message():
     for words in (written.text, written.html, write_chat(context, DESTINATION)):
         assert "Also open" in words
         assert "Recipe Vault: 900 JPY" in words
-        assert "your membership: €5" in words
+        assert "another payment: €5" in words
     many = write(funds(others=others * MOST_OTHERS), DESTINATION)
     assert many.text.count("JPY") + many.text.count("€") == MOST_OTHERS
 
@@ -172,12 +173,62 @@ def test_a_reminder_can_be_unsubscribed_from():
 
 
 def test_a_message_about_which_little_is_known_reads_well():
-    bare = funds(member_name=None, product=None, card_brand=None, card_last4=None)
+    bare = funds(
+        member_name=None, product=None, instrument_name=None, card_brand=None, card_last4=None
+    )
     written = write(replace(bare, next_retry_at=None), Destination(DESTINATION.manage_url))
     assert written.text.startswith("This is about your membership.")
     assert "Hi there," in written.text
-    assert "for your membership did not go through on your card." in written.text
+    assert "for your membership did not go through with your payment method." in written.text
     assert "Card:" not in written.text
+    assert "Method:" not in written.text
+
+
+# --- what was charged, and for what ------------------------------------------------------------
+
+NO_CARDS = ("PayPal", "Klarna", "Cash App", "crypto wallet", "bank account", None)
+
+
+def write_all(context: MessageContext) -> list[str]:
+    """Everything that a member could read of it."""
+    written = write(context, Destination(DESTINATION.manage_url))
+    chat = write_chat(context, Destination(DESTINATION.manage_url))
+    return [written.subject, written.text, re.sub("<[^>]+>", "", written.html), chat]
+
+
+@pytest.mark.parametrize("name", NO_CARDS)
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("decline_class", DeclineClass)
+def test_a_card_is_spoken_of_only_where_one_was_charged(name, step, decline_class):
+    codes = [None, *CODES.get(decline_class, {})]
+    for code in codes:
+        paid_so = replace(
+            make_sample(step, decline_class),
+            decline_code=code,
+            instrument_name=name,
+            card_brand=None,
+            card_last4=None,
+        )
+        assert [words for words in write_all(paid_so) if "card" in words.lower()] == []
+        if name is not None:
+            assert name in write(paid_so, DESTINATION).text
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("decline_class", DeclineClass)
+def test_a_membership_is_spoken_of_only_where_there_is_one(step, decline_class):
+    once = replace(make_sample(step, decline_class), membership_id=None, product=None)
+    for words in write_all(once):
+        assert "membership" not in words.replace(DESTINATION.manage_url, "").lower()
+        assert "ends" not in words.lower().replace("ending", "").split()
+        assert "Ends" not in words
+        assert "to keep" not in words
+
+
+def test_a_day_that_is_over_is_never_told():
+    """The retry was due yesterday; the daemon was down."""
+    late = funds(written_at=FAILED_AT + 60 * HOUR, next_retry_at=FAILED_AT + 30 * HOUR)
+    assert "- Next try: Sunday, November 22\n" in write(late, DESTINATION).text
 
 
 def test_a_mail_asks_no_other_machine_for_anything():
@@ -198,20 +249,6 @@ def test_a_mail_asks_no_other_machine_for_anything():
 )
 def test_money_is_written_with_its_currency_and_its_decimals(amount, currency, shown):
     assert format_money(Decimal(amount), currency) == shown
-
-
-@pytest.mark.parametrize(
-    ("brand", "last4", "shown"),
-    [
-        ("visa", "4242", "your Visa ending in 4242"),
-        ("amex", "0005", "your American Express ending in 0005"),
-        ("diners_club", "1117", "your Diners Club ending in 1117"),
-        (None, "4242", "your card ending in 4242"),
-        ("visa", None, "your card"),
-    ],
-)
-def test_a_card_is_named_as_its_holder_knows_it(brand, last4, shown):
-    assert describe_card(brand, last4) == shown
 
 
 @pytest.mark.parametrize(
@@ -261,6 +298,7 @@ def hostile(words: str) -> MessageContext:
         Step.LAST_DAY,
         member_name=words,
         product=words,
+        instrument_name=words,
         card_brand=words,
         card_last4=words,
         others=(OpenAmount(words, Decimal("9"), "eur"),),

@@ -18,6 +18,7 @@ from streamlit.testing.v1.element_tree import Element
 
 from dashboard.data.payments import Query, export
 from dashboard.settings import DashboardSettings
+from dashboard.text.payment_csv import list_rows
 from dashboard.ui.links import address
 from dashboard.views.payments.filters import DEFAULTS, read_query, store_filters
 from db.company_settings import recovery as companies
@@ -197,7 +198,7 @@ def test_an_export_holds_nothing_of_another_company(database_url: str, session: 
     add_theirs(session)
     ours = fail_now(session, read_clock(), user={"id": "u", "name": "=cmd()"})
     settings = DashboardSettings(database_url=SecretStr(database_url))
-    text = export(settings, COMPANY, Query(Filters())).decode("utf-8-sig")
+    text = export(settings, COMPANY, Query(Filters()), list_rows).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert (row["Payment"], row["Member"]) == (ours.payment_id, "'=cmd()")
     assert (row["Amount"], row["Currency"]) == ("49.00", "USD")
@@ -211,7 +212,7 @@ def test_it_tells_how_a_payment_stands_and_what_comes_next(
 ) -> None:
     payment = fail_now(session, read_clock(), user={"id": "u", "name": "Maya Okafor"})
     words = read_words(open_page({"payment": payment.payment_id, "status": "unpaid"}))
-    assert "We charge the card on file again on " in words
+    assert "We retry on " in words
     assert (
         "Insufficient funds: the balance or a limit was too low today; a later retry often works."
         in words
@@ -257,8 +258,12 @@ def test_it_asks_the_daemon_once_confirmed_and_keeps_who_did(
     )
     assert f"{words} · you" in read_words(page)
     assert "view payment" not in read_words(page)
-    assert is_disabled(page, label)
-    assert "Your last request takes effect within a minute." in read_words(page)
+    assert label not in [button.label for button in page.button]
+    assert {
+        RequestKind.RETRY_NOW: "Charging within a minute",
+        RequestKind.STOP: "Stopping",
+    }[kind] in read_words(page)
+    assert "takes effect within a minute" in read_words(page)
 
 
 def test_it_does_nothing_when_the_reader_thinks_better_of_it(
@@ -275,9 +280,8 @@ def test_it_says_why_a_retry_cannot_help(
 ) -> None:
     payment = fail_now(session, read_clock(), decline_code="stolen_card")
     page = open_page({"payment": payment.payment_id})
-    assert is_disabled(page, "Retry now")
-    assert not is_disabled(page, "Stop recovery")
-    assert "Retry now: not possible, it must not be charged again." in read_words(page)
+    assert [button.label for button in page.button] == ["Stop recovery"]
+    assert "We do not retry: it must not be charged again." in read_words(page)
 
 
 def test_it_has_nothing_to_do_for_a_payment_that_is_paid(

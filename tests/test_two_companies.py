@@ -22,6 +22,7 @@ import dashboard
 from dashboard.data import health, insights, messages, overview, payments
 from dashboard.data.insights import SPANS
 from dashboard.settings import DashboardSettings
+from dashboard.text.payment_csv import list_rows
 from dashboard.views.insights import panels as insight_panels
 from dashboard.views.insights.parts import Part
 from dashboard.views.messages import editor
@@ -195,11 +196,11 @@ def test_no_export_holds_anything_of_another_company(
     fill_ours(session, NOW)
     settings = DashboardSettings(database_url=SecretStr(database_url))
     queries = [read_query(query) for query in LISTS]
-    alone = [payments.export(settings, COMPANY, query) for query in queries]
+    alone = [payments.export(settings, COMPANY, query, list_rows) for query in queries]
     fill_theirs(session, NOW)
-    assert [payments.export(settings, COMPANY, query) for query in queries] == alone
-    theirs = [payments.export(settings, ANOTHER, query) for query in queries]
-    assert [payments.export(settings, COMPANY, query) for query in queries] == alone
+    assert [payments.export(settings, COMPANY, query, list_rows) for query in queries] == alone
+    theirs = [payments.export(settings, ANOTHER, query, list_rows) for query in queries]
+    assert [payments.export(settings, COMPANY, query, list_rows) for query in queries] == alone
     assert THEIRS in theirs[0].decode()
     assert not any(OURS in export.decode() for export in theirs)
 

@@ -14,6 +14,7 @@ from db.company_settings.notifications import NotificationSettings, save_notific
 from db.company_settings.recovery import RecoverySettings, add_companies, save_recovery_settings
 from db.company_settings.templates import OwnTemplate, store_template
 from db.ledger import bulk_insert, replays, requests
+from db.ledger.products import record_titles
 from db.member_messages import suppressions
 from db.models import (
     AccountRefusal,
@@ -83,6 +84,7 @@ def choose(session: Session, company_id: str, word: str, zone: str, at: datetime
         f"{word} chooser",
         at,
     )
+    record_titles(session, company_id, {"prod_same": f"{word} Product"}, at)
     for step in Step:
         words = OwnTemplate(f"{word} subject", f"{word} text", f"<p>{word} letter</p>")
         store_template(session, company_id, step, words, f"{word} editor", at)

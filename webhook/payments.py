@@ -6,24 +6,29 @@ import base64
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from db.models import Payment
 from db.reporting.attention import find_needs_of
+from db.reporting.next_steps import Viewpoint, find_next_steps
 from db.reporting.pagination import Cursor, Order, parse_cursor
 from db.reporting.search import Filters, StatusFilter, find_page
-from recovery.action_required import Need
+from db.session import now
+from recovery.action_required import Actor, Need, NextStepKind
 from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass, explain_to_creator
-from recovery.status import PaymentStatus
+from recovery.next_step import NextStep
+from recovery.status import Channel, PaymentStatus
 from webhook.api import PROBLEMS, CompanyDep, SessionDep, require_token
+from webhook.settings import WebhookSettings
 
 router = APIRouter()
 
 
 class PaymentOut(BaseModel):
-    """`needs`: what the creator has to do; null: nothing."""
+    """`needs`: what the creator has to do; null: nothing. `next_action`: what happens next, and
+    `next_actor`: who does it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -42,6 +47,8 @@ class PaymentOut(BaseModel):
     decline_class: str
     status: PaymentStatus
     needs: Need | None = None
+    next_action: NextStepKind = NextStepKind.MEMBER
+    next_actor: Actor = Actor.MEMBER
     retry_count: int
     failed_at: datetime
     window_ends_at: datetime
@@ -55,7 +62,11 @@ class PaymentOut(BaseModel):
     @model_validator(mode="after")
     def explain(self) -> PaymentOut:
         self.reason = name_decline(self.decline_code, self.reason)
-        self.explanation = explain_to_creator(self.reason, DeclineClass(self.decline_class))
+        self.explanation = explain_to_creator(
+            self.reason,
+            DeclineClass(self.decline_class),
+            retrying=self.status is PaymentStatus.PENDING_RETRY,
+        )
         return self
 
 
@@ -66,6 +77,7 @@ class PaymentPage(BaseModel):
 
 @router.get("/payments/list", dependencies=[Depends(require_token)], responses=PROBLEMS)
 def payments(
+    request: Request,
     session: SessionDep,
     company_id: CompanyDep,
     status: PaymentStatus | None = None,
@@ -77,16 +89,25 @@ def payments(
     after = read_cursor(cursor) if cursor else None
     rows = find_page(session, company_id, filters, after=after, limit=limit).payments
     needs = find_needs_of(session, [row.id for row in rows])
+    view = choose_viewpoint(request.app.state.settings, now())
+    steps = find_next_steps(session, company_id, rows, view)
     return PaymentPage(
-        payments=[describe_payment(row, needs.get(row.id)) for row in rows],
+        payments=[describe_payment(row, needs.get(row.id), steps[row.id]) for row in rows],
         # Set for every full page, even if it is the last.
         next_cursor=write_cursor(rows[-1]) if len(rows) == limit else None,
     )
 
 
-def describe_payment(payment: Payment, need: Need | None) -> PaymentOut:
+def choose_viewpoint(settings: WebhookSettings, at: datetime) -> Viewpoint:
+    """Whop's chat is always on."""
+    channels = {Channel.WHOP} | ({Channel.EMAIL} if settings.email_enabled else set())
+    return Viewpoint(at, settings.rules, frozenset(channels))
+
+
+def describe_payment(payment: Payment, need: Need | None, step: NextStep) -> PaymentOut:
     described = PaymentOut.model_validate(payment)
     described.needs = need
+    described.next_action, described.next_actor = step.kind, step.actor
     return described
 
 

@@ -14,9 +14,17 @@ from recovery.reports import PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
 from whop.errors import NoAnswerError
-from whop.lists import Page, SavedCard, read_cards, read_granted, read_page
+from whop.lists import (
+    Page,
+    ProductTitle,
+    SavedCard,
+    read_cards,
+    read_granted,
+    read_page,
+    read_product,
+)
 from whop.objects import read_payment, read_refund
-from whop.values import Json, PayloadError, link, part, text
+from whop.values import Json, PayloadError, ident, link, part, text
 from whop.wire import Query, Wire, escape, write_time
 
 # Where every member can manage billing, for when Whop gives no link of the membership's own.
@@ -29,6 +37,7 @@ PAGE = 25
 @dataclass(frozen=True, slots=True)
 class Membership:
     manage_url: str
+    product_id: str | None
     product: str | None
     seller: str | None
 
@@ -110,6 +119,11 @@ class WhopClient:
         answer = self.wire.read("refunds.list", "/refunds", query)
         return read_page(answer, lambda item: read_refund(item, self.date(item), company_id), after)
 
+    def list_products(self, company_id: str, *, after: str | None = None) -> Page[ProductTitle]:
+        query: Query = {"account_id": company_id, "after": after, "first": PAGE}
+        answer = self.wire.read("products.list", "/products", query)
+        return read_page(answer, read_product, after)
+
     # --- memberships and members ---------------------------------------------------------------
 
     def get_membership(self, membership_id: str) -> Membership:
@@ -186,6 +200,7 @@ class WhopClient:
 def read_membership(answer: Json) -> Membership:
     return Membership(
         manage_url=link(answer, "manage_url") or MEMBERSHIPS_PAGE,
+        product_id=ident(answer, "product_id") or ident(part(answer, "product"), "id"),
         product=text(part(answer, "product"), "title"),
         seller=text(part(answer, "account"), "title") or text(part(answer, "company"), "title"),
     )

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from whop.errors import NoAnswerError
-from whop.values import Json, PayloadError, expiry, flag, ident, part, text
+from whop.values import (
+    Json,
+    PayloadError,
+    expiry,
+    flag,
+    ident,
+    part,
+    require_ident,
+    require_text,
+    text,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +37,12 @@ class SavedCard:
     last4: str | None
     exp_month: int | None
     exp_year: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTitle:
+    product_id: str
+    title: str
 
 
 def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None) -> Page[T]:
@@ -49,6 +65,10 @@ def find_next(answer: Json, after: str | None) -> str | None:
     cursor = text(info, "end_cursor") if flag(info, "has_next_page") else None
     # The same cursor again would loop for ever.
     return None if cursor == after else cursor
+
+
+def read_product(item: Json) -> ProductTitle:
+    return ProductTitle(require_ident(item, "id"), require_text(item, "title"))
 
 
 def read_cards(answer: Json) -> Iterator[SavedCard]:

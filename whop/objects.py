@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from recovery.instruments import choose_instrument_name
 from recovery.reports import DisputeReport, MembershipEnd, PaymentReport, RefundReport
 from whop.values import (
     Json,
@@ -36,8 +37,9 @@ MEMBERSHIP_ENDED = "membership.deactivated"
 ENDED_MEMBERSHIPS = {"canceled", "expired"}
 # ISO 4217's code for "no currency": we must not assume dollars.
 NO_CURRENCY = "xxx"
-# A failed first purchase is a visitor who did not buy, not a member who may leave.
-FIRST_PURCHASE = {"subscription_create", "one_time"}
+# A failed first purchase is a visitor who did not buy, not a member who may leave; and a manual
+# charge is no renewal that a membership hangs on.
+NO_RENEWAL = {"subscription_create", "one_time", "manual"}
 
 
 def read_payment(
@@ -50,12 +52,14 @@ def read_payment(
     owner = company or find_company(data)
     if owner is None:
         raise PayloadError(f"{where}account_id", "is missing")
+    buyer, money = read_buyer(data), read_money(data, where)
+    owed = money["amount"] > 0 and is_renewal(data, buyer["membership_id"])
     return PaymentReport(
         company_id=owner,
         observed_at=observed_at,
-        **read_money(data, where),
+        **money,
         payment_id=require_ident(data, "id", where),
-        **read_state(data, kind),
+        **read_state(data, kind, owed),
         retryable=flag(data, "retryable"),
         decline_code=text(data, "decline_code"),
         failure_message=text(data, "failure_message"),
@@ -64,8 +68,8 @@ def read_payment(
         next_attempt_at=time(data, "next_payment_attempt_at") or time(data, "next_payment_attempt"),
         paid_at=time(data, "paid_at"),
         recovery_url=link(data, "recovery_url"),
-        **read_buyer(data),
-        **read_card(data),
+        **buyer,
+        **read_instrument(data),
     )
 
 
@@ -81,16 +85,21 @@ def read_money(data: Json, where: str) -> dict[str, Any]:
     }
 
 
-def read_state(data: Json, kind: str) -> dict[str, Any]:
+def is_renewal(data: Json, membership_id: str | None) -> bool:
+    """Without the permission member:basic:read a renewal has no membership, but its reason."""
+    reason = text(data, "billing_reason")
+    return membership_id is not None if reason is None else reason not in NO_RENEWAL
+
+
+def read_state(data: Json, kind: str, owed: bool) -> dict[str, Any]:
     """The event's type counts even where the status is missing or lags behind."""
     status, substatus = text(data, "status"), text(data, "substatus")
-    reason = text(data, "billing_reason")
-    renewal, paid = reason not in FIRST_PURCHASE, kind == SUCCEEDED or status == "paid"
+    paid = kind == SUCCEEDED or status == "paid"
     failures = count(data, "payments_failed")
     return {
-        "billing_reason": reason,
-        "renewal": renewal,
-        "starts_dunning": kind == FAILED and renewal,
+        "billing_reason": text(data, "billing_reason"),
+        "renewal": owed,
+        "starts_dunning": kind == FAILED and owed,
         "paid": paid,
         "pending": kind == PENDING or status in {"pending", "authorized"},
         "ended": kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
@@ -111,15 +120,20 @@ def read_buyer(data: Json) -> dict[str, Any]:
         "user_id": ident(user, "id"),
         "member_name": text(user, "name") or text(user, "username"),
         "member_email": text(data, "customer_email") or text(user, "email"),
+        "product_id": ident(data, "product_id") or ident(part(data, "product"), "id"),
         "product": text(part(data, "product"), "title"),
     }
 
 
-def read_card(data: Json) -> dict[str, Any]:
-    card, method = part(part(data, "payment_instrument"), "card"), part(data, "payment_method")
+def read_instrument(data: Json) -> dict[str, Any]:
+    instrument, method = part(data, "payment_instrument"), part(data, "payment_method")
+    card = part(instrument, "card")
+    last4 = (text(card, "last4") or text(data, "card_last4") or "")[-4:] or None
+    kind = text(data, "payment_method_type") or text(instrument, "payment_method_type")
     return {
+        "instrument_name": choose_instrument_name(text(instrument, "display_name"), kind, last4),
         "card_brand": text(card, "brand") or text(data, "card_brand"),
-        "card_last4": (text(card, "last4") or text(data, "card_last4") or "")[-4:] or None,
+        "card_last4": last4,
         "card_expiry": read_expiry(card)
         or read_expiry(data, "card_")
         or read_expiry(part(method, "card")),

@@ -95,7 +95,7 @@ def read_flat(body: Json, received_at: datetime, default_company: str | None) ->
         amount=amount,
         currency=currency,
         amount_usd=amount if currency == "usd" else None,
-        starts_dunning=True,
+        starts_dunning=amount > 0,
         failure_message=text(body, "reason"),
         member_id=require_text(body, "member_id"),
         member_name=text(body, "member_name"),

@@ -19,12 +19,13 @@ from recovery.wording import FEW
 FADED = 0.35
 HOLLOW = "x"
 NOT_BACK = STATUSES[PaymentStatus.PERMANENT_FAIL]
-STILL_OPEN = "No final result yet"
+NEWER = "Failed in the last five days"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`closed`: payments with a final result; `open`: those without one yet."""
+    """`closed`: payments with a final result; `newer`: those that failed in the last five days, and
+    `newer_words`: what has become of them so far."""
 
     key: str
     name: str
@@ -32,7 +33,8 @@ class Bar:
     by_retry: int
     by_member: int
     without_us: int
-    open: int = 0
+    newer: int = 0
+    newer_words: str = ""
 
     @property
     def recovered(self) -> int:
@@ -90,5 +92,5 @@ def weave(layer: Layer, colours: Palette) -> dict[str, object]:
 
 def describe(bar: Bar) -> Markup:
     said = Markup("<b>{}</b><br>{:,} of {:,} recovered").format(bar.name, bar.recovered, bar.closed)
-    still = Markup("<br>{:,} without a final result yet").format(bar.open) if bar.open else ""
-    return said + still
+    newer = Markup("<br>{}: {:,} ({})").format(NEWER, bar.newer, bar.newer_words)
+    return said + newer if bar.newer else said

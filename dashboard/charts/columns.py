@@ -9,7 +9,7 @@ from markupsafe import escape
 
 from dashboard.charts.bars import (
     HOLLOW,
-    STILL_OPEN,
+    NEWER,
     Bar,
     Layer,
     describe,
@@ -44,9 +44,9 @@ def draw_columns(
         heights = [bar.parts[number] for bar in bars]
         add_columns(figure, bars, heights, layer, NARROW, colours, chosen, base)
         base = [one + other for one, other in zip(base, heights, strict=True)]
-    if any(bar.open for bar in bars):
-        pending = Layer(STILL_OPEN, colours.surface, HOLLOW)
-        heights = [bar.open for bar in bars]
+    if any(bar.newer for bar in bars):
+        pending = Layer(NEWER, colours.surface, HOLLOW)
+        heights = [bar.newer for bar in bars]
         add_columns(figure, bars, heights, pending, WIDE, colours, chosen, closed)
     if shares:
         label_columns(figure, bars, colours)
@@ -101,7 +101,7 @@ def label_columns(figure: go.Figure, bars: Sequence[Bar], colours: Palette) -> N
         share = "" if is_small(bar) else format_percent(bar.recovered, bar.closed)
         figure.add_annotation(
             x=place,
-            y=bar.closed + bar.open,
+            y=bar.closed + bar.newer,
             yshift=10,
             text=escape(share),
             showarrow=False,

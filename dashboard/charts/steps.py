@@ -13,8 +13,8 @@ from dashboard.charts.frame import start
 from dashboard.text.groups import name_step
 from dashboard.ui.palette import Palette
 from db.reporting.insights import StepCount
-from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, continue_with
-from recovery.status import Channel, MailEventKind, MessageState
+from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, RECOVERED_BY, continue_with
+from recovery.status import Channel, MailEventKind, MessageState, RecoveredBy
 from recovery.wording import format_share
 
 STAGES = (
@@ -22,7 +22,7 @@ STAGES = (
     EMAIL_EVENTS[MailEventKind.DELIVERED],
     EMAIL_EVENTS[MailEventKind.OPENED],
     EMAIL_EVENTS[MailEventKind.CLICKED],
-    "Paid later",
+    RECOVERED_BY[RecoveredBy.MEMBER],
 )
 STAGE = 26
 HEADING = 40

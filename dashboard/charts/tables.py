@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from dashboard.charts.bars import STILL_OPEN
+from dashboard.charts.bars import NEWER
 from dashboard.charts.steps import STAGES
 from dashboard.data.insights import Curve
 from dashboard.text.groups import NAMES, name_group, name_step
@@ -23,7 +23,10 @@ GROUP_COLUMNS = (
     "With a final result",
     STATUSES[PaymentStatus.RECOVERED],
     *RECOVERED_BY.values(),
-    STILL_OPEN,
+    NEWER,
+    f"{NEWER}, recovered",
+    f"{NEWER}, not recovered",
+    f"{NEWER}, open",
     "Failed, in US dollars",
     "Recovered less refunds, in US dollars",
     "Without a dollar value",
@@ -41,7 +44,10 @@ def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
                 group.by_retry,
                 group.by_member,
                 group.without_us,
-                group.open,
+                group.newer,
+                group.newer_recovered,
+                group.newer_lost,
+                group.newer_open,
                 group.failed_amount,
                 group.recovered_amount,
                 group.unconverted,

@@ -40,6 +40,7 @@ class MessagePage:
     results: Mapping[Step, Results]
     suppressed: Mapping[DeliveryFailure, int]
     entries: tuple[AuditEntry, ...]
+    as_of: datetime
 
 
 def read_message_page(
@@ -65,6 +66,7 @@ def read_message_page(
             results=count_results(session, whose, find_start(period, now(), zone)),
             suppressed=count_suppressed(session, whose),
             entries=tuple(audit_log.list_entries(session, whose)),
+            as_of=now(),
         )
 
     return read(settings, gather)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,21 +11,23 @@ from sqlalchemy.orm import Session
 
 from dashboard.data.caching import FRESH, SLOW, cached
 from dashboard.data.database import Unavailable, read
+from dashboard.data.viewpoint import choose_viewpoint
 from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import find_chosen_name
 from db.models import Payment
 from db.reporting import attention, search, trends
 from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
+from db.reporting.next_steps import Viewpoint, find_next_steps
 from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
 from db.session import now
-from recovery.action_required import Need
 from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass
 from recovery.health import DaemonHeartbeat, SyncState
 from recovery.lift import Lift, NotEnoughData
-from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy
-from recovery.wording import DAYS, Period
+from recovery.next_step import NextStep
+from recovery.status import RecoveredBy
+from recovery.wording import DAYS, UNKNOWN_PRODUCT, Period
 
 ROWS = 25
 ATTENTION_ROWS = 5
@@ -41,17 +44,11 @@ class PaymentRow:
     refunded_amount: Decimal
     reason: str
     decline_class: DeclineClass
-    status: PaymentStatus
     retries: int
-    next_retry_at: datetime | None
-    whop_next_attempt_at: datetime | None
-    claimed_until: datetime | None
     failed_at: datetime
-    window_ends_at: datetime
-    charge_method: ChargeMethod
-    needs_you: Need | None
+    recovered_at: datetime | None
     recovered_by: RecoveredBy | None
-    closed_reason: ClosedReason | None
+    next_step: NextStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +81,14 @@ class Snapshot:
 
 @cached(FRESH)
 def take_snapshot(settings: DashboardSettings, company_id: str | None) -> Snapshot | Unavailable:
-    return read(settings, lambda session: read_snapshot(session, company_id, now()))
+    view = choose_viewpoint(settings, now())
+    return read(settings, lambda session: read_snapshot(session, company_id, view))
 
 
-def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Snapshot:
-    whose = company_id or ""  # nobody's yet: all figures are zero
+def read_snapshot(session: Session, company_id: str | None, view: Viewpoint) -> Snapshot:
+    whose, at = company_id or "", view.now  # nobody's yet: all figures are zero
     newest = search.find_page(session, whose, search.Filters(), limit=ROWS).payments
-    needs = attention.find_needs_of(session, [payment.id for payment in newest])
-    needing_action = attention.list_needed(session, whose, ATTENTION_ROWS)
+    needing = [payment for payment, _ in attention.list_needed(session, whose, ATTENTION_ROWS)]
     return Snapshot(
         company_id=company_id,
         company_name=find_chosen_name(session, whose),
@@ -100,9 +97,9 @@ def read_snapshot(session: Session, company_id: str | None, at: datetime) -> Sna
         trend=trends.find_trend(session, whose, at),
         at_risk=trends.find_at_risk(session, whose, at),
         needed=tuple(attention.count_needed(session, whose)),
-        needing_action=tuple(copy_payment(payment, need) for payment, need in needing_action),
+        needing_action=copy_payments(session, whose, needing, view),
         days=tuple(list_days(session, whose, HISTORY_DAYS, at)),
-        payments=tuple(copy_payment(payment, needs.get(payment.id)) for payment in newest),
+        payments=copy_payments(session, whose, newest, view),
         findings=read_findings(session, whose),
         heartbeat=find_heartbeat(session),
         sync=find_sync(session, whose),
@@ -115,26 +112,27 @@ def read_findings(session: Session, company_id: str) -> Findings:
     return Findings(measure_lift(session, company_id, now()), measure_baseline(session, company_id))
 
 
-def copy_payment(payment: Payment, need: Need | None = None) -> PaymentRow:
+def copy_payments(
+    session: Session, company_id: str, payments: Sequence[Payment], view: Viewpoint
+) -> tuple[PaymentRow, ...]:
+    steps = find_next_steps(session, company_id, payments, view)
+    return tuple(copy_payment(payment, steps[payment.id]) for payment in payments)
+
+
+def copy_payment(payment: Payment, next_step: NextStep) -> PaymentRow:
     return PaymentRow(
         payment_id=payment.payment_id,
         member=payment.member_name or payment.member_email or payment.member_id or "Unknown",
-        product=payment.product,
+        product=payment.product or (UNKNOWN_PRODUCT if payment.product_id else None),
         amount=payment.amount,
         currency=payment.currency,
         refunded_amount=payment.refunded_amount,
         reason=name_decline(payment.decline_code, payment.reason),
         decline_class=payment.decline_class,
-        status=payment.status,
         # The retry that collected it was one too, though not a declined one.
         retries=payment.retry_count + (payment.recovered_by is RecoveredBy.RETRY),
-        next_retry_at=payment.next_retry_at,
-        whop_next_attempt_at=payment.whop_next_attempt_at,
-        claimed_until=payment.claimed_until,
         failed_at=payment.failed_at,
-        window_ends_at=payment.window_ends_at,
-        charge_method=payment.next_charge_method,
-        needs_you=need,
+        recovered_at=payment.recovered_at,
         recovered_by=payment.recovered_by,
-        closed_reason=payment.closed_reason,
+        next_step=next_step,
     )

@@ -11,7 +11,7 @@ from db.reporting.insights import StepCount
 from recovery.declines import DeclineClass
 from recovery.labels import MESSAGES, REASONS, name_message
 from recovery.status import Channel, Step
-from recovery.wording import count, name_brand
+from recovery.wording import UNKNOWN_PRODUCT, count, name_brand
 
 NAMES: dict[Dimension, str] = {
     Dimension.CLASS: "Reason",
@@ -53,7 +53,7 @@ def name_group(dimension: Dimension, key: str) -> str:
         case Dimension.BRAND:
             return name_brand(key)
         case Dimension.PRODUCT if key == UNKNOWN:
-            return "Unknown"
+            return UNKNOWN_PRODUCT
     return key
 
 

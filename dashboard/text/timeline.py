@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import assert_never
 
 from dashboard.text.audit_log import name_actor
+from dashboard.text.next_step import Tone, list_plans, mention_backup_card
 from dashboard.text.payment_summary import find_channel
-from dashboard.text.payments import Tone, capitalize, mention_backup_card
+from dashboard.text.payments import capitalize
 from db.models import Attempt, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
@@ -30,21 +31,21 @@ from recovery.status import (
     AttemptOutcome,
     MailEventKind,
     MessageState,
-    PaymentStatus,
     RequestKind,
-    Trigger,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timeline. `planned`: it has not happened yet."""
+    """One line of the timeline. `planned`: it has not happened yet. `timed`: `at` is its time; else
+    it happens shortly."""
 
     at: datetime
     words: str
     tone: Tone
     detail: str = ""
     planned: bool = False
+    timed: bool = True
 
 
 def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
@@ -85,26 +86,12 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
 
 
 def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:
-    payment = detail.payment
-    if payment.status not in (PaymentStatus.FAILED, PaymentStatus.PENDING_RETRY):
-        return []
-    planned: list[Entry] = []
-    if payment.next_retry_at is not None:
-        who = TRIGGERS[payment.next_trigger]
-        planned.append(plan(payment.next_retry_at, who, Tone.WORKING))
-    whops = payment.whop_next_attempt_at
-    if whops is not None and whops > now:
-        planned.append(plan(whops, TRIGGERS[Trigger.WHOP], Tone.WAITING))
-    if payment.next_message_at is not None and payment.next_step is not None:
-        step = name_message(payment.next_step)
-        planned.append(plan(payment.next_message_at, f"{step} to the member", Tone.WORKING))
-    ends = payment.window_ends_at
-    planned.append(plan(ends, "Deadline: Whop cancels the membership", Tone.OVER))
-    return planned
-
-
-def plan(at: datetime, words: str, tone: Tone) -> Entry:
-    return Entry(at, words, tone, planned=True)
+    """What is due is shown first, without a time."""
+    has_membership = detail.payment.membership_id is not None
+    return [
+        Entry(plan.at or now, plan.words, plan.tone, planned=True, timed=plan.at is not None)
+        for plan in list_plans(detail.next_step, now, membership=has_membership)
+    ]
 
 
 REQUESTED: dict[RequestKind, Action] = {
@@ -139,9 +126,12 @@ def describe_message(message: Message) -> list[Entry]:
     what = f"{name}: {continue_with(MESSAGE_STATES[message.state])}"
     match message.state:
         case MessageState.QUEUED:
-            return [plan(message.due_at, what, Tone.WORKING)]
+            # Among what is planned, with the time at which it leaves.
+            return []
         case MessageState.SENDING:
             return [Entry(message.sending_at or message.due_at, what, Tone.WORKING)]
+        case MessageState.JOINED if message.sent_at is None:
+            return []
         case MessageState.SENT | MessageState.JOINED:
             sent = Entry(message.sent_at or message.due_at, what, Tone.GOOD)
             return [sent, *describe_delivery(message, name)]

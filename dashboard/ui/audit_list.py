@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from dashboard.text.audit_log import describe, name_actor
-from dashboard.text.payments import format_when
+from dashboard.text.next_step import format_when
 from dashboard.ui.html import fill, show_html
 from dashboard.ui.links import address, render_link
 from db.models import AuditEntry

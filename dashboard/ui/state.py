@@ -6,8 +6,10 @@ from functools import lru_cache
 
 from markupsafe import Markup
 
-from dashboard.text.payments import MARKS, State
+from dashboard.text.next_step import State, Tone
 
+# Beside every word, so that no state is told by its colour alone.
+MARKS = {Tone.GOOD: "✓", Tone.WORKING: "↻", Tone.WAITING: "…", Tone.OVER: "×"}  # noqa: RUF001
 STATE = Markup('<span class="state {}"><span aria-hidden="true">{}</span> {}</span>')
 BELOW = Markup('<span class="below">{}</span>')
 

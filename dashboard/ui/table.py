@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from dashboard.data.overview import PaymentRow
-from dashboard.text.payments import describe_next, describe_state, format_when
+from dashboard.text.next_step import describe_next, describe_state, format_when
+from dashboard.text.payments import describe_recovery
 from dashboard.ui.html import fill
 from dashboard.ui.links import address
 from dashboard.ui.state import render_state
@@ -61,7 +62,7 @@ def describe_row(row: PaymentRow, now: datetime, zone: ZoneInfo, link: str) -> L
         format_money(row.amount, row.currency),
         row.reason,
         format_when(row.failed_at, zone),
-        render_state(describe_state(row, now)),
+        render_state(describe_state(row.next_step, now, describe_recovery(row))),
         row.retries,
-        describe_next(row, now, zone),
+        describe_next(row.next_step, now, zone),
     )

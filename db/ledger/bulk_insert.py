@@ -21,8 +21,14 @@ from db.ledger.rows import EVENT_COLUMNS, PAYMENT_COLUMNS, NewEvent, NewPayment
 from db.models import LateChange
 
 PAYMENT = ", ".join(PAYMENT_COLUMNS)
+# Whop tells a product's id alone; its title may be known from an earlier payment.
+TITLE = """coalesce(product, (
+        select title from products
+        where (products.company_id, products.product_id) = (told.company_id, told.product_id)
+    ))"""
+TOLD = ", ".join(TITLE if column == "product" else column for column in PAYMENT_COLUMNS)
 INSERT = f"""insert into payments ({PAYMENT})
-    select {PAYMENT} from json_populate_recordset(cast(null as payments), $ROWS)
+    select {TOLD} from json_populate_recordset(cast(null as payments), $ROWS) as told
     on conflict do nothing
     returning payment_id"""
 # Reports about this payment came before it and wait to be applied.

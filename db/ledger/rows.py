@@ -27,7 +27,9 @@ class NewPayment:
     user_id: str | None
     member_name: str | None
     member_email: str | None
+    product_id: str | None
     product: str | None
+    instrument_name: str | None
     billing_reason: str | None
     amount: Decimal
     currency: str

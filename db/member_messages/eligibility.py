@@ -63,6 +63,8 @@ def check_eligibility(
     now: datetime,
 ) -> Ineligible | None:
     """What forbids it on every channel and at every hour. None: nothing."""
+    if not payment.amount:
+        return Ineligible("nothing is owed")
     if not may_write(payment.status, payment.closed_reason):
         return Ineligible(continue_with(name_end(payment.status, payment.closed_reason)))
     if message.step not in SEQUENCES[payment.decline_class]:
@@ -136,6 +138,17 @@ def find_wait(
     session.scalars(
         select(Company.id).where(Company.id == company.id).with_for_update(key_share=True)
     ).one()
+    until = find_full_until(session, company, messaging, now)
+    if until is None:
+        return None
+    return Ineligible("waiting because the daily limit is reached", until)
+
+
+def find_full_until(
+    session: Session, company: Company, messaging: MessagingSettings, now: datetime
+) -> datetime | None:
+    """When messages go on where today's daily limit is used up. None: it is not."""
+    zone = read_zone(session, company.time_zone)
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
     used = session.scalar(
         select(func.count()).where(
@@ -146,5 +159,4 @@ def find_wait(
     if (used or 0) < messaging.daily_cap:
         return None
     tomorrow = datetime.combine(midnight.date() + timedelta(1), time(), zone)
-    until = postpone_quiet(tomorrow, zone, messaging.quiet_from, messaging.quiet_until)
-    return Ineligible("waiting because the daily limit is reached", until)
+    return postpone_quiet(tomorrow, zone, messaging.quiet_from, messaging.quiet_until)

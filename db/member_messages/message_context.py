@@ -28,7 +28,11 @@ class OpenAmount:
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """One message that is being sent, with what its text needs. `taken_at`: when it was taken."""
+    """One message that is being sent, with what its text needs.
+
+    `written_at`: when its text is made, so that it tells of nothing that is over by then.
+    `taken_at`: when it was taken to be sent; None: it is a preview.
+    """
 
     message_id: int
     payment_id: str
@@ -42,12 +46,14 @@ class MessageContext:
     reason: str
     decline_class: DeclineClass
     decline_code: str | None
+    instrument_name: str | None
     card_brand: str | None
     card_last4: str | None
     product: str | None
     next_retry_at: datetime | None
     window_ends_at: datetime
     recovery_url: str | None
+    written_at: datetime
     time_zone: str = "UTC"
     others: tuple[OpenAmount, ...] = ()
     channel: Channel = Channel.EMAIL
@@ -56,7 +62,7 @@ class MessageContext:
 
 
 def build_context(
-    session: Session, message: Message, payment: Payment, company: Company
+    session: Session, message: Message, payment: Payment, company: Company, now: datetime
 ) -> MessageContext:
     others = session.scalars(
         select(Payment)
@@ -70,14 +76,18 @@ def build_context(
         if may_write(other.status, other.closed_reason)
     )
     zone = read_zone(session, company.time_zone)
-    context = describe_context(message.step, payment, zone.key, tuple(owed))
+    context = describe_context(message.step, payment, zone.key, now, tuple(owed))
     return replace(
         context, message_id=message.id, channel=message.channel, taken_at=message.sending_at
     )
 
 
 def describe_context(
-    step: Step, payment: Payment, time_zone: str, others: tuple[OpenAmount, ...] = ()
+    step: Step,
+    payment: Payment,
+    time_zone: str,
+    now: datetime,
+    others: tuple[OpenAmount, ...] = (),
 ) -> MessageContext:
     """The context that a message would have now. `message_id` is 0, since there is no message
     yet."""
@@ -94,12 +104,14 @@ def describe_context(
         reason=payment.reason,
         decline_class=payment.decline_class,
         decline_code=payment.decline_code,
+        instrument_name=payment.instrument_name,
         card_brand=payment.card_brand,
         card_last4=payment.card_last4,
         product=payment.product,
         next_retry_at=payment.next_retry_at,
         window_ends_at=payment.window_ends_at,
         recovery_url=payment.recovery_url,
+        written_at=now,
         time_zone=time_zone,
         others=others,
         user_id=payment.user_id,

@@ -58,14 +58,23 @@ def plan(
     last_message_at: datetime | None,
     now: datetime,
 ) -> PlannedMessage | None:
-    if payment.imported or payment.held_out:
+    if payment.imported or payment.held_out or not payment.amount:
         return None
     if not may_write(payment.status, payment.closed_reason):
         return None
     if not is_reachable(payment.member_email, payment.user_id):
         return None
+    context = describe_schedule(session, payment, written, last_message_at)
+    # While a charge is running, it is not known whether there is a reason to write.
+    in_hand = payment.claimed_until is not None
+    return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
+
+
+def describe_schedule(
+    session: Session, payment: Payment, written: frozenset[Step], last_message_at: datetime | None
+) -> ScheduleContext:
     tries = [at for at in (payment.next_retry_at, payment.whop_next_attempt_at) if at is not None]
-    context = ScheduleContext(
+    return ScheduleContext(
         decline_class=payment.decline_class,
         window_ends_at=payment.window_ends_at,
         written=written,
@@ -74,9 +83,6 @@ def plan(
         next_try_at=min(tries, default=None),
         hours=find_hours(session, payment.company_id),
     )
-    # While a charge is running, it is not known whether there is a reason to write.
-    in_hand = payment.claimed_until is not None
-    return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
 
 
 def save_plan(payment: Payment, planned: PlannedMessage | None) -> None:

@@ -76,7 +76,7 @@ def take_message(
             message.channel = way
             # invariant 7: an email is on disk as sending before it leaves
             message.state, message.sending_at = MessageState.SENDING, now
-            context = build_context(session, message, payment, company)
+            context = build_context(session, message, payment, company, now)
             return TakenMessage(
                 context, messaging, find_template(session, company.id, context.step)
             )

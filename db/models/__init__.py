@@ -14,6 +14,7 @@ from db.models.correspondence import (
     Template,
 )
 from db.models.payments import Payment
+from db.models.products import Product
 from db.models.reversals import Dispute, Refund
 from db.models.upkeep import (
     DailyFigures,
@@ -40,6 +41,7 @@ __all__ = [
     "Message",
     "Notice",
     "Payment",
+    "Product",
     "RateLimit",
     "Refund",
     "Request",

@@ -76,6 +76,13 @@ class Payment(Base):
             postgresql_include=["status", "amount_usd", "failed_at", *FILTERS],
         ),
         Index("ix_payments_decline", "company_id", "decline_class", "product"),
+        # For giving titles to the payments of a product once Whop has told its title.
+        Index(
+            "ix_payments_untitled",
+            "company_id",
+            "product_id",
+            postgresql_where=text("product is null and product_id is not null"),
+        ),
         index_prefix("ix_payments_name", "member_name"),
         index_prefix("ix_payments_email", "member_email"),
         Index(
@@ -137,7 +144,8 @@ class Payment(Base):
     user_id: Mapped[str | None] = mapped_column(Text)
     member_name: Mapped[str | None] = mapped_column(Text)
     member_email: Mapped[str | None] = mapped_column(Text)
-    product: Mapped[str | None] = mapped_column(Text)
+    product_id: Mapped[str | None] = mapped_column(Text)
+    product: Mapped[str | None] = mapped_column(Text, comment="the product's title")
     billing_reason: Mapped[str | None] = mapped_column(Text)
 
     amount: Mapped[Decimal] = mapped_column(Numeric)
@@ -148,6 +156,9 @@ class Payment(Base):
     reason: Mapped[str] = mapped_column(Text)
     decline_code: Mapped[str | None] = mapped_column(Text)
     decline_class: Mapped[DeclineClass] = mapped_column(Word(DeclineClass))
+    instrument_name: Mapped[str | None] = mapped_column(
+        Text, comment="what was charged: card, PayPal, bank account"
+    )
     card_brand: Mapped[str | None] = mapped_column(Text)
     card_last4: Mapped[str | None] = mapped_column(String(4))
     card_expiry: Mapped[str | None] = mapped_column(Text, comment="year-month, as on the card")

@@ -17,7 +17,14 @@ from sqlalchemy.orm import Session
 from db.models import Attempt, Message, Payment
 from db.reporting.cohorts import Cohort, Dimension, closed, make_key, select_cohort
 from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
-from recovery.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState, RecoveredBy
+from recovery.status import (
+    OUR_TRIGGERS,
+    AttemptOutcome,
+    Channel,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+)
 
 WINDOW_HOURS = 120
 SECONDS_PER_HOUR = 3600
@@ -32,14 +39,20 @@ WITHOUT_US = and_(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Payments with something in common. `open`: those not closed yet. Money in dollars."""
+    """Payments with something in common. Money in dollars.
+
+    `newer`: those not closed yet, whatever has become of them so far: `newer_recovered`,
+    `newer_lost`, and the rest.
+    """
 
     key: str
     closed: int
     by_retry: int
     by_member: int
     without_us: int
-    open: int
+    newer: int
+    newer_recovered: int
+    newer_lost: int
     failed_amount: Decimal
     recovered_amount: Decimal
     unconverted: int
@@ -47,6 +60,10 @@ class Group:
     @property
     def recovered(self) -> int:
         return self.by_retry + self.by_member + self.without_us
+
+    @property
+    def newer_open(self) -> int:
+        return self.newer - self.newer_recovered - self.newer_lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,8 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
         count_if(and_(over, BY_MEMBER)),
         count_if(and_(over, WITHOUT_US)),
         count_if(~over),
+        count_if(and_(~over, RECOVERED)),
+        count_if(and_(~over, Payment.status == PaymentStatus.PERMANENT_FAIL)),
         sum_if(over, Payment.amount_usd),
         sum_if(and_(over, RECOVERED)),
         count_if(and_(over, Payment.amount_usd.is_(None))),
@@ -173,7 +192,8 @@ def count_watched(session: Session, cohort: Cohort) -> int:
 
 
 def list_steps(session: Session, cohort: Cohort) -> list[StepCount]:
-    paid = and_(RECOVERED, Payment.recovered_at > Message.sent_at)
+    # The same as on the page Messages: what our message is credited with.
+    paid = and_(BY_MEMBER, Payment.recovered_at > Message.sent_at)
     mail = Message.channel == Channel.EMAIL
     query = (
         select_cohort(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import or_, select
@@ -14,25 +13,18 @@ from db import audit_log
 from db.company_settings.messaging import MessagingSettings, find_messaging_settings
 from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, list_templates
-from db.ledger import payments, requests
 from db.members import MEMBER_IDS
 from db.models import Attempt, AuditEntry, Company, Dispute, Message, Payment, Refund, Request
-from db.reporting.attention import find_needs_of
-from recovery.action_required import Need
-from recovery.retry_policy import NoRetry, NoRetryReason, RetryRules, decide
-from recovery.status import PaymentStatus, Step
+from db.reporting.next_steps import Viewpoint, find_next_steps
+from recovery.next_step import NextStep
+from recovery.status import Step
 
-ASKED = "your last request takes effect within a minute"
 Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """Each list is in the order of events.
-
-    `why_not`: why no retry is scheduled while it is unpaid. `cannot_retry`, `cannot_stop`: why
-    asking for that would change nothing; None: it would.
-    """
+    """Each list is in the order of events."""
 
     payment: Payment
     seller: str | None
@@ -45,14 +37,11 @@ class PaymentDetail:
     refunds: Sequence[Refund]
     disputes: Sequence[Dispute]
     entries: Sequence[AuditEntry]
-    need: Need | None
-    why_not: NoRetryReason | None
-    cannot_retry: str | None
-    cannot_stop: str | None
+    next_step: NextStep
 
 
 def read_detail(
-    session: Session, company_id: str, payment_id: str, now: datetime, rules: RetryRules
+    session: Session, company_id: str, payment_id: str, view: Viewpoint
 ) -> PaymentDetail | None:
     """None: the company has no such payment, even if another company has."""
     payment = session.scalar(
@@ -61,8 +50,6 @@ def read_detail(
     if payment is None:
         return None
     company = session.get(Company, company_id)
-    asked = list_of(session, Request, payment, Request.id)
-    waiting = any(request.done_at is None for request in asked)
     return PaymentDetail(
         payment=payment,
         seller=company.name if company else None,
@@ -71,14 +58,11 @@ def read_detail(
         templates=list_templates(session, company_id),
         attempts=list_of(session, Attempt, payment, Attempt.number),
         messages=list_of(session, Message, payment, Message.id),
-        requests=asked,
+        requests=list_of(session, Request, payment, Request.id),
         refunds=list_of(session, Refund, payment, Refund.observed_at),
         disputes=list_disputes(session, payment),
         entries=audit_log.list_entries(session, company_id, payment_id),
-        need=find_needs_of(session, [payment.id]).get(payment.id),
-        why_not=find_why_not(session, payment, now, rules),
-        cannot_retry=ASKED if waiting else requests.refuse_retry_now(session, payment, now, rules),
-        cannot_stop=ASKED if waiting else requests.refuse_stop(payment),
+        next_step=find_next_steps(session, company_id, [payment], view)[payment.id],
     )
 
 
@@ -101,12 +85,3 @@ def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
         or_(Dispute.payment_id == payment.payment_id, *same),
     )
     return session.scalars(query.order_by(Dispute.recorded_at)).all()
-
-
-def find_why_not(
-    session: Session, payment: Payment, now: datetime, rules: RetryRules
-) -> NoRetryReason | None:
-    if payment.status is not PaymentStatus.FAILED:
-        return None
-    decision = decide(payments.find_retry_context(session, payment, now), rules, now)
-    return decision.why if isinstance(decision, NoRetry) else None

@@ -24,6 +24,7 @@ ROUTES: tuple[tuple[str, str, str, Serve], ...] = (
     ("GET", r"/payments/([^/]+)", "payments.retrieve", Endpoints.retrieve_payment),
     ("GET", r"/payments/([^/]+)/status", "payments.status", Endpoints.payment_status),
     ("POST", r"/payments/([^/]+)/retry", "payments.retry", Endpoints.retry_payment),
+    ("GET", r"/products", "products.list", Endpoints.list_products),
     ("GET", r"/memberships", "memberships.list", Endpoints.list_memberships),
     ("GET", r"/memberships/([^/]+)", "memberships.retrieve", Endpoints.retrieve_membership),
     ("PATCH", r"/memberships/([^/]+)", "memberships.update", Endpoints.update_membership),

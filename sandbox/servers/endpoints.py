@@ -9,6 +9,7 @@ from sandbox.model.rules import Refusal
 from sandbox.servers.asked import read_card, read_expiry, read_filters, read_flag, read_texts
 from sandbox.servers.support import Support
 from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
+from sandbox.wire.current import list_products
 from sandbox.wire.exchange import ApiError, Request, bad_request
 from sandbox.wire.pagination import list_rows, read_page
 from sandbox.wire.payment_status import describe_status
@@ -83,6 +84,16 @@ class Endpoints:
         if isinstance(payment, Refusal):
             raise ApiError(409, "conflict", payment.message, payment.code)
         return self.world.shapes.payment(payment, call.shape)
+
+    def list_products(self, call: Call) -> Any:
+        """An account's products, known by its memberships. What Whop answers without the permission
+        is UNKNOWN: an empty list, as elsewhere."""
+        account_id = call.request.query.get("account_id", "")
+        granted = self.is_granted("access_pass:basic:read")
+        found = self.world.store.products(account_id) if granted else []
+        after, first = call.request.query.get("after", ""), self.world.switches.max_page
+        later = [one for one in found if one[0] > after]
+        return list_products(later[:first], more=len(later) > first)
 
     def list_memberships(self, call: Call) -> Any:
         return self.list_page(

@@ -110,6 +110,14 @@ class Store:
             paid_at=sortable(payment.paid_at) if payment.paid_at else "",
         )
 
+    def products(self, account_id: str) -> list[tuple[str, str]]:
+        """Ids and titles, by id."""
+        return self.rows(
+            "select distinct document ->> '$.product_id', document ->> '$.product_title'"
+            " from memberships where account_id = ? order by 1",
+            account_id,
+        )
+
     def payment(self, payment_id: str) -> Payment:
         return PAYMENT.validate_json(self.document("payments", payment_id))
 

@@ -14,7 +14,7 @@ from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
 from dashboard.text.groups import name_group
-from dashboard.text.insights import describe_best
+from dashboard.text.insights import describe_best, describe_newer
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.panels import PARTS, Panel, show_panel
 from db.reporting.cohorts import Dimension
@@ -69,7 +69,7 @@ def arrange(groups: Sequence[Group], dimension: Dimension) -> list[Group]:
         return sorted(groups, key=lambda group: int(group.key))
     if dimension is Dimension.MONTH:
         return list(groups)
-    return sorted(groups, key=lambda group: (-group.closed, -group.open, group.key))
+    return sorted(groups, key=lambda group: (-group.closed, -group.newer, group.key))
 
 
 def make_bar(group: Group, dimension: Dimension) -> Bar:
@@ -77,4 +77,4 @@ def make_bar(group: Group, dimension: Dimension) -> Bar:
     if dimension is Dimension.WEEKDAY:
         name = name[:3]
     parts = (group.by_retry, group.by_member, group.without_us)
-    return Bar(group.key, name, group.closed, *parts, group.open)
+    return Bar(group.key, name, group.closed, *parts, group.newer, describe_newer(group))

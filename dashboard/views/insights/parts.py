@@ -8,7 +8,7 @@ from enum import StrEnum
 import streamlit as st
 from markupsafe import Markup
 
-from dashboard.charts.bars import NOT_BACK, STILL_OPEN, Bar
+from dashboard.charts.bars import NEWER, NOT_BACK, Bar
 from dashboard.charts.columns import draw_columns
 from dashboard.charts.curve import draw_curve
 from dashboard.charts.lift import draw_lift
@@ -77,7 +77,7 @@ def make_try_bar(one: Try) -> Bar:
 
 
 def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None:
-    show_html(render_key([("failed", NOT_BACK), ("open", STILL_OPEN)]))
+    show_html(render_key([("failed", NOT_BACK), ("open", NEWER)]))
     curve = figures.read_curve(settings, view)
     show_panel(
         Panel(

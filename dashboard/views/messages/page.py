@@ -13,7 +13,7 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.messages import MessagePage, read_message_page
 from dashboard.settings import DashboardSettings
 from dashboard.text.audit_log import name_actor
-from dashboard.text.payments import format_when
+from dashboard.text.next_step import format_when
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import render_facts, show_html

@@ -73,7 +73,7 @@ def choose_message(
     if payment is None:
         sample = replace(make_sample(step, decline_class), time_zone=page.time_zone)
         return sample, replace(DESTINATION, seller=page.seller or DESTINATION.seller)
-    context = describe_context(step, payment, page.time_zone)
+    context = describe_context(step, payment, page.time_zone, page.as_of)
     return context, Destination(MEMBERSHIPS_PAGE, page.seller)
 
 

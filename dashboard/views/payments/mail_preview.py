@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from db.member_messages.message_context import describe_context
 from db.reporting.payment_detail import PaymentDetail
 from mail.messages import Destination, RenderedMessage, write
@@ -10,9 +12,9 @@ from recovery.status import Step
 from whop.client import MEMBERSHIPS_PAGE
 
 
-def write_preview(detail: PaymentDetail, step: Step) -> RenderedMessage:
+def write_preview(detail: PaymentDetail, step: Step, now: datetime) -> RenderedMessage:
     payment = detail.payment
-    context = describe_context(step, payment, detail.time_zone)
+    context = describe_context(step, payment, detail.time_zone, now)
     destination = Destination(MEMBERSHIPS_PAGE, detail.seller)
     return write(context, destination, detail.messaging, detail.templates.get(step))
 
@@ -28,9 +30,10 @@ def describe_link(written: RenderedMessage) -> str:
 
 
 def choose_step(detail: PaymentDetail) -> Step | None:
-    """The next one, else the last. None: members get no message about such a decline."""
+    """The one that is foretold, else the last. None: members get no message about such a
+    decline."""
+    if detail.next_step.message is not None:
+        return detail.next_step.message.step
     steps = SEQUENCES[detail.payment.decline_class]
-    if detail.payment.next_step is not None:
-        return detail.payment.next_step
     sent = [message.step for message in detail.messages]
     return sent[-1] if sent else next(iter(steps), None)

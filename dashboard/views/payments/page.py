@@ -12,6 +12,7 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import PaymentRow
 from dashboard.data.payments import Listing, Query, export, list_payments
 from dashboard.settings import DashboardSettings
+from dashboard.text.payment_csv import list_rows
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
 from dashboard.ui.html import show_html, show_note
@@ -67,7 +68,7 @@ def show_count(settings: DashboardSettings, query: Query, listing: Listing) -> N
         show_html(Markup('<p class="total"><b>{}</b>{}</p>').format(total, pages))
         st.download_button(
             "Download CSV",
-            partial(export, settings, listing.company_id, query),
+            partial(export, settings, listing.company_id, query, list_rows),
             "payments.csv",
             "text/csv",
             key="export",

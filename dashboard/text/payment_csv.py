@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from dashboard.data.overview import copy_payment
+from dashboard.data.overview import PaymentRow
+from dashboard.data.payments import Portion
+from dashboard.text.next_step import describe_next
 from db.models import Payment
-from recovery.labels import CLOSED_REASONS, REASONS, RECOVERED_BY, STATUSES
+from recovery.labels import CLOSED_REASONS, NEXT_STEPS, REASONS, RECOVERED_BY
 
 
 def name_columns(zone: ZoneInfo) -> tuple[str, ...]:
@@ -26,6 +28,7 @@ def name_columns(zone: ZoneInfo) -> tuple[str, ...]:
         "Reason",
         "Reason group",
         "Status",
+        "Next step",
         "Retries",
         f"Next retry at ({zone})",
         f"Whop's next retry at ({zone})",
@@ -36,26 +39,36 @@ def name_columns(zone: ZoneInfo) -> tuple[str, ...]:
     )
 
 
-def list_rows(chosen: Iterator[Payment], zone: ZoneInfo) -> Iterator[tuple[object, ...]]:
+def list_rows(
+    portions: Iterable[Portion], zone: ZoneInfo, now: datetime
+) -> Iterator[tuple[object, ...]]:
     yield name_columns(zone)
-    for payment in chosen:
-        row = copy_payment(payment)
+    for payments, rows in portions:
+        yield from describe_rows(payments, rows, zone, now)
+
+
+def describe_rows(
+    payments: Sequence[Payment], rows: Sequence[PaymentRow], zone: ZoneInfo, now: datetime
+) -> Iterator[tuple[object, ...]]:
+    for payment, row in zip(payments, rows, strict=True):
+        step = row.next_step
         yield (
             payment.payment_id,
             write_time(payment.failed_at, zone),
             row.member,
             payment.member_email,
-            payment.product,
+            row.product,
             payment.amount,
             payment.currency.upper(),
             payment.amount_usd,
             payment.refunded_amount,
             row.reason,
             REASONS[payment.decline_class],
-            STATUSES[payment.status],
+            NEXT_STEPS[step.kind],
+            describe_next(step, now, zone),
             row.retries,
-            write_time(payment.next_retry_at, zone),
-            write_time(payment.whop_next_attempt_at, zone),
+            write_time(step.charge.at if step.charge else None, zone),
+            write_time(step.whop_at, zone),
             write_time(payment.window_ends_at, zone),
             write_time(payment.recovered_at, zone),
             RECOVERED_BY[payment.recovered_by] if payment.recovered_by else None,

@@ -1,0 +1,103 @@
+"""When the next message about a payment really leaves, or why none does: what the daemon's planner
+and outbox will decide, by what is known now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from db.company_settings.messaging import MessagingSettings
+from db.member_messages.eligibility import Ineligible, check_eligibility, find_channel
+from db.member_messages.history import find_last_message_at
+from db.member_messages.planner import describe_schedule
+from db.models import Message, Payment
+from recovery.message_schedule import (
+    SEQUENCES,
+    PlannedMessage,
+    ScheduleContext,
+    foretell_departure,
+    plan_next,
+)
+from recovery.status import Channel, Step
+
+HELD_OUT = "this member is in the control group"
+IMPORTED = "it failed before you installed this"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How a company sends. `full_until`: from when on, where today's limit is used up."""
+
+    messaging: MessagingSettings
+    channels: Collection[Channel]
+    full_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The next message with the time at which it leaves, or why there is none, in words. Neither:
+    no more are meant to be sent."""
+
+    message: PlannedMessage | None
+    silence: str | None
+
+
+def foretell_message(
+    session: Session,
+    payment: Payment,
+    written: frozenset[Step],
+    queued: PlannedMessage | None,
+    sending: Sending,
+    now: datetime,
+) -> Departure:
+    step = find_coming(payment, written, queued)
+    if step is None:
+        return Departure(None, None)
+    if (silence := find_silence(session, payment, step, sending, now)) is not None:
+        return Departure(None, silence)
+    last_message_at = find_last_message_at(session, payment, now)
+    context = describe_schedule(session, payment, written, last_message_at)
+    if queued is not None:
+        due: PlannedMessage | None = PlannedMessage(queued.step, max(now, queued.at))
+    else:
+        due = plan_due(payment, context, now)
+    return Departure(
+        None if due is None else foretell_departure(due, context, sending.full_until), None
+    )
+
+
+def find_coming(
+    payment: Payment, written: frozenset[Step], queued: PlannedMessage | None
+) -> Step | None:
+    """The step that is queued or planned, else the first that is not written yet."""
+    if queued is not None:
+        return queued.step
+    if payment.next_step is not None:
+        return payment.next_step
+    left = (step for step in SEQUENCES[payment.decline_class] if step not in written)
+    return next(left, None)
+
+
+def find_silence(
+    session: Session, payment: Payment, step: Step, sending: Sending, now: datetime
+) -> str | None:
+    """Why nothing will be sent, in words. None: nothing forbids it."""
+    if payment.held_out:
+        return HELD_OUT
+    if payment.imported:
+        return IMPORTED
+    refused = check_eligibility(session, Message(step=step), payment, sending.messaging, now)
+    if refused is not None:
+        return refused.reason
+    channel = find_channel(session, payment, sending.messaging, sending.channels)
+    return channel.reason if isinstance(channel, Ineligible) else None
+
+
+def plan_due(payment: Payment, context: ScheduleContext, now: datetime) -> PlannedMessage | None:
+    """What the planner will decide when it looks again, at the time that it noted."""
+    if payment.next_message_at is None:
+        return None
+    return plan_next(context, max(now, payment.next_message_at))
