@@ -174,7 +174,7 @@ def assert_in_no_figure(session: Session, rig: Rig) -> None:
     for now in (rig.clock.now, rig.clock.now + 24 * 10 * HOUR):
         rebuild(session, COMPANY, now)
         summary = summarize(session, COMPANY, now)
-        assert (summary.total_failed, summary.at_risk_amount) == (0, 0)
+        assert (summary.total_failed, summary.at_risk_amount) == (0, Decimal(0))
         week = find_digest_week(now, zone)
         assert measure_week(session, COMPANY, week).figures.failed.payments == 0
 

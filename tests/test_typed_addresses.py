@@ -20,8 +20,10 @@ from dashboard.views.messages.page import read_selection
 from dashboard.views.payments.filters import NAMES, read_query, store_filters, write_value
 from db.reporting import payment_detail, search
 from db.reporting.cohorts import Cohort, Dimension, select_cohort
+from db.reporting.next_steps import Viewpoint
 from db.reporting.summary import find_time_zone
 from recovery.retry_policy import RetryRules
+from recovery.status import Channel
 from tests.factories import COMPANY, NOW, add_payment
 from tests.pages import fresh as fresh
 from tests.soak import at_length
@@ -29,6 +31,7 @@ from tests.test_receiver import Receiver
 from tests.test_receiver import receiver as receiver
 from tests.test_two_companies import ADDRESSES, SCRIPT
 
+VIEW = Viewpoint(NOW, RetryRules(), frozenset(Channel))
 # Of every page, and one that no page has.
 PARAMETERS = (
     *NAMES,
@@ -98,9 +101,9 @@ def test_every_address_has_a_page(own: Session, query: dict[str, str]) -> None:
     """All that pages read of it, as they read it."""
     typed = clean_address(query)
     asked = read_query(typed)
-    listing = read_listing(own, COMPANY, asked, NOW)
+    listing = read_listing(own, COMPANY, asked, VIEW)
     list(search.list_all(own, COMPANY, narrow(own, COMPANY, asked, NOW), asked.order))
-    payment_detail.read_detail(own, COMPANY, typed.get("payment", ""), NOW, RetryRules())
+    payment_detail.read_detail(own, COMPANY, typed.get("payment", ""), VIEW)
     read_selection(typed)
     zone = find_time_zone(own, COMPANY)
     cohort = Cohort(COMPANY, zone, None, NOW, choose_filters(typed))
@@ -115,7 +118,7 @@ def test_an_odd_value_alone_is_as_good_as_none(own: Session) -> None:
     for name in PARAMETERS:
         for value in ODD:
             asked = read_query(clean_address({name: value}))
-            read_listing(own, COMPANY, asked, NOW)
+            read_listing(own, COMPANY, asked, VIEW)
 
 
 @pytest.mark.parametrize("page", ADDRESSES)

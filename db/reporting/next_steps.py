@@ -156,7 +156,7 @@ def look_at_sending(session: Session, company_id: str, view: Viewpoint) -> Sendi
     company = session.get(Company, company_id)
     if company is None:
         return None
-    messaging: MessagingSettings = read_messaging_settings(company.settings)
+    messaging, _ = read_messaging_settings(company.settings)
     full_until = find_full_until(session, company, messaging, view.now)
     return Sending(messaging, view.channels, full_until)
 
