@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from db.company_settings.messaging import MessagingSettings, read_messaging_settings
+from db.company_settings.messaging import read_messaging_settings
 from db.company_settings.recovery import find_recovery_settings
 from db.ledger import requests
 from db.ledger.payments import find_retry_context
