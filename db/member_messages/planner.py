@@ -12,17 +12,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from db.company_settings.messaging import read_messaging_settings
-from db.company_settings.time_zones import read_zone
 from db.member_messages.history import find_last_message_at, find_written_steps
 from db.member_messages.reach import is_reachable
+from db.member_messages.schedule import describe_schedule
 from db.members import COLUMNS, Member, identify_member
-from db.models import Company, Message, Payment
+from db.models import Message, Payment
 from recovery.message_schedule import (
     GAP,
     PlannedMessage,
-    ScheduleContext,
-    SendingHours,
     may_write,
     plan_next,
 )
@@ -70,31 +67,9 @@ def plan(
     return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
 
 
-def describe_schedule(
-    session: Session, payment: Payment, written: frozenset[Step], last_message_at: datetime | None
-) -> ScheduleContext:
-    tries = [at for at in (payment.next_retry_at, payment.whop_next_attempt_at) if at is not None]
-    return ScheduleContext(
-        decline_class=payment.decline_class,
-        window_ends_at=payment.window_ends_at,
-        written=written,
-        last_message_at=last_message_at,
-        tried_again=payment.retry_count > 0 or (payment.whop_failures or 0) > 1,
-        next_try_at=min(tries, default=None),
-        hours=find_hours(session, payment.company_id),
-    )
-
-
 def save_plan(payment: Payment, planned: PlannedMessage | None) -> None:
     payment.next_step = planned.step if planned else None
     payment.next_message_at = planned.at if planned else None
-
-
-def find_hours(session: Session, company_id: str) -> SendingHours:
-    company = session.get_one(Company, company_id)
-    messaging, _ = read_messaging_settings(company.settings)
-    zone = read_zone(session, company.time_zone)
-    return SendingHours(zone.key, messaging.quiet_from, messaging.quiet_until)
 
 
 # --- one member --------------------------------------------------------------------------------

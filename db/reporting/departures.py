@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db.company_settings.messaging import MessagingSettings
 from db.member_messages.eligibility import Ineligible, check_eligibility, find_channel
 from db.member_messages.history import find_last_message_at
-from db.member_messages.planner import describe_schedule
+from db.member_messages.schedule import describe_schedule
 from db.models import Message, Payment
 from recovery.message_schedule import (
     SEQUENCES,

@@ -9,10 +9,10 @@ from sandbox.model.rules import Refusal
 from sandbox.servers.asked import read_card, read_expiry, read_filters, read_flag, read_texts
 from sandbox.servers.support import Support
 from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
-from sandbox.wire.current import list_products
 from sandbox.wire.exchange import ApiError, Request, bad_request
 from sandbox.wire.pagination import list_rows, read_page
 from sandbox.wire.payment_status import describe_status
+from sandbox.wire.products import list_products
 from sandbox.wire.shapes import Shape
 from sandbox.world.cards import SAVED_CARD, describe_card
 from sandbox.world.world import World

@@ -1,6 +1,5 @@
 """Objects in the shape of Whop's dated API versions: Money objects and flat ids."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -188,34 +187,4 @@ def refund(refund: Refund) -> dict[str, Any]:
         "updated_at": iso(refund.updated_at),
         "visa_rdr": False,
         "metadata": {},
-    }
-
-
-def product(product_id: str, title: str) -> dict[str, Any]:
-    """A product as listed: what buyers see of it."""
-    return {
-        "id": product_id,
-        "title": title,
-        "route": title.lower().replace(" ", "-"),
-        "average_review_rating": 0.0,
-        "published_reviews_count": 0,
-        "member_count": 0,
-        "gallery_images": [],
-        "labels": [],
-        "verified": False,
-        "created_at": "2025-01-01T00:00:00Z",
-        "updated_at": "2025-01-01T00:00:00Z",
-    }
-
-
-def list_products(products: Sequence[tuple[str, str]], *, more: bool) -> dict[str, Any]:
-    """The cursor is the last product's id."""
-    return {
-        "data": [product(*one) for one in products],
-        "page_info": {
-            "start_cursor": products[0][0] if products else None,
-            "end_cursor": products[-1][0] if products else None,
-            "has_next_page": more,
-            "has_previous_page": False,
-        },
     }
