@@ -13,12 +13,18 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
+from db.creator_notices.digest import measure_week
+from db.creator_notices.weeks import find_digest_week
+from db.models import Company, Payment, WebhookEvent
+from db.reporting.rollup import rebuild
+from db.reporting.summary import find_time_zone, summarize
 from db.session import SessionFactory
 from recovery.status import ClosedReason, PaymentStatus, RecoveredBy
 from sandbox.servers.app import create_app as create_sandbox
-from tests.factories import COMPANY, HOUR, NOW, encode
+from tests.factories import COMPANY, HOUR, NOW, encode, event, payment_data
 from tests.rig import Rig
-from tests.test_receiver import FLAT, count, make_settings
+from tests.test_receiver import FLAT, Receiver, count, make_settings
+from tests.test_receiver import receiver as receiver
 from webhook.app import create_app
 from webhook.hand_made import HandMadePayments, find_sandbox
 
@@ -165,11 +171,6 @@ def test_a_payment_that_whop_does_not_know_is_closed_and_in_no_figure(
 
 
 def assert_in_no_figure(session: Session, rig: Rig) -> None:
-    from db.creator_notices.digest import measure_week
-    from db.creator_notices.weeks import find_digest_week
-    from db.reporting.rollup import rebuild
-    from db.reporting.summary import find_time_zone, summarize
-
     zone = find_time_zone(session, COMPANY)
     for now in (rig.clock.now, rig.clock.now + 24 * 10 * HOUR):
         rebuild(session, COMPANY, now)
@@ -207,8 +208,6 @@ def count_sent(rig: Rig) -> int:
 
 
 def test_one_that_is_paid_all_the_same_counts_again(strange: Desk, session: Session) -> None:
-    from db.reporting.summary import summarize
-
     rig = strange.rig
     strange.tell()
     rig.run()
@@ -219,4 +218,27 @@ def test_one_that_is_paid_all_the_same_counts_again(strange: Desk, session: Sess
     assert rig.payment("abc123").status is PaymentStatus.RECOVERED
     summary = summarize(session, COMPANY, rig.clock.now)
     assert (summary.total_failed, summary.total_recovered) == (1, 1)
-    assert count(session, type(rig.payment("abc123"))) == 1
+    assert count(session, Payment) == 1
+
+
+# --- what Whop's test button sends -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["payment.failed", "payment.succeeded", "refund.created"])
+def test_a_sample_of_the_documentation_is_kept_and_is_no_payment(
+    receiver: Receiver, session: Session, kind: str
+) -> None:
+    sample = payment_data(id="pay_xxxxxxxxxxxxxx", account_id="biz_xxxxxxxxxxxxxx")
+    answer = receiver.deliver(event(kind, data=sample, account_id="biz_xxxxxxxxxxxxxx"))
+    assert (answer.status_code, answer.json()) == (200, {"status": "stored"})
+    assert (count(session, WebhookEvent), count(session, Payment)) == (1, 0)
+    assert count(session, Company) == 0
+    assert receiver.get("/stats/summary").json()["total_failed"] == 0
+
+
+@pytest.mark.parametrize("payment_id", ["pay_xxAxx", "pay_1x", "xxxx", "pay_x1"])
+def test_an_id_that_only_looks_like_a_sample_s_is_a_payment(
+    receiver: Receiver, session: Session, payment_id: str
+) -> None:
+    assert receiver.deliver(event(data=payment_data(id=payment_id))).status_code == 200
+    assert count(session, Payment) == 1
