@@ -230,6 +230,7 @@ def test_blanks_around_an_address_are_not_part_of_it(address: str, before: str, 
     assert find_address(before + address + after) == address
 
 
+@pytest.mark.slow
 @given(some.from_regex(PLAIN, fullmatch=True))
 def test_what_is_taken_without_a_second_look_would_pass_it(address: str) -> None:
     if len(address) <= LONGEST_PLAIN:

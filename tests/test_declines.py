@@ -118,10 +118,11 @@ def test_the_member_never_reads_of_fraud_loss_or_theft(code):
     assert [word for word in forbidden if word in said] == []
 
 
-@pytest.mark.parametrize("code", [None, *CLASS_OF])
 @pytest.mark.parametrize("decline_class", DeclineClass)
-def test_no_card_is_spoken_of_where_none_was_charged(decline_class, code):
-    assert "card" not in explain_to_member(decline_class, code, is_card=False).lower()
+def test_no_card_is_spoken_of_where_none_was_charged(decline_class):
+    for code in (None, *CLASS_OF):
+        said = explain_to_member(decline_class, code, is_card=False)
+        assert "card" not in said.lower(), code
 
 
 @pytest.mark.parametrize("decline_class", DeclineClass)

@@ -28,12 +28,12 @@ def test_a_card_is_named_as_its_holder_knows_it(brand, last4, shown):
     assert describe_instrument(CARD, brand, last4).in_sentence == shown
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_no_other_way_to_pay_is_ever_called_a_card(kind):
-    for display_name in (None, "Klarna", "Some Wallet"):
+@pytest.mark.parametrize("display_name", [None, "Klarna", "Some Wallet"])
+def test_no_other_way_to_pay_is_ever_called_a_card(display_name):
+    for kind in OTHERS:
         name = choose_instrument_name(display_name, kind, None)
         found = describe_instrument(name, None, None)
-        assert not found.is_card
+        assert not found.is_card, kind
         assert "card" not in found.in_sentence.lower()
         assert "_" not in found.in_sentence
 

@@ -196,6 +196,7 @@ def write_all(context: MessageContext) -> list[str]:
     return [written.subject, written.text, re.sub("<[^>]+>", "", written.html), chat]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NO_CARDS)
 @pytest.mark.parametrize("step", Step)
 @pytest.mark.parametrize("decline_class", DeclineClass)
