@@ -32,18 +32,17 @@ def fetch_titles(
         wanted = products.list_untitled(session, company_id, clock())
     if not wanted or stopping():
         return
-    titles: dict[str, str | None] = dict.fromkeys(wanted)
+    titles: dict[str, str | None] = {}
     try:
         for product_id, title in list_titles(whop, company_id, stopping):
             titles[product_id] = title
-            if all(titles[product_id] for product_id in wanted):
+            if titles.keys() >= set(wanted):
                 break
-        left = [product_id for product_id in wanted if titles[product_id] is None]
+        left = [product_id for product_id in wanted if product_id not in titles]
         titles |= ask_memberships(sessions, whop, company_id, left, stopping)
     except WhopError as error:
         # A missing title is harmless: it does not count as a failed sync.
         log.warning("company %s: could not read its products: %s", company_id, error)
-        titles = {product_id: title for product_id, title in titles.items() if title}
     with sessions.begin() as session:
         products.record_titles(session, company_id, titles, clock())
 
@@ -68,12 +67,17 @@ def ask_memberships(
     product_ids: list[str],
     stopping: Callable[[], bool],
 ) -> dict[str, str | None]:
+    """None: Whop was asked in vain, or there is no membership to ask by. Those that are not in the
+    answer have not been asked about yet."""
+    if not product_ids or stopping():
+        return {}
     with sessions() as session:
-        found = products.find_memberships(session, company_id, product_ids) if product_ids else {}
-    titles: dict[str, str | None] = {}
-    for product_id, membership_id in list(found.items())[:MOST_SINGLE_READS]:
+        memberships = products.find_memberships(session, company_id, product_ids)
+    titles: dict[str, str | None] = {one: None for one in product_ids if one not in memberships}
+    for product_id, membership_id in list(memberships.items())[:MOST_SINGLE_READS]:
         if stopping():
             break
+        titles[product_id] = None
         try:
             membership = whop.get_membership(membership_id)
         except NotFoundError:
