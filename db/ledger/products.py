@@ -72,7 +72,6 @@ def record_titles(
     )
     for product_id, title in titles.items():
         if title is not None:
-            # invariant 6: a title is given to its own company's payments
             session.execute(
                 update(Payment)
                 .where(
