@@ -17,7 +17,7 @@ from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.workers import WorkCounts, never, run_each, run_until_empty
 from db import heartbeats
-from db.ledger import payments, requests
+from db.ledger import banned_payments, payments, requests
 from db.reporting import rollup
 from db.session import SessionFactory
 from recovery.health import CycleReport
@@ -52,6 +52,7 @@ class Cycle:
     def run(self) -> CycleReport:
         settled = self.drain(self.retrier.settle_one)
         read = self.reconciler.run() if self.reconciler is not None else NOTHING
+        self.apply_bans()
         retried = self.drain(self.retrier.retry_one)
         closed = self.close_windows()
         report = CycleReport(
@@ -66,6 +67,14 @@ class Cycle:
         self.update_rollup()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
         return report
+
+    def apply_bans(self) -> None:
+        """One transaction per batch."""
+        while True:
+            with self.sessions.begin() as session:
+                batch = banned_payments.apply_bans(session, self.clock(), self.retrier.rules)
+            if batch < banned_payments.MOST_AT_ONCE or self.stopping():
+                return
 
     def close_windows(self) -> int:
         """One transaction per batch, so that its row locks are held only briefly."""

@@ -16,7 +16,7 @@ is never repeated.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 
@@ -31,11 +31,13 @@ from db.ledger import claims, conclusions
 from db.ledger.claims import ChargeIntent, Claim
 from db.ledger.conclusions import Conclusion
 from db.session import SessionFactory
+from recovery.payment_methods import Ban, Card, find_held
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
 from recovery.status import AttemptOutcome, ChargeMethod
 from whop.client import WhopClient
 from whop.errors import AccessError, NoAnswerError, WhopError
+from whop.lists import SavedCard
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,11 @@ class Retrier:
 
     def retry_one(self) -> bool:
         """Retries one due payment. False: none was due."""
-        return self.work_on(claims.claim_due)
+        return self.work_on(partial(claims.claim_due, rules=self.rules))
 
     def retry_requested(self) -> bool:
         """Retries one payment that a creator asked to retry now. False: there was none."""
-        return self.work_on(partial(claims.claim_due, retry_now=True))
+        return self.work_on(partial(claims.claim_due, rules=self.rules, retry_now=True))
 
     def settle_one(self) -> bool:
         """Finds the outcome of one unsettled attempt. False: there was none."""
@@ -118,27 +120,25 @@ class Retrier:
             return interpret_charge_error(claim, error, self.clock())
         return interpret_charge(before, after)
 
-    def find_backup_card(self, claim: Claim) -> str | None:
-        """A saved card that has not expired and is not the one that was declined."""
+    def find_backup_card(self, claim: Claim) -> Card | None:
+        """A saved card that may be charged in place of the one that was declined."""
         assert claim.member_id is not None
-        now = self.clock()
-        for card in self.whop.list_saved_cards(claim.member_id, claim.company_id):
-            expired = (card.exp_year or now.year, card.exp_month or 12) < (now.year, now.month)
-            same = card.method_id == claim.payment_method_id or card.last4 == claim.card_last4
-            if not (same or expired):
-                return card.method_id
-        return None
+        saved = self.whop.list_saved_cards(claim.member_id, claim.company_id)
+        with self.sessions() as session:
+            bans = claims.list_bans(session, claim)
+        return choose_backup_card(saved, claim, bans, self.clock())
 
     def charge_backup_card(
-        self, claim: Claim, before: PaymentReport, backup_card: str
+        self, claim: Claim, before: PaymentReport, backup_card: Card
     ) -> Conclusion:
         """Whop answers a change of card with the membership, so the payment is read afterwards.
 
         Tried once: after a refusal it is not tried again.
         """
         assert claim.membership_id is not None
+        assert backup_card.payment_method_id is not None
         try:
-            self.whop.change_card(claim.membership_id, backup_card)
+            self.whop.change_card(claim.membership_id, backup_card.payment_method_id)
         except NoAnswerError as error:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
         except WhopError as error:
@@ -148,6 +148,22 @@ class Retrier:
         except WhopError as error:
             return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
         return interpret_charge(before, after)
+
+
+def choose_backup_card(
+    saved: Iterable[SavedCard], claim: Claim, bans: Collection[Ban], now: datetime
+) -> Card | None:
+    """The first that has not expired, is not the one on file, and is not banned."""
+    for each in saved:
+        year, month = each.exp_year or now.year, each.exp_month or 12
+        same = each.method_id == claim.payment_method_id or each.last4 == claim.card_last4
+        expiry = f"{year:04}-{month:02}" if each.exp_year and each.exp_month else None
+        card = Card(each.method_id, each.brand, each.last4, expiry)
+        # invariant 3: a banned card is not charged in another's place either
+        banned = find_held(bans, claim.payment_id, card) is not None
+        if not (same or banned or (year, month) < (now.year, now.month)):
+            return card
+    return None
 
 
 def describe(claim: Claim, conclusion: Conclusion) -> str:

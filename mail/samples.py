@@ -13,7 +13,7 @@ from recovery.instruments import BANK_ACCOUNT, CARD
 from recovery.status import Step
 
 FAILED_AT = datetime(2026, 11, 20, 9, 15, tzinfo=UTC)
-WAITS_FOR_MEMBER = NEVER_CHARGED_AGAIN | {DeclineClass.CARD, DeclineClass.AUTHENTICATION}
+
 # Hours after the failure.
 NEXT_TRY_AFTER = {Step.PAYMENT_FAILED: 30, Step.REMINDER: 74, Step.LAST_DAY: 104}
 DESTINATION = Destination(
@@ -24,7 +24,7 @@ UNSUBSCRIBE_URL = "https://example.com/unsubscribe/sample"
 
 def make_sample(step: Step, decline_class: DeclineClass, others: int = 0) -> MessageContext:
     code = next(iter(CODES.get(decline_class, {})), None)
-    waits = decline_class in WAITS_FOR_MEMBER or step not in NEXT_TRY_AFTER
+    waits = decline_class in NEVER_CHARGED_AGAIN or step not in NEXT_TRY_AFTER
     confirms = decline_class is DeclineClass.AUTHENTICATION
     by_debit = decline_class is DeclineClass.BANK_DEBIT
     return MessageContext(

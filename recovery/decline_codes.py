@@ -1,4 +1,4 @@
-"""Which class a decline belongs to, by its code or by the bank's own words.
+"""Which class a decline belongs to: by the payment method, the code, and the bank's own words.
 
 The codes are Whop's `PaymentDeclineCodes`, an open list, so `classify` has a default. The grouping
 follows Visa's and Mastercard's retry rules and the lists that other processors publish; where they
@@ -8,10 +8,11 @@ disagree, the stricter rule wins. docs/creators/declines.md shows the table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
-from recovery.declines import DeclineClass
+from recovery.decline_words import list_forbidding, list_permitting
+from recovery.declines import STICKS, STRICTNESS, Decline, DeclineClass, choose_stricter
+from recovery.payment_methods import may_charge_method
 
 CODES: dict[DeclineClass, dict[str, str]] = {
     DeclineClass.FUNDS: {
@@ -130,64 +131,70 @@ WORDS_FOR: dict[str, str] = {
     code: words for codes in CODES.values() for code, words in codes.items()
 }
 
-# For older payloads, which have free text and no code. The first match wins, so patterns that
-# forbid a charge come before those that allow one.
-TEXTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), code)
-    for pattern, code in (
-        (r"stolen", "stolen_card"),
-        (r"\blost\b", "lost_card"),
-        (r"fraud|security reasons?", "suspected_fraud"),
-        (r"high.?risk", "high_risk"),
-        (r"stopped|revoked|blocked by (the )?card.?holder", "transaction_stopped"),
-        (r"insufficient|not enough (money|funds)|no funds", "insufficient_funds"),
-        (r"daily limit|limit exceeded|velocity", "card_velocity_exceeded"),
-        (r"3ds|3-?d secure|authenticat|verify (your|the) identity", "authentication_required"),
-        (r"expired", "expired_card"),
-        (r"restricted", "restricted_card"),
-        (r"account (is )?closed|closed account", "closed_account"),
-        (r"does not allow|not (permitted|allowed)", "transaction_not_allowed"),
-        (r"permanently declined|not supported", "card_not_supported"),
-        (r"(incorrect|invalid|wrong).*(number)", "invalid_card_number"),
-        (r"(incorrect|invalid|wrong).*(cvc|cvv|security code)", "invalid_cvc"),
-        (r"unavailable|try again|timed? ?out|processing error", "try_again_later"),
-        (r"(contact|call).*(bank|issuer)|do.?not.?honou?r", "contact_issuer"),
-        (r"declin", "generic_decline"),
-    )
-)
+# What the card networks and Stripe call a few of them, where Whop passes it on. Visa's category 1.
+NETWORK_CODES: dict[str, str] = {
+    "04": "suspected_fraud",
+    "07": "suspected_fraud",
+    "12": "invalid_transaction",
+    "14": "invalid_card_number",
+    "15": "issuer_not_found",
+    "41": "lost_card",
+    "43": "stolen_card",
+    "46": "closed_account",
+    "57": "transaction_not_permitted",
+    "R0": "transaction_stopped",
+    "R1": "transaction_stopped",
+    "R3": "transaction_stopped",
+}
 QUOTED_CODE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Decline:
-    """`code`: as Whop gave it or as read from the text; None: neither. `words`: what to show."""
-
-    code: str | None
-    decline_class: DeclineClass
-    words: str
-
-
 @lru_cache(maxsize=1024)
-def classify(code: str | None, text: str | None = None) -> Decline:
-    """By the code; if it is not known, by the text; else UNKNOWN with the bank's own words."""
-    known = code if code in CLASS_OF else read_code(text) or read_code(code)
+def classify(code: str | None, text: str | None = None, method_type: str | None = None) -> Decline:
+    """The method decides before the code, the code before the words; but what forbids wins.
+
+    `method_type`: what was charged, as Whop calls it. Neither code nor words that we know: UNKNOWN,
+    with the bank's own words.
+    """
+    decline = read_decline(code, text)
+    if may_charge_method(method_type):
+        return decline
+    of_debit = decline.code if decline.decline_class is DeclineClass.BANK_DEBIT else None
+    return choose_stricter(Decline(of_debit, DeclineClass.BANK_DEBIT, decline.words), decline)
+
+
+def read_decline(code: str | None, text: str | None) -> Decline:
+    """By a known code, unless the words forbid more than it does."""
+    known = code if code in CLASS_OF else NETWORK_CODES.get((code or "").upper())
+    quoted, rest = split_quoted(text or "")
+    forbidding = [quote for quote in quoted if CLASS_OF[quote] in STICKS]
     if known is not None:
-        return Decline(known, CLASS_OF[known], WORDS_FOR[known])
+        return describe(min((known, *forbidding, *list_forbidding(rest)), key=rank))
+    rest = f"{rest} {code or ''}"
+    if forbidding := [*forbidding, *list_forbidding(rest)]:
+        return describe(min(forbidding, key=rank))
+    implied = next(iter((*quoted, *list_permitting(rest))), None)
+    if implied is not None:
+        return describe(implied)
     reason = (text or code or "").strip().replace("_", " ")
     return Decline(code, DeclineClass.UNKNOWN, reason[:120].capitalize() or "No reason given")
+
+
+def split_quoted(text: str) -> tuple[list[str], str]:
+    """The codes quoted in the text ("The bank returned the decline code `x`."), and the rest."""
+    quoted = [word for word in QUOTED_CODE.findall(text) if word in CLASS_OF]
+    return quoted, QUOTED_CODE.sub(lambda found: "" if found[0] in CLASS_OF else found[0], text)
+
+
+def describe(code: str) -> Decline:
+    return Decline(code, CLASS_OF[code], WORDS_FOR[code])
+
+
+def rank(code: str) -> int:
+    """The strictest first."""
+    return STRICTNESS.index(CLASS_OF[code])
 
 
 def name_decline(code: str | None, words: str) -> str:
     """`words` are those kept with the payment: the code's own may have been changed since."""
     return WORDS_FOR.get(code or "", words)
-
-
-def read_code(text: str | None) -> str | None:
-    """A code quoted in the text ("The bank returned the decline code `x`.") or implied by it."""
-    if not text:
-        return None
-    for word in QUOTED_CODE.findall(text):
-        if word in CLASS_OF:
-            return str(word)
-    readable = text.replace("_", " ")
-    return next((code for pattern, code in TEXTS if pattern.search(readable)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -20,17 +21,49 @@ class DeclineClass(StrEnum):
     UNKNOWN = "unknown"
 
 
+# From the strictest: where less may be charged, or asked of the member, comes first. Of two things
+# that are told of one payment, the stricter one counts.
+STRICTNESS: tuple[DeclineClass, ...] = (
+    DeclineClass.CONSENT,
+    DeclineClass.FRAUD,
+    DeclineClass.DUPLICATE,
+    DeclineClass.AMOUNT,
+    DeclineClass.TEST,
+    DeclineClass.BANK_DEBIT,
+    DeclineClass.CARD,
+    DeclineClass.AUTHENTICATION,
+    DeclineClass.UNKNOWN,
+    DeclineClass.ISSUER,
+    DeclineClass.FUNDS,
+    DeclineClass.TECHNICAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """`code`: as Whop gave it or as read from the text; None: neither. `words`: what to show."""
+
+    code: str | None
+    decline_class: DeclineClass
+    words: str
+
+
+def choose_stricter(one: Decline, other: Decline) -> Decline:
+    """The first of the two where they are equally strict."""
+    return min(one, other, key=lambda decline: STRICTNESS.index(decline.decline_class))
+
+
 MEANINGS: dict[DeclineClass, str] = {
     DeclineClass.FUNDS: "the balance or a limit was too low today; a later retry often works",
     DeclineClass.ISSUER: "the bank gave no lasting reason; a later retry often works",
     DeclineClass.TECHNICAL: "something failed on the way to the bank; a retry usually works",
     DeclineClass.AUTHENTICATION: "the member must confirm the payment with the bank",
-    DeclineClass.CARD: "this card cannot be charged any more; the member must change it",
+    DeclineClass.CARD: "this card is never charged again; the member must change it",
     DeclineClass.FRAUD: "reported lost, stolen or suspicious; never charged again",
     DeclineClass.CONSENT: "the member stopped this charge; never charged again",
     DeclineClass.DUPLICATE: "the bank took it for a second charge; check whether the member paid",
     DeclineClass.AMOUNT: "the price is set up wrongly; you must correct it on Whop",
-    DeclineClass.BANK_DEBIT: "debit rules forbid simply trying again; the member must pay anew",
+    DeclineClass.BANK_DEBIT: "this way to pay is never charged again by us; the member must pay",
     DeclineClass.TEST: "a test card or test mode; no money",
     DeclineClass.UNKNOWN: "not a reason that we know; a later retry may work",
 }
@@ -54,7 +87,7 @@ FOR_MEMBER: dict[DeclineClass, str] = {
     DeclineClass.CONSENT: "If you meant to stop, there is nothing you need to do.",
     DeclineClass.DUPLICATE: NEUTRAL,
     DeclineClass.AMOUNT: NEUTRAL,
-    DeclineClass.BANK_DEBIT: "Your bank did not carry out the debit.",
+    DeclineClass.BANK_DEBIT: "This way to pay cannot be tried again without you.",
     DeclineClass.TEST: NEUTRAL,
     DeclineClass.UNKNOWN: NEUTRAL,
 }
@@ -95,10 +128,13 @@ ADVICE_WITHOUT_CARD: dict[DeclineClass, str] = {
     DeclineClass.BANK_DEBIT: "Another way to pay usually settles it.",
 }
 
-# Never charged again, whatever the policy, because the card networks or the member forbid it: Visa
-# category 1 (lost, stolen, revoked), suspected fraud, stopped payments, bank debits.
-NEVER_CHARGED_AGAIN = frozenset(
+# Never charged again on that card, whatever the policy, whoever asks and whatever is answered
+# later, because the card networks forbid it, or the member has said no. Visa's category 1 (pick up,
+# lost, stolen, invalid number or account, no such issuer, closed account, not permitted, stopped,
+# revoked) and Mastercard's advice 03 and 21 are all in these classes. Only another card lifts it.
+STICKS = frozenset(
     {
+        DeclineClass.CARD,
         DeclineClass.FRAUD,
         DeclineClass.CONSENT,
         DeclineClass.DUPLICATE,
@@ -107,6 +143,12 @@ NEVER_CHARGED_AGAIN = frozenset(
         DeclineClass.TEST,
     }
 )
+# Not about the card but about this payment: the member's other payments go on.
+FORBIDS_THE_PAYMENT = frozenset({DeclineClass.DUPLICATE, DeclineClass.AMOUNT, DeclineClass.TEST})
+# The card may work, but not without the member, for as long as this is the newest answer.
+NEVER_CHARGED_AGAIN = STICKS | {DeclineClass.AUTHENTICATION}
+# Of these, the member can put it right.
+MEMBER_CAN_FIX = frozenset({DeclineClass.CARD, DeclineClass.AUTHENTICATION})
 
 
 def explain_to_member(decline_class: DeclineClass, code: str | None, *, is_card: bool) -> str:

@@ -43,7 +43,7 @@ REASONS: dict[DeclineClass, str] = {
     DeclineClass.CONSENT: "Stopped by the member",
     DeclineClass.DUPLICATE: "Possible duplicate charge",
     DeclineClass.AMOUNT: "Wrong amount",
-    DeclineClass.BANK_DEBIT: "Bank debit failed",
+    DeclineClass.BANK_DEBIT: "Must be paid anew",
     DeclineClass.TEST: "Test payment",
     DeclineClass.UNKNOWN: "Unknown reason",
 }

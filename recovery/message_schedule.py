@@ -95,6 +95,8 @@ def plan_first(
 
 def plan_next(context: ScheduleContext, now: datetime) -> PlannedMessage | None:
     """The next message, not before `now`. None: there is none."""
+    if Step.NOTICE in context.written:  # a notice is the last word, whatever is answered later
+        return None
     for step in SEQUENCES[context.decline_class]:
         if step in context.written or (step is Step.NOTICE and context.written):
             continue

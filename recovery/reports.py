@@ -15,7 +15,7 @@ class PaymentDetails:
     """Each newer report replaces these; a field that it leaves out keeps its value.
 
     `card_expiry`: the card's last month, such as `2027-04`. `instrument_name`: what was charged
-    (recovery/instruments.py).
+    (recovery/instruments.py). `payment_method_type`: Whop's word for it, such as `sepa_debit`.
     """
 
     membership_id: str | None = None
@@ -30,6 +30,7 @@ class PaymentDetails:
     card_last4: str | None = None
     card_expiry: str | None = None
     payment_method_id: str | None = None
+    payment_method_type: str | None = None
     recovery_url: str | None = None
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from recovery.charging_hours import BEFORE_WHOP, avoid_whop, wait_for_day, wait_for_payday
-from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.declines import MEMBER_CAN_FIX, NEVER_CHARGED_AGAIN, DeclineClass
 
 
 class NoRetryReason(StrEnum):
@@ -42,6 +42,7 @@ class RetryRules:
 class RetryContext:
     """Everything a policy may look at.
 
+    `decline_class` and `decline_code` are a ban's, where one holds for the card on file.
     `last_charge_at`: Whop's last attempt or ours, whichever was later. `charges`: those of Whop and
     us on this card in the last 30 days, for any payment. `spread`: from 0 to 1 and fixed for a
     payment, so that payments are not all due at once.
@@ -92,7 +93,8 @@ def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryRea
         return NoRetryReason.RETRIES_USED
     # invariant 3: forbidden declines are not charged
     if context.decline_class in NEVER_CHARGED_AGAIN:
-        return NoRetryReason.FORBIDDEN
+        fixable = context.decline_class in MEMBER_CAN_FIX
+        return NoRetryReason.NEEDS_MEMBER if fixable else NoRetryReason.FORBIDDEN
     if not context.retryable:
         return NoRetryReason.NOT_RETRYABLE
     if is_over_card_limit(context.card_brand, context.charges):

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from db.models import Attempt, Dispute, Message, Payment, Request
 from db.reporting.summary import CENT, summarize, to_cents
 from recovery import retry_policy
-from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.decline_codes import classify
+from recovery.declines import FORBIDS_THE_PAYMENT, NEVER_CHARGED_AGAIN, STICKS, DeclineClass
 from recovery.status import (
     OUR_TRIGGERS,
     UNPAID,
@@ -30,14 +31,20 @@ from recovery.status import (
     PaymentStatus,
     RecoveredBy,
     RequestKind,
+    Step,
 )
 from sandbox.model.records import PAID, PENDING, Card, Charge
+from sandbox.model.times import iso
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY
 from tests.rough_rig import Delivery, RoughRig
 
 OURS = ("retry", "backup")
-FORBIDDEN = NEVER_CHARGED_AGAIN | {DeclineClass.CONSENT}
+# Of the card on file; another saved card may be tried where the one on file cannot work.
+FORBIDDEN = {
+    ChargeMethod.RETRY: NEVER_CHARGED_AGAIN,
+    ChargeMethod.BACKUP_CARD: NEVER_CHARGED_AGAIN - {DeclineClass.CARD},
+}
 MONTH = timedelta(days=30)
 RETRY = re.compile(r"/api/v1/payments/([^/]+)/retry")
 MEMBERSHIP = re.compile(r"/api/v1/memberships/([^/]+)")
@@ -51,6 +58,8 @@ class Audit:
         self.stopped: dict[str, str] = {}
         self.disputing: set[str] = set()
         self.cards: list[tuple[Card, Charge]] = []
+        # By a card's id, as delivered: which payments it was refused for, for good, and the class.
+        self.banned: defaultdict[str, set[tuple[str, DeclineClass]]] = defaultdict(set)
         self.changes_of_card: Counter[str] = Counter()
         self.answered: set[str] = set()
 
@@ -76,12 +85,33 @@ class Audit:
             self.disputing.add(buyer.get("member_id") or buyer["id"])
         elif kind == "payment.canceled":
             self.stop([told["id"]], kind)
+        elif kind == "payment.failed":
+            self.note_decline(told)
         elif kind.startswith("membership."):
             ended = kind == "membership.deactivated" or told["status"] == "canceled"
             if ended or told.get("cancel_at_period_end"):
                 with self.rig.sessions() as session:
                     owed = select(Payment.payment_id).where(Payment.membership_id == told["id"])
                     self.stop(session.scalars(owed), kind)
+
+    def note_decline(self, told: dict[str, Any]) -> None:
+        decline_class = classify(told["decline_code"], told["failure_message"]).decline_class
+        if decline_class not in STICKS:
+            return
+        at = told.get("last_payment_attempt_at") or told.get("last_payment_attempt")
+        for card, charge in self.cards:
+            if charge.payment_id == told["id"] and iso(charge.at) == at:
+                self.banned[card.method_id].add((charge.payment_id, decline_class))
+
+    def is_banned(self, payment_id: str, attempt: Attempt) -> bool:
+        on_file = self.store.payment(payment_id).card
+        if attempt.payment_method_id is None and not on_file.is_card:
+            return True
+        method_id = attempt.payment_method_id or on_file.method_id
+        return any(
+            by == payment_id or decline_class not in FORBIDS_THE_PAYMENT
+            for by, decline_class in self.banned[method_id]
+        )
 
     def note_requests(self) -> None:
         with self.rig.sessions() as session:
@@ -141,7 +171,9 @@ class Audit:
             "its member disputes": truth.member_id in self.disputing
             or session.scalars(disputes).first() is not None,
             "its member is held out": bool(payment.held_out),
-            f"{payment.decline_class} is not charged again": payment.decline_class in FORBIDDEN,
+            f"{payment.decline_class} is not charged again": payment.decline_class
+            in FORBIDDEN[attempt.charge_method],
+            "its card is banned": self.is_banned(payment_id, attempt),
             "its window is over": payment.window_ends_at <= now,
             "retries are used": payment.retry_count >= self.rig.rules.max_retries
             and attempt.charge_method is ChargeMethod.RETRY,
@@ -225,6 +257,10 @@ class Audit:
         mails = SendGrid(self.rig.world).mails()
         mailed = Counter((m.custom_args["payment_id"], m.custom_args["step"]) for m in mails)
         assert all(times == 1 for times in mailed.values())
+        steps: defaultdict[str, list[str]] = defaultdict(list)
+        for mail in mails:
+            steps[mail.custom_args["payment_id"]].append(mail.custom_args["step"])
+        assert not [s for s in steps.values() if Step.NOTICE in s and len(s) > 1], "after a notice"
         held_out = {payment.payment_id for payment in payments if payment.held_out}
         assert not held_out & {payment_id for payment_id, _ in mailed}
         assert not [m for m in messages if m.payment_id in held_out]

@@ -64,7 +64,7 @@ def wear_out(rig: Rig, payment_id: str, tries: int) -> None:
 
 
 def test_a_card_that_is_worn_out_is_not_charged_for_its_other_payment(rig: Rig):
-    first = rig.fail("stolen_card")
+    first = rig.fail("authentication_required")
     membership_id = rig.world.store.payment(first).membership_id
     second = rig.fail("insufficient_funds", "paid", membership_id=membership_id)
     brand = rig.payment(second).card_brand
@@ -75,7 +75,7 @@ def test_a_card_that_is_worn_out_is_not_charged_for_its_other_payment(rig: Rig):
 
 
 def test_one_try_below_the_limit_is_allowed(rig: Rig):
-    first = rig.fail("stolen_card")
+    first = rig.fail("authentication_required")
     membership_id = rig.world.store.payment(first).membership_id
     second = rig.fail("insufficient_funds", "paid", membership_id=membership_id)
     brand = rig.payment(second).card_brand

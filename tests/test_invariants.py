@@ -106,6 +106,28 @@ GUARDS = [
         "test_retries.py::test_a_decline_that_forbids_charging_is_seen_just_before_the_charge",
     ),
     Guard(
+        "3: no later answer lifts a ban",
+        "test_card_bans.py::test_no_later_answer_lifts_it",
+    ),
+    Guard(
+        "3: bans are looked up whenever a charge is decided on",
+        "test_card_bans.py::test_an_open_payment_hears_of_a_later_ban",
+        "decline = None",
+    ),
+    Guard(
+        "3: a card that has been banned meanwhile is not claimed",
+        "test_card_bans.py::test_a_payment_whose_card_was_banned_meanwhile_is_not_claimed",
+    ),
+    Guard(
+        "3: nor is another card that must not be charged either",
+        "test_card_bans.py::test_a_backup_card_that_is_banned_at_the_last_moment_is_not_charged",
+    ),
+    Guard(
+        "3: a banned card is not charged in another's place either",
+        "test_card_bans.py::test_a_banned_card_is_not_chosen_as_the_backup",
+        "banned = False",
+    ),
+    Guard(
         "3: a disputing member is not charged",
         "test_stops.py::test_a_later_failure_of_a_disputing_member_is_not_charged",
     ),

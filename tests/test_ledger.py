@@ -76,7 +76,7 @@ STORY = [
             id="pay_1",
             membership_id="mem_1",
             payments_failed=2,
-            decline_code="expired_card",
+            decline_code="generic_decline",
             last_payment_attempt_at=at(2),
             updated_at=at(2),
         ),
@@ -145,7 +145,7 @@ def test_duplicates_in_any_grouping_change_nothing(sessions: SessionFactory, dat
 def test_an_older_report_does_not_overwrite_a_newer_one(sessions, session: Session):
     record(sessions, [STORY[1], STORY[0]])
     payment = session.scalars(select(Payment)).one()
-    assert payment.decline_code == "expired_card"
+    assert payment.decline_code == "generic_decline"
     assert payment.whop_failures == 2
 
 

@@ -212,12 +212,14 @@ def test_whatever_ends_it_ends_its_messages(rig: Rig, end: str, used: bool):
     ("codes", "told"),
     [
         (("insufficient_funds", "expired_card"), [(24, FIRST), (48, REMINDER), (96, LAST)]),
-        (("expired_card", "insufficient_funds"), [(0, FIRST), (96, LAST)]),
+        # A softer answer later changes nothing: neither on a dead card, nor after a notice.
+        (("expired_card", "insufficient_funds"), [(0, FIRST), (48, REMINDER), (96, LAST)]),
+        (("stolen_card", "insufficient_funds"), [(0, NOTICE)]),
         (("insufficient_funds", "transaction_stopped"), [(24, NOTICE)]),
         (("insufficient_funds", "stolen_card"), [(24, NOTICE)]),
         (("expired_card", "transaction_stopped"), [(0, FIRST)]),
         (("expired_card", "duplicate_transaction"), [(0, FIRST)]),
-        (("stolen_card", "expired_card"), [(0, NOTICE), (24, FIRST), (48, REMINDER), (96, LAST)]),
+        (("stolen_card", "expired_card"), [(0, NOTICE)]),
     ],
 )
 def test_another_reason_changes_what_is_said(rig: Rig, codes: tuple[str, ...], told):

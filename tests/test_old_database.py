@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.orm import Session
 
 from db import migrate
+from db.models import CardBan, Payment
+from recovery.declines import STICKS, DeclineClass
+from recovery.payment_methods import identify_card, name_attempt
+from recovery.status import UNPAID
 
 OLD = "0006"
 ROWS = Path(__file__).parent / "data" / "version_0006.jsonl"
@@ -72,3 +77,19 @@ def test_it_goes_up_and_down_and_nothing_is_lost(old_engine: Engine):
     migrate.upgrade(old_engine)
     migrate.downgrade(old_engine, OLD)
     assert dump(old_engine) == before
+
+
+def test_cards_that_were_refused_for_good_are_banned(old_engine: Engine):
+    migrate.upgrade(old_engine)
+    with Session(old_engine) as session:
+        refused = session.scalars(select(Payment).where(Payment.decline_class.in_(STICKS))).all()
+        bans = {ban.payment_id: ban for ban in session.scalars(select(CardBan))}
+        unpaid = session.scalars(select(Payment).where(Payment.status.in_(UNPAID))).all()
+    assert refused
+    assert bans.keys() == {payment.payment_id for payment in refused}
+    for payment in refused:
+        ban, card = bans[payment.payment_id], identify_card(payment)
+        assert identify_card(ban) == card
+        attempt = name_attempt(payment.whop_failures, payment.last_attempt_at, card)
+        assert (ban.attempt, ban.decline_class) == (attempt, payment.decline_class)
+    assert {payment.first_decline_class for payment in unpaid} <= set(DeclineClass)

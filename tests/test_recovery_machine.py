@@ -88,11 +88,19 @@ SCRIPTS = (
     ("stolen_card", "paid"),
     ("blocked_by_cardholder", "paid"),
     ("authentication_required", "paid"),
+    # Banks that change their minds: a softer answer after a strict one, and the other way round.
+    ("stolen_card", "generic_decline", "insufficient_funds", "paid"),
+    ("closed_account", "processing_error", "paid"),
+    ("expired_card", "insufficient_funds", "paid"),
+    ("blocked_by_cardholder", "generic_decline", "paid"),
+    ("insufficient_funds", "transaction_not_permitted", "generic_decline", "paid"),
+    ("generic_decline", "lost_card", "try_again_later", "paid"),
 )
 SPARES: tuple[dict[str, tuple[str, ...]], ...] = (
     {},
     {"spare_script": ("paid",)},
     {"spare_script": ("insufficient_funds",)},
+    {"spare_script": ("stolen_card", "generic_decline")},
 )
 OPERATIONS = (
     "payments.retry",
@@ -203,11 +211,18 @@ class RecoveryMachine(RuleBasedStateMachine):
         script=st.sampled_from((*SCRIPTS, None)),
         spare=st.sampled_from(SPARES),
         currency=st.sampled_from(("usd", "eur", "gbp")),
+        method_type=st.sampled_from(("card", "card", "card", "sepa_debit", "cashapp")),
     )
-    def a_renewal_fails(self, script: Any, spare: Any, currency: str) -> str:
+    def a_renewal_fails(self, script: Any, spare: Any, currency: str, method_type: str) -> str:
         self.pass_time(timedelta(seconds=1))
         wanted = {"script": script} if script else {}
-        return self.rig.world.fail_renewal(self.rig.clock.now, currency=currency, **wanted, **spare)
+        return self.rig.world.fail_renewal(
+            self.rig.clock.now,
+            currency=currency,
+            payment_method_type=method_type,
+            **wanted,
+            **spare,
+        )
 
     @rule(target=renewals, earlier=renewals, script=st.sampled_from(SCRIPTS), fails=st.booleans())
     def a_member_renews_again(self, earlier: str, script: Any, fails: bool) -> str:

@@ -536,10 +536,10 @@ def test_one_of_two_connections_claims_a_payment_and_the_other_finds_nothing(
     rig.fail()
     rig.pass_time(1)
     with sessions() as one, sessions() as other:
-        assert claims.claim_due(one, rig.clock.now) is not None
-        assert claims.claim_due(other, rig.clock.now) is None
+        assert claims.claim_due(one, rig.clock.now, rig.rules) is not None
+        assert claims.claim_due(other, rig.clock.now, rig.rules) is None
         one.commit()
-        assert claims.claim_due(other, rig.clock.now) is None
+        assert claims.claim_due(other, rig.clock.now, rig.rules) is None
 
 
 def test_the_database_refuses_a_second_open_attempt(rig: Rig, session: Session):

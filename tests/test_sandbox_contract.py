@@ -390,6 +390,23 @@ def test_it_answers_in_the_legacy_shape_without_a_version():
     assert parse_obj_as(MembershipLegacy, membership).status == "active"
 
 
+@pytest.mark.parametrize("method_type", ["sepa_debit", "us_bank_account", "cashapp", "card"])
+def test_every_shape_says_what_was_charged(method_type):
+    stage = Stage()
+    payment_id = stage.failed(payment_method_type=method_type)
+    payment = stage.whop().payments.retrieve(payment_id)
+    url = f"https://whop.test/api/v1/payments/{payment_id}"
+    with httpx.Client(transport=stage.transport) as old:
+        answer = old.get(url, headers={"authorization": "Bearer apik_sandbox"}).json()
+    before = parse_obj_as(PaymentLegacy, answer)
+
+    assert payment.payment_method_type == before.payment_method_type == method_type
+    assert before.payment_method is not None
+    assert payment.payment_instrument is not None
+    assert (payment.payment_instrument.card is None) == (method_type != "card")
+    assert (before.card_last4 is None) == (method_type != "card")
+
+
 def test_it_signs_webhooks_the_way_the_sdk_checks_them():
     # The SDK compares with the machine's clock.
     stage = Stage(now=datetime.now(UTC))

@@ -482,3 +482,32 @@ def test_any_wrong_value_anywhere_is_tolerated_or_named(field, value):
     else:
         named = "data." if payment is not None and payment.amount >= 0 else ""
     assert named.startswith("data.")
+
+
+CARD_SHOWN = {"payment_instrument": {"card": {"brand": "visa", "last4": "4242"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "method_type"),
+    [
+        ({"payment_method_type": "sepa_debit"}, "sepa_debit"),
+        ({"payment_instrument": {"payment_method_type": "us_bank_account"}}, "us_bank_account"),
+        ({"payment_method": {"id": "payt_1", "payment_method_type": "card"}}, "card"),
+        (
+            {
+                "payment_method_type": "card",
+                "payment_method": {"payment_method_type": "sepa_debit"},
+            },
+            "sepa_debit",
+        ),
+        ({"payment_method_type": "unknown"} | CARD_SHOWN, None),
+        ({"payment_method_type": "apple"} | CARD_SHOWN, None),
+        ({"payment_method_type": "unknown", "payment_instrument": None}, "unknown"),
+        ({"payment_method_type": 7}, None),
+        ({}, None),
+    ],
+)
+def test_it_reads_what_was_charged_and_of_two_words_the_stricter(fields, method_type):
+    payment = read_event(event(data=payment_data(**fields)), NOW).payment
+    assert payment is not None
+    assert payment.payment_method_type == method_type

@@ -41,7 +41,7 @@ SECOND_NAMES = {
     "First message": ("Payment failed", "The payment failed"),
     "Last-day message": ("Last day",),
     "Test payment": ("Test",),
-    "Bank debit failed": ("Bank debit",),
+    "Must be paid anew": ("Bank debit failed",),
     "Waiting": ("Failed, waiting",),
     "All time": ("Any time", "Ever"),
     "Anyone": ("Anybody",),

@@ -28,7 +28,8 @@ router = APIRouter()
 
 class PaymentOut(BaseModel):
     """`needs`: what the creator has to do; null: nothing. `next_action`: what happens next, and
-    `next_actor`: who does it."""
+    `next_actor`: who does it. `first_decline_…`: what it failed for at first, whatever was answered
+    later; null: not known."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -45,6 +46,8 @@ class PaymentOut(BaseModel):
     explanation: str = ""
     decline_code: str | None
     decline_class: str
+    first_decline_code: str | None
+    first_decline_class: str | None
     status: PaymentStatus
     needs: Need | None = None
     next_action: NextStepKind = NextStepKind.MEMBER

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from recovery.instruments import choose_instrument_name
+from recovery.payment_methods import may_charge_method
 from recovery.reports import DisputeReport, MembershipEnd, PaymentReport, RefundReport
 from whop.values import (
     Json,
@@ -35,6 +36,8 @@ PENDING = "payment.pending"
 CANCELED = "payment.canceled"
 MEMBERSHIP_ENDED = "membership.deactivated"
 ENDED_MEMBERSHIPS = {"canceled", "expired"}
+# Payment methods: one that Whop does not know itself, and Apple's, by card or by a bill of Apple's.
+MAY_BE_A_CARD = {"unknown", "apple"}
 # ISO 4217's code for "no currency": we must not assume dollars.
 NO_CURRENCY = "xxx"
 # A failed first purchase is a visitor who did not buy, not a member who may leave; and a manual
@@ -129,7 +132,7 @@ def read_instrument(data: Json) -> dict[str, Any]:
     instrument, method = part(data, "payment_instrument"), part(data, "payment_method")
     card = part(instrument, "card")
     last4 = (text(card, "last4") or text(data, "card_last4") or "")[-4:] or None
-    kind = text(data, "payment_method_type") or text(instrument, "payment_method_type")
+    kind = read_method_type(data, instrument, method, is_card=bool(card))
     return {
         "instrument_name": choose_instrument_name(text(instrument, "display_name"), kind, last4),
         "card_brand": text(card, "brand") or text(data, "card_brand"),
@@ -138,7 +141,17 @@ def read_instrument(data: Json) -> dict[str, Any]:
         or read_expiry(data, "card_")
         or read_expiry(part(method, "card")),
         "payment_method_id": ident(data, "payment_method_id") or ident(method, "id"),
+        "payment_method_type": kind,
     }
+
+
+def read_method_type(*told: Json, is_card: bool) -> str | None:
+    """The strictest of those told: what is called a card may be called a debit beside it. What may
+    be anything is a card where a card is shown."""
+    kinds = [kind for kind in (text(part, "payment_method_type") for part in told) if kind]
+    if is_card:
+        kinds = [kind for kind in kinds if kind not in MAY_BE_A_CARD]
+    return min(kinds, key=may_charge_method, default=None)
 
 
 def read_expiry(card: Json, prefix: str = "") -> str | None:

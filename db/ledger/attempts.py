@@ -76,6 +76,18 @@ def has_tried_backup(session: Session, payment: Payment) -> bool:
     return bool(session.scalar(select(query)))
 
 
+def find_backup_card(session: Session, payment: Payment, failures: int | None) -> str | None:
+    """The member's other card, where the failure of this number was our charge of it."""
+    return session.scalar(
+        select(Attempt.payment_method_id).where(
+            Attempt.payment_id == payment.payment_id,
+            Attempt.charge_method == ChargeMethod.BACKUP_CARD,
+            Attempt.sent_at.is_not(None),
+            Attempt.failures_before == (failures or 0) - 1,
+        )
+    )
+
+
 # --- attempts that are not ours ----------------------------------------------------------------
 # The first failure is the payment itself; these are the later ones. Each has a key of its own, so
 # it is written once, in whatever order and however often it is reported.

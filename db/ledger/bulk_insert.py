@@ -17,7 +17,15 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from db.connections import is_lent
-from db.ledger.rows import EVENT_COLUMNS, PAYMENT_COLUMNS, NewEvent, NewPayment
+from db.ledger.rows import (
+    BAN_COLUMNS,
+    EVENT_COLUMNS,
+    PAYMENT_COLUMNS,
+    Created,
+    NewBan,
+    NewEvent,
+    NewPayment,
+)
 from db.models import LateChange
 
 PAYMENT = ", ".join(PAYMENT_COLUMNS)
@@ -30,19 +38,32 @@ TOLD = ", ".join(TITLE if column == "product" else column for column in PAYMENT_
 INSERT = f"""insert into payments ({PAYMENT})
     select {TOLD} from json_populate_recordset(cast(null as payments), $ROWS) as told
     on conflict do nothing
-    returning payment_id"""
+    returning payment_id, company_id, member_id, user_id, membership_id"""
+BAN = ", ".join(BAN_COLUMNS)
+INSERT_BANS = f"""insert into card_bans ({BAN})
+    select {", ".join(f"told.{column}" for column in BAN_COLUMNS)}
+    from json_populate_recordset(cast(null as card_bans), $BANS) as told
+    join created on created.payment_id = told.payment_id
+    on conflict do nothing"""
 # Reports about this payment came before it and wait to be applied.
 WAITS = """exists (
     select from webhook_events
     where webhook_events.payment_id = created.payment_id and applied_at is null and error is null
 )"""
+# Another payment of the member has banned a card. (The bans of this statement are not seen here.)
+BANNED = """exists (
+    select from card_bans where card_bans.company_id = created.company_id and (
+        card_bans.member_id = created.member_id or card_bans.user_id = created.user_id
+        or card_bans.membership_id = created.membership_id)
+)"""
 INSERT_PAYMENTS = f"""
-with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")})
-select payment_id, {WAITS} as waits from created
+with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")}),
+banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")})
+select payment_id, {WAITS} as waits, {BANNED} as banned from created
 """
 
-TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json")
-GIVEN = [f"%({name})s" for name in (*EVENT_COLUMNS, "now", "rows")]
+TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json", "json")
+GIVEN = [f"%({name})s" for name in (*EVENT_COLUMNS, "now", "rows", "bans")]
 INSERT_ALL = f"""
 with stored as (
     insert into webhook_events
@@ -54,9 +75,10 @@ with stored as (
     on conflict do nothing
     returning event_id
 ), created as ({INSERT.replace("$ROWS", "$9")})
-select event_id, null as payment_id, null as waits from stored
+, banned as ({INSERT_BANS.replace("$BANS", "$10")})
+select event_id, null as payment_id, null as waits, null as banned from stored
 union all
-select null, payment_id, {WAITS} from created
+select null, payment_id, {WAITS}, {BANNED} from created
 """
 # Prepared once per connection: parsing and planning took a seventh of the database's time.
 PREPARE = f"prepare store_deliveries ({', '.join(TYPES)}) as {INSERT_ALL}"
@@ -78,7 +100,7 @@ STORE = f"{LOCK_ALL} execute store_deliveries ({', '.join(GIVEN)})"
 def write_in_full() -> str:
     """For a pooler, whose next session has nothing prepared."""
     values = [f"cast({given} as {kind})" for given, kind in zip(GIVEN, TYPES, strict=True)]
-    return LOCK_ALL + re.sub(r"\$(\d)", lambda found: values[int(found[1]) - 1], INSERT_ALL)
+    return LOCK_ALL + re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], INSERT_ALL)
 
 
 STORE_IN_FULL = write_in_full()
@@ -109,10 +131,10 @@ def store(
     session: Session,
     events: Sequence[NewEvent],
     payments: Sequence[NewPayment],
+    bans: Sequence[NewBan],
     now: datetime,
-) -> tuple[set[str], dict[str, bool]]:
-    """Returns the ids of the new events, and for each new payment whether reports about it wait in
-    the inbox.
+) -> tuple[set[str], list[Created]]:
+    """Returns the ids of the new events, and the new payments.
 
     Until the transaction ends, others with events about the same payments wait: one payment's
     events are applied one after the other.
@@ -122,13 +144,14 @@ def store(
     values |= {
         "locked": sorted({event.payment_id for event in events if event.payment_id}),
         "rows": write_rows(payments),
+        "bans": write_rows(bans),
         "now": now,
     }
     record_late_change(session, list_failures(payments), now)
     connection = session.connection()
     found = connection.exec_driver_sql(choose_statement(connection), values).all()
     new = {row.event_id for row in found if row.event_id is not None}
-    return new, {row.payment_id: row.waits for row in found if row.payment_id is not None}
+    return new, [read_created(row) for row in found if row.payment_id is not None]
 
 
 def choose_statement(connection: Connection) -> str:
@@ -150,14 +173,19 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 
 def insert_payments(
-    session: Session, payments: Sequence[NewPayment], now: datetime
-) -> dict[str, bool]:
-    """For each new payment, whether reports about it wait in the inbox."""
+    session: Session, payments: Sequence[NewPayment], bans: Sequence[NewBan], now: datetime
+) -> list[Created]:
+    """Those that were not known."""
     record_late_change(session, list_failures(payments), now)
-    rows = write_rows(payments)
-    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, {"rows": rows})
-    return {row.payment_id: row.waits for row in found}
+    rows = {"rows": write_rows(payments), "bans": write_rows(bans)}
+    return [
+        read_created(row) for row in session.connection().exec_driver_sql(INSERT_PAYMENTS, rows)
+    ]
 
 
-def write_rows(payments: Sequence[NewPayment]) -> str:
-    return orjson.dumps(payments, default=str).decode()
+def read_created(row: Any) -> Created:
+    return Created(row.payment_id, row.waits, row.banned)
+
+
+def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:
+    return orjson.dumps(rows, default=str).decode()

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
-from db import members
+from db import card_bans, members
 from db.ledger import attempts, card_velocity, payment_reports, payments
 from db.models import Attempt, Payment
+from recovery.payment_methods import Ban, Card
 from recovery.reports import PaymentReport
 from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_over_card_limit
 from recovery.status import (
@@ -84,20 +85,28 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class ChargeIntent:
     """Committed just before a charge. `before`: how Whop described the payment; `credential`: the
-    Whop key we use; `payment_method_id`: the card, if it is another than the one on file."""
+    Whop key we use; `backup_card`: the card, if it is another than the one on file."""
 
     before: PaymentReport
     credential: str
-    payment_method_id: str | None = None
+    backup_card: Card | None = None
 
 
-def claim_due(session: Session, now: datetime, *, retry_now: bool = False) -> Claim | None:
+def claim_due(
+    session: Session, now: datetime, rules: RetryRules, *, retry_now: bool = False
+) -> Claim | None:
     """Claims one payment whose retry is due, and opens its attempt. None: nothing is due.
 
     `retry_now`: only those that a creator has asked for.
     """
     asked = Payment.next_trigger == Trigger.CREATOR if retry_now else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
+        card_bans.settle_decline(session, payment)
+        # invariant 3: a card that has been banned meanwhile is not claimed
+        if payments.is_forbidden(session, payment, now, rules):
+            payments.schedule(session, payment, now, rules)
+            session.flush()
+            continue
         if is_over_card_limit(
             payment.card_brand, card_velocity.count_charges(session, payment, now)
         ):
@@ -165,14 +174,23 @@ def mark_sent(
         or payment.window_ends_at <= now
         # invariant 3: what has become forbidden is not charged
         or payments.is_forbidden(session, payment, now, rules)
+        # invariant 3: nor is another card that must not be charged either
+        or (sending.backup_card and card_bans.is_banned(session, payment, sending.backup_card))
     ):
         return False
     if attempt.sent_at is None:
         attempt.sent_at = now
         attempt.sent_with = sending.credential
         attempt.failures_before = sending.before.failures
-        attempt.payment_method_id = sending.payment_method_id
+        if sending.backup_card is not None:
+            attempt.payment_method_id = sending.backup_card.payment_method_id
     return True
+
+
+def list_bans(session: Session, claim: Claim) -> list[Ban]:
+    """Those of the member's cards."""
+    query = select(Payment).where(Payment.payment_id == claim.payment_id)
+    return card_bans.list_bans(session, session.scalars(query).one())
 
 
 def lock_claim(session: Session, claim: Claim) -> tuple[Payment, Attempt]:

@@ -14,7 +14,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import RecoverySettings, load_recovery_settings
-from db.ledger import bulk_insert, new_payments, payment_reports, payments, stops
+from db.ledger import (
+    banned_payments,
+    bulk_insert,
+    new_payments,
+    payment_reports,
+    payments,
+    stops,
+)
 from db.ledger.refunds import record_refund
 from db.ledger.rows import NewEvent
 from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
@@ -70,12 +77,11 @@ def record(
     unique: dict[str, Event] = {}
     for event in events:
         unique.setdefault(event.event_id, event)
-    new, created, done = store(session, list(unique.values()), now, rules, recovery_settings)
+    new, waited_for, done = store(session, list(unique.values()), now, rules, recovery_settings)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
     to_apply = (new | revived) - done
     rest = [event for event in unique.values() if event.has_news and event.event_id in to_apply]
-    waited_for = {payment_id for payment_id, waits in created.items() if waits}
     if waited_for:
         # invariant 2: what came before its payment waits for it
         rest = load_waiting(session, waited_for, read) + rest
@@ -89,9 +95,9 @@ def store(
     now: datetime,
     rules: RetryRules,
     recovery_settings: Mapping[str, RecoverySettings] | None,
-) -> tuple[set[str], dict[str, bool], set[str]]:
-    """Returns the ids of the new events; for each new payment whether reports wait for it; and the
-    ids of the events that made those payments known."""
+) -> tuple[set[str], set[str], set[str]]:
+    """Returns the ids of the new events; the new payments for which reports wait; and the ids of
+    the events that made payments known."""
     starters: dict[str, tuple[str, PaymentReport]] = {}
     for event in events:
         if (report := event.starter) is not None:
@@ -104,8 +110,13 @@ def store(
     rows = [
         new_payments.describe_new(r, recovery_settings[r.company_id], now, rules) for r in reports
     ]
-    new, created = bulk_insert.store(session, [describe(event) for event in events], rows, now)
-    return new, created, {starters[payment_id][0] for payment_id in created}
+    bans = new_payments.list_new_bans(rows, reports, now)
+    new, created = bulk_insert.store(
+        session, [describe(event) for event in events], rows, bans, now
+    )
+    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
+    done = {starters[payment.payment_id][0] for payment in created}
+    return new, {payment.payment_id for payment in created if payment.waits}, done
 
 
 def describe(event: Event) -> NewEvent:

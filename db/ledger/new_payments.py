@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
@@ -12,13 +12,17 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import find_address
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
+from db.ledger import banned_payments
 from db.ledger.bulk_insert import insert_payments
+from db.ledger.declines import describe_ban
 from db.ledger.payments import apply_transition
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
-from db.ledger.rows import NewPayment
+from db.ledger.rows import NewBan, NewPayment
 from db.member_messages.reach import is_reachable
 from recovery.decline_codes import classify
+from recovery.declines import STICKS, Decline
 from recovery.message_schedule import may_write, plan_first
+from recovery.payment_methods import identify_card, name_attempt
 from recovery.reports import PaymentFacts, PaymentReport
 from recovery.retry_policy import RetryContext, RetryRules
 from recovery.status import UNPAID
@@ -57,7 +61,10 @@ def create_payments(
         )
         for report in reports
     ]
-    return insert_payments(session, rows, now)
+    bans = list_new_bans(rows, reports, now)
+    created = insert_payments(session, rows, bans, now)
+    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
+    return {payment.payment_id: payment.waits for payment in created}
 
 
 def describe_new(
@@ -82,6 +89,24 @@ def describe_new(
     return payment
 
 
+def list_new_bans(
+    rows: Iterable[NewPayment], reports: Iterable[PaymentReport], now: datetime
+) -> list[NewBan]:
+    """On the cards of those whose decline sticks."""
+    return [
+        describe_ban(
+            row,
+            name_attempt(report.failures, report.last_attempt_at, identify_card(row)),
+            identify_card(row),
+            Decline(row.decline_code, row.decline_class, row.reason),
+            report.observed_at,
+            now,
+        )
+        for row, report in zip(rows, reports, strict=True)
+        if row.decline_class in STICKS
+    ]
+
+
 def build_payment(
     report: PaymentReport,
     recovery_settings: RecoverySettings,
@@ -89,7 +114,7 @@ def build_payment(
     imported: bool = False,
 ) -> NewPayment:
     """The row before any decision, from the failure alone."""
-    decline = classify(report.decline_code, report.failure_message)
+    decline = classify(report.decline_code, report.failure_message, report.payment_method_type)
     failed_at = find_first_failure(report, now)
     facts = dict(zip(AS_REPORTED, READ_FACTS(report), strict=True))
     return NewPayment(
@@ -98,6 +123,8 @@ def build_payment(
         reason=decline.words,
         decline_code=decline.code,
         decline_class=decline.decline_class,
+        first_decline_code=decline.code,
+        first_decline_class=decline.decline_class,
         retryable=report.retryable is not False,
         whop_failures=report.failures,
         failed_at=failed_at,

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from db import card_bans
 from db.company_settings.addresses import find_address
-from db.ledger import attempts
+from db.ledger import attempts, declines
 from db.ledger.attribution import attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
 from db.member_messages import planner
@@ -19,11 +20,11 @@ from db.member_messages import queue as outbox
 from db.member_messages.reach import is_reachable
 from db.models import Attempt, Payment
 from recovery.attribution import counts_failure, shows_decline
-from recovery.decline_codes import classify
 from recovery.declines import DeclineClass
+from recovery.payment_methods import CARD_FIELDS, identify_card, is_same_card
 from recovery.reports import PaymentDetails, PaymentReport
 from recovery.retry_policy import RetryRules
-from recovery.status import UNPAID, AttemptOutcome, RecoveredBy
+from recovery.status import UNPAID, AttemptOutcome, PaymentStatus, RecoveredBy
 from recovery.transitions import WAITING, find_stop
 
 CORRECTED = {field.name for field in fields(PaymentDetails)} | {"retryable", "refunded_amount"}
@@ -44,6 +45,7 @@ def apply_report(
     known = find_planned_by(payment)
     # invariant 2: an older report is not the newest word
     newer = report.observed_at > payment.observed_at
+    told = declines.record_decline(session, payment, report, now, newer=newer)
     if newer:
         record_facts(payment, report)
     declined = attempt is not None and is_declined(report, attempt)
@@ -53,16 +55,22 @@ def apply_report(
     if report.paid:
         record_paid(session, payment, attempt, report, now)
         return
+    if payment.status is not PaymentStatus.RECOVERED:
+        card_bans.settle_decline(session, payment, told)
     record_whop_schedule(session, payment, report)
     attempts.record_foreign_failure(session, payment, report)
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
             outbox.cancel_messages(session, payment, "the payment is no longer collected")
-    elif stop is not None or newer or declined:
+        return
+    changed = payment.decline_class is not known[0]
+    if stop is not None or newer or declined:
         decide_again(session, payment, report, attempt, now, rules)
-        if find_planned_by(payment) != known:
-            planner.plan_again(session, payment, now)
+    elif changed and attempt is None:
+        schedule(session, payment, now, rules)
+    if find_planned_by(payment) != known:
+        planner.plan_again(session, payment, now)
 
 
 def find_planned_by(payment: Payment) -> tuple[DeclineClass, bool]:
@@ -111,8 +119,12 @@ def record_whop_schedule(session: Session, payment: Payment, report: PaymentRepo
 
 
 def record_facts(payment: Payment, report: PaymentReport) -> None:
-    """Copies a newer report's fields. A field that it leaves out keeps its value."""
+    """Copies a newer report's fields. A field that it leaves out keeps its value, unless it is of a
+    card that another one has replaced."""
     payment.observed_at = report.observed_at
+    if not is_same_card(identify_card(report), identify_card(payment)):
+        for column in CARD_FIELDS:
+            setattr(payment, column, None)
     for column in AS_THEY_ARE:
         if (value := getattr(report, column)) is not None:
             setattr(payment, column, value)
@@ -121,10 +133,6 @@ def record_facts(payment: Payment, report: PaymentReport) -> None:
         payment.whop_failures = report.failures
     if report.last_attempt_at is not None:
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
-    if not report.paid and (report.decline_code or report.failure_message):
-        decline = classify(report.decline_code, report.failure_message)
-        payment.reason, payment.decline_code = decline.words, decline.code
-        payment.decline_class = decline.decline_class
 
 
 def record_declined(

@@ -13,6 +13,7 @@ from functools import partial
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from db import card_bans
 from db.company_settings.recovery import find_recovery_settings
 from db.ledger import attempts, card_velocity
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
@@ -107,9 +108,10 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: RetryRule
 
 def find_retry_context(session: Session, payment: Payment, now: datetime) -> RetryContext:
     charges = card_velocity.count_charges(session, payment, now)
-    return describe_retry_context(
-        payment, charges, find_recovery_settings(session, payment.company_id)
-    )
+    settings = find_recovery_settings(session, payment.company_id)
+    # invariant 3: bans are looked up whenever a charge is decided on
+    decline = card_bans.find_decline(session, payment)
+    return describe_retry_context(payment, charges, settings, decline)
 
 
 def is_forbidden(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> bool:

@@ -8,17 +8,22 @@ from datetime import datetime
 from db.company_settings.recovery import RecoverySettings
 from db.ledger.rows import NewPayment
 from db.models import Payment
+from recovery.declines import Decline
 from recovery.retry_policy import RetryContext, RetryRules
 from recovery.transitions import Transition, choose_transition, find_spread, plan_backup
 
 
 def describe_retry_context(
-    payment: Payment | NewPayment, charges: int, recovery_settings: RecoverySettings
+    payment: Payment | NewPayment,
+    charges: int,
+    recovery_settings: RecoverySettings,
+    decline: Decline | None = None,
 ) -> RetryContext:
-    """`charges`: those on its card in the last 30 days, Whop's and ours."""
+    """`charges`: those on its card in the last 30 days, Whop's and ours. `decline`: what holds now;
+    None: what the payment itself says."""
     return RetryContext(
-        decline_class=payment.decline_class,
-        decline_code=payment.decline_code,
+        decline_class=decline.decline_class if decline else payment.decline_class,
+        decline_code=decline.code if decline else payment.decline_code,
         declined_retries=payment.retry_count,
         retryable=payment.retryable,
         failed_at=payment.failed_at,

@@ -38,6 +38,7 @@ class NewPayment:
     card_last4: str | None
     card_expiry: str | None
     payment_method_id: str | None
+    payment_method_type: str | None
     recovery_url: str | None
     observed_at: datetime
 
@@ -45,6 +46,8 @@ class NewPayment:
     reason: str
     decline_code: str | None
     decline_class: DeclineClass
+    first_decline_code: str | None
+    first_decline_class: DeclineClass
     retryable: bool
     whop_failures: int | None
     failed_at: datetime
@@ -66,6 +69,37 @@ class NewPayment:
     next_message_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBan:
+    """A ban on a card (db/ledger/card_bans.py)."""
+
+    company_id: str
+    payment_id: str
+    attempt: str
+    member_id: str | None
+    user_id: str | None
+    membership_id: str | None
+    payment_method_id: str | None
+    card_brand: str | None
+    card_last4: str | None
+    card_expiry: str | None
+    decline_code: str
+    decline_class: DeclineClass
+    reason: str
+    observed_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A payment that has become known. `waits`: reports about it wait in the inbox. `banned`: a
+    card of its member must not be charged."""
+
+    payment_id: str
+    waits: bool
+    banned: bool
+
+
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """`applied`: storing it is all there is to do."""
@@ -80,4 +114,5 @@ class NewEvent:
 
 
 PAYMENT_COLUMNS = tuple(field.name for field in fields(NewPayment))
+BAN_COLUMNS = tuple(field.name for field in fields(NewBan))
 EVENT_COLUMNS = tuple(field.name for field in fields(NewEvent))

@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db import card_bans
 from db.company_settings.addresses import find_address
 from db.company_settings.messaging import MessagingSettings
 from db.company_settings.time_zones import read_zone
@@ -67,8 +68,9 @@ def check_eligibility(
         return Ineligible("nothing is owed")
     if not may_write(payment.status, payment.closed_reason):
         return Ineligible(continue_with(name_end(payment.status, payment.closed_reason)))
-    if message.step not in SEQUENCES[payment.decline_class]:
-        return Ineligible(f"the reason is now: {continue_with(REASONS[payment.decline_class])}")
+    decline_class = card_bans.find_decline(session, payment).decline_class
+    if message.step not in SEQUENCES[decline_class]:
+        return Ineligible(f"the reason is now: {continue_with(REASONS[decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
         return Ineligible("it would have arrived after the deadline")
     if is_disputing(session, payment):

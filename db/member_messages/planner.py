@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from db import card_bans
 from db.member_messages.history import find_last_message_at, find_written_steps
 from db.member_messages.reach import is_reachable
 from db.member_messages.schedule import describe_schedule
@@ -61,6 +62,7 @@ def plan(
         return None
     if not is_reachable(payment.member_email, payment.user_id):
         return None
+    card_bans.settle_decline(session, payment)
     context = describe_schedule(session, payment, written, last_message_at)
     # While a charge is running, it is not known whether there is a reason to write.
     in_hand = payment.claimed_until is not None

@@ -2,6 +2,7 @@
 
 from db.models.attempts import Attempt
 from db.models.base import Base, JsonText, write_json
+from db.models.cards import CardBan
 from db.models.companies import Company
 from db.models.correspondence import (
     AccountRefusal,
@@ -31,6 +32,7 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Base",
+    "CardBan",
     "Company",
     "DailyFigures",
     "Dispute",

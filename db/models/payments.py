@@ -156,6 +156,10 @@ class Payment(Base):
     reason: Mapped[str] = mapped_column(Text)
     decline_code: Mapped[str | None] = mapped_column(Text)
     decline_class: Mapped[DeclineClass] = mapped_column(Word(DeclineClass))
+    first_decline_code: Mapped[str | None] = mapped_column(Text)
+    first_decline_class: Mapped[DeclineClass | None] = mapped_column(
+        Word(DeclineClass), comment="what the renewal failed for, whatever was answered later"
+    )
     instrument_name: Mapped[str | None] = mapped_column(
         Text, comment="what was charged: card, PayPal, bank account"
     )
@@ -163,6 +167,7 @@ class Payment(Base):
     card_last4: Mapped[str | None] = mapped_column(String(4))
     card_expiry: Mapped[str | None] = mapped_column(Text, comment="year-month, as on the card")
     payment_method_id: Mapped[str | None] = mapped_column(Text)
+    payment_method_type: Mapped[str | None] = mapped_column(Text)
     recovery_url: Mapped[str | None] = mapped_column(Text)
 
     status: Mapped[PaymentStatus] = mapped_column(Word(PaymentStatus))

@@ -14,6 +14,7 @@ from random import Random
 
 from sandbox.model.assumptions import PAY_FREQUENCIES, Assumptions
 from sandbox.model.pace import Pace
+from sandbox.model.population import CHANGING_SHARE, MISLEADING
 from sandbox.model.records import PAID, BankScenario
 
 PAYDAY_HOUR = time(6, tzinfo=UTC)
@@ -56,7 +57,17 @@ def decide(
     """Returns PAID or the decline code of this charge."""
     bank_time = scenario.starts_at + min((at - scenario.starts_at) * pace.bank_speed, FAR_ENOUGH)
     open_to_charge = is_cleared(scenario, bank_time, pace) or is_funded(scenario, bank_time, pace)
-    return PAID if open_to_charge and is_trusted(scenario, bank_time, attempt) else decline_code
+    if open_to_charge and is_trusted(scenario, bank_time, attempt):
+        return PAID
+    return answer_again(scenario, decline_code, bank_time)
+
+
+def answer_again(scenario: BankScenario, decline_code: str, at: datetime) -> str:
+    """Some banks answer every further charge with whatever comes to hand, a stolen card too."""
+    if Random(f"{scenario.luck}/changes").random() >= CHANGING_SHARE:
+        return decline_code
+    hour = (at - scenario.starts_at) // timedelta(hours=1)
+    return Random(f"{scenario.luck}/says/{hour}").choice(MISLEADING)
 
 
 def scripted(script: Sequence[str], charge: int) -> str:

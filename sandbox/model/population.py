@@ -22,6 +22,10 @@ CODES = {
     "lost_or_fraud": ("lost_card", "stolen_card", "suspected_fraud", "transaction_stopped"),
     "authentication": ("authentication_required", "three_d_secure_failed"),
 }
+# Banks whose later answers say little about the first: their share (assumed), and their words.
+CHANGING_SHARE = 0.15
+MISLEADING = ("generic_decline", "insufficient_funds", "processing_error", "contact_issuer")
+
 # The only cause that a new card does not solve: the member pays once there is money.
 MONEY = "funds"
 

@@ -40,6 +40,12 @@ class Card:
     last4: str
     exp_month: int
     exp_year: int
+    method_type: str = "card"
+
+    @property
+    def is_card(self) -> bool:
+        """Whether it has a face, or is another way to pay, such as a bank debit."""
+        return self.method_type == "card"
 
     @property
     def fingerprint(self) -> str:

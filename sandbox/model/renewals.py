@@ -42,6 +42,7 @@ class Renewal(TypedDict, total=False):
     amount: Decimal
     currency: str
     billing_reason: str
+    payment_method_type: str
     spare_cards: int
     spare_pays: bool
     spare_script: Sequence[str]
@@ -109,6 +110,7 @@ def renewing_member(
         email=wanted.get("email", drawn.email),
         price=wanted.get("amount", drawn.price),
         currency=wanted.get("currency", drawn.currency),
+        card=replace(drawn.card, method_type=wanted.get("payment_method_type", "card")),
     )
 
 

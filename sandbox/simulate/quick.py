@@ -7,13 +7,15 @@ charge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from operator import itemgetter
 from random import Random
 
 from recovery.decline_codes import classify
+from recovery.declines import STICKS, Decline, choose_stricter
 from recovery.retry_policy import Retry, RetryContext, decide, wait_for_whop
 from recovery.transitions import WINDOW, find_spread
 from sandbox.demo.history import HOUR, plan_failures
@@ -86,10 +88,10 @@ class QuickRenewal:
 
     def plan(self, now: datetime) -> None:
         """What the receiver and the daemon do after a decline."""
-        payment, code = self.payment, self.charges[0].outcome
+        payment, decline = self.payment, find_decline(self.charges)
         context = RetryContext(
-            decline_class=classify(code).decline_class,
-            decline_code=code,
+            decline_class=decline.decline_class,
+            decline_code=decline.code,
             declined_retries=self.ours,
             retryable=self.ours < self.trial.retry_limit,
             failed_at=payment.created_at,
@@ -107,6 +109,13 @@ class QuickRenewal:
             # The daemon runs on the hour and checks again whether Whop is about to try.
             later = wait_for_whop(rules, next_hour(decision.at), context.whop_next_attempt_at)
             self.retry_at = later or decision.at
+
+
+def find_decline(charges: Iterable[Charge]) -> Decline:
+    """What sticks, if any answer does, else the newest; all are of one card."""
+    declines = [classify(charge.outcome) for charge in charges if charge.outcome != PAID]
+    sticking = [decline for decline in declines if decline.decline_class in STICKS]
+    return reduce(choose_stricter, sticking) if sticking else declines[-1]
 
 
 def run_quickly(trial: Trial) -> list[Case]:

@@ -37,6 +37,8 @@ def money(amount: Decimal, currency: str) -> dict[str, Any]:
 
 
 def card_name(payment: Payment) -> str:
+    if not payment.card.is_card:
+        return payment.card.method_type.replace("_", " ").title()
     return f"{payment.card.brand.title()} •••• {payment.card.last4}"
 
 
@@ -96,10 +98,10 @@ def describe_amounts(payment: Payment, kept: Decimal) -> dict[str, Any]:
 def describe_instrument(payment: Payment) -> dict[str, Any]:
     card = payment.card
     return {
-        "payment_method_type": "card",
+        "payment_method_type": card.method_type,
         "payment_method_id": card.method_id,
         "payment_instrument": {
-            "payment_method_type": "card",
+            "payment_method_type": card.method_type,
             "display_name": card_name(payment),
             "installment_count": None,
             "icons": ICONS,
@@ -109,7 +111,9 @@ def describe_instrument(payment: Payment) -> dict[str, Any]:
                 "exp_month": card.exp_month,
                 "exp_year": card.exp_year,
                 "issuer_identification_number": card.issuer_number,
-            },
+            }
+            if card.is_card
+            else None,
         },
     }
 

@@ -69,28 +69,23 @@ def describe_amounts(payment: Payment) -> dict[str, Any]:
 def describe_instrument(payment: Payment) -> dict[str, Any]:
     card = payment.card
     face: dict[str, Any] = {"brand": card.brand, "last4": card.last4}
+    dates = {"exp_month": card.exp_month, "exp_year": card.exp_year}
+    short = {**face, **dates, "exp_year": card.exp_year % 100, "fingerprint": card.fingerprint}
+    printed = {f"card_{name}": value for name, value in (face | dates).items()}
     return {
-        "card_brand": card.brand,
-        "card_last4": card.last4,
-        "card_exp_month": card.exp_month,
-        "card_exp_year": card.exp_year,
+        **(printed if card.is_card else dict.fromkeys(printed)),
         "payment_method": {
             "id": card.method_id,
-            "payment_method_type": "card",
+            "payment_method_type": card.method_type,
             "created_at": iso(payment.created_at),
-            "card": {
-                **face,
-                "exp_month": card.exp_month,
-                "exp_year": card.exp_year % 100,
-                "fingerprint": card.fingerprint,
-            },
+            "card": short if card.is_card else None,
         },
         "payment_instrument": {
-            "payment_method_type": "card",
+            "payment_method_type": card.method_type,
             "display_name": current.card_name(payment),
             "installment_count": None,
             "icons": current.ICONS,
-            "card": face,
+            "card": face if card.is_card else None,
         },
     }
 

@@ -152,7 +152,8 @@ class Acts:
                 raise ValueError(f"{membership_id} has ended: it does not renew")
         else:
             self.store.save_membership(membership)
-            self.charging.cards.save_card(membership, membership.card, membership.created_at)
+            if membership.card.is_card:
+                self.charging.cards.save_card(membership, membership.card, membership.created_at)
         self.charging.cards.save_spares(membership, key, wanted, at)
         return membership
 

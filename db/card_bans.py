@@ -1,0 +1,63 @@
+"""Declines that stick to a card: written once, and looked up for every payment of the member.
+
+A ban is never taken back. It holds for as long as the payment's card is the banned one
+(recovery/payment_methods.py).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Text, bindparam, or_, select
+from sqlalchemy.orm import Session
+
+from db.members import MEMBER_IDS
+from db.models import CardBan, Payment
+from recovery.declines import Decline
+from recovery.payment_methods import (
+    Ban,
+    Card,
+    choose_decline,
+    find_held,
+    identify_card,
+)
+
+# Looked up for every report and before every charge, so it is built once.
+SELECT_BANS = select(CardBan).where(
+    CardBan.company_id == bindparam("company_id"),
+    or_(
+        *(
+            getattr(CardBan, name) == bindparam(name, type_=Text)
+            for name in ("payment_id", *MEMBER_IDS)
+        )
+    ),
+)
+
+
+def list_bans(session: Session, payment: Payment) -> list[Ban]:
+    """Of the payment's member in its company."""
+    names = ("company_id", "payment_id", *MEMBER_IDS)
+    found = session.scalars(SELECT_BANS, {name: getattr(payment, name) for name in names})
+    return [read_ban(row) for row in found]
+
+
+def read_ban(row: CardBan) -> Ban:
+    decline = Decline(row.decline_code or None, row.decline_class, row.reason)
+    return Ban(row.payment_id, row.attempt, identify_card(row), decline, row.observed_at)
+
+
+def find_decline(session: Session, payment: Payment, told: Decline | None = None) -> Decline:
+    """What holds for the payment now. `told`: by the newest report."""
+    known = Decline(payment.decline_code, payment.decline_class, payment.reason)
+    bans = list_bans(session, payment)
+    return choose_decline(told, known, bans, payment.payment_id, identify_card(payment))
+
+
+def is_banned(session: Session, payment: Payment, card: Card) -> bool:
+    """Whether another card than the payment's own may not be charged for it."""
+    return find_held(list_bans(session, payment), payment.payment_id, card) is not None
+
+
+def settle_decline(session: Session, payment: Payment, told: Decline | None = None) -> None:
+    """Writes it to the payment, where messages and pages read it."""
+    decline = find_decline(session, payment, told)
+    payment.reason, payment.decline_code = decline.words, decline.code
+    payment.decline_class = decline.decline_class

@@ -1,0 +1,99 @@
+"""Payments that a ban on their card concerns: what is planned for them is decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import attrgetter
+
+from sqlalchemy import bindparam, or_, select
+from sqlalchemy.orm import Session
+
+from db import card_bans
+from db.ledger import attempts, payments
+from db.ledger.rows import Created, NewBan, NewPayment
+from db.member_messages import planner
+from db.members import MEMBER_IDS
+from db.models import CardBan, Payment
+from recovery.retry_policy import RetryRules
+from recovery.status import UNPAID, PaymentStatus
+
+READ_IDS = attrgetter(*MEMBER_IDS)
+MOST_AT_ONCE = 200
+SELECT_NEW = (
+    select(CardBan)
+    .where(CardBan.applied_at.is_(None))
+    .order_by(CardBan.recorded_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def apply_to_new(
+    session: Session,
+    created: Collection[Created],
+    rows: Iterable[NewPayment],
+    bans: Collection[NewBan],
+    now: datetime,
+    rules: RetryRules,
+) -> None:
+    """For payments that have just become known, by what was known before and by each other."""
+    found = {payment.payment_id for payment in created}
+    concerned = {payment.payment_id for payment in created if payment.banned}
+    concerned |= set(list_beside(rows, bans)) & found
+    for payment in payments.lock_payments(session, concerned).values():
+        decide_again(session, payment, now, rules)
+
+
+def list_beside(rows: Iterable[NewPayment], bans: Collection[NewBan]) -> Iterator[str]:
+    """Those whose member has a ban among `bans` by another payment."""
+    if not bans:
+        return
+    banned: dict[tuple[str, str], set[str]] = {}
+    for ban in bans:
+        for owner in READ_IDS(ban):
+            banned.setdefault((ban.company_id, owner), set()).add(ban.payment_id)
+    for row in rows:
+        by = [banned.get((row.company_id, owner), set()) for owner in READ_IDS(row) if owner]
+        if set().union(*by) - {row.payment_id}:
+            yield row.payment_id
+
+
+def apply_bans(session: Session, now: datetime, rules: RetryRules) -> int:
+    """Tells the open payments of each newly banned card's member. Returns how many bans those were;
+    fewer than MOST_AT_ONCE: there are no more."""
+    bans = session.scalars(SELECT_NEW, {"limit": MOST_AT_ONCE}).all()
+    for ban in bans:
+        for payment in list_open(session, ban):
+            decide_again(session, payment, now, rules)
+        ban.applied_at = now
+    return len(bans)
+
+
+def list_open(session: Session, ban: CardBan) -> Sequence[Payment]:
+    """Those that somebody else has locked are looked at before their charge or message anyway."""
+    same = [getattr(Payment, name) == i for name in MEMBER_IDS if (i := getattr(ban, name))]
+    return session.scalars(
+        select(Payment)
+        .where(
+            Payment.company_id == ban.company_id,
+            Payment.status.in_(UNPAID),
+            or_(Payment.payment_id == ban.payment_id, *same),
+        )
+        .order_by(Payment.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def decide_again(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
+    known_class = payment.decline_class
+    card_bans.settle_decline(session, payment)
+    changed = payment.decline_class is not known_class
+    scheduled = payment.status is PaymentStatus.PENDING_RETRY
+    if payment.status in UNPAID and (
+        changed or (scheduled and payments.is_forbidden(session, payment, now, rules))
+    ):
+        if attempts.find_unsettled(session, payment) is None:
+            payments.schedule(session, payment, now, rules)
+        planner.plan_again(session, payment, now)
+    session.flush()
