@@ -23,7 +23,7 @@ def fetch_name(
     if membership_id is None or stopping():
         return
     try:
-        seller = whop.get_membership(membership_id).seller
+        seller = whop.get_membership(membership_id, company_id).seller
     except WhopError as error:
         # A missing name is harmless: it does not count as a failed sync.
         log.warning("company %s: could not read its name: %s", company_id, error)

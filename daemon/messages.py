@@ -11,8 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+from sqlalchemy.orm import Session
+
 from daemon.clients import ChatClient, EmailClient
 from daemon.workers import never, run_until_empty
+from db.ledger import facts
 from db.ledger.products import record_titles
 from db.member_messages import planner
 from db.member_messages import queue as outbox
@@ -82,9 +85,13 @@ class MessageSender:
             taken = outbox.take_message(session, self.clock(), self.channels)
         if taken is None:
             return False
-        post = self.prepare(taken)
+        membership = self.read_membership(taken.context)
+        post = self.prepare(taken, find_destination(membership))
         # Committed before it is sent: from here on it is never sent again.
         with self.sessions.begin() as session:
+            if membership is not None:
+                facts.record_memberships(session, [membership.facts], self.clock(), read=True)
+                keep_title(session, taken.context, membership, self.clock())
             if not outbox.mark_dispatched(session, taken.context, self.clock()):
                 return True
         self.record(taken.context, post())
@@ -101,9 +108,8 @@ class MessageSender:
         why = f" ({delivery.detail})" if delivery.detail else ""
         log.info("payment %s message %s: %s%s", context.payment_id, context.step, state, why)
 
-    def prepare(self, taken: TakenMessage) -> Callable[[], Delivery]:
+    def prepare(self, taken: TakenMessage, destination: Destination) -> Callable[[], Delivery]:
         """Does everything that can fail before the message leaves; the result sends it."""
-        destination = self.find_destination(taken.context)
         if taken.context.channel is Channel.WHOP:
             return self.prepare_chat(taken, destination)
         return self.prepare_mail(taken, destination)
@@ -132,25 +138,30 @@ class MessageSender:
             step=context.step,
         )
 
-    def find_destination(self, context: MessageContext) -> Destination:
-        """The member's own page at Whop, or Whop's general page if that cannot be read."""
-        if context.membership_id is not None:
-            try:
-                found = self.whop.get_membership(context.membership_id)
-                self.keep_title(context, found)
-                return Destination(found.manage_url, found.seller, found.product)
-            except WhopError as error:
-                log.warning(
-                    "payment %s: could not read the member's link: %s", context.payment_id, error
-                )
-        return Destination(MEMBERSHIPS_PAGE)
+    def read_membership(self, context: MessageContext) -> Membership | None:
+        """As Whop knows it now. None: there is none, or it cannot be read."""
+        if context.membership_id is None:
+            return None
+        try:
+            return self.whop.get_membership(context.membership_id, context.company_id)
+        except WhopError as error:
+            log.warning(
+                "payment %s: could not read the member's link: %s", context.payment_id, error
+            )
+            return None
 
-    def keep_title(self, context: MessageContext, found: Membership) -> None:
-        """What a membership tells of its product spares a call of the next cycle."""
-        if context.product is None and found.product_id is not None and found.product is not None:
-            titles = {found.product_id: found.product}
-            with self.sessions.begin() as session:
-                record_titles(session, context.company_id, titles, self.clock())
+
+def find_destination(membership: Membership | None) -> Destination:
+    """The member's own page at Whop, or Whop's general page."""
+    if membership is None:
+        return Destination(MEMBERSHIPS_PAGE)
+    return Destination(membership.manage_url, membership.seller, membership.product)
+
+
+def keep_title(session: Session, context: MessageContext, found: Membership, now: datetime) -> None:
+    """What a membership tells of its product spares a call of the next cycle."""
+    if context.product is None and found.product_id is not None and found.product is not None:
+        record_titles(session, context.company_id, {found.product_id: found.product}, now)
 
 
 def report_account(

@@ -10,6 +10,7 @@ from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules, wait_for_whop
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
+from recovery.transitions import find_stop
 from whop.errors import (
     AccessError,
     BusyError,
@@ -68,7 +69,7 @@ def interpret_sent(
 
 
 def is_stopped(payment: PaymentReport) -> bool:
-    return payment.retryable is False or payment.ended or payment.disputed
+    return payment.retryable is False or find_stop(payment) is not None
 
 
 def interpret_charge(before: PaymentReport, after: PaymentReport) -> Conclusion:

@@ -79,7 +79,7 @@ def ask_memberships(
             break
         titles[product_id] = None
         try:
-            membership = whop.get_membership(membership_id)
+            membership = whop.get_membership(membership_id, company_id)
         except NotFoundError:
             continue
         if membership.product_id == product_id:

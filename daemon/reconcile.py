@@ -5,7 +5,7 @@
    messages are sent for imported payments.
 3. List the payments since the last sync, and the open renewals; then read each of our open
    payments that no list contained.
-4. List the refunds, and look up whose payments are disputed.
+4. List the refunds, how the memberships of unpaid payments stand, and the disputes.
 5. Look up the company's name and the titles of its products, where they are not known yet.
 
 Each page is applied in its own transaction. No transaction is open during a call to Whop.
@@ -21,8 +21,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from daemon.company_names import fetch_name
+from daemon.memberships import MEMBERS, MembershipReader
 from daemon.product_titles import fetch_titles
-from daemon.reversals import read_disputes, read_refunds
+from daemon.reversals import DISPUTES, DisputeReader, read_refunds
 from daemon.workers import WorkCounts, never, run_each
 from db.company_settings.recovery import list_company_ids
 from db.ledger import sync
@@ -42,7 +43,8 @@ LISTING = "payment:basic:read"
 NEEDED = (
     LISTING,
     "payment:manage",
-    "member:basic:read",
+    DISPUTES,
+    MEMBERS,
     "member:email:read",
     "member:manage",
     # For members without a known email address.
@@ -75,6 +77,8 @@ class Reconciler:
     ) -> None:
         self.sessions, self.whop, self.rules = sessions, whop, rules
         self.clock, self.read, self.company_id, self.stopping = clock, read, company_id, stopping
+        self.memberships = MembershipReader(sessions, whop, rules, clock, stopping)
+        self.disputes = DisputeReader(sessions, whop, rules, read, clock, stopping)
 
     def run(self) -> WorkCounts:
         """`done`: the number of failed payments that no webhook had reported."""
@@ -97,7 +101,7 @@ class Reconciler:
             else:
                 found = self.read_payments(progress, started_at)
                 read_refunds(self.sessions, self.whop, progress, self.stopping)
-                read_disputes(self.sessions, self.whop, company_id, self.read, self.clock)
+                self.read_facts(progress, missing)
                 complete = not self.stopping()
                 fetch_name(self.sessions, self.whop, company_id, self.stopping)
                 fetch_titles(self.sessions, self.whop, company_id, self.clock, self.stopping)
@@ -130,6 +134,12 @@ class Reconciler:
         )
         self.read_unlisted(company_id, started_at)
         return found
+
+    def read_facts(self, progress: Progress, missing: frozenset[str]) -> None:
+        """Without a permission nothing is concluded."""
+        if MEMBERS not in missing:
+            self.memberships.read(progress.company_id)
+        self.disputes.read(progress, listed=DISPUTES not in missing)
 
     def import_history(self, progress: Progress) -> int:
         """Oldest first, so that payments made during the import come last and are not missed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from recovery.action_required import LeadAction, Need, NextStepKind
 from recovery.declines import DeclineClass
+from recovery.standing import Hold
 from recovery.status import (
     Action,
     AttemptOutcome,
@@ -57,6 +58,7 @@ CLOSED_REASONS: dict[ClosedReason, str] = {
     ClosedReason.WINDOW_CLOSED: "Deadline passed",
     ClosedReason.MEMBERSHIP_ENDED: "Membership ended",
     ClosedReason.MEMBER_CANCELED: "Canceled by the member",
+    ClosedReason.BOUGHT_ANEW: "Bought again by the member",
     ClosedReason.CANCELED: "Canceled on Whop",
     ClosedReason.DISPUTED: "Disputed by the member",
     ClosedReason.REFUNDED: "Refunded",
@@ -64,6 +66,7 @@ CLOSED_REASONS: dict[ClosedReason, str] = {
     ClosedReason.STOPPED: "Stopped by you",
     ClosedReason.UNKNOWN_AT_WHOP: "Whop does not know this payment",
 }
+HOLDS: dict[Hold, str] = {Hold.PAUSED: "Paused on Whop", Hold.INQUIRY: "Bank inquiry open"}
 NEXT_STEPS: dict[NextStepKind, str] = {
     NextStepKind.RECOVERED: STATUSES[PaymentStatus.RECOVERED],
     NextStepKind.NOT_RECOVERED: STATUSES[PaymentStatus.PERMANENT_FAIL],

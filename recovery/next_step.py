@@ -17,6 +17,7 @@ from recovery.status import (
     UNPAID,
     ChargeMethod,
     ClosedReason,
+    Hold,
     PaymentStatus,
     RequestKind,
     Trigger,
@@ -34,7 +35,7 @@ class Situation:
 
     `requested`: what the creator asked for and the daemon has not done yet. `unsettled`: a charge
     of ours has no outcome yet. `message`: when the next message really leaves. `silence`: why
-    there is none, in words. `hold`: why all rests, in words. `no_retry`: why no retry is scheduled.
+    there is none, in words. `hold`: why all rests. `no_retry`: why no retry is scheduled.
     `can_retry`, `can_stop`: whether asking for it would change anything.
     """
 
@@ -52,7 +53,7 @@ class Situation:
     need: Need | None = None
     message: PlannedMessage | None = None
     silence: str | None = None
-    hold: str | None = None
+    hold: Hold | None = None
     no_retry: NoRetryReason | None = None
     has_address: bool = False
     held_out: bool = False
@@ -87,7 +88,7 @@ class NextStep:
     deadline: datetime | None = None
     need: Need | None = None
     silence: str | None = None
-    hold: str | None = None
+    hold: Hold | None = None
     no_retry: NoRetryReason | None = None
     lead: LeadAction | None = None
     can_retry: bool = False
@@ -101,7 +102,8 @@ def find_next_step(situation: Situation, now: datetime) -> NextStep:
     charge = plan_charge(situation, now) if plans else None
     whop_at = find_whop_attempt(situation, now) if waits else None
     message = situation.message if kind not in UNDECIDED and kind not in IN_HAND else None
-    deadline = situation.window_ends_at if waits and situation.window_ends_at > now else None
+    ends = waits or kind is NextStepKind.ON_HOLD
+    deadline = situation.window_ends_at if ends and situation.window_ends_at > now else None
     times = {
         NextStepKind.RETRY: charge.at if charge else None,
         NextStepKind.WHOP: whop_at,
@@ -123,7 +125,7 @@ def find_next_step(situation: Situation, now: datetime) -> NextStep:
         no_retry=situation.no_retry if plans and charge is None else None,
         lead=choose_lead(situation, kind),
         can_retry=plans and situation.can_retry,
-        can_stop=kind is not NextStepKind.STOPPING and waits and situation.can_stop,
+        can_stop=(waits or kind is NextStepKind.ON_HOLD) and situation.can_stop,
     )
 
 

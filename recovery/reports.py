@@ -5,9 +5,14 @@ Amounts are in major units of their currency; times are aware UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from recovery.standing import Renewal
+
+FIRST_PURCHASE = frozenset({"subscription_create", "one_time"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +59,17 @@ class PaymentReport(PaymentFacts):
     `starts_dunning`: an event that a renewal failed, the only one that makes a payment known.
     `failed`: it is unpaid and a charge failed, whether or not an event said so.
     `renewal`: money that a membership owes: no first purchase, no manual charge and not nothing.
-    `ended`: void or uncollectible.
+    `ended`: void or uncollectible. `dispute_status`: of the dispute about it, in the words of
+    standing.judge_dispute; None: it tells of none. `buyer_gone`: it says that nobody is its buyer,
+    and has no address.
     """
 
     starts_dunning: bool = False
     paid: bool = False
     pending: bool = False
     ended: bool = False
-    disputed: bool = False
+    dispute_status: str | None = None
+    buyer_gone: bool = False
     failed: bool = False
     renewal: bool = True
     retryable: bool | None = None
@@ -87,24 +95,39 @@ class RefundReport:
     observed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MembershipEnd:
-    """The membership is over, or the member canceled its renewal. Its open payments are closed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipReport:
+    """A membership as Whop describes it at `observed_at`. None: it does not say.
+
+    `since`: when it was canceled or ended; `paused_at`: when it was paused. `started_at`: when it
+    was bought; None for a draft, too.
+    """
 
     membership_id: str
     company_id: str
-    by_member: bool = False
+    observed_at: datetime
+    renewal: Renewal | None = None
+    since: datetime | None = None
+    paused: bool | None = None
+    paused_at: datetime | None = None
+    member_id: str | None = None
+    user_id: str | None = None
+    product_id: str | None = None
+    started_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeReport:
-    """A member's bank takes a payment back, or warns that it will.
+    """A member's bank takes a payment back, asks about it, or warns that it will.
 
-    `payment_id` is the disputed payment. An alert does not say whose payment that is.
+    `payment_id` is the disputed payment. An alert does not say whose payment that is. `status`: in
+    the words of standing.judge_dispute.
     """
 
     payment_id: str
     company_id: str
+    status: str
+    observed_at: datetime
     member_id: str | None = None
     user_id: str | None = None
     membership_id: str | None = None
@@ -119,5 +142,39 @@ class ParsedEvent:
     payment_id: str | None = None
     payment: PaymentReport | None = None
     refund: RefundReport | None = None
-    membership_end: MembershipEnd | None = None
+    membership: MembershipReport | None = None
     dispute: DisputeReport | None = None
+
+
+def find_memberships(reports: Iterable[PaymentReport]) -> list[MembershipReport]:
+    """What payments tell of memberships: each paid first purchase begins one."""
+    return [
+        MembershipReport(
+            membership_id=report.membership_id,
+            company_id=report.company_id,
+            observed_at=report.observed_at,
+            member_id=report.member_id,
+            user_id=report.user_id,
+            product_id=report.product_id,
+            started_at=report.paid_at or report.observed_at,
+        )
+        for report in reports
+        if report.paid and report.membership_id and report.billing_reason in FIRST_PURCHASE
+    ]
+
+
+def find_disputes(reports: Iterable[PaymentReport]) -> list[DisputeReport]:
+    """The disputes that payments tell of themselves."""
+    return [
+        DisputeReport(
+            payment_id=report.payment_id,
+            company_id=report.company_id,
+            status=report.dispute_status,
+            observed_at=report.observed_at,
+            member_id=report.member_id,
+            user_id=report.user_id,
+            membership_id=report.membership_id,
+        )
+        for report in reports
+        if report.dispute_status is not None
+    ]

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from recovery.charging_hours import BEFORE_WHOP, avoid_whop, wait_for_day, wait_for_payday
 from recovery.declines import MEMBER_CAN_FIX, NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.standing import Hold
 
 
 class NoRetryReason(StrEnum):
@@ -27,6 +28,8 @@ class NoRetryReason(StrEnum):
     NEEDS_MEMBER = "another retry would not help, only the member can fix it"
     CARD_LIMIT = "the card networks allow no more charges on this card for now"
     HELD_OUT = "this member is in the control group"
+    PAUSED = "the membership is paused on Whop"
+    INQUIRY = "the member's bank asks about a payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class RetryContext:
     time_zone: str = "UTC"
     spread: float = 0.0
     held_out: bool = False
+    hold: Hold | None = None
     owed: bool = True
 
 
@@ -89,6 +93,8 @@ def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryRea
         return NoRetryReason.NOTHING_OWED
     if context.held_out:
         return NoRetryReason.HELD_OUT
+    if context.hold is not None:  # invariant 11: a payment on hold is not charged
+        return NoRetryReason[context.hold.name]
     if context.declined_retries >= rules.max_retries:
         return NoRetryReason.RETRIES_USED
     # invariant 3: forbidden declines are not charged

@@ -59,6 +59,7 @@ class ClosedReason(StrEnum):
     MEMBERSHIP_ENDED = "membership_ended"
     # The membership runs to the end of its period, and the member canceled its renewal.
     MEMBER_CANCELED = "member_canceled"
+    BOUGHT_ANEW = "bought_anew"
     # Whop voided the payment or marked it uncollectible.
     CANCELED = "canceled"
     # The member disputes this payment or another one of the same company.

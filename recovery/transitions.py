@@ -19,6 +19,7 @@ from recovery.retry_policy import (
     RetryRules,
     decide,
 )
+from recovery.standing import DisputeEffect, judge_dispute
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Trigger
 
 # Whop retries on its own for five days, then cancels (whop-api.md, section 3).
@@ -45,7 +46,8 @@ def closed(reason: ClosedReason) -> Transition:
 
 def find_stop(report: PaymentReport) -> Transition | None:
     """Whether Whop says that nobody should collect this any more. None: it does not."""
-    if report.disputed:
+    status = report.dispute_status
+    if status is not None and judge_dispute(status) is DisputeEffect.STOPS:
         return closed(ClosedReason.DISPUTED)
     if report.ended:
         return closed(ClosedReason.CANCELED)
@@ -76,7 +78,9 @@ BACKUP_HELPS = frozenset(
 
 def decide_backup(context: RetryContext, now: datetime) -> datetime | None:
     """When to try another saved card, by day since it may surprise the member. None: never."""
-    if context.held_out or not context.owed or context.decline_class not in BACKUP_HELPS:
+    if context.held_out or context.hold or not context.owed:
+        return None
+    if context.decline_class not in BACKUP_HELPS:
         return None
     zone = ZoneInfo(context.time_zone)
     at = avoid_whop(max(now, context.last_charge_at + AFTER_WHOP), context.whop_next_attempt_at)

@@ -16,7 +16,7 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Attempt, Dispute, Message, Payment, Request
+from db.models import Attempt, Message, Payment, Request
 from db.reporting.summary import CENT, summarize, to_cents
 from recovery import retry_policy
 from recovery.decline_codes import classify
@@ -40,6 +40,8 @@ from tests.factories import COMPANY
 from tests.rough_rig import Delivery, RoughRig
 
 OURS = ("retry", "backup")
+# How a dispute ends in the creator's favour.
+LIFTED = {"won", "warning_closed"}
 # Of the card on file; another saved card may be tried where the one on file cannot work.
 FORBIDDEN = {
     ChargeMethod.RETRY: NEVER_CHARGED_AGAIN,
@@ -56,7 +58,11 @@ class Audit:
     def __init__(self) -> None:
         self.wrong: list[str] = []
         self.stopped: dict[str, str] = {}
-        self.disputing: set[str] = set()
+        # By membership and by disputed payment: when the newest word was true, and whether it
+        # forbids a charge.
+        self.memberships: dict[str, tuple[str, bool]] = {}
+        self.disputes: dict[str, tuple[str, bool]] = {}
+        self.bought: dict[str, str] = {}
         self.cards: list[tuple[Card, Charge]] = []
         # By a card's id, as delivered: which payments it was refused for, for good, and the class.
         self.banned: defaultdict[str, set[tuple[str, DeclineClass]]] = defaultdict(set)
@@ -80,19 +86,41 @@ class Audit:
     def note_delivery(self, delivery: Delivery) -> None:
         content = delivery.content
         kind, told = content["type"], content["data"]
-        if kind == "dispute.created":
-            buyer = told.get("buyer") or told["payment"]["member"]
-            self.disputing.add(buyer.get("member_id") or buyer["id"])
+        moment = told.get("updated_at") or content["timestamp"]
+        if kind in {"dispute.created", "dispute.updated"}:
+            self.note(self.disputes, told["payment"]["id"], moment, told["status"] not in LIFTED)
         elif kind == "payment.canceled":
             self.stop([told["id"]], kind)
         elif kind == "payment.failed":
             self.note_decline(told)
         elif kind.startswith("membership."):
-            ended = kind == "membership.deactivated" or told["status"] == "canceled"
-            if ended or told.get("cancel_at_period_end"):
-                with self.rig.sessions() as session:
-                    owed = select(Payment.payment_id).where(Payment.membership_id == told["id"])
-                    self.stop(session.scalars(owed), kind)
+            self.note_membership(kind, told, moment)
+
+    def note_membership(self, kind: str, told: dict[str, Any], moment: str) -> None:
+        ended = kind == "membership.deactivated" or told["status"] == "canceled"
+        ends = ended or bool(told.get("cancel_at_period_end"))
+        paused = told.get("payment_collection_paused") or (
+            told.get("most_recent_action") == "paused_at"
+        )
+        newest = self.note(self.memberships, told["id"], moment, bool(ends or paused))
+        if ends and newest:
+            with self.rig.sessions() as session:
+                owed = select(Payment.payment_id).where(Payment.membership_id == told["id"])
+                self.stop(session.scalars(owed), kind)
+        if kind == "membership.activated":
+            self.bought[self.store.membership(told["id"]).member_id] = told["created_at"]
+
+    def note(self, words: dict[str, tuple[str, bool]], of: str, moment: str, forbids: bool) -> bool:
+        """Keeps the newest word, and of two from one time the one that forbids. Returns whether
+        this is it."""
+        before = words.get(of, ("", False))
+        words[of] = max(before, (moment, forbids))
+        return words[of] == (moment, forbids)
+
+    def forbids(self, words: dict[str, tuple[str, bool]], of: str, truth: datetime) -> bool:
+        """By the newest word, unless Whop may have told us a newer one when we asked."""
+        moment, forbidden = words.get(of, ("", False))
+        return forbidden and datetime.fromisoformat(moment) >= truth.replace(microsecond=0)
 
     def note_decline(self, told: dict[str, Any]) -> None:
         decline_class = classify(told["decline_code"], told["failure_message"]).decline_class
@@ -159,17 +187,19 @@ class Audit:
         payment = session.scalars(select(Payment).where(Payment.payment_id == payment_id)).one()
         truth = self.store.membership(self.store.payment(payment_id).membership_id)
         now = self.rig.clock.now
-        owners = (truth.member_id, truth.user_id)
-        disputes = select(Dispute).where(
-            Dispute.member_id.in_(owners) | Dispute.user_id.in_(owners)
-        )
+        bought_at = self.bought.get(truth.member_id)
+        failed_at = self.store.payment(payment_id).created_at
         reasons = {
             "the attempt is not in hand": attempt.sent_at is None
             or attempt.outcome not in UNSETTLED,
             f"it is {payment.status}": payment.status is not PaymentStatus.PENDING_RETRY,
             f"stopped: {self.stopped.get(payment_id)}": payment_id in self.stopped,
-            "its member disputes": truth.member_id in self.disputing
-            or session.scalars(disputes).first() is not None,
+            "its member disputes": self.is_disputing(truth.member_id),
+            "its membership ends or pauses": self.forbids(
+                self.memberships, truth.id, truth.updated_at
+            ),
+            "its member bought anew": bought_at is not None
+            and datetime.fromisoformat(bought_at) > failed_at,
             "its member is held out": bool(payment.held_out),
             f"{payment.decline_class} is not charged again": payment.decline_class
             in FORBIDDEN[attempt.charge_method],
@@ -180,6 +210,16 @@ class Audit:
             "its card is worn out": self.is_over_card_limit(session, payment, now),
         }
         self.wrong += [f"charging {payment_id}: {why}" for why, is_so in reasons.items() if is_so]
+
+    def is_disputing(self, member_id: str) -> bool:
+        for payment_id in self.disputes:
+            of = self.store.membership(self.store.payment(payment_id).membership_id)
+            dispute = self.rig.world.acts.disputes.find(payment_id)
+            if dispute is None or of.member_id != member_id:
+                continue
+            if self.forbids(self.disputes, payment_id, dispute.updated_at):
+                return True
+        return False
 
     def is_over_card_limit(self, session: Session, payment: Payment, now: datetime) -> bool:
         """By the declines on its card that we had been told of: its own, just asked for, and

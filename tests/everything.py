@@ -24,6 +24,7 @@ from db.models import (
     Attempt,
     Dispute,
     Heartbeat,
+    Membership,
     Message,
     Payment,
     Refund,
@@ -32,6 +33,7 @@ from db.models import (
 )
 from recovery.decline_codes import CODES
 from recovery.declines import DeclineClass
+from recovery.standing import Hold, Renewal
 from recovery.status import (
     AttemptOutcome,
     Channel,
@@ -113,9 +115,13 @@ def make_payment(
         next_step=None if paid or old else list(Step)[number % 4],
         next_message_at=None if paid or old else at + 3 * HOUR,
         imported=False,
+        hold=(None, None, None, *Hold)[number // 4 % 5] if status is PaymentStatus.FAILED else None,
         observed_at=failed_at,
         created_at=failed_at,
     )
+
+
+STATUSES = ("needs_response", "won", "warning_needs_response", "unknown", "alert")
 
 
 def add_attempts(session: Session, made: list[Payment]) -> None:
@@ -192,7 +198,23 @@ def request(session: Session, made: list[Payment], at: datetime) -> None:
                 payment_id=payment.payment_id,
                 company_id=COMPANY,
                 member_id=payment.member_id,
+                status=STATUSES[number % len(STATUSES)],
+                observed_at=at - HOUR,
                 recorded_at=at - HOUR,
+            )
+        )
+    for number, payment in enumerate(made):
+        membership_id = payment.membership_id = f"mem_{number}"
+        session.add(
+            Membership(
+                company_id=COMPANY,
+                membership_id=membership_id,
+                renewal=list(Renewal)[number % len(Renewal)],
+                renewal_since=at - HOUR,
+                renewal_observed_at=at - HOUR,
+                paused=number % 2 == 1,
+                paused_since=at - 2 * HOUR,
+                paused_observed_at=at - HOUR,
             )
         )
     replays.ask(session, COMPANY, PAGE, at - HOUR)

@@ -44,6 +44,7 @@ from recovery.message_schedule import LAST_CALL, SEQUENCES, postpone_quiet
 from recovery.status import (
     Channel,
     ClosedReason,
+    Hold,
     MessageState,
     PaymentStatus,
     RecoveredBy,
@@ -96,6 +97,9 @@ STATES: dict[str, dict[str, Any]] = {
     "stop requested": {},
     "retry requested": {},
     "message queued": {"next_step": None},
+    "paused": {"hold": Hold.PAUSED},
+    "inquiry": {"hold": Hold.INQUIRY},
+    "bought anew": OVER | {"closed_reason": ClosedReason.BOUGHT_ANEW, "next_step": None},
 }
 
 

@@ -100,6 +100,7 @@ LABELLED: dict[str, tuple[str, ...]] = {
     "Why a payment is not recovered": ("CLOSED_REASONS",),
     "What happens next": ("NEXT_STEPS",),
     "What helps most": ("LEAD_ACTIONS",),
+    "Why a payment waits": ("HOLDS",),
     "What needs you": ("NEEDS",),
     "What started a try": ("TRIGGERS",),
     "The outcome of a try": ("OUTCOMES",),

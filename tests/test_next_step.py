@@ -31,6 +31,7 @@ from recovery.status import (
     UNPAID,
     ChargeMethod,
     ClosedReason,
+    Hold,
     PaymentStatus,
     RequestKind,
     Step,
@@ -72,7 +73,7 @@ def look(**columns: Any) -> NextStep:
         ({"whop_next_attempt_at": NOW + HOUR}, "Waiting for Whop"),
         ({"whop_next_attempt_at": NOW}, "Waiting for the member"),
         ({"need": Need.AMOUNT}, "Needs you"),
-        ({"hold": "Paused on Whop"}, "On hold paused on Whop"),
+        ({"hold": Hold.PAUSED}, "On hold paused on Whop"),
         ({"window_ends_at": NOW}, "Closing"),
         (OVER, "Not recovered all retries declined"),
     ],
@@ -173,7 +174,7 @@ SITUATIONS = some.builds(
         [None, PlannedMessage(Step.NOTICE, NOW), PlannedMessage(Step.REMINDER, NOW + 9 * HOUR)]
     ),
     silence=some.sampled_from([None, "no email address is known"]),
-    hold=some.sampled_from([None, "Paused on Whop"]),
+    hold=some.sampled_from([None, *Hold]),
     no_retry=some.sampled_from([None, *NoRetryReason]),
     has_address=some.booleans(),
     held_out=some.booleans(),
@@ -194,8 +195,10 @@ def test_no_time_is_over_and_no_plan_is_told_that_will_not_be_kept(situation: Si
     assert all(at > NOW for at in list_times(step))
     plans = list(list_plans(step, NOW, membership=True))
     assert all(plan.at is None or plan.at > NOW for plan in plans)
-    if step.kind in (NextStepKind.STOPPING, NextStepKind.CLOSING, NextStepKind.ON_HOLD):
+    if step.kind in (NextStepKind.STOPPING, NextStepKind.CLOSING):
         assert plans == []
+    if step.kind is NextStepKind.ON_HOLD:
+        assert (step.charge, step.whop_at, step.message) == (None, None, None)
     if situation.status not in UNPAID:
         assert (step.can_retry, step.can_stop) == (False, False)
 

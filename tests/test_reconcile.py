@@ -359,9 +359,9 @@ def count_calls(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     ask = rig.reconciler.whop.get_membership
 
-    def note(membership_id: str) -> Membership:
+    def note(membership_id: str, company_id: str) -> Membership:
         asked.append(membership_id)
-        return ask(membership_id)
+        return ask(membership_id, company_id)
 
     monkeypatch.setattr(rig.reconciler.whop, "get_membership", note)
     return asked

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -41,6 +42,7 @@ from recovery import retry_policy
 from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
+from sandbox.servers.control import RULINGS
 from tests.audit import Audit
 from tests.databases import empty, take_writes
 from tests.factories import COMPANY, NOW
@@ -67,6 +69,8 @@ SWITCHES = st.builds(
     card_update_charges=st.sampled_from(("oldest", "newest", "every")),
     unknown_card_status=st.sampled_from((400, 404, 422)),
     cancel_request_stops_retries=st.booleans(),
+    pause_shown=st.sampled_from(("action", "filter")),
+    pause_stops_retries=st.booleans(),
     whop_attempts_after_hours=st.sampled_from(((24, 48, 72, 96), (), (1.1, 26))),
     whop_cancels_after_days=st.sampled_from((5.0, None)),
     failed_webhook_for=st.sampled_from(("every_attempt", "first_only")),
@@ -108,6 +112,8 @@ OPERATIONS = (
     "payments.list",
     "memberships.update",
     "memberships.retrieve",
+    "memberships.list",
+    "disputes.list",
     "payment_methods.list",
     "refunds.list",
     "permissions.list",
@@ -124,6 +130,8 @@ STEPS_OF_A_DAEMON = (
     "list_saved_cards",
     "list_payments",
     "list_refunds",
+    "list_memberships",
+    "list_disputes",
     "send",
 )
 BETWEEN_CALLS = (
@@ -142,8 +150,13 @@ ACTS = (
     "uncancel",
     "void",
     "mark_uncollectible",
+    "pause",
+    "resume",
+    "buy_again",
     "dispute",
     "dispute_alert",
+    "inquiry",
+    *RULINGS,
 )
 OTHERS = ("cycle", "late cycle", "hours", "stop", "retry_now", "member_pays", *ACTS)
 
@@ -231,6 +244,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         membership = store.membership(store.payment(earlier).membership_id)
         if membership.status == "canceled" or membership.cancel_at_period_end:
             return earlier
+        if membership.paused_at is not None:
+            return earlier
         if not fails:
             return self.rig.world.renew(self.rig.clock.now, membership_id=membership.id)
         return self.rig.world.fail_renewal(
@@ -254,8 +269,10 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.act(payment_id, act)
 
     def act(self, payment_id: str, act: str) -> None:
+        world = self.rig.world
+        acts = {name: partial(world.rule_on_dispute, name) for name in RULINGS}
         with suppress(ValueError):
-            getattr(self.rig.world, act)(payment_id, self.rig.clock.now)
+            (acts.get(act) or getattr(world, act))(payment_id, self.rig.clock.now)
 
     @rule(payment_id=renewals, share=st.sampled_from(("1", "0.5", "0.1")))
     def a_refund_is_given(self, payment_id: str, share: str) -> None:

@@ -16,7 +16,7 @@ from whop_sdk.lib.verify_webhook import unwrap
 from recovery.reports import PaymentReport
 from tests.factories import COMPANY, NOW, SECRET, encode, event, iso, money, payment_data, sign
 from tests.rig import Rig
-from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
+from whop.client import MEMBERSHIPS_PAGE, WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
 from whop.lists import SavedCard
 from whop.objects import FAILED
@@ -136,7 +136,7 @@ def test_an_id_cannot_leave_its_place_in_the_address():
 
 @pytest.mark.parametrize("link", [None, "javascript:alert(1)", "http://whop.com/x"])
 def test_only_a_safe_link_is_given_to_a_member(link):
-    membership = make_client(always(200, {"manage_url": link})).get_membership("mem_1")
+    membership = make_client(always(200, {"manage_url": link})).get_membership("mem_1", COMPANY)
     assert membership.manage_url == MEMBERSHIPS_PAGE
 
 
@@ -310,8 +310,11 @@ def test_a_membership_says_where_its_card_is_changed_and_whose_it_is():
             "account": {"id": COMPANY, "title": "Acme"},
         }
     )
-    assert whop.client.get_membership("mem_1") == Membership(
-        "https://whop.com/billing/manage/mber_1/", "prod_1", "Pro", "Acme"
+    found = whop.client.get_membership("mem_1", COMPANY)
+    assert (found.manage_url, found.product, found.seller) == (
+        "https://whop.com/billing/manage/mber_1/",
+        "Pro",
+        "Acme",
     )
 
 
@@ -324,8 +327,9 @@ def test_a_card_is_changed_by_one_patch():
 
 
 def test_a_membership_that_says_little_is_still_one():
-    little = Membership(MEMBERSHIPS_PAGE, None, None, None)
-    assert Asked({}).client.get_membership("mem_1") == little
+    found = Asked({}).client.get_membership("mem_1", COMPANY)
+    assert (found.manage_url, found.product, found.seller) == (MEMBERSHIPS_PAGE, None, None)
+    assert (found.facts.renewal, found.facts.paused) == (None, None)
 
 
 def test_what_is_not_granted_or_not_told_is_missing():

@@ -21,6 +21,7 @@ from db.models import (
     Company,
     Dispute,
     MailEvent,
+    Membership,
     Message,
     Notice,
     Payment,
@@ -29,6 +30,7 @@ from db.models import (
     WebhookEvent,
 )
 from db.reporting import rollup
+from recovery.standing import Renewal
 from recovery.status import Channel, DeliveryFailure, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
@@ -201,7 +203,16 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
                 company_id=company_id,
                 payment_id=f"{word}_disputed",
                 member_id="mber_0",  # there is one in each company
+                status="needs_response",
+                observed_at=at,
                 recorded_at=at,
+            ),
+            Membership(
+                company_id=company_id,
+                membership_id="mem_0",  # there is one in each company
+                member_id="mber_0",
+                renewal=Renewal.ENDED,
+                renewal_observed_at=at,
             ),
         ]
     )

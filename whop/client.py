@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
 
 from recovery.rate_limit import RateLimiter
-from recovery.reports import PaymentReport, RefundReport
+from recovery.reports import DisputeReport, MembershipReport, PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
 from whop.errors import NoAnswerError
@@ -23,6 +23,7 @@ from whop.lists import (
     read_page,
     read_product,
 )
+from whop.memberships import read_dispute, read_membership
 from whop.objects import read_payment, read_refund
 from whop.values import Json, PayloadError, ident, link, part, text
 from whop.wire import Query, Wire, escape, write_time
@@ -40,6 +41,7 @@ class Membership:
     product_id: str | None
     product: str | None
     seller: str | None
+    facts: MembershipReport
 
 
 class WhopClient:
@@ -126,10 +128,50 @@ class WhopClient:
 
     # --- memberships and members ---------------------------------------------------------------
 
-    def get_membership(self, membership_id: str) -> Membership:
+    def get_membership(self, membership_id: str, company_id: str) -> Membership:
         """Without the permission member:manage, `manage_url` is the general page."""
         path = f"/memberships/{escape(membership_id)}"
-        return read_membership(self.wire.read("memberships.retrieve", path))
+        answer = {**self.wire.read("memberships.retrieve", path), "id": membership_id}
+        return Membership(
+            manage_url=link(answer, "manage_url") or MEMBERSHIPS_PAGE,
+            product_id=ident(answer, "product_id") or ident(part(answer, "product"), "id"),
+            product=text(part(answer, "product"), "title"),
+            seller=text(part(answer, "account"), "title") or text(part(answer, "company"), "title"),
+            facts=read_membership(answer, self.date(answer), company_id),
+        )
+
+    def list_memberships(
+        self, company_id: str, status: str, *, after: str | None = None
+    ) -> Page[MembershipReport]:
+        """`status`: one of Whop's filters; `past_due` leaves out those that are canceled,
+        `paused` is a filter alone and no membership's status. Without the permission Whop returns
+        an empty list, so what is not in it may be so all the same."""
+        query: Query = {"account_id": company_id, "status": status, "after": after, "first": PAGE}
+        answer = self.wire.read("memberships.list", "/memberships", query)
+        return read_page(
+            answer, lambda item: read_membership(item, self.date(item), company_id), after
+        )
+
+    def list_disputes(
+        self,
+        company_id: str,
+        *,
+        statuses: Sequence[str] | None = None,
+        created_after: datetime | None = None,
+        after: str | None = None,
+    ) -> Page[DisputeReport]:
+        """Without the permission Whop returns an empty list."""
+        query: Query = {
+            "account_id": company_id,
+            "status": statuses,
+            "created_after": write_time(created_after),
+            "after": after,
+            "first": PAGE,
+        }
+        answer = self.wire.read("disputes.list", "/disputes", query)
+        return read_page(
+            answer, lambda item: read_dispute(item, self.date(item), company_id), after
+        )
 
     def change_card(self, membership_id: str, payment_method_id: str) -> None:
         """Renews with this card from now on, and charges a past-due payment to it at once.
@@ -195,15 +237,6 @@ class WhopClient:
     def date(self, item: Json) -> datetime:
         now = self.clock()
         return min(values.time(item, "updated_at") or now, now)
-
-
-def read_membership(answer: Json) -> Membership:
-    return Membership(
-        manage_url=link(answer, "manage_url") or MEMBERSHIPS_PAGE,
-        product_id=ident(answer, "product_id") or ident(part(answer, "product"), "id"),
-        product=text(part(answer, "product"), "title"),
-        seller=text(part(answer, "account"), "title") or text(part(answer, "company"), "title"),
-    )
 
 
 def require_id(answer: Json) -> str:

@@ -45,16 +45,17 @@ class ProductTitle:
     title: str
 
 
-def read_page(answer: Json, read: Callable[[Json], T], after: str | None = None) -> Page[T]:
-    """`after` is the cursor of this page. Raises NoAnswerError where there is no list."""
+def read_page(answer: Json, read: Callable[[Json], T | None], after: str | None = None) -> Page[T]:
+    """`after` is the cursor of this page; what `read` makes nothing of is left out. Raises
+    NoAnswerError where there is no list."""
     found = answer.get("data")
     if not isinstance(found, list):
         raise NoAnswerError("Whop's answer cannot be read: data: must be a list")
     items = []
     for item in found:
         try:
-            if isinstance(item, Mapping):
-                items.append(read(item))
+            if isinstance(item, Mapping) and (read_item := read(item)) is not None:
+                items.append(read_item)
         except PayloadError:
             continue
     return Page(tuple(items), find_next(answer, after))

@@ -12,7 +12,8 @@ from typing import Any
 
 from recovery.instruments import choose_instrument_name
 from recovery.payment_methods import may_charge_method
-from recovery.reports import DisputeReport, MembershipEnd, PaymentReport, RefundReport
+from recovery.reports import FIRST_PURCHASE, PaymentReport, RefundReport
+from whop.memberships import read_substatus
 from whop.values import (
     Json,
     PayloadError,
@@ -34,15 +35,13 @@ FAILED = "payment.failed"
 SUCCEEDED = "payment.succeeded"
 PENDING = "payment.pending"
 CANCELED = "payment.canceled"
-MEMBERSHIP_ENDED = "membership.deactivated"
-ENDED_MEMBERSHIPS = {"canceled", "expired"}
 # Payment methods: one that Whop does not know itself, and Apple's, by card or by a bill of Apple's.
 MAY_BE_A_CARD = {"unknown", "apple"}
 # ISO 4217's code for "no currency": we must not assume dollars.
 NO_CURRENCY = "xxx"
-# A failed first purchase is a visitor who did not buy, not a member who may leave; and a manual
-# charge is no renewal that a membership hangs on.
-NO_RENEWAL = {"subscription_create", "one_time", "manual"}
+# A manual charge is no renewal that a membership hangs on; and a failed first purchase is a visitor
+# who did not buy, not a member who may leave.
+NO_RENEWAL = FIRST_PURCHASE | {"manual"}
 
 
 def read_payment(
@@ -106,8 +105,7 @@ def read_state(data: Json, kind: str, owed: bool) -> dict[str, Any]:
         "paid": paid,
         "pending": kind == PENDING or status in {"pending", "authorized"},
         "ended": kind == CANCELED or status in {"void", "uncollectible"} or substatus == "canceled",
-        "disputed": bool(substatus and "dispute" in substatus)
-        or bool(data.get("dispute_alerted_at")),
+        "dispute_status": read_substatus(data),
         "failures": failures,
         "failed": not paid and (substatus in {"failed", "past_due"} or bool(failures)),
     }
@@ -125,7 +123,14 @@ def read_buyer(data: Json) -> dict[str, Any]:
         "member_email": text(data, "customer_email") or text(user, "email"),
         "product_id": ident(data, "product_id") or ident(part(data, "product"), "id"),
         "product": text(part(data, "product"), "title"),
+        "buyer_gone": is_gone(data),
     }
+
+
+def is_gone(data: Json) -> bool:
+    """Whop names no buyer once their account is deleted. A field that is left out says nothing."""
+    address = data.get("customer_email") or text(part(data, "user"), "email")
+    return "user" in data and data["user"] is None and not address
 
 
 def read_instrument(data: Json) -> dict[str, Any]:
@@ -174,32 +179,6 @@ def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport
         status=text(data, "status") or "pending",
         observed_at=observed_at,
     )
-
-
-def read_dispute(data: Json, company: str) -> DisputeReport:
-    """Reads a dispute or an alert. Some have payment and buyer as objects, others only the
-    payment's id."""
-    payment, buyer = part(data, "payment"), part(data, "buyer")
-    payment_id = ident(data, "payment_id") or ident(payment, "id")
-    if payment_id is None:
-        raise PayloadError("data.payment_id", "is missing")
-    return DisputeReport(
-        payment_id=payment_id,
-        company_id=company,
-        member_id=ident(buyer, "member_id") or ident(part(payment, "member"), "id"),
-        user_id=ident(buyer, "user_id") or ident(part(payment, "user"), "id"),
-        membership_id=ident(part(payment, "membership"), "id"),
-    )
-
-
-def read_membership_end(kind: str, data: Json, company: str) -> MembershipEnd | None:
-    """None: the membership continues and will be renewed."""
-    membership_id = require_ident(data, "id", "data.")
-    if kind == MEMBERSHIP_ENDED or text(data, "status") in ENDED_MEMBERSHIPS:
-        return MembershipEnd(membership_id, company)
-    if flag(data, "cancel_at_period_end"):
-        return MembershipEnd(membership_id, company, by_member=True)
-    return None
 
 
 def find_company(data: Json) -> str | None:

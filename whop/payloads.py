@@ -8,15 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from recovery.reports import ParsedEvent, PaymentReport
+from whop.memberships import ACTIVATED, DEACTIVATED, read_dispute, read_membership
 from whop.objects import (
     CANCELED,
     FAILED,
-    MEMBERSHIP_ENDED,
     PENDING,
     SUCCEEDED,
     find_company,
-    read_dispute,
-    read_membership_end,
     read_payment,
     read_refund,
 )
@@ -36,11 +34,13 @@ SAMPLE = re.compile(r"[a-z]+_x+", re.IGNORECASE | re.ASCII)
 PAYMENT_EVENTS = {FAILED, SUCCEEDED, PENDING, CANCELED, "payment.requires_action"}
 REFUND_EVENTS = {"refund.created", "refund.updated"}
 MEMBERSHIP_EVENTS = {
-    MEMBERSHIP_ENDED,
+    ACTIVATED,
+    DEACTIVATED,
     "membership.updated",
     "membership.cancel_at_period_end_changed",
+    "membership.trial_ending_soon",
 }
-DISPUTE_EVENTS = {"dispute.created", "dispute_alert.created"}
+DISPUTE_EVENTS = {"dispute.created", "dispute.updated", "dispute_alert.created"}
 UNDERSTOOD = PAYMENT_EVENTS | REFUND_EVENTS | MEMBERSHIP_EVENTS | DISPUTE_EVENTS
 
 
@@ -72,9 +72,11 @@ def read_event(body: Any, received_at: datetime, default_company: str | None = N
         refund = read_refund(data, observed_at, company)
         return ParsedEvent(kind, company, refund.payment_id, refund=refund)
     if kind in DISPUTE_EVENTS:
-        dispute = read_dispute(data, company)
-        return ParsedEvent(kind, company, dispute.payment_id, dispute=dispute)
-    return ParsedEvent(kind, company, membership_end=read_membership_end(kind, data, company))
+        dispute = read_dispute(data, observed_at, company, kind)
+        payment_id = dispute.payment_id if dispute else None
+        return ParsedEvent(kind, company, payment_id, dispute=dispute)
+    membership = read_membership(data, observed_at, company, kind)
+    return ParsedEvent(kind, company, membership=membership)
 
 
 def is_flat(body: Json) -> bool:

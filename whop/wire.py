@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import random
 from typing import Any
@@ -16,7 +16,8 @@ from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
 from whop.values import Json
 
-Query = Mapping[str, str | int | None]
+# A parameter with several values is repeated.
+Query = Mapping[str, str | int | Sequence[str] | None]
 
 READ_TIMEOUT = httpx.Timeout(10, connect=5)
 # A bank may take long. Reads with all their repetitions end within a payment's lease.

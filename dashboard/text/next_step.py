@@ -17,6 +17,7 @@ from recovery.action_required import REMEDIES, NextStepKind
 from recovery.labels import (
     CHARGE_METHODS,
     CLOSED_REASONS,
+    HOLDS,
     NEEDS,
     NEXT_STEPS,
     TRIGGERS,
@@ -25,7 +26,7 @@ from recovery.labels import (
 )
 from recovery.message_schedule import PlannedMessage
 from recovery.next_step import NextStep, PlannedCharge
-from recovery.status import ChargeMethod, Trigger
+from recovery.status import ChargeMethod, Hold, Trigger
 from recovery.wording import format_span
 
 SHORTLY = "shortly"
@@ -51,6 +52,14 @@ TONES: dict[NextStepKind, Tone] = {
     NextStepKind.NEEDS_YOU: Tone.WAITING,
     NextStepKind.WHOP: Tone.WAITING,
     NextStepKind.MEMBER: Tone.WAITING,
+}
+
+
+# In these the story tells of the deadline.
+ENDING = frozenset({NextStepKind.WHOP, NextStepKind.MEMBER, NextStepKind.ON_HOLD})
+WAITS_UNTIL: dict[Hold, str] = {
+    Hold.PAUSED: "We wait until the membership goes on",
+    Hold.INQUIRY: "We wait until the bank closes its inquiry",
 }
 
 
@@ -81,15 +90,17 @@ def describe_state(step: NextStep, now: datetime, recovery: str = "") -> State:
         case NextStepKind.RETRY:
             detail = "due now" if step.at is None else f"in {format_span(step.at - now)}"
         case NextStepKind.ON_HOLD if step.hold is not None:
-            detail = continue_with(step.hold)
+            detail = continue_with(HOLDS[step.hold])
     return State(TONES[step.kind], NEXT_STEPS[step.kind], detail)
 
 
 def describe_next(step: NextStep, now: datetime, zone: ZoneInfo) -> str:
     """Who does what next, in a few words; empty where nothing comes."""
     match step.kind:
-        case NextStepKind.RECOVERED | NextStepKind.ON_HOLD:
+        case NextStepKind.RECOVERED:
             return ""
+        case NextStepKind.ON_HOLD:
+            return WAITS_UNTIL[step.hold] if step.hold is not None else ""
         case NextStepKind.NOT_RECOVERED:
             return describe_message(step.message, now, zone)
         case NextStepKind.STOPPING:
@@ -152,8 +163,9 @@ def list_sentences(step: NextStep, now: datetime, zone: ZoneInfo) -> Iterator[st
     if step.kind is NextStepKind.NEEDS_YOU and step.need is not None:
         yield NEXT_STEPS[step.kind]
         yield f"{NEEDS[step.need]}: {continue_with(REMEDIES[step.need])}"
-    elif step.kind is NextStepKind.ON_HOLD:
-        yield f"{NEXT_STEPS[step.kind]}: {continue_with(step.hold or '')}"
+    elif step.kind is NextStepKind.ON_HOLD and step.hold is not None:
+        until = continue_with(WAITS_UNTIL[step.hold])
+        yield f"{HOLDS[step.hold]}: {until}, and neither charge nor write to the member"
     elif step.kind in (NextStepKind.WHOP, NextStepKind.MEMBER):
         yield NEXT_STEPS[step.kind]
     elif step.kind is not NextStepKind.RETRY:
@@ -168,7 +180,7 @@ def list_sentences(step: NextStep, now: datetime, zone: ZoneInfo) -> Iterator[st
         yield f"We do not retry: {step.no_retry}"
     if step.silence is not None and step.need is None:
         yield f"We do not write to the member: {step.silence}"
-    if step.deadline is not None and step.kind in (NextStepKind.WHOP, NextStepKind.MEMBER):
+    if step.deadline is not None and step.kind in ENDING:
         ahead = format_span(step.deadline - now)
         yield f"Deadline: {format_when(step.deadline, zone)}, in {ahead}"
 

@@ -11,7 +11,7 @@ from dashboard.text.audit_log import name_actor
 from dashboard.text.next_step import Tone, list_plans, mention_backup_card
 from dashboard.text.payment_summary import find_channel
 from dashboard.text.payments import capitalize
-from db.models import Attempt, Message, Request
+from db.models import Attempt, Dispute, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
 from recovery.labels import (
@@ -26,6 +26,7 @@ from recovery.labels import (
     name_recovery,
 )
 from recovery.money import format_money
+from recovery.standing import Renewal
 from recovery.status import (
     Action,
     AttemptOutcome,
@@ -33,6 +34,14 @@ from recovery.status import (
     MessageState,
     RequestKind,
 )
+
+# A dispute from before its status was kept.
+UNTOLD = "unknown"
+# Whop says of an end neither who caused it nor why.
+ENDINGS: dict[Renewal | None, str] = {
+    Renewal.CANCELED: "The member canceled the membership",
+    Renewal.ENDED: "The membership ended on Whop",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +76,8 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
             )
             for refund in detail.refunds
         ),
-        *(
-            Entry(
-                dispute.recorded_at,
-                "The member disputes "
-                + ("this payment" if dispute.payment_id == payment.payment_id else "another one"),
-                Tone.OVER,
-            )
-            for dispute in detail.disputes
-        ),
+        *(describe_dispute(dispute, payment.payment_id) for dispute in detail.disputes),
+        *list_standing(detail),
         *list_planned(detail, now),
     ]
     listed = any(attempt.outcome is AttemptOutcome.PAID for attempt in detail.attempts)
@@ -83,6 +85,28 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
         who = name_recovery(payment.recovered_by, find_channel(detail))
         entries.append(Entry(payment.recovered_at, "Paid", Tone.GOOD, who))
     return sorted(entries, key=lambda entry: (entry.planned, entry.at))
+
+
+def describe_dispute(dispute: Dispute, payment_id: str) -> Entry:
+    which = "this payment" if dispute.payment_id == payment_id else "another one"
+    inquiry = dispute.status.startswith("warning_")
+    words = f"The member's bank asks about {which}" if inquiry else f"The member disputes {which}"
+    status = dispute.status.removeprefix("warning_").replace("_", " ")
+    detail = "" if status == UNTOLD else f"now: {status}"
+    return Entry(dispute.recorded_at, words, Tone.OVER, detail)
+
+
+def list_standing(detail: PaymentDetail) -> Iterator[Entry]:
+    """How the membership stands, since when, and by whose doing as far as Whop says."""
+    membership = detail.membership
+    if detail.bought_anew_at is not None:
+        yield Entry(detail.bought_anew_at, "The member bought the product again", Tone.OVER)
+    if membership is None:
+        return
+    if membership.renewal in ENDINGS and membership.renewal_since is not None:
+        yield Entry(membership.renewal_since, ENDINGS[membership.renewal], Tone.OVER)
+    if membership.paused and membership.paused_since is not None:
+        yield Entry(membership.paused_since, "You paused the membership on Whop", Tone.WAITING)
 
 
 def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:

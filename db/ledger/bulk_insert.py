@@ -38,7 +38,7 @@ TOLD = ", ".join(TITLE if column == "product" else column for column in PAYMENT_
 INSERT = f"""insert into payments ({PAYMENT})
     select {TOLD} from json_populate_recordset(cast(null as payments), $ROWS) as told
     on conflict do nothing
-    returning payment_id, company_id, member_id, user_id, membership_id"""
+    returning payment_id, company_id, membership_id, member_id, user_id, failed_at"""
 BAN = ", ".join(BAN_COLUMNS)
 INSERT_BANS = f"""insert into card_bans ({BAN})
     select {", ".join(f"told.{column}" for column in BAN_COLUMNS)}
@@ -56,10 +56,29 @@ BANNED = """exists (
         card_bans.member_id = created.member_id or card_bans.user_id = created.user_id
         or card_bans.membership_id = created.membership_id)
 )"""
+# Something is known of its membership or its member that may forbid to collect it. Each condition
+# is one look into an index, so that a new payment costs no round trip more (reviews.py).
+# invariant 11: what was heard before the payment is looked at
+CONCERNED = """(
+    exists (select from memberships as known where known.company_id = created.company_id
+        and known.membership_id = created.membership_id
+        and (known.renewal <> 'continues' or known.paused))
+    or exists (select from memberships as known where known.company_id = created.company_id
+        and known.member_id = created.member_id and known.started_at >= created.failed_at)
+    or exists (select from memberships as known where known.company_id = created.company_id
+        and known.user_id = created.user_id and known.started_at >= created.failed_at)
+    or exists (select from disputes as known where known.company_id = created.company_id
+        and known.member_id = created.member_id)
+    or exists (select from disputes as known where known.company_id = created.company_id
+        and known.user_id = created.user_id)
+    or exists (select from disputes as known where known.company_id = created.company_id
+        and known.membership_id = created.membership_id)
+)"""
+LOOKS = f"{WAITS} as waits, {BANNED} as banned, {CONCERNED} as concerned"
 INSERT_PAYMENTS = f"""
 with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")}),
 banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")})
-select payment_id, {WAITS} as waits, {BANNED} as banned from created
+select payment_id, {LOOKS} from created
 """
 
 TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json", "json")
@@ -76,9 +95,9 @@ with stored as (
     returning event_id
 ), created as ({INSERT.replace("$ROWS", "$9")})
 , banned as ({INSERT_BANS.replace("$BANS", "$10")})
-select event_id, null as payment_id, null as waits, null as banned from stored
+select event_id, null as payment_id, null as waits, null as banned, null as concerned from stored
 union all
-select null, payment_id, {WAITS}, {BANNED} from created
+select null, payment_id, {LOOKS} from created
 """
 # Prepared once per connection: parsing and planning took a seventh of the database's time.
 PREPARE = f"prepare store_deliveries ({', '.join(TYPES)}) as {INSERT_ALL}"
@@ -133,7 +152,7 @@ def store(
     payments: Sequence[NewPayment],
     bans: Sequence[NewBan],
     now: datetime,
-) -> tuple[set[str], list[Created]]:
+) -> tuple[set[str], dict[str, Created]]:
     """Returns the ids of the new events, and the new payments.
 
     Until the transaction ends, others with events about the same payments wait: one payment's
@@ -151,7 +170,7 @@ def store(
     connection = session.connection()
     found = connection.exec_driver_sql(choose_statement(connection), values).all()
     new = {row.event_id for row in found if row.event_id is not None}
-    return new, [read_created(row) for row in found if row.payment_id is not None]
+    return new, read_created(row for row in found if row.payment_id is not None)
 
 
 def choose_statement(connection: Connection) -> str:
@@ -174,17 +193,18 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 def insert_payments(
     session: Session, payments: Sequence[NewPayment], bans: Sequence[NewBan], now: datetime
-) -> list[Created]:
+) -> dict[str, Created]:
     """Those that were not known."""
     record_late_change(session, list_failures(payments), now)
     rows = {"rows": write_rows(payments), "bans": write_rows(bans)}
-    return [
-        read_created(row) for row in session.connection().exec_driver_sql(INSERT_PAYMENTS, rows)
-    ]
+    return read_created(session.connection().exec_driver_sql(INSERT_PAYMENTS, rows))
 
 
-def read_created(row: Any) -> Created:
-    return Created(row.payment_id, row.waits, row.banned)
+def read_created(rows: Iterable[Any]) -> dict[str, Created]:
+    return {
+        row.payment_id: Created(row.payment_id, row.waits, row.banned, row.concerned)
+        for row in rows
+    }
 
 
 def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:

@@ -13,21 +13,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
-from db import card_bans, members
-from db.ledger import attempts, card_velocity, payment_reports, payments
+from db import card_bans
+from db.ledger import attempts, card_velocity, facts, payment_reports, payments, reviews
 from db.models import Attempt, Payment
 from recovery.payment_methods import Ban, Card
 from recovery.reports import PaymentReport
 from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_over_card_limit
-from recovery.status import (
-    UNPAID,
-    UNSETTLED,
-    ChargeMethod,
-    ClosedReason,
-    PaymentStatus,
-    Trigger,
-)
-from recovery.transitions import WAITING, closed
+from recovery.status import UNSETTLED, ChargeMethod, PaymentStatus, Trigger
+from recovery.transitions import WAITING
 
 # Longer than a retry can take: 47 s for reads with their repetitions, 35 s for a charge, and up to
 # 10 s of waiting for the rate limit before each call.
@@ -101,6 +94,10 @@ def claim_due(
     """
     asked = Payment.next_trigger == Trigger.CREATOR if retry_now else true()
     while (payment := session.scalar(SELECT_DUE.where(asked), {"now": now})) is not None:
+        reviews.review(session, payment, now, rules)  # invariant 11: facts are looked at by claims
+        if payment.status is not PaymentStatus.PENDING_RETRY:
+            session.flush()
+            continue
         card_bans.settle_decline(session, payment)
         # invariant 3: a card that has been banned meanwhile is not claimed
         if payments.is_forbidden(session, payment, now, rules):
@@ -159,12 +156,13 @@ def mark_sent(
 ) -> bool:
     """The last check before the charge. False: do not charge; the payment or the claim has
     changed."""
+    # Before the payment is locked: facts.py says why.
+    facts.record_reports(session, [sending.before], now)
     payment, attempt = lock_claim(session, claim)
     # invariant 3: what was just read is heard before the charge
     payment_reports.apply_report(session, payment, sending.before, now, rules)
-    # invariant 3: a disputing member is not charged
-    if payment.status in UNPAID and members.is_disputing(session, payment):
-        payments.move(session, payment, closed(ClosedReason.DISPUTED))
+    # invariant 11: facts are looked at just before the charge
+    reviews.review(session, payment, now, rules)
     if (
         attempt.outcome not in UNSETTLED
         # invariant 3: the last look before the charge

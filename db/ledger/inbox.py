@@ -17,16 +17,18 @@ from db.company_settings.recovery import RecoverySettings, load_recovery_setting
 from db.ledger import (
     banned_payments,
     bulk_insert,
+    facts,
     new_payments,
     payment_reports,
     payments,
-    stops,
+    reviews,
 )
+from db.ledger.facts import Concern
 from db.ledger.refunds import record_refund
-from db.ledger.rows import NewEvent
+from db.ledger.rows import Created, NewEvent
 from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
 from db.models import JsonText, Payment, WebhookEvent, write_json
-from recovery.reports import ParsedEvent, PaymentReport
+from recovery.reports import ParsedEvent, PaymentReport, find_disputes, find_memberships
 from recovery.retry_policy import RetryRules
 
 # Parses a stored payload; the second argument is the time it was received.
@@ -55,7 +57,7 @@ class Event:
     def has_news(self) -> bool:
         parsed = self.parsed
         return parsed is not None and any(
-            (parsed.payment, parsed.refund, parsed.membership_end, parsed.dispute)
+            (parsed.payment, parsed.refund, parsed.membership, parsed.dispute)
         )
 
 
@@ -77,15 +79,17 @@ def record(
     unique: dict[str, Event] = {}
     for event in events:
         unique.setdefault(event.event_id, event)
-    new, waited_for, done = store(session, list(unique.values()), now, rules, recovery_settings)
+    new, created, done = store(session, list(unique.values()), now, rules, recovery_settings)
     known = unique.keys() - new
     revived = find_poison(session, known) if known else set()
     to_apply = (new | revived) - done
     rest = [event for event in unique.values() if event.has_news and event.event_id in to_apply]
+    waited_for = {payment_id for payment_id, one in created.items() if one.waits}
     if waited_for:
         # invariant 2: what came before its payment waits for it
         rest = load_waiting(session, waited_for, read) + rest
     applied = apply(session, rest, now, rules) if rest else set()
+    new_payments.review_new(session, created, now, rules)
     mark_applied(session, applied | (done & revived), now)
 
 
@@ -95,9 +99,9 @@ def store(
     now: datetime,
     rules: RetryRules,
     recovery_settings: Mapping[str, RecoverySettings] | None,
-) -> tuple[set[str], set[str], set[str]]:
-    """Returns the ids of the new events; the new payments for which reports wait; and the ids of
-    the events that made payments known."""
+) -> tuple[set[str], dict[str, Created], set[str]]:
+    """Returns the ids of the new events; the new payments; and the ids of the events that made
+    those known."""
     starters: dict[str, tuple[str, PaymentReport]] = {}
     for event in events:
         if (report := event.starter) is not None:
@@ -114,9 +118,8 @@ def store(
     new, created = bulk_insert.store(
         session, [describe(event) for event in events], rows, bans, now
     )
-    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
-    done = {starters[payment.payment_id][0] for payment in created}
-    return new, {payment.payment_id for payment in created if payment.waits}, done
+    banned_payments.apply_to_new(session, created.values(), rows, bans, now, rules)
+    return new, created, {starters[payment_id][0] for payment_id in created}
 
 
 def describe(event: Event) -> NewEvent:
@@ -160,23 +163,39 @@ def parse_again(stored: WebhookEvent, read: Reader) -> Event:
 def apply(session: Session, events: Sequence[Event], now: datetime, rules: RetryRules) -> set[str]:
     """Returns the ids of those applied, in the given order. An event about an unknown payment
     waits."""
+    # Before payments are locked: facts.py says why.
+    concerns, settled = record_facts(session, events, now)
     known = payments.lock_payments(session, {e.payment_id for e in events if e.payment_id})
-    return {event.event_id for event in events if apply_one(session, event, known, now, rules)}
+    applied = {event.event_id for event in events if apply_one(session, event, known, now, rules)}
+    reviews.review_all(session, concerns, now, rules)
+    return applied | settled
+
+
+def record_facts(
+    session: Session, events: Sequence[Event], now: datetime
+) -> tuple[list[Concern], set[str]]:
+    """Records what the events tell of memberships and members, whether or not a payment of theirs
+    is known. Returns whom it concerns, and the ids of the events that tell of nothing else."""
+    told = [(event.event_id, event.parsed) for event in events if event.parsed is not None]
+    reports = [parsed.payment for _, parsed in told if parsed.payment is not None]
+    memberships = [parsed.membership for _, parsed in told if parsed.membership is not None]
+    settled = {event_id for event_id, parsed in told if parsed.membership is not None}
+    concerns = facts.record_memberships(session, memberships + find_memberships(reports), now)
+    disputes = [(parsed.dispute, {event_id}) for event_id, parsed in told if parsed.dispute]
+    disputes += [(dispute, set()) for dispute in find_disputes(reports)]
+    for dispute, told_by in sorted(disputes, key=lambda one: one[0].payment_id):
+        concern = facts.record_dispute(session, dispute, now)
+        if concern is not None:
+            concerns.append(concern)
+            settled |= told_by
+    return concerns, settled
 
 
 def apply_one(
     session: Session, event: Event, known: dict[str, Payment], now: datetime, rules: RetryRules
 ) -> bool:
-    parsed = event.parsed
-    if parsed is None:
-        return False
-    if parsed.membership_end is not None:
-        stops.end_membership(session, parsed.membership_end)
-        return True
-    if parsed.dispute is not None:
-        return stops.record_dispute(session, parsed.dispute, now)
-    payment = known.get(parsed.payment_id or "")
-    if payment is None:
+    parsed, payment = event.parsed, known.get(event.payment_id or "")
+    if parsed is None or payment is None or not (parsed.payment or parsed.refund):
         return False
     if parsed.payment is not None:
         payment_reports.apply_report(session, payment, parsed.payment, now, rules)

@@ -8,17 +8,19 @@ from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.company_settings.addresses import find_address
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
-from db.ledger import banned_payments
+from db.ledger import banned_payments, reviews
 from db.ledger.bulk_insert import insert_payments
 from db.ledger.declines import describe_ban
 from db.ledger.payments import apply_transition
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
-from db.ledger.rows import NewBan, NewPayment
+from db.ledger.rows import Created, NewBan, NewPayment
 from db.member_messages.reach import is_reachable
+from db.models import Payment
 from recovery.decline_codes import classify
 from recovery.declines import STICKS, Decline
 from recovery.message_schedule import may_write, plan_first
@@ -41,12 +43,11 @@ def create_payments(
     rules: RetryRules,
     *,
     imported: bool = False,
-) -> dict[str, bool]:
+) -> dict[str, Created]:
     """Inserts the unknown payments; each report must be about a different one.
 
     `recovery_settings`: of the companies known so far; others are added. `imported`: history, about
-    which members get no messages. Returns for each new payment whether reports about it wait in the
-    inbox.
+    which members get no messages. Facts that are known already are heeded.
     """
     if not reports:
         return {}
@@ -63,8 +64,19 @@ def create_payments(
     ]
     bans = list_new_bans(rows, reports, now)
     created = insert_payments(session, rows, bans, now)
-    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
-    return {payment.payment_id: payment.waits for payment in created}
+    banned_payments.apply_to_new(session, created.values(), rows, bans, now, rules)
+    review_new(session, created, now, rules)
+    return created
+
+
+def review_new(
+    session: Session, created: Mapping[str, Created], now: datetime, rules: RetryRules
+) -> None:
+    """Looks at what was known before these payments were."""
+    concerned = [payment_id for payment_id, one in created.items() if one.concerned]
+    if concerned:
+        query = select(Payment).where(Payment.payment_id.in_(concerned))
+        reviews.review_each(session, query, now, rules)
 
 
 def describe_new(

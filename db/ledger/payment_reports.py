@@ -18,7 +18,7 @@ from db.ledger.payments import WrongCompanyError, move, schedule
 from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.member_messages.reach import is_reachable
-from db.models import Attempt, Payment
+from db.models import Attempt, Payment, Sync
 from recovery.attribution import counts_failure, shows_decline
 from recovery.declines import DeclineClass
 from recovery.payment_methods import CARD_FIELDS, identify_card, is_same_card
@@ -27,6 +27,8 @@ from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, AttemptOutcome, PaymentStatus, RecoveredBy
 from recovery.transitions import WAITING, find_stop
 
+# Without these Whop leaves out who the buyer is.
+MEMBERS = frozenset({"member:basic:read", "member:email:read"})
 CORRECTED = {field.name for field in fields(PaymentDetails)} | {"retryable", "refunded_amount"}
 AS_THEY_ARE = sorted(CORRECTED - {"member_email"})
 
@@ -48,6 +50,7 @@ def apply_report(
     told = declines.record_decline(session, payment, report, now, newer=newer)
     if newer:
         record_facts(payment, report)
+        forget_buyer(session, payment, report)
     declined = attempt is not None and is_declined(report, attempt)
     if attempt is not None and declined:
         record_declined(payment, attempt, report, now)
@@ -133,6 +136,17 @@ def record_facts(payment: Payment, report: PaymentReport) -> None:
         payment.whop_failures = report.failures
     if report.last_attempt_at is not None:
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
+
+
+def forget_buyer(session: Session, payment: Payment, report: PaymentReport) -> None:
+    """Whop names no buyer once the account is deleted, so nobody is written to any more; nor where
+    a permission is missing, so it counts only while we have those. A company's account, which Whop
+    never names, was not known before."""
+    if not report.buyer_gone or payment.user_id is None:
+        return
+    sync = session.get(Sync, payment.company_id)
+    if sync is not None and sync.read_until and not MEMBERS & set(sync.missing_permissions):
+        payment.user_id = payment.member_email = None
 
 
 def record_declined(

@@ -66,6 +66,8 @@ def move(session: Session, payment: Payment, transition: Transition) -> None:
     if not may_move(payment.status, transition.status):
         raise IllegalMoveError(f"{payment.payment_id}: {payment.status} -> {transition.status}")
     apply_transition(payment, transition)
+    if transition.status not in UNPAID:
+        payment.hold = None
     if not may_write(transition.status, transition.closed_reason):
         end = continue_with(name_end(transition.status, transition.closed_reason))
         outbox.cancel_messages(session, payment, end)

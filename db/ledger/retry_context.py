@@ -35,6 +35,7 @@ def describe_retry_context(
         time_zone=recovery_settings.time_zone,
         spread=find_spread(payment.payment_id),
         held_out=bool(payment.held_out),
+        hold=payment.hold,
         owed=payment.amount > 0,
     )
 

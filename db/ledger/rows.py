@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from db.models import JsonText
 from recovery.declines import DeclineClass
+from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Trigger
 
 
@@ -65,6 +66,7 @@ class NewPayment:
     next_charge_method: ChargeMethod = ChargeMethod.RETRY
     next_trigger: Trigger = Trigger.SCHEDULE
     closed_reason: ClosedReason | None = None
+    hold: Hold | None = None
     next_step: Step | None = None
     next_message_at: datetime | None = None
 
@@ -93,11 +95,13 @@ class NewBan:
 @dataclass(frozen=True, slots=True)
 class Created:
     """A payment that has become known. `waits`: reports about it wait in the inbox. `banned`: a
-    card of its member must not be charged."""
+    card of its member must not be charged. `concerned`: something is known of its membership or
+    its member that may forbid to collect it."""
 
     payment_id: str
     waits: bool
     banned: bool
+    concerned: bool
 
 
 @dataclass(frozen=True, slots=True)

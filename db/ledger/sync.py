@@ -16,8 +16,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import add_companies, find_recovery_settings
+from db.ledger import (
+    facts,
+    new_payments,
+    payment_reports,
+    payments,
+    reviews,
+    unknown_payments,
+)
 from db.ledger import inbox as events
-from db.ledger import new_payments, payment_reports, payments, unknown_payments
 from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
 from db.ledger.refunds import record_refund
@@ -115,13 +122,16 @@ def apply_reports(
     Returns how many those were.
     """
     lock_events(session, {report.payment_id for report in reports})
+    # Before payments are locked: facts.py says why.
+    concerns = facts.record_reports(session, reports, now)
     known = payments.lock_payments(session, [report.payment_id for report in reports])
     missed = [r for r in reports if r.payment_id not in known and has_failed(r)]
     recovery_settings = {company_id: find_recovery_settings(session, company_id)}
     created = new_payments.create_payments(
         session, missed, recovery_settings, now, rules, imported=imported
     )
-    events.apply_waiting(session, {p for p, waits in created.items() if waits}, now, rules, read)
+    waited_for = {payment_id for payment_id, one in created.items() if one.waits}
+    events.apply_waiting(session, waited_for, now, rules, read)
     known |= payments.lock_payments(session, created)
     for report in reports:
         payment = known.get(report.payment_id)
@@ -129,6 +139,8 @@ def apply_reports(
         if payment is not None and payment.company_id == company_id:
             payment_reports.apply_report(session, payment, report, now, rules)
             payment.read_at = now
+    session.flush()
+    reviews.review_all(session, concerns, now, rules)
     return len(created)
 
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db.ledger import stops
+from db.ledger import facts, reviews
 from db.ledger.inbox import Reader
 from db.models import WebhookEvent
 from recovery.reports import DisputeReport
+from recovery.retry_policy import RetryRules
 
 
 def list_waiting(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:
@@ -28,9 +29,11 @@ def list_waiting(session: Session, company_id: str, read: Reader) -> list[Disput
     return [dispute for dispute in found if dispute is not None]
 
 
-def settle(session: Session, dispute: DisputeReport, now: datetime) -> None:
+def settle(session: Session, dispute: DisputeReport, now: datetime, rules: RetryRules) -> None:
     """`dispute` has the member's ids as far as Whop knows them; Whop is not asked again."""
-    stops.record_dispute(session, dispute, now)
+    concern = facts.record_dispute(session, dispute, now)
+    if concern is not None:
+        reviews.review_all(session, [concern], now, rules)
     session.execute(
         update(WebhookEvent)
         .where(

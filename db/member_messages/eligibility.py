@@ -14,12 +14,22 @@ from db.company_settings.addresses import find_address
 from db.company_settings.messaging import MessagingSettings
 from db.company_settings.time_zones import read_zone
 from db.member_messages.account_refusals import claim_try
-from db.members import is_disputing
+from db.members import find_standing
 from db.models import Company, Message, Payment, Suppression
-from recovery.labels import CHANNELS, DELIVERY_FAILURES, REASONS, continue_with, name_end
+from recovery.labels import (
+    CHANNELS,
+    CLOSED_REASONS,
+    DELIVERY_FAILURES,
+    HOLDS,
+    REASONS,
+    continue_with,
+    name_end,
+)
 from recovery.message_schedule import LAST_CALL, SEQUENCES, may_write, postpone_quiet
 from recovery.status import Channel, DeliveryFailure, MessageState
 
+# A message about a payment on hold waits this long before it is looked at again.
+LOOK_AGAIN = timedelta(hours=1)
 UNWANTED = frozenset({DeliveryFailure.SPAM_REPORT, DeliveryFailure.UNSUBSCRIBED})
 
 
@@ -64,6 +74,8 @@ def check_eligibility(
     now: datetime,
 ) -> Ineligible | None:
     """What forbids it on every channel and at every hour. None: nothing."""
+    # invariant 11: facts are looked at just before a message
+    standing = find_standing(session, payment)
     if not payment.amount:
         return Ineligible("nothing is owed")
     if not may_write(payment.status, payment.closed_reason):
@@ -73,8 +85,10 @@ def check_eligibility(
         return Ineligible(f"the reason is now: {continue_with(REASONS[decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
         return Ineligible("it would have arrived after the deadline")
-    if is_disputing(session, payment):
-        return Ineligible("the member disputes a payment")
+    if standing.closed_reason is not None:
+        return Ineligible(continue_with(CLOSED_REASONS[standing.closed_reason]))
+    if standing.hold is not None:
+        return Ineligible(continue_with(HOLDS[standing.hold]), now + LOOK_AGAIN)
     if not messaging.enabled:
         return Ineligible("messages to members are off")
     return None

@@ -16,7 +16,7 @@ from db import card_bans
 from db.member_messages.history import find_last_message_at, find_written_steps
 from db.member_messages.reach import is_reachable
 from db.member_messages.schedule import describe_schedule
-from db.members import COLUMNS, Member, identify_member
+from db.members import COLUMNS, Member, find_standing, identify_member
 from db.models import Message, Payment
 from recovery.message_schedule import (
     GAP,
@@ -24,6 +24,7 @@ from recovery.message_schedule import (
     may_write,
     plan_next,
 )
+from recovery.standing import COLLECTED
 from recovery.status import Channel, MessageState, Step
 
 DUE = (
@@ -62,7 +63,10 @@ def plan(
         return None
     if not is_reachable(payment.member_email, payment.user_id):
         return None
+    if find_standing(session, payment) != COLLECTED:
+        return None
     card_bans.settle_decline(session, payment)
+    context = describe_schedule(session, payment, written, last_message_at)
     context = describe_schedule(session, payment, written, last_message_at)
     # While a charge is running, it is not known whether there is a reason to write.
     in_hand = payment.claimed_until is not None

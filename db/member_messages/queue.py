@@ -118,7 +118,8 @@ def mark_dispatched(session: Session, context: MessageContext, now: datetime) ->
         session, message, payment, read_messaging_settings(company.settings)[0], now
     )
     if ineligible is not None:
-        skip(session, message, ineligible.reason)
+        message.state, message.sending_at = MessageState.QUEUED, None
+        postpone_or_skip(session, message, payment, ineligible)
         return False
     message.dispatched_at = now
     message.tries += 1

@@ -16,7 +16,7 @@ from db.models.correspondence import (
 )
 from db.models.payments import Payment
 from db.models.products import Product
-from db.models.reversals import Dispute, Refund
+from db.models.reversals import Dispute, Membership, Refund
 from db.models.upkeep import (
     DailyFigures,
     Heartbeat,
@@ -40,6 +40,7 @@ __all__ = [
     "JsonText",
     "LateChange",
     "MailEvent",
+    "Membership",
     "Message",
     "Notice",
     "Payment",

@@ -22,14 +22,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
 from recovery.declines import DeclineClass
-from recovery.status import (
-    ChargeMethod,
-    ClosedReason,
-    PaymentStatus,
-    RecoveredBy,
-    Step,
-    Trigger,
-)
+from recovery.standing import Hold
+from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, Step, Trigger
 
 MONEY = ("amount_usd", "amount", "refunded_amount")
 FILTERS = ("decline_class", "product", "recovered_by")
@@ -51,6 +45,7 @@ class Payment(Base):
         one_of("next_charge_method", ChargeMethod),
         one_of("next_trigger", (Trigger.SCHEDULE, Trigger.CREATOR)),
         one_of("next_step", Step),
+        one_of("hold", Hold),
         CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint("retry_count >= 0", name="retry_count"),
         CheckConstraint("(status = 'recovered') = (recovered_at is not null)", name="recovered_at"),
@@ -192,6 +187,9 @@ class Payment(Base):
     recovered_at: Mapped[datetime | None] = mapped_column(Time)
     recovered_by: Mapped[RecoveredBy | None] = mapped_column(Word(RecoveredBy))
     closed_reason: Mapped[ClosedReason | None] = mapped_column(Word(ClosedReason))
+    hold: Mapped[Hold | None] = mapped_column(
+        Word(Hold), comment="why it is neither charged nor written about while it is unpaid"
+    )
     next_step: Mapped[Step | None] = mapped_column(
         Word(Step), comment="the message to the member that is planned"
     )

@@ -1,14 +1,15 @@
-"""Refunds and disputes."""
+"""Refunds, disputes and memberships: what decides whether a payment is collected any more."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, Numeric, Text
+from sqlalchemy import ForeignKey, Index, Numeric, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time
+from db.models.base import Base, Time, Word, one_of
+from recovery.standing import Renewal
 
 
 class Refund(Base):
@@ -25,9 +26,14 @@ class Refund(Base):
 
 
 class Dispute(Base):
-    """A disputed payment, and whose it is: this member is not charged any more."""
+    """A disputed payment, as last told, and whose it is (recovery/standing.py)."""
 
     __tablename__ = "disputes"
+    __table_args__ = (
+        Index("ix_disputes_member", "company_id", "member_id"),
+        Index("ix_disputes_user", "company_id", "user_id"),
+        Index("ix_disputes_membership", "company_id", "membership_id"),
+    )
 
     company_id: Mapped[str] = mapped_column(Text, primary_key=True)
     payment_id: Mapped[str] = mapped_column(
@@ -36,4 +42,42 @@ class Dispute(Base):
     member_id: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[str | None] = mapped_column(Text)
     membership_id: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, comment="Whop's; an inquiry's begins with warning_")
+    observed_at: Mapped[datetime] = mapped_column(Time, comment="when the status was true")
     recorded_at: Mapped[datetime] = mapped_column(Time)
+    read_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when we last asked Whop how it stands"
+    )
+
+
+class Membership(Base):
+    """The newest words about a membership, whether or not a payment of it is known."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (
+        one_of("renewal", Renewal),
+        Index("ix_memberships_member", "company_id", "member_id"),
+        Index("ix_memberships_user", "company_id", "user_id"),
+    )
+
+    company_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    membership_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    member_id: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[str | None] = mapped_column(Text)
+    product_id: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when it was bought; null: a draft, or not told"
+    )
+    renewal: Mapped[Renewal | None] = mapped_column(Word(Renewal))
+    renewal_since: Mapped[datetime | None] = mapped_column(Time)
+    renewal_observed_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when that was true; a newer word replaces it"
+    )
+    paused: Mapped[bool | None]
+    paused_since: Mapped[datetime | None] = mapped_column(Time)
+    paused_observed_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when that was true; a newer word replaces it"
+    )
+    read_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="when we last asked Whop how it stands"
+    )

@@ -53,7 +53,7 @@ WAITS_FOR_MEMBER = and_(
 # Null: the payment does not need its creator.
 NEED = type_coerce(
     case(
-        (Payment.status != PaymentStatus.FAILED, None),
+        (or_(Payment.status != PaymentStatus.FAILED, Payment.hold.is_not(None)), None),
         *((Payment.decline_class == kind, need.value) for kind, need in ALWAYS_NEEDED.items()),
         (WAITS_FOR_MEMBER, CONTACT_NEED),
     ),

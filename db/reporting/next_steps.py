@@ -83,6 +83,7 @@ def find_next_steps(
             need=needs.get(payment.id),
             message=departure.message,
             silence=departure.silence,
+            hold=payment.hold if payment.status in UNPAID else None,
             no_retry=retrying,
             has_address=bool(payment.member_email),
             held_out=bool(payment.held_out),

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db import audit_log
 from db.company_settings.messaging import MessagingSettings, find_messaging_settings
 from db.company_settings.recovery import find_recovery_settings
 from db.company_settings.templates import OwnTemplate, list_templates
-from db.members import MEMBER_IDS
-from db.models import Attempt, AuditEntry, Company, Dispute, Message, Payment, Refund, Request
+from db.members import list_disputes, list_memberships
+from db.models import (
+    Attempt,
+    AuditEntry,
+    Company,
+    Dispute,
+    Membership,
+    Message,
+    Payment,
+    Refund,
+    Request,
+)
 from db.reporting.next_steps import Viewpoint, find_next_steps
 from recovery.next_step import NextStep
-from recovery.status import Step
+from recovery.standing import is_bought_anew
+from recovery.status import ClosedReason, Step
 
 Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """Each list is in the order of events."""
+    """Each list is in the order of events.
+
+    `membership`: what Whop has told of it; `bought_anew_at`: when the member bought the product
+    once more instead.
+    """
 
     payment: Payment
     seller: str | None
@@ -36,6 +52,8 @@ class PaymentDetail:
     requests: Sequence[Request]
     refunds: Sequence[Refund]
     disputes: Sequence[Dispute]
+    membership: Membership | None
+    bought_anew_at: datetime | None
     entries: Sequence[AuditEntry]
     next_step: NextStep
 
@@ -61,6 +79,8 @@ def read_detail(
         requests=list_of(session, Request, payment, Request.id),
         refunds=list_of(session, Refund, payment, Refund.observed_at),
         disputes=list_disputes(session, payment),
+        membership=find_membership(session, payment),
+        bought_anew_at=find_purchase(session, payment),
         entries=audit_log.list_entries(session, company_id, payment_id),
         next_step=find_next_steps(session, company_id, [payment], view)[payment.id],
     )
@@ -73,15 +93,20 @@ def list_of(
     return session.scalars(query).all()
 
 
-def list_disputes(session: Session, payment: Payment) -> Sequence[Dispute]:
-    """Disputes of this payment or of another one of the same member: each closes all of them."""
-    same = [
-        getattr(Dispute, name) == value
-        for name in MEMBER_IDS
-        if (value := getattr(payment, name)) is not None
-    ]
-    query = select(Dispute).where(
-        Dispute.company_id == payment.company_id,
-        or_(Dispute.payment_id == payment.payment_id, *same),
+def find_membership(session: Session, payment: Payment) -> Membership | None:
+    if payment.membership_id is None:
+        return None
+    return session.get(Membership, (payment.company_id, payment.membership_id))
+
+
+def find_purchase(session: Session, payment: Payment) -> datetime | None:
+    """When the member bought the product anew, where that closed the payment."""
+    if payment.closed_reason is not ClosedReason.BOUGHT_ANEW:
+        return None
+    own, others = list_memberships(session, payment)
+    bought = (
+        one.started_at
+        for one in others
+        if is_bought_anew(payment.product_id, payment.failed_at, own, one)
     )
-    return session.scalars(query.order_by(Dispute.recorded_at)).all()
+    return min((at for at in bought if at is not None), default=None)

@@ -103,6 +103,7 @@ class Membership:
     card: Card
     canceled_at: datetime | None = None
     cancel_at_period_end: bool = False
+    paused_at: datetime | None = None
 
 
 @dataclass(frozen=True)

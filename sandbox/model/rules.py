@@ -22,6 +22,7 @@ MEMBERSHIP_ENDED = Refusal(
     "payment_not_retryable",
     "You can only retry payments where the membership status is past due.",
 )
+PAUSED = Refusal("payment_not_retryable", "Payment collection is paused for this membership")
 LIMIT_REACHED = Refusal(
     "retry_limit_reached",
     "This receipt has already been re-tried the maximum number of times",
@@ -38,6 +39,8 @@ def refusal(payment: Payment, membership: Membership, switches: Switches) -> Ref
         return CLOSED
     if membership.status not in COLLECTING:
         return MEMBERSHIP_ENDED
+    if membership.paused_at is not None and switches.pause_stops_retries:
+        return PAUSED
     if payment.in_flight:
         return IN_FLIGHT
     if payment.retries >= switches.retry_limit:

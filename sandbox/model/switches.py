@@ -37,6 +37,8 @@ class Switches:
     card_update_charges: Literal["oldest", "newest", "every"] = "oldest"
     unknown_card_status: Literal[400, 404, 422] = 400
     cancel_request_stops_retries: bool = False
+    pause_shown: Literal["action", "filter"] = "action"
+    pause_stops_retries: bool = False
     whop_attempts_after_hours: tuple[float, ...] = (24, 48, 72, 96)
     whop_cancels_after_days: float | None = 5.0
     failed_webhook_for: Literal["every_attempt", "first_only"] = "every_attempt"

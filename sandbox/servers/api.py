@@ -28,6 +28,7 @@ ROUTES: tuple[tuple[str, str, str, Serve], ...] = (
     ("GET", r"/memberships", "memberships.list", Endpoints.list_memberships),
     ("GET", r"/memberships/([^/]+)", "memberships.retrieve", Endpoints.retrieve_membership),
     ("PATCH", r"/memberships/([^/]+)", "memberships.update", Endpoints.update_membership),
+    ("GET", r"/disputes", "disputes.list", Endpoints.list_disputes),
     ("GET", r"/refunds", "refunds.list", Endpoints.list_refunds),
     ("GET", r"/payment_methods", "payment_methods.list", Endpoints.list_cards),
     ("GET", r"/permissions", "permissions.list", Endpoints.list_permissions),

@@ -7,6 +7,16 @@ from typing import Any
 
 from sandbox.wire.exchange import bad_request
 
+CANCELING = "json_extract(document, '$.cancel_at_period_end')"
+BUCKETS = {
+    **{one: f"status = '{one}' and not {CANCELING}" for one in ("active", "trialing", "past_due")},
+    **{one: f"status = '{one}'" for one in ("completed", "canceled", "expired")},
+    "canceling": f"{CANCELING} and status <> 'canceled'",
+    "paused": "json_extract(document, '$.paused_at') is not null and status <> 'canceled'",
+    # There are none of these in the sandbox.
+    **dict.fromkeys(("expiring", "one_time", "unclaimed", "banned"), "false"),
+}
+
 
 def read_card(body: bytes) -> str:
     try:
@@ -39,7 +49,21 @@ def read_filters(query: Mapping[str, str], filters: Mapping[str, str]) -> dict[s
     return {filters[name]: [value] for name, value in query.items() if name in filters}
 
 
-def read_expiry(query: Mapping[str, str], now: datetime) -> list[tuple[str, str]]:
+def read_buckets(query: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Conditions for the `status` and `statuses` of a listing of memberships, as Whop means them:
+    some match no membership's own status."""
+    conditions: list[tuple[str, ...]] = []
+    for name in ("status", "statuses"):
+        if name in query:
+            wanted = query[name].split(",")
+            if not BUCKETS.keys() >= set(wanted):
+                message = f"Must be one of {', '.join(BUCKETS)}"
+                raise bad_request("parameter_invalid", message, name)
+            conditions.append((f"({' or '.join(f'({BUCKETS[one]})' for one in wanted)})",))
+    return conditions
+
+
+def read_expiry(query: Mapping[str, str], now: datetime) -> list[tuple[str, ...]]:
     if "expired" not in query:
         return []
     return [(f"expires {'<' if read_flag(query, 'expired') else '>='} ?", f"{now:%Y-%m}")]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
@@ -20,7 +21,8 @@ from sandbox.state.store import Missing
 from sandbox.world.world import World
 
 SWITCHES = TypeAdapter(Switches)
-
+# How a dispute goes on or ends, in Whop's words.
+RULINGS = ("under_review", "won", "lost", "prevented", "warning_under_review", "warning_closed")
 LINKS = {
     "/mails": "emails sent",
     "/support": "support chats",
@@ -68,6 +70,11 @@ class Control:
             "dispute_alert": world.dispute_alert,
             "void": world.void,
             "mark_uncollectible": world.mark_uncollectible,
+            "pause": world.pause,
+            "resume": world.resume,
+            "buy_again": world.buy_again,
+            "inquiry": world.inquiry,
+            **{name: partial(world.rule_on_dispute, name) for name in RULINGS},
         }
 
     def routes(self) -> APIRouter:

@@ -6,9 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.model.rules import Refusal
-from sandbox.servers.asked import read_card, read_expiry, read_filters, read_flag, read_texts
+from sandbox.servers.asked import (
+    read_buckets,
+    read_card,
+    read_expiry,
+    read_filters,
+    read_flag,
+    read_texts,
+)
 from sandbox.servers.support import Support
-from sandbox.state.store import MEMBERSHIP, PAYMENT, REFUND
+from sandbox.state.store import DISPUTE, MEMBERSHIP, PAYMENT, REFUND
 from sandbox.wire.exchange import ApiError, Request, bad_request
 from sandbox.wire.pagination import list_rows, read_page
 from sandbox.wire.payment_status import describe_status
@@ -24,10 +31,12 @@ PAYMENT_FILTERS = ACCOUNT | {
     "billing_reason": "billing_reason",
     "membership_id": "membership_id",
 }
-MEMBERSHIP_FILTERS = ACCOUNT | {"member_id": "member_id", "status": "status"}
 REFUND_FILTERS = ACCOUNT | {"payment_id": "payment_id"}
 CARD_FILTERS = ACCOUNT | {"member_id": "member_id"}
 OF_MEMBER = "membership_id in (select id from memberships where member_id = ?)"
+# What is not searched for often enough to have a column.
+OF_FIELD = "json_extract(document, '$.{}') = ?"
+FIELDS = ("user_id", "product_id", "plan_id")
 ERROR_TYPES = {400: "bad_request", 404: "not_found", 422: "unprocessable_entity"}
 PERMISSIONS = """
 payment:basic:read payment:manage payment:dispute:read payment:dispute_alert:read
@@ -96,9 +105,24 @@ class Endpoints:
         return list_products(later[:first], more=len(later) > first)
 
     def list_memberships(self, call: Call) -> Any:
-        return self.list_page(
-            "memberships", read_filters(call.request.query, MEMBERSHIP_FILTERS), call
+        query = call.request.query
+        where = read_filters(query, ACCOUNT | {"member_id": "member_id"})
+        if not self.is_granted("member:basic:read"):
+            # As with payments: an empty list, not an error.
+            where["id"] = []
+        fields = [(OF_FIELD.format(name), query[name]) for name in FIELDS if name in query]
+        return self.list_page("memberships", where, call, [*read_buckets(query), *fields])
+
+    def list_disputes(self, call: Call) -> Any:
+        query = call.request.query
+        where = read_filters(query, ACCOUNT)
+        if not self.is_granted("payment:dispute:read"):
+            where["id"] = []
+        wanted = query["status"].split(",") if "status" in query else []
+        among = (
+            f"{OF_FIELD.format('status').removesuffix('= ?')} in ({', '.join('?' * len(wanted))})"
         )
+        return self.list_page("disputes", where, call, [(among, *wanted)] if wanted else [])
 
     def retrieve_membership(self, call: Call) -> Any:
         membership = self.world.store.membership(call.subject)
@@ -166,7 +190,7 @@ class Endpoints:
         table: str,
         where: Mapping[str, Sequence[str]],
         call: Call,
-        bounds: Sequence[tuple[str, str]] = (),
+        bounds: Sequence[tuple[str, ...]] = (),
     ) -> Any:
         largest = self.world.switches.max_page
         page = read_page(table, where, call.request.query, largest, bounds)
@@ -179,6 +203,8 @@ class Endpoints:
                 return shapes.payment(PAYMENT.validate_json(document), shape, in_list=True)
             case "memberships":
                 return shapes.membership(MEMBERSHIP.validate_json(document), shape)
+            case "disputes":
+                return shapes.dispute(DISPUTE.validate_json(document), shape)
             case "cards":
                 return describe_card(SAVED_CARD.validate_json(document), call.now)
             case _:

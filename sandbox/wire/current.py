@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.model.population import NEEDS_AUTHENTICATION
-from sandbox.model.records import Company, Membership, Payment, Refund
+from sandbox.model.records import Membership, Payment, Refund
 from sandbox.model.times import iso
 
 ICON_FILES = {
@@ -146,34 +146,6 @@ def describe_times(payment: Payment) -> dict[str, Any]:
         "dispute_alerted_at": payment.dispute_alerted_at,
     }
     return {name: iso(at) if at else None for name, at in moments.items()}
-
-
-def membership(membership: Membership, company: Company) -> dict[str, Any]:
-    price = money(membership.price, membership.currency)
-    alive = membership.status != "canceled"
-    return {
-        "id": membership.id,
-        "status": membership.status,
-        "account": {"id": company.id, "title": company.title, "route": company.route},
-        "member_id": membership.member_id,
-        "member": {"access_level": "customer" if alive else "no_access"},
-        "user_id": membership.user_id,
-        "plan_id": membership.plan_id,
-        "product_id": membership.product_id,
-        "product": {"id": membership.product_id, "title": membership.product_title},
-        "initial_price": price,
-        "renewal_price": price,
-        "billing_period_days": 30,
-        "collection_method": "charge_automatically",
-        "cancel_at_period_end": membership.cancel_at_period_end,
-        "canceled_at": iso(membership.canceled_at) if membership.canceled_at else None,
-        "created_at": iso(membership.created_at),
-        "updated_at": iso(membership.updated_at),
-        "current_period_start": iso(membership.period_start),
-        "current_period_end": iso(membership.period_end),
-        "manage_url": manage_url(membership),
-        "metadata": {},
-    }
 
 
 def refund(refund: Refund) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from sandbox.model.records import Company, Membership, Payment, Refund
 from sandbox.model.times import iso
 from sandbox.wire import current
+from sandbox.wire.membership_shapes import current_membership
 
 SAME_PAYMENT = """
 id created_at updated_at paid_at refunded_at recovery_url retryable voidable refundable
@@ -129,7 +130,7 @@ def inline_refund(refund: Refund) -> dict[str, Any]:
 
 
 def membership(membership: Membership, company: Company) -> dict[str, Any]:
-    modern = current.membership(membership, company)
+    modern = current_membership(membership, company)
     return {
         **{name: modern[name] for name in SAME_MEMBERSHIP.split()},
         "company": {"id": company.id, "title": company.title},
@@ -147,7 +148,7 @@ def membership(membership: Membership, company: Company) -> dict[str, Any]:
         "currency": membership.currency,
         "initial_price_paid": f"{membership.price:.2f}",
         "formatted_renewal_price": f"{membership.price:.2f}",
-        "payment_collection_paused": False,
+        "payment_collection_paused": membership.paused_at is not None,
         "custom_field_responses": [],
         "renewal_period_start": iso(membership.period_start),
         "renewal_period_end": iso(membership.period_end),

@@ -17,7 +17,8 @@ USUAL_PAGE = 20
 class Page:
     table: str
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    bounds: Sequence[tuple[str, str]] = ()
+    # Conditions, each with its values.
+    bounds: Sequence[tuple[str, ...]] = ()
     order: str = "created_at"
     descending: bool = True
     after: tuple[str, str] | None = None
@@ -31,7 +32,7 @@ def read_page(
     where: Mapping[str, Sequence[str]],
     query: Mapping[str, str],
     largest: int,
-    bounds: Sequence[tuple[str, str]] = (),
+    bounds: Sequence[tuple[str, ...]] = (),
 ) -> Page:
     """The page that a query asks for. A too large page size is cut: what Whop does is UNKNOWN."""
     orders = ("created_at", "paid_at") if table == "payments" else ("created_at",)
@@ -59,9 +60,9 @@ def find(store: Store, page: Page) -> list[tuple[str, str, str]]:
     for column, allowed in page.where.items():
         clauses.append(f"{column} in ({', '.join('?' * len(allowed))})")
         values += allowed
-    for clause, value in page.bounds:
+    for clause, *given in page.bounds:
         clauses.append(clause)
-        values.append(value)
+        values += given
     for cursor, later in ((page.after, True), (page.before, False)):
         if cursor:
             sign = "<" if page.descending == later else ">"

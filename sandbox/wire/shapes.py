@@ -7,6 +7,7 @@ from sandbox.model.rules import retryable
 from sandbox.model.switches import Switches
 from sandbox.state.store import DISPUTE, REFUND, Store
 from sandbox.wire import current, dispute_shapes, legacy
+from sandbox.wire.membership_shapes import current_membership
 from sandbox.wire.pagination import Page, find
 
 Shape = Literal["current", "legacy"]
@@ -43,7 +44,8 @@ class Shapes:
     def membership(self, membership: Membership, shape: Shape) -> dict[str, Any]:
         company = self.company(membership.account_id)
         if shape == "current":
-            return current.membership(membership, company)
+            shows_pause = self.switches.pause_shown == "action"
+            return current_membership(membership, company, shows_pause=shows_pause)
         return legacy.membership(membership, company)
 
     def refund(self, refund: Refund, shape: Shape) -> dict[str, Any]:

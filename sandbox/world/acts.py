@@ -34,6 +34,7 @@ from sandbox.world.charging import Charging
 from sandbox.world.disputes import Disputes
 from sandbox.world.endings import Endings
 from sandbox.world.members import Members
+from sandbox.world.purchases import Purchases
 from sandbox.world.refunds import Refunds
 
 
@@ -59,6 +60,7 @@ class Acts:
         self.members = Members(store, charging, switches, pace, assumed)
         self.backup = Backup(store, charging, announcer, switches)
         self.endings = Endings(store, charging, announcer, switches)
+        self.purchases = Purchases(store, charging, announcer)
         self.refunds = Refunds(store, announcer, pace, seed)
         self.disputes = Disputes(store, announcer, seed)
 
@@ -175,7 +177,8 @@ class Acts:
         payment = self.store.payment(due.subject)
         if payment.status != "open" or payment.in_flight:
             return
-        if self.store.membership(payment.membership_id).status in COLLECTING:
+        membership = self.store.membership(payment.membership_id)
+        if membership.status in COLLECTING and membership.paused_at is None:
             self.members.maybe_leave(self.charging.charge(payment, "whop", due.at), due.at)
         else:
             self.charging.pass_over(payment, due.at)

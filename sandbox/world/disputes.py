@@ -17,31 +17,60 @@ class Disputes:
         self.seed = seed
 
     def open(self, payment_id: str, at: datetime) -> Dispute:
-        """Raises ValueError if the payment is not paid or is already disputed."""
+        """An inquiry about it becomes this dispute. Raises ValueError if the payment is not paid or
+        is already disputed."""
         payment = self.find_paid(payment_id)
-        if self.store.row("select 1 from disputes where payment_id = ?", payment_id):
+        known = self.find(payment_id)
+        if known is not None and not known.status.startswith("warning_"):
             raise ValueError(f"{payment_id} is disputed already")
-        dispute = Dispute(
+        return self.announce(known or self.draw(payment, at), "needs_response", at)
+
+    def inquire(self, payment_id: str, at: datetime) -> Dispute:
+        """The bank asks, and no money moves. Raises ValueError as `open` does."""
+        payment = self.find_paid(payment_id)
+        if self.find(payment_id) is not None:
+            raise ValueError(f"{payment_id} is disputed already")
+        return self.announce(self.draw(payment, at), "warning_needs_response", at)
+
+    def rule(self, payment_id: str, status: str, at: datetime) -> Dispute:
+        """The dispute goes on or ends. Raises ValueError if there is none."""
+        known = self.find(payment_id)
+        if known is None:
+            raise ValueError(f"{payment_id} is not disputed")
+        return self.announce(known, status, at)
+
+    def draw(self, payment: Payment, at: datetime) -> Dispute:
+        return Dispute(
             id=identifier("dspt", self.seed, self.store.next_number("dispute")),
             account_id=payment.account_id,
             payment_id=payment.id,
             amount=payment.amount,
             currency=payment.currency,
-            status="needs_response",
+            status="",
             created_at=at,
             updated_at=at,
         )
+
+    def announce(self, dispute: Dispute, status: str, at: datetime) -> Dispute:
+        event = "dispute.updated" if dispute.status else "dispute.created"
+        dispute = replace(dispute, status=status, updated_at=at)
         self.store.save(
             "disputes",
             dispute.id,
             DISPUTE.dump_json(dispute),
             account_id=dispute.account_id,
             payment_id=dispute.payment_id,
-            created_at=sortable(at),
+            created_at=sortable(dispute.created_at),
         )
-        self.store.save_payment(replace(payment, substatus="dispute_needs_response", updated_at=at))
-        self.announcer.dispute("dispute.created", dispute, at)
+        payment = self.store.payment(dispute.payment_id)
+        substatus = f"dispute_{status}"
+        self.store.save_payment(replace(payment, substatus=substatus, updated_at=at))
+        self.announcer.dispute(event, dispute, at)
         return dispute
+
+    def find(self, payment_id: str) -> Dispute | None:
+        found = self.store.row("select document from disputes where payment_id = ?", payment_id)
+        return DISPUTE.validate_json(found[0]) if found else None
 
     def alert(self, payment_id: str, at: datetime) -> DisputeAlert:
         """Raises ValueError if the payment is not paid."""
@@ -54,7 +83,7 @@ class Disputes:
             currency=payment.currency,
             created_at=at,
         )
-        disputed = payment.substatus == "dispute_needs_response"
+        disputed = self.find(payment_id) is not None
         substatus = payment.substatus if disputed else "dispute_warning"
         self.store.save_payment(
             replace(payment, substatus=substatus, dispute_alerted_at=at, updated_at=at)

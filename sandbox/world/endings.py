@@ -83,6 +83,17 @@ class Endings:
     def mark_uncollectible(self, payment_id: str, at: datetime) -> None:
         self.close(self.find_open(payment_id), "uncollectible", at)
 
+    def pause(self, payment_id: str, at: datetime) -> None:
+        """The creator pauses the membership's payments: nobody is charged until they go on."""
+        membership = self.find_membership(payment_id)
+        if membership.status != "canceled" and membership.paused_at is None:
+            self.announce_update(replace(membership, paused_at=at), at)
+
+    def resume(self, payment_id: str, at: datetime) -> None:
+        membership = self.find_membership(payment_id)
+        if membership.paused_at is not None:
+            self.announce_update(replace(membership, paused_at=None), at)
+
     def end(self, membership: Membership, unpaid: list[Payment], at: datetime) -> None:
         asked_at = membership.canceled_at or at
         membership = replace(membership, status="canceled", canceled_at=asked_at, updated_at=at)
@@ -107,8 +118,12 @@ class Endings:
 
     def announce_change(self, membership: Membership, at: datetime) -> None:
         membership = replace(membership, updated_at=at)
-        self.store.save_membership(membership)
         self.announcer.membership("membership.cancel_at_period_end_changed", membership, at)
+        self.announce_update(membership, at)
+
+    def announce_update(self, membership: Membership, at: datetime) -> None:
+        membership = replace(membership, updated_at=at)
+        self.store.save_membership(membership)
         self.announcer.membership("membership.updated", membership, at)
 
     def find_membership(self, payment_id: str) -> Membership:

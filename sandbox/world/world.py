@@ -143,6 +143,26 @@ class World:
     def dispute_alert(self, payment_id: str, now: datetime) -> None:
         self.perform(self.acts.disputes.alert, payment_id, now)
 
+    def inquiry(self, payment_id: str, now: datetime) -> None:
+        self.perform(self.acts.disputes.inquire, payment_id, now)
+
+    def rule_on_dispute(self, status: str, payment_id: str, now: datetime) -> None:
+        """`status`: one of Whop's for disputes and inquiries."""
+
+        def rule(payment_id: str, at: datetime) -> None:
+            self.acts.disputes.rule(payment_id, status, at)
+
+        self.perform(rule, payment_id, now)
+
+    def pause(self, payment_id: str, now: datetime) -> None:
+        self.perform(self.acts.endings.pause, payment_id, now)
+
+    def resume(self, payment_id: str, now: datetime) -> None:
+        self.perform(self.acts.endings.resume, payment_id, now)
+
+    def buy_again(self, payment_id: str, now: datetime) -> None:
+        self.perform(self.acts.purchases.buy_again, payment_id, now)
+
     def refund(self, payment_id: str, now: datetime, amount: Decimal | None = None) -> None:
         with self.store.transaction():
             self.acts.refunds.give(payment_id, utc(now), amount)

@@ -41,7 +41,6 @@ def upgrade() -> None:
             ["company_id"], ["companies.id"], name=op.f("fk_products_company_id")
         ),
     )
-    op.add_column("payments", sa.Column("product_id", sa.Text()))
     op.add_column(
         "payments",
         sa.Column(
@@ -64,5 +63,4 @@ def downgrade() -> None:
         "payments", "product", existing_type=sa.Text(), comment=None, existing_comment=TITLE
     )
     op.drop_column("payments", "instrument_name")
-    op.drop_column("payments", "product_id")
     op.drop_table("products")

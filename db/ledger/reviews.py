@@ -1,0 +1,78 @@
+"""What facts about memberships and members mean for payments: close, hold, or go on.
+
+A running attempt is left to settle, since its charge may have been made. If it has not been sent,
+`claims.mark_sent` does not send it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from db.ledger import attempts
+from db.ledger.facts import Concern
+from db.ledger.payments import move, schedule
+from db.member_messages import planner
+from db.member_messages import queue as outbox
+from db.members import find_standing
+from db.models import Message, Payment
+from recovery.labels import CLOSED_REASONS, continue_with
+from recovery.retry_policy import RetryRules
+from recovery.status import UNPAID, ClosedReason, MessageState
+from recovery.transitions import closed
+
+QUEUED = select(Message.payment_id).where(Message.state == MessageState.QUEUED)
+
+
+def review_all(
+    session: Session, concerns: Iterable[Concern], now: datetime, rules: RetryRules
+) -> None:
+    """Looks again at the unpaid payments that facts concern; where they stop, also at the messages
+    about closed ones."""
+    for concern in concerns:
+        review_where(session, Payment.status.in_(UNPAID), concern, now, rules)
+        if concern.stops:
+            review_where(session, Payment.next_message_at.is_not(None), concern, now, rules)
+            review_where(session, Payment.payment_id.in_(QUEUED), concern, now, rules)
+
+
+def review_where(
+    session: Session,
+    condition: ColumnElement[bool],
+    concern: Concern,
+    now: datetime,
+    rules: RetryRules,
+) -> None:
+    concerned = select(Payment).where(condition, concern.payments)
+    review_each(session, concerned, now, rules)
+
+
+def review_each(
+    session: Session, concerned: Select[Payment], now: datetime, rules: RetryRules
+) -> None:
+    """One after the other and in one order, so that two writers cannot wait for each other."""
+    for payment in session.scalars(concerned.order_by(Payment.id).with_for_update()).all():
+        review(session, payment, now, rules)
+    session.flush()
+
+
+def review(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
+    """The caller holds the row's lock. Looking twice changes nothing."""
+    standing = find_standing(session, payment)
+    if standing.closed_reason is not None:
+        close(session, payment, standing.closed_reason)
+    elif payment.status in UNPAID and standing.hold is not payment.hold:
+        payment.hold = standing.hold
+        if attempts.find_unsettled(session, payment) is None:
+            schedule(session, payment, now, rules)
+        planner.plan_again(session, payment, now)
+
+
+def close(session: Session, payment: Payment, reason: ClosedReason) -> None:
+    """Closed payments may still be written about: not any more."""
+    if payment.status in UNPAID:
+        move(session, payment, closed(reason))
+    outbox.cancel_messages(session, payment, continue_with(CLOSED_REASONS[reason]))
