@@ -13,11 +13,11 @@ from recovery.action_required import ACTORS, ONLY_THE_MEMBER, Actor, LeadAction,
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.message_schedule import PlannedMessage
 from recovery.retry_policy import NoRetryReason
+from recovery.standing import Hold
 from recovery.status import (
     UNPAID,
     ChargeMethod,
     ClosedReason,
-    Hold,
     PaymentStatus,
     RequestKind,
     Trigger,

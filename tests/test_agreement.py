@@ -41,10 +41,10 @@ from recovery.declines import DeclineClass
 from recovery.instruments import CARD
 from recovery.labels import NEXT_STEPS
 from recovery.message_schedule import LAST_CALL, SEQUENCES, postpone_quiet
+from recovery.standing import Hold
 from recovery.status import (
     Channel,
     ClosedReason,
-    Hold,
     MessageState,
     PaymentStatus,
     RecoveredBy,

@@ -27,11 +27,11 @@ from recovery.labels import NEXT_STEPS
 from recovery.message_schedule import PlannedMessage
 from recovery.next_step import NextStep, Situation, find_next_step
 from recovery.retry_policy import NoRetryReason
+from recovery.standing import Hold
 from recovery.status import (
     UNPAID,
     ChargeMethod,
     ClosedReason,
-    Hold,
     PaymentStatus,
     RequestKind,
     Step,

@@ -26,7 +26,8 @@ from recovery.labels import (
 )
 from recovery.message_schedule import PlannedMessage
 from recovery.next_step import NextStep, PlannedCharge
-from recovery.status import ChargeMethod, Hold, Trigger
+from recovery.standing import Hold
+from recovery.status import ChargeMethod, Trigger
 from recovery.wording import format_span
 
 SHORTLY = "shortly"
