@@ -162,10 +162,6 @@ GUARDS = [
         "test_event_matching.py::test_one_word_that_differs_makes_it_another_mails",
     ),
     Guard(
-        "6: a title is given to its own company's payments",
-        "test_products.py::test_a_title_is_given_to_its_own_company_s_payments",
-    ),
-    Guard(
         "6: what is read back changes only its own company's payments",
         "test_reconcile.py::test_a_payment_that_another_company_owns_is_left_alone",
         "payment is not None",
