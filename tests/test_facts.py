@@ -12,6 +12,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -19,8 +20,13 @@ import pytest
 from sqlalchemy import delete
 
 from daemon.cycle import Cycle
+from dashboard.data.overview import copy_payment
+from dashboard.text.payment_summary import summarize_payment
+from dashboard.text.payments import describe_state
+from dashboard.text.timeline import list_entries
 from db.ledger import facts, inbox
 from db.models import Dispute, Membership
+from db.reporting.payment_detail import read_detail
 from recovery.reports import MembershipReport
 from recovery.standing import Hold, Renewal
 from recovery.status import ClosedReason, MessageState, PaymentStatus
@@ -546,3 +552,34 @@ def test_a_dispute_whose_end_nobody_told_us_is_read_from_its_payment(one: Rig):
     assert one.payment(payment_id).hold is Hold.INQUIRY
     one.reconciler.run()
     assert one.payment(payment_id).hold is None
+
+
+# --- what the creator reads --------------------------------------------------------------------
+
+READS = {
+    "paused": "You paused the membership on Whop",
+    "canceled": "The member canceled the membership",
+    "ended": "The membership ended on Whop",
+    "bought anew": "The member bought the product again",
+    "disputed": "The member disputes another one",
+    "inquiry": "The member's bank asks about another one",
+}
+
+
+def test_a_timeline_tells_what_has_ended_or_stopped_it_and_when(rig: Members, session):
+    rig.fail_all()
+    told_at = {}
+    for name in READS:
+        rig.wait(60)
+        rig.tell(name)
+        told_at[name] = rig.clock.now
+    for name, words in READS.items():
+        detail = read_detail(session, COMPANY, rig.failed[name], rig.clock.now, rig.rules)
+        assert detail is not None
+        entries = {entry.words: entry for entry in list_entries(detail, rig.clock.now)}
+        assert abs(entries[words].at - told_at[name]) < timedelta(seconds=5), name
+    paused = read_detail(session, COMPANY, rig.failed["paused"], rig.clock.now, rig.rules)
+    assert paused is not None
+    assert summarize_payment(paused, rig.clock.now).startswith("Paused on Whop: we wait until")
+    assert describe_state(copy_payment(paused.payment), rig.clock.now).words == "Paused on Whop"
+    assert paused.cannot_retry == "not possible, the membership is paused on Whop"

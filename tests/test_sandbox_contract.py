@@ -641,3 +641,72 @@ def test_it_serves_the_sdk_over_http(stage, server):
 
     assert [charge["by"] for charge in ledger["charges"]] == ["whop", "retry"]
     assert ledger["paid_twice"] == []
+
+
+# --- what decides whether a payment is collected -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "bucket", "others"),
+    [
+        ("pause", "paused", {"past_due"}),
+        ("cancel_at_period_end", "canceling", set()),
+        ("cancel_membership", "canceled", set()),
+    ],
+)
+def test_memberships_are_listed_by_what_whop_calls_their_state(stage: Stage, act, bucket, others):
+    """`past_due` leaves out those set to cancel; `paused` is a filter alone."""
+    stage.failed()
+    payment_id = stage.failed()
+    getattr(stage.world, act)(payment_id, stage.now)
+    whop = stage.whop()
+    membership_id = stage.world.store.payment(payment_id).membership_id
+    for status in ("past_due", "active", "canceling", "paused", "canceled"):
+        listed = {one.id for one in whop.memberships.list(account_id="biz_demo", status=status)}
+        assert (membership_id in listed) is (status in {bucket} | others), status
+    either = whop.memberships.list(account_id="biz_demo", statuses=[bucket, "past_due"])
+    assert len({one.id for one in either}) == 2
+
+
+def test_a_paused_membership_says_so_in_its_newest_action(stage: Stage):
+    payment_id = stage.failed()
+    membership_id = stage.world.store.payment(payment_id).membership_id
+    whop = stage.whop()
+    assert whop.memberships.retrieve(membership_id).most_recent_action == "past_due"
+    stage.world.pause(payment_id, stage.now)
+    paused = whop.memberships.retrieve(membership_id)
+    assert (paused.most_recent_action, paused.most_recent_action_at is None) == ("paused_at", False)
+    stage.world.resume(payment_id, stage.now)
+    assert whop.memberships.retrieve(membership_id).most_recent_action == "past_due"
+    kinds = [json.loads(body)["type"] for _, body in stage.delivered]
+    assert kinds.count("membership.updated") == 2
+
+
+def test_disputes_and_inquiries_are_listed_by_their_status(stage: Stage):
+    disputed, asked = (stage.world.renew(stage.now) for _ in range(2))
+    stage.world.dispute(disputed, stage.now)
+    stage.world.inquiry(asked, stage.now)
+    whop = stage.whop()
+    (dispute,) = whop.disputes.list(account_id="biz_demo", status=["needs_response"])
+    assert (dispute.payment.id, dispute.inquiry) == (disputed, False)
+    (inquiry,) = whop.disputes.list(
+        account_id="biz_demo", status=["warning_needs_response", "warning_under_review"]
+    )
+    assert (inquiry.payment.id, inquiry.inquiry) == (asked, True)
+    stage.world.rule_on_dispute("won", disputed, stage.now)
+    stage.world.rule_on_dispute("warning_closed", asked, stage.now)
+    ended = {one.status for one in whop.disputes.list(account_id="biz_demo")}
+    assert ended == {"won", "warning_closed"}
+    assert len(stage.events("dispute.updated")) == 2
+
+
+def test_who_buys_anew_has_another_membership_of_the_same_product(stage: Stage):
+    payment_id = stage.failed()
+    stage.world.buy_again(payment_id, stage.now)
+    (paid,) = stage.events("payment.succeeded")
+    (begun,) = stage.events("membership.activated")
+    owed = stage.world.store.membership(stage.world.store.payment(payment_id).membership_id)
+    assert paid["billing_reason"] == "subscription_create"
+    assert (begun["status"], begun["product_id"]) == ("active", owed.product_id)
+    assert (paid["membership_id"], begun["member_id"]) == (begun["id"], owed.member_id)
+    assert begun["id"] != owed.id
