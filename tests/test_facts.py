@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -20,16 +21,16 @@ import pytest
 from sqlalchemy import delete
 
 from daemon.cycle import Cycle
-from dashboard.data.overview import copy_payment
+from dashboard.text.next_step import describe_state
 from dashboard.text.payment_summary import summarize_payment
-from dashboard.text.payments import describe_state
 from dashboard.text.timeline import list_entries
 from db.ledger import facts, inbox
 from db.models import Dispute, Membership
+from db.reporting.next_steps import Viewpoint
 from db.reporting.payment_detail import read_detail
 from recovery.reports import MembershipReport
 from recovery.standing import Hold, Renewal
-from recovery.status import ClosedReason, MessageState, PaymentStatus
+from recovery.status import Channel, ClosedReason, MessageState, PaymentStatus
 from tests.factories import (
     COMPANY,
     HOUR,
@@ -569,17 +570,19 @@ READS = {
 def test_a_timeline_tells_what_has_ended_or_stopped_it_and_when(rig: Members, session):
     rig.fail_all()
     told_at = {}
+    view = partial(Viewpoint, rules=rig.rules, channels=frozenset(Channel), exact=True)
     for name in READS:
         rig.wait(60)
         rig.tell(name)
         told_at[name] = rig.clock.now
     for name, words in READS.items():
-        detail = read_detail(session, COMPANY, rig.failed[name], rig.clock.now, rig.rules)
+        detail = read_detail(session, COMPANY, rig.failed[name], view(rig.clock.now))
         assert detail is not None
         entries = {entry.words: entry for entry in list_entries(detail, rig.clock.now)}
         assert abs(entries[words].at - told_at[name]) < timedelta(seconds=5), name
-    paused = read_detail(session, COMPANY, rig.failed["paused"], rig.clock.now, rig.rules)
+    paused = read_detail(session, COMPANY, rig.failed["paused"], view(rig.clock.now))
     assert paused is not None
-    assert summarize_payment(paused, rig.clock.now).startswith("Paused on Whop: we wait until")
-    assert describe_state(copy_payment(paused.payment), rig.clock.now).words == "Paused on Whop"
-    assert paused.cannot_retry == "not possible, the membership is paused on Whop"
+    said = summarize_payment(paused, rig.clock.now)
+    assert said.startswith("On hold, paused on Whop. We wait until the membership goes on"), said
+    assert describe_state(paused.next_step, rig.clock.now).detail == "paused on Whop"
+    assert not paused.next_step.can_retry

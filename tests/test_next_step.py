@@ -229,7 +229,9 @@ def test_nothing_said_contradicts_itself(situation: Situation) -> None:
     assert "None" not in said
 
 
-@pytest.mark.parametrize(("status", "requested"), list(product(UNPAID, (None, *RequestKind))))
+@pytest.mark.parametrize(
+    ("status", "requested"), list(product(sorted(UNPAID), (None, *RequestKind)))
+)
 def test_a_click_changes_the_pill_at_once(
     status: PaymentStatus, requested: RequestKind | None
 ) -> None:
