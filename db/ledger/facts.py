@@ -7,7 +7,7 @@ other. `reviews.py` says what the facts mean for payments.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.members import MEMBER_IDS, belongs_to
+from db.members import MEMBER_IDS, belongs_to, copy_facts
 from db.models import Dispute, Membership, Payment
 from recovery.reports import (
     DisputeReport,
@@ -49,10 +49,12 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """The payments for which a fact may mean something. `stops`: it ends the work on them."""
+    """The payments for which a fact may mean something. `stops`: it ends the work on them; `quiet`:
+    it is no news and forbids nothing, so that only payments on hold are looked at again."""
 
     payments: ColumnElement[bool]
     stops: bool
+    quiet: bool = False
 
 
 def record_memberships(
@@ -62,12 +64,17 @@ def record_memberships(
     if not reports:
         return []
     rows = lock_rows(session, {(one.company_id, one.membership_id) for one in reports})
+    concerns = []
     for report in reports:
         row = rows[report.company_id, report.membership_id]
+        before = copy_facts(row)
         take_in(row, report)
         row.read_at = now if read else row.read_at
+        forbids = row.renewal in CLOSED_BY or row.paused
+        quiet = not forbids and copy_facts(row) == before
+        concerns.append(replace(find_concern(report, now), quiet=quiet))
     session.flush()
-    return [find_concern(report, now) for report in reports]
+    return concerns
 
 
 def lock_rows(session: Session, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Membership]:

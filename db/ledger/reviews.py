@@ -33,7 +33,9 @@ def review_all(
     """Looks again at the unpaid payments that facts concern; where they stop, also at the messages
     about closed ones."""
     for concern in concerns:
-        review_where(session, Payment.status.in_(UNPAID), concern, now, rules)
+        unpaid = Payment.status.in_(UNPAID)
+        concerned = unpaid & Payment.hold.is_not(None) if concern.quiet else unpaid
+        review_where(session, concerned, concern, now, rules)
         if concern.stops:
             review_where(session, Payment.next_message_at.is_not(None), concern, now, rules)
             review_where(session, Payment.payment_id.in_(QUEUED), concern, now, rules)
