@@ -90,7 +90,9 @@ STORIES = {
 RULINGS = {"under_review", "won", "lost", "prevented", "warning_under_review", "warning_closed"}
 OF_DISPUTES = RULINGS | {"dispute", "inquiry"}
 # The member is written to at once, and the hourly policy charges.
-SCRIPT = ("authentication_required", "paid")
+# The one is charged again within the hour, the other is written about at once.
+CHARGED = ("insufficient_funds", "paid")
+WRITTEN = ("authentication_required", "paid")
 
 
 class Members(Rig):
@@ -110,10 +112,10 @@ class Members(Rig):
     def wait(self, seconds: float = 2) -> None:
         self.pass_time(seconds / 3600)
 
-    def fail_all(self) -> None:
+    def fail_all(self, script: tuple[str, ...] = CHARGED) -> None:
         for name, paid in self.paid.items():
             membership_id = self.world.store.payment(paid).membership_id
-            self.failed[name] = self.fail(*SCRIPT, membership_id=membership_id)
+            self.failed[name] = self.fail(*script, membership_id=membership_id)
         self.wait()
 
     def tell(self, *names: str) -> None:
@@ -203,7 +205,6 @@ def test_what_was_so_before_the_failure_is_known_is_heeded(rig: Members, how):
     rig.tell()
     rig.world.faults.clear()
     rig.wait(900)
-    rig.message_sender.send_due()
     if how != "lost":
         found = {name: rig.payment(rig.failed[name]) for name in STORIES}
         assert {name: one.closed_reason for name, one in found.items()} == {
@@ -212,9 +213,20 @@ def test_what_was_so_before_the_failure_is_known_is_heeded(rig: Members, how):
         assert {name: one.hold for name, one in found.items()} == {
             name: story.held for name, story in STORIES.items()
         }
-        assert rig.mailed() == ALLOWED
     run_hours(rig)
     rig.assert_right(heard_open=False)
+
+
+@pytest.mark.parametrize("how", ["heard", "doubled", "late"])
+def test_whom_it_was_known_of_before_the_failure_is_not_written_to(rig: Members, how):
+    rig.world.faults.add("webhook:payment.failed", "delay", seconds=600, times=len(STORIES))
+    rig.fail_all(WRITTEN)
+    HEARD[how](rig)
+    rig.tell()
+    rig.world.faults.clear()
+    rig.wait(900)
+    rig.message_sender.send_due()
+    assert rig.mailed() == ALLOWED
 
 
 # --- while it is open --------------------------------------------------------------------------
@@ -267,7 +279,7 @@ def test_what_becomes_so_while_we_ask_whop_is_heeded(rig: Members, how):
 @pytest.mark.parametrize("how", ["heard", "lost"])
 def test_what_becomes_so_while_a_message_is_written_is_heeded(rig: Members, how):
     """A membership is read for the message itself; of its member only webhooks tell."""
-    rig.fail_all()
+    rig.fail_all(WRITTEN)
     HEARD[how](rig)
     ask = rig.message_sender.whop.get_membership
     owner = {rig.payment(one).membership_id: name for name, one in rig.failed.items()}
@@ -291,7 +303,7 @@ def is_of_member(story: Story) -> bool:
 
 
 def test_a_message_that_waited_for_a_pause_leaves_when_it_is_over(rig: Members):
-    rig.fail_all()
+    rig.fail_all(WRITTEN)
     rig.message_sender.queue_some()
     paused = rig.failed["paused and resumed"]
     rig.world.pause(paused, rig.clock.now)
@@ -319,7 +331,7 @@ def capture(rig: Members, name: str) -> list[Any]:
 
     with mock.patch.object(rig.world, "deliver", keep):
         membership_id = rig.world.store.payment(rig.paid[name]).membership_id
-        rig.failed[name] = rig.fail(*SCRIPT, membership_id=membership_id)
+        rig.failed[name] = rig.fail(*CHARGED, membership_id=membership_id)
         rig.wait()
         rig.tell(name)
     wanted = [event for event in heard if event.type != "payment.requires_action"]
@@ -377,7 +389,7 @@ def end_unheard(rig: Rig, payment_id: str, **facts_told: Any) -> None:
 
 def test_a_failure_that_is_heard_after_the_end_is_closed_at_once(one: Rig):
     one.world.faults.add("webhook:payment.failed", "delay", seconds=40)
-    payment_id = one.fail(*SCRIPT)
+    payment_id = one.fail(*CHARGED)
     one.world.cancel_membership(payment_id, one.clock.now)
     one.pass_time(0.1)
     payment = one.payment(payment_id)
@@ -385,14 +397,14 @@ def test_a_failure_that_is_heard_after_the_end_is_closed_at_once(one: Rig):
 
 
 def test_a_claim_looks_at_what_nobody_has_reviewed(one: Rig):
-    payment_id = one.fail(*SCRIPT)
+    payment_id = one.fail(*CHARGED)
     end_unheard(one, payment_id)
     one.run(hours=1)
     assert (one.payment(payment_id).closed_reason, one.attempts(payment_id)) == (ENDED, [])
 
 
 def test_the_last_look_before_the_charge_is_at_the_facts(one: Rig):
-    payment_id = one.fail(*SCRIPT)
+    payment_id = one.fail(*CHARGED)
     ask = one.cycle.retrier.whop.get_payment
 
     def ask_and_end(payment_id: str, company_id: str) -> Any:
@@ -414,7 +426,7 @@ def test_the_last_look_before_the_charge_is_at_the_facts(one: Rig):
     ],
 )
 def test_the_last_look_before_a_message_is_at_the_facts(one: Rig, told, state, why):
-    payment_id = one.fail(*SCRIPT)
+    payment_id = one.fail(*WRITTEN)
     ask = one.message_sender.whop.get_membership
 
     def ask_and_end(membership_id: str, company_id: str) -> Any:
@@ -437,7 +449,7 @@ def test_an_older_word_about_a_dispute_is_no_news(one: Rig):
     one.world.rule_on_dispute("won", paid, one.clock.now)
     one.pass_time(0.5)
     membership_id = one.world.store.payment(paid).membership_id
-    payment_id = one.fail(*SCRIPT, membership_id=membership_id)
+    payment_id = one.fail(*CHARGED, membership_id=membership_id)
     one.run(hours=2)
     assert one.charges(payment_id) == ["paid"]
 
@@ -500,7 +512,7 @@ def test_a_company_without_unpaid_payments_costs_none_for_memberships(one: Rig):
 
 
 def test_what_no_list_shows_is_read_by_itself(one: Rig):
-    canceled, ended = one.fail(*SCRIPT), one.fail(*SCRIPT)
+    canceled, ended = one.fail(*CHARGED), one.fail(*CHARGED)
     lose_all(one)
     one.world.cancel_at_period_end(canceled, one.clock.now)
     one.world.cancel_membership(ended, one.clock.now)
@@ -514,7 +526,7 @@ def test_what_no_list_shows_is_read_by_itself(one: Rig):
 @pytest.mark.parametrize("shape", ["current", "legacy"])
 def test_a_pause_is_read_back_however_whop_shows_it(one: Rig, shown, shape):
     one.world.switches.pause_shown, one.world.switches.webhook_shape = shown, shape
-    payment_id = one.fail(*SCRIPT)
+    payment_id = one.fail(*CHARGED)
     lose_all(one)
     one.pass_time(0.1)
     one.world.pause(payment_id, one.clock.now)
@@ -531,7 +543,7 @@ def test_a_pause_is_read_back_however_whop_shows_it(one: Rig, shown, shape):
 
 
 def test_an_empty_list_without_the_permission_proves_nothing(one: Rig):
-    paused = one.fail(*SCRIPT)
+    paused = one.fail(*CHARGED)
     one.world.pause(paused, one.clock.now)
     one.world.switches.denied_permissions = ("member:basic:read", "payment:dispute:read")
     one.pass_time(0.5)
@@ -544,7 +556,7 @@ def test_a_dispute_whose_end_nobody_told_us_is_read_from_its_payment(one: Rig):
     paid = one.world.renew(one.clock.now)
     one.world.inquiry(paid, one.clock.now)
     membership_id = one.world.store.payment(paid).membership_id
-    payment_id = one.fail(*SCRIPT, membership_id=membership_id)
+    payment_id = one.fail(*CHARGED, membership_id=membership_id)
     one.reconciler.run()
     lose_all(one)
     one.pass_time(26)
@@ -583,6 +595,6 @@ def test_a_timeline_tells_what_has_ended_or_stopped_it_and_when(rig: Members, se
     paused = read_detail(session, COMPANY, rig.failed["paused"], view(rig.clock.now))
     assert paused is not None
     said = summarize_payment(paused, rig.clock.now)
-    assert said.startswith("On hold, paused on Whop. We wait until the membership goes on"), said
+    assert said.startswith("Paused on Whop: we wait until the membership goes on"), said
     assert describe_state(paused.next_step, rig.clock.now).detail == "paused on Whop"
     assert not paused.next_step.can_retry
