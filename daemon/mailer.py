@@ -41,7 +41,7 @@ from recovery.delivery import (
     sent,
     unknown,
 )
-from recovery.text import make_plain
+from recovery.wording import make_plain
 
 # The SendGrid package sets no timeout and would wait for ever.
 TIMEOUT_SECONDS = 15

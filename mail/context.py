@@ -13,8 +13,7 @@ from db.member_messages.message_context import MessageContext
 from recovery.action_required import ONLY_THE_MEMBER
 from recovery.declines import DeclineClass, explain_to_member
 from recovery.instruments import BANK_ACCOUNT, Instrument, describe_instrument
-from recovery.money import format_money
-from recovery.text import make_plain
+from recovery.wording import format_money, make_plain
 
 MOST_OTHERS = 10
 LONGEST_NAME = 40

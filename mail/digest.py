@@ -11,10 +11,15 @@ from db.creator_notices.weeks import Week
 from mail.messages import RenderedMessage
 from recovery.action_required import REMEDIES
 from recovery.labels import NEEDS, RECOVERED_BY, continue_with
-from recovery.money import format_money, format_usd
 from recovery.status import RecoveredBy
-from recovery.text import LONGEST_NAME, make_plain
-from recovery.wording import UNKNOWN_PRODUCT, count
+from recovery.wording import (
+    LONGEST_NAME,
+    UNKNOWN_PRODUCT,
+    count,
+    format_money,
+    format_usd,
+    make_plain,
+)
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "emails"),

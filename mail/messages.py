@@ -25,7 +25,7 @@ from mail.rendering import BrokenTemplateError, fill
 from recovery.declines import DeclineClass
 from recovery.instruments import CARD, Instrument
 from recovery.status import Step
-from recovery.text import make_plain
+from recovery.wording import make_plain
 
 __all__ = ["Destination", "RenderedMessage", "write", "write_chat"]
 

@@ -13,10 +13,8 @@ from db.creator_notices.digest import Sum
 from db.reporting.attention import Needed
 from recovery.health import Deliverability
 from recovery.labels import NEEDS, NOTICES, name_way
-from recovery.money import format_usd
 from recovery.status import NoticeKind, RecoveredBy
-from recovery.text import LONGEST_NAME, make_plain
-from recovery.wording import count, format_share
+from recovery.wording import LONGEST_NAME, count, format_share, format_usd, make_plain
 
 # Characters: Discord's limit.
 LONGEST_POST = 2000

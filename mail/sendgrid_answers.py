@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from recovery.delivery import DeliveryState
-from recovery.text import make_plain
+from recovery.wording import make_plain
 
 
 class Complaint(Enum):

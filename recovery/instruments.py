@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recovery.text import make_plain
-from recovery.wording import name_brand
+from recovery.wording import make_plain, name_brand
 
 LONGEST_INSTRUMENT = 40
 # How a card is kept in `payments.instrument_name`; its brand and digits have columns of their own.

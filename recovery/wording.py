@@ -1,8 +1,12 @@
-"""How a count, a share, a span, a period and a card are written, wherever they are read."""
+"""How amounts, counts, shares, spans, periods and cards are written, wherever they are read; and
+what others typed, made fit for a line."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -92,3 +96,62 @@ def find_start(period: Period, now: datetime, zone: ZoneInfo) -> datetime | None
         case _:
             first = today - timedelta(days=DAYS[period] - 1)
     return datetime.combine(first, time(), zone)
+
+
+# --- amounts of money ---------------------------------------------------------------------------
+
+SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "inr": "₹"}
+# ISO 4217; every other currency has two.
+WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf"
+THREE = "bhd iqd jod kwd lyd omr tnd"
+DECIMALS = dict.fromkeys(WHOLE.split(), 0) | dict.fromkeys(THREE.split(), 3)
+
+
+def format_money(amount: Decimal, currency: str) -> str:
+    """`$1,234.50`, `1,234.50 CAD`, `1,235 JPY`: never a symbol that several currencies share."""
+    code = currency.lower()
+    rounded = amount.quantize(Decimal(1).scaleb(-DECIMALS.get(code, 2)), ROUND_HALF_UP)
+    if symbol := SYMBOLS.get(code):
+        return f"{symbol}{rounded:,f}"
+    return f"{rounded:,f} {code.upper()}".strip()
+
+
+def format_usd(amount: Decimal | int) -> str:
+    """Of sums, which are in US dollars."""
+    return format_money(Decimal(amount), "usd")
+
+
+# --- what others typed --------------------------------------------------------------------------
+
+# Characters of a person's, a company's or a product's name.
+LONGEST_NAME = 80
+# What Postgres cannot store: NUL and halves of surrogate pairs.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Invisible, but emoji and several scripts need these two.
+JOINERS = "\u200c\u200d"
+HIDDEN = frozenset({"Cc", "Cf", "Cs"})
+BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+
+
+def is_hidden(character: str) -> bool:
+    """Whether it is invisible or changes how its neighbours look: control characters, direction
+    marks, zero-width spaces, lone surrogates."""
+    return unicodedata.category(character) in HIDDEN and character not in JOINERS
+
+
+def find_hidden(text: str, allowed: str = "") -> str | None:
+    """The first hidden character, such as U+202E. None: there is none."""
+    for character in text:
+        if (is_hidden(character) or character in BREAKS) and character not in allowed:
+            return f"U+{ord(character):04X}"
+    return None
+
+
+def make_plain(text: str, longest: int) -> str:
+    """One line without hidden characters, at most `longest` long; empty if nothing is left to
+    see."""
+    spaced = "".join(" " if c in BREAKS else c for c in text)
+    line = " ".join("".join(c for c in spaced if not is_hidden(c)).split())
+    if not line.strip(JOINERS + " "):
+        return ""
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

@@ -39,10 +39,9 @@ from db.reporting.summary import Day
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
-from recovery.money import format_money
 from recovery.next_step import Situation, find_next_step
 from recovery.status import PaymentStatus, RecoveredBy, SyncError
-from recovery.wording import DAYS, Period
+from recovery.wording import DAYS, Period, format_money
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
 from tests.pages import fresh as fresh
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from mail.digest import write_digest
-from recovery.text import LONGEST_NAME, make_plain
+from recovery.wording import LONGEST_NAME, make_plain
 from tests import test_mail_pictures as messages
 from tests.test_digest import make_digest
 

@@ -18,8 +18,8 @@ from mail.samples import DESTINATION, FAILED_AT, UNSUBSCRIBE_URL, make_sample
 from recovery.action_required import ONLY_THE_MEMBER
 from recovery.decline_codes import CODES
 from recovery.declines import DeclineClass
-from recovery.money import format_money
 from recovery.status import Step
+from recovery.wording import format_money
 
 CONFIRM = "https://whop.com/payments/pay_Sample/confirm/"
 FIRST_LINE = "Northside Run Club is writing to you about Marathon Training Pro."

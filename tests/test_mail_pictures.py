@@ -20,7 +20,7 @@ from mail.messages import write
 from mail.samples import DESTINATION, UNSUBSCRIBE_URL, make_sample
 from recovery.declines import DeclineClass
 from recovery.status import Step
-from recovery.text import make_plain
+from recovery.wording import make_plain
 from tests import chromium
 
 pytestmark = pytest.mark.browser

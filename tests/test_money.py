@@ -1,4 +1,4 @@
-"""Amounts as they are read: recovery/money.py."""
+"""Amounts as they are read: recovery/wording.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from recovery.money import format_money
+from recovery.wording import format_money
 
 
 @given(some.decimals(min_value=-(10**12), max_value=10**12, places=2))

@@ -16,7 +16,7 @@ from starlette.types import Receive
 from db.ledger.inbox import Event
 from db.models import JsonText
 from recovery.reports import ParsedEvent
-from recovery.text import UNSTORABLE
+from recovery.wording import UNSTORABLE
 from webhook.settings import WebhookSettings
 from whop.payloads import read_event
 from whop.signature import SignatureError, is_signed, verify_signature

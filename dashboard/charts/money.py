@@ -14,9 +14,8 @@ from dashboard.ui.links import render_link
 from dashboard.ui.palette import LIGHT, Palette
 from db.reporting.summary import Day
 from recovery.labels import RECOVERED_BY
-from recovery.money import format_usd
 from recovery.status import RecoveredBy
-from recovery.wording import Period
+from recovery.wording import Period, format_usd
 
 WEEK = 7
 FAILED = "Failed"

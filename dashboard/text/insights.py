@@ -8,9 +8,8 @@ from dashboard.data.insights import Curve
 from dashboard.text.groups import PLURALS, name_payments, name_step
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import WINDOW_HOURS, Group, StepCount, Try
-from recovery.money import format_usd
 from recovery.status import Channel
-from recovery.wording import FEW, Period, count, format_percent, format_share
+from recovery.wording import FEW, Period, count, format_percent, format_share, format_usd
 
 
 def format_part(part: int, whole: int) -> str:

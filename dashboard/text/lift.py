@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from db.reporting.lift import Baseline
 from recovery.lift import Group, Interval, Lift, NotEnoughData
-from recovery.money import format_usd
-from recovery.wording import count, format_share
+from recovery.wording import count, format_share, format_usd
 
 
 def format_points(interval: Interval, what: str = "") -> str:

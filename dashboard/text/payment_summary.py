@@ -11,8 +11,8 @@ from recovery.action_required import NextStepKind
 from recovery.decline_codes import name_decline
 from recovery.declines import explain_to_creator
 from recovery.labels import CLOSED_REASONS, NEXT_STEPS, continue_with, name_recovery
-from recovery.money import format_money
 from recovery.status import Channel
+from recovery.wording import format_money
 
 
 def summarize_payment(detail: PaymentDetail, now: datetime) -> str:

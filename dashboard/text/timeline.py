@@ -25,7 +25,6 @@ from recovery.labels import (
     name_message,
     name_recovery,
 )
-from recovery.money import format_money
 from recovery.standing import Renewal
 from recovery.status import (
     Action,
@@ -34,6 +33,7 @@ from recovery.status import (
     MessageState,
     RequestKind,
 )
+from recovery.wording import format_money
 
 # A dispute from before its status was kept.
 UNTOLD = "unknown"

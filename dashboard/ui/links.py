@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import streamlit as st
 from markupsafe import Markup
 
-from recovery.text import UNSTORABLE
+from recovery.wording import UNSTORABLE
 
 KEY = "links"
 LONGEST_VALUE = 500

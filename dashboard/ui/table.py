@@ -18,7 +18,7 @@ from dashboard.text.payments import describe_recovery
 from dashboard.ui.html import fill
 from dashboard.ui.links import address
 from dashboard.ui.state import render_state
-from recovery.money import format_money
+from recovery.wording import format_money
 
 COLUMNS = ("Member", "Amount", "Reason", "Status", "Retries", "Next step")
 

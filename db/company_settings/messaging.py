@@ -17,7 +17,7 @@ from db.company_settings.validity import ChoiceError, keep_valid, read_group
 from db.models import Company
 from recovery.labels import CHANNELS
 from recovery.status import Channel
-from recovery.text import find_hidden
+from recovery.wording import find_hidden
 
 KEY = "messaging"
 LONGEST_NAME = 80

@@ -16,7 +16,7 @@ from db.company_settings.changes import Changes, record_changes
 from db.company_settings.time_zones import FALLBACK, list_python_zones, list_time_zones
 from db.company_settings.validity import ChoiceError, keep_valid
 from db.models import Company
-from recovery.text import LONGEST_NAME, make_plain
+from recovery.wording import LONGEST_NAME, make_plain
 
 MOST_HELD_OUT = 50
 

@@ -17,8 +17,8 @@ from mail.messages import Destination, write, write_chat
 from mail.samples import DESTINATION, make_sample
 from recovery.declines import DeclineClass
 from recovery.labels import CHANNELS
-from recovery.money import format_money
 from recovery.status import Channel, Step
+from recovery.wording import format_money
 from whop.client import MEMBERSHIPS_PAGE
 
 WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desktop", 640)}

@@ -12,8 +12,7 @@ from dashboard.ui.table import link_to_detail
 from db.reporting.attention import Needed
 from recovery.action_required import REMEDIES
 from recovery.labels import NEEDS
-from recovery.money import format_money
-from recovery.wording import count
+from recovery.wording import count, format_money
 
 
 def show_needs(snapshot: Snapshot) -> None:

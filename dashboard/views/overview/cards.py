@@ -16,9 +16,8 @@ from dashboard.ui.links import address, render_link
 from db.reporting.summary import Day, Summary, percent
 from db.reporting.trends import AtRisk, Trend
 from recovery.labels import name_way
-from recovery.money import format_usd
 from recovery.status import RecoveredBy
-from recovery.wording import DAYS, Period, count, format_span
+from recovery.wording import DAYS, Period, count, format_span, format_usd
 
 SPARK_DAYS = DAYS[Period.MONTH]
 THIS_MONTH = {"status": "recovered", "within": Period.THIS_MONTH.value}

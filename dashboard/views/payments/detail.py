@@ -30,8 +30,8 @@ from db.session import now
 from recovery.action_required import LeadAction
 from recovery.instruments import UNKNOWN_INSTRUMENT, describe_instrument
 from recovery.labels import LEAD_ACTIONS, REQUESTS
-from recovery.money import format_money
 from recovery.status import RequestKind
+from recovery.wording import format_money
 
 # In the session: the payment and the request that wait for the reader's confirmation.
 CONFIRMING = "confirming"
