@@ -8,9 +8,9 @@ from db.ledger.claims import Claim
 from db.ledger.conclusions import Conclusion
 from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules, wait_for_whop
+from recovery.retry_policy import RetryRules
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
-from recovery.transitions import find_stop
+from recovery.transitions import find_stop, wait_for_whop
 from whop.errors import (
     AccessError,
     BusyError,

@@ -1,35 +1,20 @@
-"""When to charge a payment again, or why not. Pure: `now` is passed in.
+"""When to charge a payment again: the policies, and good hours to charge. Pure.
 
-A policy is a function from a context to a time. `decide` checks what no policy may do.
+A policy is a function from a context to a time. recovery/transitions.py asks it, and checks before
+what no policy may do.
 docs/creators/retry-policy.md explains the plans to a creator.
 """
 
 from __future__ import annotations
 
+import calendar
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from recovery.charging_hours import BEFORE_WHOP, avoid_whop, wait_for_day, wait_for_payday
-from recovery.declines import MEMBER_CAN_FIX, NEVER_CHARGED_AGAIN, DeclineClass
+from recovery.declines import DeclineClass
 from recovery.standing import Hold
-
-
-class NoRetryReason(StrEnum):
-    """Why no retry is scheduled. The value goes on in a sentence that a creator reads."""
-
-    NOTHING_OWED = "nothing is owed"
-    RETRIES_USED = "all retries are used"
-    WINDOW_CLOSED = "too little time is left before the deadline"
-    NOT_RETRYABLE = "Whop does not allow another retry"
-    FORBIDDEN = "it must not be charged again"
-    NEEDS_MEMBER = "another retry would not help, only the member can fix it"
-    CARD_LIMIT = "the card networks allow no more charges on this card for now"
-    HELD_OUT = "this member is in the control group"
-    PAUSED = "the membership is paused on Whop"
-    INQUIRY = "the member's bank asks about a payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +53,6 @@ class RetryContext:
     owed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class NoRetry:
-    why: NoRetryReason
-
-
-Decision = Retry | NoRetry
-
 # Attempts on one card in 30 days. Visa: 15 (newer texts say 20); Mastercard: 35, and 10 in a day
 # (recovery-rules.md 3.1 and 3.2).
 CARD_LIMITS = {"visa": 15, "mastercard": 35}
@@ -87,45 +60,9 @@ STRICTEST_LIMIT = min(CARD_LIMITS.values())
 MOST_IN_A_DAY = 10
 
 
-def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryReason | None:
-    """Why a charge is forbidden, whatever the policy and whoever asks. None: it is allowed."""
-    if not context.owed:
-        return NoRetryReason.NOTHING_OWED
-    if context.held_out:
-        return NoRetryReason.HELD_OUT
-    if context.hold is not None:  # invariant 11: a payment on hold is not charged
-        return NoRetryReason[context.hold.name]
-    if context.declined_retries >= rules.max_retries:
-        return NoRetryReason.RETRIES_USED
-    # invariant 3: forbidden declines are not charged
-    if context.decline_class in NEVER_CHARGED_AGAIN:
-        fixable = context.decline_class in MEMBER_CAN_FIX
-        return NoRetryReason.NEEDS_MEMBER if fixable else NoRetryReason.FORBIDDEN
-    if not context.retryable:
-        return NoRetryReason.NOT_RETRYABLE
-    if is_over_card_limit(context.card_brand, context.charges):
-        return NoRetryReason.CARD_LIMIT
-    return None
-
-
 def is_over_card_limit(card_brand: str | None, charges: int) -> bool:
     """Whether the card network allows no more attempts after this many in 30 days."""
     return charges >= CARD_LIMITS.get(card_brand or "", STRICTEST_LIMIT)
-
-
-def decide(context: RetryContext, rules: RetryRules, now: datetime) -> Decision:
-    """The policy's time, if a charge is allowed then."""
-    reason_not_to = find_no_retry_reason(context, rules)
-    if reason_not_to is not None:
-        return NoRetry(reason_not_to)
-    # invariant 9: rules are told the time
-    earliest = max(context.last_charge_at + rules.interval, now)
-    at = POLICIES[rules.policy](context, earliest)
-    if at is None:
-        return NoRetry(NoRetryReason.NEEDS_MEMBER)
-    if at >= context.window_ends_at:
-        return NoRetry(NoRetryReason.WINDOW_CLOSED)
-    return Retry(at)
 
 
 def plan_hourly(context: RetryContext, earliest: datetime) -> datetime:
@@ -195,18 +132,60 @@ def fit_window(
     return deadline if in_time and clear else context.window_ends_at
 
 
-def wait_for_whop(
-    rules: RetryRules, now: datetime, whop_attempt_at: datetime | None
-) -> datetime | None:
-    """When to decide again, if Whop has just announced an attempt near now. None: charge now.
-
-    Only the `smart` policy waits for Whop.
-    """
-    clear = avoid_whop(now, whop_attempt_at)
-    return clear if rules.policy == "smart" and clear > now else None
-
-
 POLICIES: dict[str, Callable[[RetryContext, datetime], datetime | None]] = {
     "smart": plan_smart,
     "hourly": plan_hourly,
 }
+
+# --- good hours: by day, on a payday, and not close to Whop's own attempt ----------------------
+
+DAY_STARTS, DAY_ENDS = time(8), time(21)
+PAYDAY_STARTS = time(9)
+SPREAD = timedelta(hours=2)
+WAIT_FOR_PAYDAY = timedelta(hours=24)
+BEFORE_WHOP, AFTER_WHOP = timedelta(hours=6), timedelta(hours=1)
+
+
+def wait_for_payday(at: datetime, zone: ZoneInfo) -> datetime:
+    """`at`, or the next payday morning if one comes within 24 hours."""
+    local = at.astimezone(zone)
+    for days in (0, 1):
+        day = local.date() + timedelta(days=days)
+        if not is_payday(day):
+            continue
+        morning = datetime.combine(day, PAYDAY_STARTS, zone)
+        if at <= morning <= at + WAIT_FOR_PAYDAY:
+            return morning.astimezone(at.tzinfo)
+    return at
+
+
+def is_payday(day: date) -> bool:
+    """Fridays, the 1st, the 15th and the last day of a month: when wages usually arrive."""
+    last = (day + timedelta(days=1)).day == 1
+    return last or day.day in {1, 15} or day.weekday() == calendar.FRIDAY
+
+
+def wait_for_day(at: datetime, zone: ZoneInfo, spread: float) -> datetime:
+    """`at`, or the next morning if it is at night, when declines are most frequent.
+
+    `spread` (0 to 1) distributes the morning's charges over the first two hours.
+    """
+    local = at.astimezone(zone)
+    if DAY_STARTS <= local.time() < DAY_ENDS:
+        return at
+    day = local.date() + timedelta(days=local.time() >= DAY_ENDS)
+    morning = datetime.combine(day, DAY_STARTS, zone) + SPREAD * spread
+    return morning.astimezone(at.tzinfo)
+
+
+def avoid_whop(
+    at: datetime, whop_attempt_at: datetime | None, before: timedelta = BEFORE_WHOP
+) -> datetime:
+    """`at`, or an hour after Whop's own attempt if that is near: a charge just before it would only
+    use up an attempt."""
+    if (
+        whop_attempt_at is not None
+        and whop_attempt_at - before < at <= whop_attempt_at + AFTER_WHOP
+    ):
+        return whop_attempt_at + AFTER_WHOP
+    return at

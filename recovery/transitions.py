@@ -1,26 +1,109 @@
-"""The next status of a payment: Whop's own stop decides first, then the policy. Pure."""
+"""Whether a payment may be charged again, and its next status: Whop's own stop decides first, then
+what no policy may do, then the policy. Pure: `now` is passed in.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from recovery.charging_hours import AFTER_WHOP, avoid_whop, wait_for_day
-from recovery.declines import DeclineClass
+from recovery.declines import MEMBER_CAN_FIX, NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.reports import PaymentReport
 from recovery.retry_policy import (
+    AFTER_WHOP,
     MARGIN,
-    NoRetry,
-    NoRetryReason,
-    Retry,
+    POLICIES,
     RetryContext,
     RetryRules,
-    decide,
+    avoid_whop,
+    is_over_card_limit,
+    wait_for_day,
 )
 from recovery.standing import DisputeEffect, judge_dispute
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Trigger
+
+# --- whether it may be charged again -----------------------------------------------------------
+
+
+class NoRetryReason(StrEnum):
+    """Why no retry is scheduled. The value goes on in a sentence that a creator reads."""
+
+    NOTHING_OWED = "nothing is owed"
+    RETRIES_USED = "all retries are used"
+    WINDOW_CLOSED = "too little time is left before the deadline"
+    NOT_RETRYABLE = "Whop does not allow another retry"
+    FORBIDDEN = "it must not be charged again"
+    NEEDS_MEMBER = "another retry would not help, only the member can fix it"
+    CARD_LIMIT = "the card networks allow no more charges on this card for now"
+    HELD_OUT = "this member is in the control group"
+    PAUSED = "the membership is paused on Whop"
+    INQUIRY = "the member's bank asks about a payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoRetry:
+    why: NoRetryReason
+
+
+Decision = Retry | NoRetry
+
+
+def find_no_retry_reason(context: RetryContext, rules: RetryRules) -> NoRetryReason | None:
+    """Why a charge is forbidden, whatever the policy and whoever asks. None: it is allowed."""
+    if not context.owed:
+        return NoRetryReason.NOTHING_OWED
+    if context.held_out:
+        return NoRetryReason.HELD_OUT
+    if context.hold is not None:  # invariant 11: a payment on hold is not charged
+        return NoRetryReason[context.hold.name]
+    if context.declined_retries >= rules.max_retries:
+        return NoRetryReason.RETRIES_USED
+    # invariant 3: forbidden declines are not charged
+    if context.decline_class in NEVER_CHARGED_AGAIN:
+        fixable = context.decline_class in MEMBER_CAN_FIX
+        return NoRetryReason.NEEDS_MEMBER if fixable else NoRetryReason.FORBIDDEN
+    if not context.retryable:
+        return NoRetryReason.NOT_RETRYABLE
+    if is_over_card_limit(context.card_brand, context.charges):
+        return NoRetryReason.CARD_LIMIT
+    return None
+
+
+def decide(context: RetryContext, rules: RetryRules, now: datetime) -> Decision:
+    """The policy's time, if a charge is allowed then."""
+    reason_not_to = find_no_retry_reason(context, rules)
+    if reason_not_to is not None:
+        return NoRetry(reason_not_to)
+    # invariant 9: rules are told the time
+    earliest = max(context.last_charge_at + rules.interval, now)
+    at = POLICIES[rules.policy](context, earliest)
+    if at is None:
+        return NoRetry(NoRetryReason.NEEDS_MEMBER)
+    if at >= context.window_ends_at:
+        return NoRetry(NoRetryReason.WINDOW_CLOSED)
+    return Retry(at)
+
+
+def wait_for_whop(
+    rules: RetryRules, now: datetime, whop_attempt_at: datetime | None
+) -> datetime | None:
+    """When to decide again, if Whop has just announced an attempt near now. None: charge now.
+
+    Only the `smart` policy waits for Whop.
+    """
+    clear = avoid_whop(now, whop_attempt_at)
+    return clear if rules.policy == "smart" and clear > now else None
+
+
+# --- where it stands ---------------------------------------------------------------------------
 
 # Whop retries on its own for five days, then cancels (whop-api.md, section 3).
 WINDOW = timedelta(days=5)

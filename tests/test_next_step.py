@@ -26,7 +26,6 @@ from recovery.declines import DeclineClass
 from recovery.labels import NEXT_STEPS
 from recovery.message_schedule import PlannedMessage
 from recovery.next_step import NextStep, Situation, find_next_step
-from recovery.retry_policy import NoRetryReason
 from recovery.standing import Hold
 from recovery.status import (
     UNPAID,
@@ -37,6 +36,7 @@ from recovery.status import (
     Step,
     Trigger,
 )
+from recovery.transitions import NoRetryReason
 from tests.factories import HOUR, NOW
 
 KOLKATA = ZoneInfo("Asia/Kolkata")

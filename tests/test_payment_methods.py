@@ -33,16 +33,9 @@ from recovery.payment_methods import (
     is_same_card,
     may_charge_method,
 )
-from recovery.retry_policy import (
-    POLICIES,
-    NoRetry,
-    RetryContext,
-    RetryRules,
-    decide,
-    find_no_retry_reason,
-)
+from recovery.retry_policy import POLICIES, RetryContext, RetryRules
 from recovery.status import Step
-from recovery.transitions import decide_backup
+from recovery.transitions import NoRetry, decide, decide_backup, find_no_retry_reason
 from tests.factories import NOW
 from tests.test_decline_words import FORBIDDING_TEXTS, SOFT_TEXTS
 

@@ -9,22 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.charging_hours import BEFORE_WHOP, is_payday
 from recovery.decline_codes import CODES
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.retry_policy import (
+    BEFORE_WHOP,
     CARD_LIMITS,
     MARGIN,
     PLANS,
     PLANS_BY_CODE,
     POLICIES,
-    NoRetry,
-    NoRetryReason,
-    Retry,
     RetryContext,
     RetryRules,
-    decide,
+    is_payday,
 )
+from recovery.transitions import NoRetry, NoRetryReason, Retry, decide
 
 HOUR = timedelta(hours=1)
 # A Tuesday, mid-month, mid-afternoon: no payday, weekend or night comes into play by itself.

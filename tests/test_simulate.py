@@ -19,8 +19,9 @@ from sqlalchemy import Engine, func, select
 from db.models import Attempt, WebhookEvent
 from db.session import session_factory
 from recovery.declines import DeclineClass
-from recovery.retry_policy import POLICIES, NoRetry, NoRetryReason, Retry, decide
+from recovery.retry_policy import POLICIES
 from recovery.status import OUR_TRIGGERS
+from recovery.transitions import NoRetry, NoRetryReason, Retry, decide
 from sandbox.model import bank
 from sandbox.model.assumptions import PAY_FREQUENCIES, SOURCES, Assumptions, Odds
 from sandbox.model.levels import LEVELS, MIDDLE

@@ -20,14 +20,7 @@ from whop_sdk.types.membership_status import MembershipStatus
 from recovery import standing
 from recovery.declines import DeclineClass
 from recovery.reports import find_memberships
-from recovery.retry_policy import (
-    POLICIES,
-    NoRetry,
-    NoRetryReason,
-    RetryContext,
-    RetryRules,
-    decide,
-)
+from recovery.retry_policy import POLICIES, RetryContext, RetryRules
 from recovery.standing import (
     CLOSED_BY,
     COLLECTED,
@@ -42,7 +35,7 @@ from recovery.standing import (
     judge_dispute,
 )
 from recovery.status import PaymentStatus
-from recovery.transitions import choose_transition, decide_backup
+from recovery.transitions import NoRetry, NoRetryReason, choose_transition, decide, decide_backup
 from tests.factories import COMPANY, NOW, event, iso, payment_data
 from whop.memberships import read_dispute, read_membership
 from whop.payloads import read_event

@@ -22,9 +22,9 @@ from db.member_messages import queue as outbox
 from db.models import Payment
 from recovery.labels import continue_with, name_end
 from recovery.message_schedule import may_write
-from recovery.retry_policy import RetryContext, RetryRules, find_no_retry_reason
+from recovery.retry_policy import RetryContext, RetryRules
 from recovery.status import UNPAID, ChargeMethod, ClosedReason, PaymentStatus, may_move
-from recovery.transitions import Transition, closed, decide_backup
+from recovery.transitions import Transition, closed, decide_backup, find_no_retry_reason
 
 LOCK_PAYMENTS = (
     select(Payment)

@@ -16,9 +16,9 @@ from db.ledger import attempts, payments
 from db.member_messages import queue as outbox
 from db.models import Payment, Request
 from recovery.labels import CLOSED_REASONS, continue_with, name_end
-from recovery.retry_policy import RetryRules, find_no_retry_reason
+from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, Action, ClosedReason, PaymentStatus, RequestKind, Trigger
-from recovery.transitions import Transition, closed
+from recovery.transitions import Transition, closed, find_no_retry_reason
 
 ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"

@@ -21,7 +21,7 @@ from db.reporting.attention import find_needs_of
 from db.reporting.departures import Departure, Sending, foretell_message
 from recovery.message_schedule import PlannedMessage, may_write
 from recovery.next_step import NextStep, Situation, find_next_step
-from recovery.retry_policy import NoRetry, NoRetryReason, RetryRules, decide
+from recovery.retry_policy import RetryRules
 from recovery.status import (
     UNPAID,
     UNSETTLED,
@@ -31,6 +31,7 @@ from recovery.status import (
     RequestKind,
     Step,
 )
+from recovery.transitions import NoRetry, NoRetryReason, decide
 
 Lead = aliased(Message)
 NOTHING = Departure(None, None)
