@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from db.member_messages.event_matching import SENT_ALONG, MailReport, SentAlong
-from recovery.status import DeliveryFailure, MailEventKind
+from recovery.delivery import DeliveryFailure, MailEventKind
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"

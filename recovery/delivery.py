@@ -1,4 +1,6 @@
-"""The result of sending an email, a chat message or a notice, by any service."""
+"""What sending an email, a chat message or a notice came to, by any service; and what becomes of an
+email after that.
+"""
 
 from __future__ import annotations
 
@@ -60,3 +62,38 @@ def unknown(detail: str) -> Delivery:
 
 def skipped(detail: str) -> Delivery:
     return Delivery(DeliveryState.SKIPPED, detail)
+
+
+# --- what becomes of an email ------------------------------------------------------------------
+
+
+class DeliveryFailure(StrEnum):
+    """Why an email did not arrive, or why its address gets no more."""
+
+    BOUNCED = "bounced"
+    DROPPED = "dropped"
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+# The member did not get it. A spam report or an opt-out comes from a member who did.
+NOT_ARRIVED = frozenset({DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED})
+# What hurts the sender's reputation, spam reports included.
+AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
+
+
+class MailEventKind(StrEnum):
+    # The mail service accepted the email and will deliver it.
+    PROCESSED = "processed"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    # The address does not exist.
+    BOUNCED = "bounced"
+    # Refused this time; the address may still be good.
+    BLOCKED = "blocked"
+    # The mail service did not try to deliver it.
+    DROPPED = "dropped"
+    SPAM_REPORT = "spam_report"
+    UNSUBSCRIBED = "unsubscribed"

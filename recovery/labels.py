@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from recovery.action_required import LeadAction, Need, NextStepKind
 from recovery.declines import DeclineClass
+from recovery.delivery import DeliveryFailure, MailEventKind
 from recovery.standing import Hold
 from recovery.status import (
     Action,
@@ -15,8 +16,6 @@ from recovery.status import (
     Channel,
     ChargeMethod,
     ClosedReason,
-    DeliveryFailure,
-    MailEventKind,
     MessageState,
     NoticeKind,
     PaymentStatus,

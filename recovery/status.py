@@ -108,38 +108,6 @@ class Channel(StrEnum):
     WHOP = "whop"
 
 
-class DeliveryFailure(StrEnum):
-    """Why an email did not arrive, or why its address gets no more."""
-
-    BOUNCED = "bounced"
-    DROPPED = "dropped"
-    SPAM_REPORT = "spam_report"
-    UNSUBSCRIBED = "unsubscribed"
-
-
-# The member did not get it. A spam report or an opt-out comes from a member who did.
-NOT_ARRIVED = frozenset({DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED})
-# What hurts the sender's reputation, spam reports included.
-AGAINST_THE_SENDER = NOT_ARRIVED | {DeliveryFailure.SPAM_REPORT}
-
-
-class MailEventKind(StrEnum):
-    # The mail service accepted the email and will deliver it.
-    PROCESSED = "processed"
-    DEFERRED = "deferred"
-    DELIVERED = "delivered"
-    OPENED = "opened"
-    CLICKED = "clicked"
-    # The address does not exist.
-    BOUNCED = "bounced"
-    # Refused this time; the address may still be good.
-    BLOCKED = "blocked"
-    # The mail service did not try to deliver it.
-    DROPPED = "dropped"
-    SPAM_REPORT = "spam_report"
-    UNSUBSCRIBED = "unsubscribed"
-
-
 class MessageState(StrEnum):
     QUEUED = "queued"
     # Committed before the send. If found later, the send was interrupted and is never repeated.

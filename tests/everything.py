@@ -33,13 +33,13 @@ from db.models import (
 )
 from recovery.decline_codes import CODES
 from recovery.declines import DeclineClass
+from recovery.delivery import DeliveryFailure
 from recovery.standing import Hold, Renewal
 from recovery.status import (
     AttemptOutcome,
     Channel,
     ChargeMethod,
     ClosedReason,
-    DeliveryFailure,
     MessageState,
     PaymentStatus,
     RecoveredBy,

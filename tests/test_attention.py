@@ -31,9 +31,9 @@ from db.reporting.search import Filters, StatusFilter, find_page
 from mail.digest import write_digest
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
+from recovery.delivery import DeliveryFailure
 from recovery.status import (
     Channel,
-    DeliveryFailure,
     MessageState,
     NoticeChannel,
     NoticeKind,

@@ -37,10 +37,9 @@ from db.reporting.mail_health import find_digest_failure
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
 from recovery.action_required import Need
-from recovery.delivery import Delivery, put_off, refused, sent, unknown
+from recovery.delivery import Delivery, DeliveryFailure, put_off, refused, sent, unknown
 from recovery.health import SyncState
 from recovery.retry_policy import RetryRules
-from recovery.status import DeliveryFailure
 from sandbox.demo.in_process import SENDER, InProcessSendGrid
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment

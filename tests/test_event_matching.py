@@ -25,7 +25,8 @@ from db.member_messages.event_matching import (
 )
 from db.models import MailEvent, Message, Suppression
 from mail.events import read_event, read_events, read_time
-from recovery.status import Channel, MailEventKind, MessageState, Step
+from recovery.delivery import MailEventKind
+from recovery.status import Channel, MessageState, Step
 from tests.factories import COMPANY, NOW
 from tests.mail_service import add_message, bare_event, batch, mail_event
 

@@ -28,6 +28,7 @@ from db.heartbeats import read_outage, read_report, write_details
 from db.models import AccountRefusal, Heartbeat, Message, Payment, Sync, WebhookEvent
 from db.reporting.health import find_heartbeat, find_sync, gather_facts
 from db.session import head_revision
+from recovery.delivery import DeliveryFailure
 from recovery.health import (
     CycleReport,
     CycleState,
@@ -40,7 +41,7 @@ from recovery.health import (
     WebhookState,
     WhopState,
 )
-from recovery.status import Channel, DeliveryFailure, MessageState, NoticeKind, Step, SyncError
+from recovery.status import Channel, MessageState, NoticeKind, Step, SyncError
 from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
 from whop.errors import (
     AccessError,

@@ -23,11 +23,11 @@ from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.insights import Group
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
+from recovery.delivery import DeliveryFailure
 from recovery.status import (
     UNPAID,
     AttemptOutcome,
     Channel,
-    DeliveryFailure,
     MessageState,
     PaymentStatus,
     RecoveredBy,

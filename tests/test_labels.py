@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from recovery import action_required, declines, labels, status
+from recovery import action_required, declines, delivery, labels, status
 
 TABLES: dict[str, Mapping[StrEnum, str]] = {
     name: table
@@ -17,7 +17,12 @@ TABLES: dict[str, Mapping[StrEnum, str]] = {
     if name.isupper() and isinstance(table, dict)
 }
 # Nobody reads these: whatever is said about them is a sentence of its own.
-UNREAD = {status.NoticeChannel, status.SyncError, action_required.Actor}
+UNREAD = {
+    status.NoticeChannel,
+    status.SyncError,
+    action_required.Actor,
+    delivery.DeliveryState,
+}
 
 
 def list_enums(module: ModuleType) -> set[type[StrEnum]]:
@@ -47,7 +52,9 @@ def test_a_label_is_words_that_stand_by_themselves(name: str) -> None:
         assert not label.endswith(".")
 
 
-@pytest.mark.parametrize("module", [status, declines, action_required], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [status, delivery, declines, action_required], ids=lambda m: m.__name__
+)
 def test_whatever_is_read_has_its_table(module: ModuleType) -> None:
     labelled = {find_enum(table) for table in TABLES.values()}
     assert list_enums(module) - UNREAD <= labelled

@@ -22,7 +22,8 @@ from db.member_messages.suppressions import suppress
 from db.models import MailEvent, Message, Payment, Suppression
 from db.session import SessionFactory
 from mail.events import SignatureError, load_key, read_events, verify_signature
-from recovery.status import DeliveryFailure, MessageState, Step
+from recovery.delivery import DeliveryFailure
+from recovery.status import MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment
 from tests.mail_service import (
     PATH,

@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from db.models import MailEvent, Message, Suppression
 from db.session import SessionFactory
-from recovery.status import Channel, DeliveryFailure, MailEventKind
+from recovery.delivery import DeliveryFailure, MailEventKind
+from recovery.status import Channel
 from sandbox.wire.mail_events import LARGEST_BATCH, cut
 from tests.rig import Rig
 

@@ -25,7 +25,8 @@ from db.reporting.message_results import Results, count_results, find_newest
 from db.session import now as read_clock
 from mail.messages import OURS
 from recovery.declines import DeclineClass
-from recovery.status import Channel, DeliveryFailure, MessageState, PaymentStatus, RecoveredBy, Step
+from recovery.delivery import DeliveryFailure
+from recovery.status import Channel, MessageState, PaymentStatus, RecoveredBy, Step
 from recovery.wording import Period
 from tests.factories import COMPANY, HOUR, NOW, add_payment, fail_now
 from tests.test_pages import ANOTHER, HOSTILE, add_theirs, is_disabled, press, read_words

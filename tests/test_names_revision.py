@@ -13,7 +13,8 @@ from db import migrate
 from db.company_settings.messaging import find_messaging_settings
 from db.company_settings.notifications import find_notification_settings
 from db.models import Attempt, AuditEntry, Message, Payment, Request, Sync
-from recovery.status import ChargeMethod, DeliveryFailure, RequestKind, Trigger
+from recovery.delivery import DeliveryFailure
+from recovery.status import ChargeMethod, RequestKind, Trigger
 from tests.factories import COMPANY
 from tests.test_old_database import old_engine as old_engine
 

@@ -37,14 +37,14 @@ from db.reporting.webhook_health import find_webhooks
 from db.session import SessionFactory
 from mail.posts import encode, write_recoveries
 from recovery.action_required import Need
-from recovery.delivery import DeliveryState, refused
+from recovery.delivery import DeliveryFailure, DeliveryState, refused
 from recovery.health import (
     DeliverabilityState,
     WebhookState,
     assess_deliverability,
     assess_webhooks,
 )
-from recovery.status import DeliveryFailure, RecoveredBy
+from recovery.status import RecoveredBy
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
 from tests.factories import COMPANY, NOW

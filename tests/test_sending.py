@@ -17,8 +17,8 @@ from db.member_messages import delivery_events, planner
 from db.member_messages.event_matching import MailReport, SentAlong
 from db.models import Message, Suppression
 from db.session import SessionFactory
-from recovery.delivery import put_off, unknown
-from recovery.status import Channel, DeliveryFailure, MailEventKind, MessageState, Step
+from recovery.delivery import DeliveryFailure, MailEventKind, put_off, unknown
+from recovery.status import Channel, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
 from sandbox.servers.support import Support
 from tests.factories import COMPANY, NOW

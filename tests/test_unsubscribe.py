@@ -16,7 +16,8 @@ from daemon.settings import DaemonSettings
 from db.models import Company, Payment, Suppression
 from db.session import SessionFactory, connect
 from mail.links import make_unsubscribe_url, read_unsubscribe_token
-from recovery.status import DeliveryFailure, MessageState, Step
+from recovery.delivery import DeliveryFailure
+from recovery.status import MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.mail_service import LINK_SECRET, MailReceiver, add_message, get_message, make_settings
 

@@ -30,8 +30,9 @@ from db.models import (
     WebhookEvent,
 )
 from db.reporting import rollup
+from recovery.delivery import DeliveryFailure
 from recovery.standing import Renewal
-from recovery.status import Channel, DeliveryFailure, MessageState, RequestKind, Step
+from recovery.status import Channel, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 

@@ -13,8 +13,9 @@ from dashboard.charts.frame import start
 from dashboard.text.groups import name_step
 from dashboard.ui.palette import Palette
 from db.reporting.insights import StepCount
+from recovery.delivery import MailEventKind
 from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, RECOVERED_BY, continue_with
-from recovery.status import Channel, MailEventKind, MessageState, RecoveredBy
+from recovery.status import Channel, MessageState, RecoveredBy
 from recovery.wording import format_share
 
 STAGES = (

@@ -20,7 +20,8 @@ from db.reporting.summary import find_time_zone
 from db.session import now
 from mail.templates import save_template
 from recovery.declines import DeclineClass
-from recovery.status import DeliveryFailure, Step
+from recovery.delivery import DeliveryFailure
+from recovery.status import Step
 from recovery.wording import Period, find_start
 
 

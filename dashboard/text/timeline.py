@@ -14,6 +14,7 @@ from dashboard.text.payments import capitalize
 from db.models import Attempt, Dispute, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
+from recovery.delivery import MailEventKind
 from recovery.labels import (
     ACTIONS,
     DELIVERY_FAILURES,
@@ -26,13 +27,7 @@ from recovery.labels import (
     name_recovery,
 )
 from recovery.standing import Renewal
-from recovery.status import (
-    Action,
-    AttemptOutcome,
-    MailEventKind,
-    MessageState,
-    RequestKind,
-)
+from recovery.status import Action, AttemptOutcome, MessageState, RequestKind
 from recovery.wording import format_money
 
 # A dispute from before its status was kept.

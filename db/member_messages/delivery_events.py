@@ -13,7 +13,8 @@ from db.company_settings.addresses import find_address
 from db.member_messages.event_matching import MailReport, match_messages
 from db.member_messages.suppressions import choose_worst, suppress
 from db.models import MailEvent, Message, Payment
-from recovery.status import DeliveryFailure, MailEventKind, MessageState
+from recovery.delivery import DeliveryFailure, MailEventKind
+from recovery.status import MessageState
 
 TIMES = {
     MailEventKind.DELIVERED: "delivered_at",

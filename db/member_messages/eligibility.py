@@ -16,6 +16,7 @@ from db.company_settings.time_zones import read_zone
 from db.member_messages.account_refusals import claim_try
 from db.members import find_standing
 from db.models import Company, Message, Payment, Suppression
+from recovery.delivery import DeliveryFailure
 from recovery.labels import (
     CHANNELS,
     CLOSED_REASONS,
@@ -26,7 +27,7 @@ from recovery.labels import (
     name_end,
 )
 from recovery.message_schedule import LAST_CALL, SEQUENCES, may_write, postpone_quiet
-from recovery.status import Channel, DeliveryFailure, MessageState
+from recovery.status import Channel, MessageState
 
 # A message about a payment on hold waits this long before it is looked at again.
 LOOK_AGAIN = timedelta(hours=1)

@@ -15,7 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from db.models import Message
-from recovery.status import Channel, DeliveryFailure, MailEventKind
+from recovery.delivery import DeliveryFailure, MailEventKind
+from recovery.status import Channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.member_messages.queue import cancel_all_messages
 from db.models import Payment, Suppression
-from recovery.status import DeliveryFailure
+from recovery.delivery import DeliveryFailure
 
 WORST_FIRST = (
     DeliveryFailure.SPAM_REPORT,

@@ -19,11 +19,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Time, Word, one_of
+from recovery.delivery import DeliveryFailure, MailEventKind
 from recovery.status import (
     Action,
     Channel,
-    DeliveryFailure,
-    MailEventKind,
     MessageState,
     NoticeChannel,
     NoticeKind,

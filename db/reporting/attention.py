@@ -17,7 +17,8 @@ from db.member_messages.reach import OUT_OF_REACH
 from db.models import Message, Payment
 from db.models.base import Word
 from recovery.action_required import ALWAYS_NEEDED, ONLY_THE_MEMBER, Need
-from recovery.status import NOT_ARRIVED, MessageState, PaymentStatus
+from recovery.delivery import NOT_ARRIVED
+from recovery.status import MessageState, PaymentStatus
 
 # Another payment's message to the same member may have covered this one too.
 LeadMessage = aliased(Message)

@@ -12,8 +12,9 @@ from db.company_settings.notifications import find_notification_settings
 from db.member_messages.eligibility import is_suppressed
 from db.models import Message
 from db.reporting.summary import count_if
+from recovery.delivery import AGAINST_THE_SENDER, DeliveryFailure
 from recovery.health import Deliverability
-from recovery.status import AGAINST_THE_SENDER, Channel, DeliveryFailure, MessageState
+from recovery.status import Channel, MessageState
 
 LAST_DAY = timedelta(hours=24)
 # How many of the newest messages are searched for unsent emails, which have no index of their own.

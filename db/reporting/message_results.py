@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from db.models import Message, Payment, Suppression
 from recovery.declines import DeclineClass
-from recovery.status import Channel, DeliveryFailure, MessageState, RecoveredBy, Step
+from recovery.delivery import DeliveryFailure
+from recovery.status import Channel, MessageState, RecoveredBy, Step
 
 # How many are searched for one of a class: enough for a preview, without an index of classes.
 NEWEST_PAYMENTS = 1000

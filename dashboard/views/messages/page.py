@@ -24,6 +24,7 @@ from dashboard.views.payments.filters import choose
 from db.audit_log import DASHBOARD
 from db.reporting.message_results import Results
 from recovery.declines import DeclineClass
+from recovery.delivery import DeliveryFailure, MailEventKind
 from recovery.labels import (
     DELIVERY_FAILURES,
     EMAIL_EVENTS,
@@ -34,7 +35,7 @@ from recovery.labels import (
     continue_with,
 )
 from recovery.message_schedule import SEQUENCES
-from recovery.status import DeliveryFailure, MailEventKind, MessageState, RecoveredBy, Step
+from recovery.status import MessageState, RecoveredBy, Step
 from recovery.wording import Period, count, format_share
 
 PERIODS = (Period.MONTH, Period.QUARTER)
