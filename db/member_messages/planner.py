@@ -67,7 +67,6 @@ def plan(
         return None
     card_bans.settle_decline(session, payment)
     context = describe_schedule(session, payment, written, last_message_at)
-    context = describe_schedule(session, payment, written, last_message_at)
     # While a charge is running, it is not known whether there is a reason to write.
     in_hand = payment.claimed_until is not None
     return plan_next(context, now + WAIT_FOR_CHARGE if in_hand else now)
