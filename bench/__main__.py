@@ -10,7 +10,7 @@ from collections.abc import Callable
 from bench import ingest, overview, retries
 from bench.figures import Target, lay_out
 from bench.scratch import BenchError
-from db.embedded import EmbeddedPostgresError
+from db.server_files import EmbeddedPostgresError
 
 BENCHES: dict[str, Callable[[argparse.Namespace], list[Target]]] = {
     "ingest": lambda arguments: ingest.run(arguments.seconds),

@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from bench import payloads
-from db import embedded, migrate
+from db import embedded, migrate, server_files
 from db.models import Base
 from db.session import connect, now
 
@@ -36,7 +36,7 @@ class BenchError(Exception):
 @contextmanager
 def folder() -> Iterator[Path]:
     """A temporary folder that the user Postgres runs as can read, on disk (/tmp often is not)."""
-    path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=embedded.FALLBACK_ROOT))
+    path = Path(tempfile.mkdtemp(prefix="churn-bench-", dir=server_files.FALLBACK_ROOT))
     path.chmod(0o755)
     try:
         yield path
@@ -86,7 +86,7 @@ def pgbench(server: embedded.Server, home: Path, clients: int, seconds: float) -
         request = payloads.render(1, SECRET, "pgbench", now())[0]
         payload = request.split(b"\r\n\r\n", 1)[1].decode().replace("'", "''")
         script.write_text(f"insert into {ROWS} (payload) values ('{payload}');\n")
-    command = [str(embedded.find_binaries() / "pgbench"), "--no-vacuum"]
+    command = [str(server_files.find_binaries() / "pgbench"), "--no-vacuum"]
     command += [f"--client={clients}", f"--jobs={min(clients, 2)}", f"--time={seconds:.0f}"]
     command += [f"--file={script}", f"--host={server.sockets}", f"--username={embedded.SUPERUSER}"]
     done = subprocess.run([*command, embedded.DATABASE], capture_output=True, text=True)

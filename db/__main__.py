@@ -7,8 +7,8 @@ import sys
 
 from db.commands import company, messaging, migrate, notifications, rollup, serve
 from db.company_settings.validity import ChoiceError
-from db.embedded import EmbeddedPostgresError
 from db.logs import configure_logging
+from db.server_files import EmbeddedPostgresError
 from db.settings import CommonSettings, load_settings
 
 COMMANDS = (migrate, serve, company, messaging, notifications, rollup)

@@ -15,7 +15,7 @@ import psycopg2
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import URL
 
-from db import embedded, migrate
+from db import embedded, migrate, server_files
 from db.models import Base
 from db.session import connect
 
@@ -63,11 +63,11 @@ class Postgres:
 
 def copy_to_standby(primary: Postgres, folder: Path) -> Postgres:
     """A server that follows `primary` by streaming. Not started yet."""
-    embedded.prepare_folder(folder, 0o755)
-    user, group = embedded.server_user()
+    server_files.prepare_folder(folder, 0o755)
+    user, group = server_files.server_user()
     subprocess.run(
         [
-            str(embedded.find_binaries() / "pg_basebackup"),
+            str(server_files.find_binaries() / "pg_basebackup"),
             f"--pgdata={folder / 'data'}",
             f"--host={primary.server.sockets}",
             f"--username={embedded.SUPERUSER}",

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy.engine import URL
 
-from db import embedded
+from db import embedded, server_files
 from tests.processes import free_port, wait_until
 
 # With `server_round_robin`, a session is used again only after all others.
@@ -38,7 +38,7 @@ min_pool_size = 4
 class PgBouncer:
     def __init__(self, folder: Path, server: embedded.Server) -> None:
         self.folder = folder / "pooler"
-        embedded.prepare_folder(self.folder, 0o755)
+        server_files.prepare_folder(self.folder, 0o755)
         (self.folder / "users").write_text('"postgres" ""')
         self.file = self.folder / "pgbouncer.ini"
         self.port = free_port()
@@ -46,7 +46,7 @@ class PgBouncer:
             CONFIGURATION.format(server=server.sockets, folder=self.folder, port=self.port)
         )
         self.log = self.folder / "log"
-        user, group = embedded.server_user()
+        user, group = server_files.server_user()
         found = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
         assert found, "there is no PgBouncer: scripts/pgbouncer"
         with self.log.open("wb") as log:

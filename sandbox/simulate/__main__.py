@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from db.embedded import EmbeddedPostgresError
+from db.server_files import EmbeddedPostgresError
 from sandbox.model.levels import LEVELS
 from sandbox.simulate.laboratory import run_quick_trials, run_trials
 from sandbox.simulate.report import OURS_IS
