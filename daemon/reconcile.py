@@ -26,7 +26,7 @@ from daemon.product_titles import fetch_titles
 from daemon.reversals import DISPUTES, DisputeReader, read_refunds
 from daemon.workers import WorkCounts, never, run_each
 from db.company_settings.recovery import list_company_ids
-from db.ledger import sync
+from db.ledger import read_back, sync
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
@@ -187,7 +187,7 @@ class Reconciler:
             with self.sessions.begin() as session:
                 self.apply_reports(session, company_id, reports)
                 if not reports:
-                    sync.record_unknown(session, payment_id, self.clock())
+                    read_back.record_unknown(session, payment_id, self.clock())
                 sync.renew_claim(session, company_id, self.clock())
 
     def apply_reports(
@@ -197,7 +197,7 @@ class Reconciler:
         reports: Sequence[PaymentReport],
         imported: bool = False,
     ) -> int:
-        return sync.apply_reports(
+        return read_back.apply_reports(
             session, company_id, reports, self.clock(), self.rules, self.read, imported=imported
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from db.ledger import facts, reviews, sync, unread, waiting_disputes
+from db.ledger import facts, read_back, reviews, unread, waiting_disputes
 from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
@@ -34,7 +34,7 @@ def read_refunds(
         page = whop.list_refunds(progress.company_id, created_after=since, after=cursor)
         cursor = page.next_cursor
         with sessions.begin() as session:
-            sync.apply_refunds(session, progress.company_id, page.items)
+            read_back.apply_refunds(session, progress.company_id, page.items)
         if cursor is None:
             break
 

@@ -13,6 +13,7 @@ from daemon import reconcile
 from daemon.cycle import Cycle
 from db.company_settings.recovery import save_name, save_whop_name
 from db.creator_notices.digest import find_name
+from db.ledger import read_back
 from db.ledger import sync as sync_ledger
 from db.models import Message, Payment, Sync
 from db.reporting.summary import summarize
@@ -187,7 +188,7 @@ def test_a_payment_that_another_company_owns_is_left_alone(rig: Rig, session):
     rig.world.faults.add("webhook", "delay", seconds=7200, times=None)
     rig.world.member_pays(theirs, rig.clock.now)
     report = rig.cycle.retrier.whop.get_payment(theirs, COMPANY)
-    sync_ledger.apply_reports(
+    read_back.apply_reports(
         session, COMPANY, [report], rig.clock.now, rig.rules, rig.group_commit.read
     )
     session.commit()
