@@ -15,8 +15,7 @@ from db.company_settings.addresses import find_address
 from db.ledger import attempts, declines
 from db.ledger.attribution import attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
-from db.member_messages import planner
-from db.member_messages import queue as outbox
+from db.member_messages import cancellation, planner
 from db.member_messages.reach import is_reachable
 from db.models import Attempt, Payment, Sync
 from recovery.attribution import counts_failure, shows_decline
@@ -65,7 +64,7 @@ def apply_report(
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
-            outbox.cancel_messages(session, payment, "the payment is no longer collected")
+            cancellation.cancel_messages(session, payment, "the payment is no longer collected")
         return
     changed = payment.decline_class is not known[0]
     if stop is not None or newer or declined:

@@ -18,7 +18,7 @@ from db.company_settings.recovery import find_recovery_settings
 from db.ledger import attempts, card_velocity
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
 from db.ledger.rows import NewPayment
-from db.member_messages import queue as outbox
+from db.member_messages import cancellation
 from db.models import Payment
 from recovery.labels import continue_with, name_end
 from recovery.message_schedule import may_write
@@ -70,7 +70,7 @@ def move(session: Session, payment: Payment, transition: Transition) -> None:
         payment.hold = None
     if not may_write(transition.status, transition.closed_reason):
         end = continue_with(name_end(transition.status, transition.closed_reason))
-        outbox.cancel_messages(session, payment, end)
+        cancellation.cancel_messages(session, payment, end)
 
 
 def apply_transition(payment: Payment | NewPayment, transition: Transition) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.ledger.payments import WrongCompanyError, move
-from db.member_messages import queue as outbox
+from db.member_messages import cancellation
 from db.models import Payment, Refund
 from recovery.reports import RefundReport
 from recovery.status import UNPAID, ClosedReason
@@ -46,4 +46,4 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
     if payment.status in UNPAID:
         move(session, payment, closed(ClosedReason.REFUNDED))
     else:
-        outbox.cancel_messages(session, payment, "the payment is refunded")
+        cancellation.cancel_messages(session, payment, "the payment is refunded")

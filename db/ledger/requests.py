@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import audit_log
 from db.ledger import attempts, payments
-from db.member_messages import queue as outbox
+from db.member_messages import cancellation
 from db.models import Payment, Request
 from recovery.labels import CLOSED_REASONS, continue_with, name_end
 from recovery.retry_policy import RetryRules
@@ -75,7 +75,7 @@ def fulfil_next(session: Session, now: datetime, rules: RetryRules) -> Request |
 def stop(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> str:
     """A charge that has not been sent yet is not sent any more."""
     if (refusal := refuse_stop(payment)) is not None:
-        outbox.cancel_messages(session, payment, "you stopped recovery")
+        cancellation.cancel_messages(session, payment, "you stopped recovery")
         return refusal
     payments.move(session, payment, closed(ClosedReason.STOPPED))
     return DONE

@@ -15,8 +15,7 @@ from sqlalchemy.orm import Session
 from db.ledger import attempts
 from db.ledger.facts import Concern
 from db.ledger.payments import move, schedule
-from db.member_messages import planner
-from db.member_messages import queue as outbox
+from db.member_messages import cancellation, planner
 from db.members import find_standing
 from db.models import Message, Payment
 from recovery.labels import CLOSED_REASONS, continue_with
@@ -77,4 +76,4 @@ def close(session: Session, payment: Payment, reason: ClosedReason) -> None:
     """Closed payments may still be written about: not any more."""
     if payment.status in UNPAID:
         move(session, payment, closed(reason))
-    outbox.cancel_messages(session, payment, continue_with(CLOSED_REASONS[reason]))
+    cancellation.cancel_messages(session, payment, continue_with(CLOSED_REASONS[reason]))

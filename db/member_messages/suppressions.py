@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.member_messages.queue import cancel_all_messages
+from db.member_messages.cancellation import cancel_all_messages
 from db.models import Payment, Suppression
 from recovery.delivery import DeliveryFailure
 
