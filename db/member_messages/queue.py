@@ -18,12 +18,7 @@ from db import outboxes
 from db.company_settings.messaging import MessagingSettings, read_messaging_settings
 from db.company_settings.templates import OwnTemplate, find_template
 from db.member_messages.cancellation import skip
-from db.member_messages.eligibility import (
-    Ineligible,
-    OutOfReach,
-    check_eligibility,
-    choose_channel,
-)
+from db.member_messages.eligibility import Ineligible, OutOfReach, check_eligibility, choose_channel
 from db.member_messages.message_context import MessageContext, build_context
 from db.member_messages.put_back import fall_back, requeue
 from db.models import Company, Message, Payment

@@ -6,16 +6,15 @@ from db.models.cards import CardBan
 from db.models.companies import Company
 from db.models.correspondence import (
     AccountRefusal,
-    AuditEntry,
     MailEvent,
     Message,
     Notice,
-    Request,
     Suppression,
     Template,
 )
 from db.models.payments import Payment
 from db.models.products import Product
+from db.models.requests import AuditEntry, Request
 from db.models.reversals import Dispute, Membership, Refund
 from db.models.upkeep import (
     DailyFigures,
