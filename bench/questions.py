@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.reporting import attention, health, insights, search, trends
+from db.reporting import attention, groups, health, insights, search, trends
 from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.lift import measure_baseline, measure_lift
 from db.reporting.pagination import Order
@@ -133,14 +133,14 @@ def ask_insights(what: Callable[[Session, Cohort], object], days: int | None) ->
 
 
 def list_groups(by: Dimension) -> Callable[[Session, Cohort], object]:
-    return lambda session, cohort: insights.list_groups(session, cohort, by)
+    return lambda session, cohort: groups.list_groups(session, cohort, by)
 
 
 CACHED: dict[str, Question] = {
     "lift": measure_lift,
     "before set-up": lambda session, whose, at: measure_baseline(session, whose),
-    "insights, the whole": ask_insights(insights.sum_cohort, None),
-    "insights, the whole of 90 days": ask_insights(insights.sum_cohort, 90),
+    "insights, the whole": ask_insights(groups.sum_cohort, None),
+    "insights, the whole of 90 days": ask_insights(groups.sum_cohort, 90),
     "insights by reason": ask_insights(list_groups(Dimension.CLASS), None),
     "insights by hour": ask_insights(list_groups(Dimension.HOUR), None),
     "insights by month": ask_insights(list_groups(Dimension.MONTH), None),

@@ -20,7 +20,7 @@ from db.company_settings.recovery import RecoverySettings, save_recovery_setting
 from db.models import Attempt, Message, Payment
 from db.reporting import attention, insights, trends
 from db.reporting.cohorts import Cohort, Dimension
-from db.reporting.insights import Group
+from db.reporting.groups import Group, list_groups, sum_cohort
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
@@ -220,7 +220,7 @@ def check_group(group: Group, rows: Sequence[Payment]) -> None:
 def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) -> None:
     for span in SPANS:
         cohort = world.cohort(span)
-        whole = insights.sum_cohort(session, cohort)
+        whole = sum_cohort(session, cohort)
         check_group(whole, world.find(cohort))
         assert min(whole.by_retry, whole.by_member, whole.without_us, whole.newer) > 0
 
@@ -261,7 +261,7 @@ def test_what_needs_the_creator_is_what_the_rows_add_up_to(session: Session, wor
 def test_each_group_is_what_its_rows_add_up_to(session: Session, world: World) -> None:
     cohort = world.cohort(timedelta(days=60))
     for by in GROUPED:
-        groups = insights.list_groups(session, cohort, by)
+        groups = list_groups(session, cohort, by)
         rows = world.find(cohort, by)
         assert {group.key for group in groups} == {key for p in rows for key in world.read(p, by)}
         for group in groups:
@@ -287,12 +287,12 @@ def test_a_choice_narrows_every_other_figure_and_not_its_own(
 ) -> None:
     for choice in CHOICES:
         cohort = world.cohort(None, choice)
-        whole = insights.sum_cohort(session, cohort)
+        whole = sum_cohort(session, cohort)
         check_group(whole, world.find(cohort))
         assert 0 < whole.closed < len(world.payments)
         for by in GROUPED:
             rows = world.find(cohort, by)
-            groups = insights.list_groups(session, cohort, by)
+            groups = list_groups(session, cohort, by)
             assert sum(group.closed + group.newer for group in groups) == len(rows)
             assert sum(group.recovered for group in groups) == sum(
                 is_closed(p) and p.status is PaymentStatus.RECOVERED for p in rows
@@ -302,8 +302,8 @@ def test_a_choice_narrows_every_other_figure_and_not_its_own(
 
 def test_two_choices_narrow_together(session: Session, world: World) -> None:
     cohort = world.cohort(None, (Dimension.PRODUCT, "Gold"), (Dimension.BRAND, "visa"))
-    check_group(insights.sum_cohort(session, cohort), world.find(cohort))
-    for group in insights.list_groups(session, cohort, Dimension.BRAND):
+    check_group(sum_cohort(session, cohort), world.find(cohort))
+    for group in list_groups(session, cohort, Dimension.BRAND):
         rows = world.find(cohort, Dimension.BRAND)
         check_group(group, [p for p in rows if group.key in world.read(p, Dimension.BRAND)])
 
@@ -311,7 +311,7 @@ def test_two_choices_narrow_together(session: Session, world: World) -> None:
 def test_nonsense_from_an_address_finds_nothing(session: Session, world: World) -> None:
     for dimension in Dimension:
         for value in ("", "nonsense", "'; drop table payments", "99999999999999"):
-            whole = insights.sum_cohort(session, world.cohort(None, (dimension, value)))
+            whole = sum_cohort(session, world.cohort(None, (dimension, value)))
             assert (whole.closed, whole.newer) == (0, 0)
 
 
@@ -383,7 +383,7 @@ def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World
 
 def test_nothing_failed_yet_is_no_group(session: Session) -> None:
     cohort = Cohort("biz_nobody", ZoneInfo("UTC"), None, NOW)
-    assert insights.sum_cohort(session, cohort).closed == 0
-    assert insights.list_groups(session, cohort, Dimension.CLASS) == []
+    assert sum_cohort(session, cohort).closed == 0
+    assert list_groups(session, cohort, Dimension.CLASS) == []
     assert (insights.list_tries(session, cohort), insights.list_hours(session, cohort)) == ([], [])
     assert insights.list_steps(session, cohort) == []

@@ -34,7 +34,8 @@ from dashboard.views.insights.panels import PARTS, escape_markdown
 from db.company_settings.recovery import add_companies
 from db.models import AuditEntry, WebhookEvent
 from db.reporting.cohorts import Dimension
-from db.reporting.insights import Group, Hour
+from db.reporting.groups import Group
+from db.reporting.insights import Hour
 from db.reporting.summary import NOTHING
 from db.session import now
 from recovery.health import Level

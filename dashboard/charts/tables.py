@@ -10,7 +10,8 @@ from dashboard.charts.steps import STAGES
 from dashboard.data.insights import Curve
 from dashboard.text.groups import NAMES, name_group, name_step
 from db.reporting.cohorts import Dimension
-from db.reporting.insights import Group, StepCount, Try
+from db.reporting.groups import Group
+from db.reporting.insights import StepCount, Try
 from db.reporting.lift import Baseline
 from recovery.labels import OUTCOMES, RECOVERED_BY, STATUSES
 from recovery.lift import Lift

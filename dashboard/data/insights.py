@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from dashboard.data.caching import FRESH, SLOW, cached
 from dashboard.data.database import Unavailable, read
 from dashboard.settings import DashboardSettings
-from db.reporting import insights
+from db.reporting import groups, insights
 from db.reporting.cohorts import Cohort, Dimension
-from db.reporting.insights import Group, Hour, StepCount, Try
+from db.reporting.groups import Group
+from db.reporting.insights import Hour, StepCount, Try
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from db.reporting.summary import find_time_zone
 from db.session import now
@@ -86,12 +87,12 @@ def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Cohort
 
 @cached(SLOW, KEPT)
 def read_whole(settings: DashboardSettings, view: View) -> Group:
-    return ask(settings, view, insights.sum_cohort)
+    return ask(settings, view, groups.sum_cohort)
 
 
 @cached(SLOW, KEPT)
 def read_groups(settings: DashboardSettings, view: View, by: Dimension) -> list[Group]:
-    return ask(settings, view, lambda session, cohort: insights.list_groups(session, cohort, by))
+    return ask(settings, view, lambda session, cohort: groups.list_groups(session, cohort, by))
 
 
 @cached(SLOW, KEPT)

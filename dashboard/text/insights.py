@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dashboard.data.insights import Curve
 from dashboard.text.groups import PLURALS, name_payments, name_step
 from db.reporting.cohorts import Dimension
-from db.reporting.insights import WINDOW_HOURS, Group, StepCount, Try
+from db.reporting.groups import Group
+from db.reporting.insights import WINDOW_HOURS, StepCount, Try
 from recovery.status import Channel
 from recovery.wording import FEW, Period, count, format_percent, format_share, format_usd
 

@@ -18,7 +18,7 @@ from dashboard.text.insights import describe_best, describe_newer
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.panels import PARTS, Panel, show_panel
 from db.reporting.cohorts import Dimension
-from db.reporting.insights import Group
+from db.reporting.groups import Group
 from recovery.wording import count
 
 MOST_ROWS = 10
