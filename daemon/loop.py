@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import schedule
 
-from db.session import DatabaseUnavailable, translate_errors
+from db.outages import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 

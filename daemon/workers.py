@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from db.session import DatabaseUnavailable, translate_errors
+from db.outages import DatabaseUnavailable, translate_errors
 
 log = logging.getLogger(__name__)
 

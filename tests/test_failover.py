@@ -14,7 +14,8 @@ import pytest
 
 from dashboard.data.database import Unavailable
 from db import migrate
-from db.session import Outage, connect
+from db.outages import Outage
+from db.session import connect
 from tests.databases import Postgres, copy_to_standby, execute, open_folder, take_writes
 from tests.pages import fresh as fresh
 from tests.pooler import pooling

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, inspect, text
 
-from db.session import DatabaseUnavailable, Outage, check_schema, head_revision, unready_reason
+from db.outages import DatabaseUnavailable, Outage
+from db.session import check_schema, head_revision, unready_reason
 from tests.processes import Stage, stage_in, wait_until
 
 NEWER = "9999"

@@ -22,7 +22,8 @@ from dashboard.data import database, health
 from dashboard.data.database import Unavailable
 from dashboard.settings import DashboardSettings
 from db import embedded
-from db.session import DatabaseUnavailable, Outage, find_outage, translate_errors, unready_reason
+from db.outages import DatabaseUnavailable, Outage, find_outage, translate_errors
+from db.session import unready_reason
 from db.sqlstates import Fault, find_fault
 from mail.links import make_unsubscribe_url
 from tests.factories import COMPANY, NOW, event
@@ -143,7 +144,7 @@ def test_no_other_place_says_which_errors_mean_it() -> None:
         for path in (root / room).rglob("*.py")
         if ours & set(list_sqlalchemy_s(path))
     }
-    assert naming == {"db/session.py"}
+    assert naming == {"db/outages.py"}
 
 
 def list_sqlalchemy_s(path: Path) -> Iterator[str]:

@@ -11,7 +11,8 @@ from psycopg2.errors import lookup
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db.session import Outage, connect, find_code, find_outage, is_transient
+from db.outages import Outage, find_code, find_outage, is_transient
+from db.session import connect
 from db.sqlstates import CLASSES, CODES, SPOILT, WORTH_REPEATING, Fault, find_fault
 
 ALL = sorted(

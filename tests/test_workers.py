@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from daemon.workers import MOST_ERRORS, WorkCounts, never, run_each, run_until_empty
-from db.session import DatabaseUnavailable
+from db.outages import DatabaseUnavailable
 from tests.soak import at_length
 
 AWAY = OperationalError("select 1", {}, Exception("the server closed the connection"))

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import list_company_ids
+from db.outages import DatabaseUnavailable, translate_errors
 from db.reporting.summary import summarize
-from db.session import DatabaseUnavailable, now, translate_errors, unready_reason
+from db.session import now, unready_reason
 from webhook.routes import RETRY_LATER
 from webhook.settings import WebhookSettings
 from whop.values import IDENT

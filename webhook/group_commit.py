@@ -22,15 +22,8 @@ from db.ledger import inbox as events
 from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
-from db.session import (
-    DatabaseUnavailable,
-    Outage,
-    SessionFactory,
-    find_code,
-    find_outage,
-    is_transient,
-    judge,
-)
+from db.outages import DatabaseUnavailable, Outage, find_code, find_outage, is_transient, judge
+from db.session import SessionFactory
 from db.sqlstates import LIMIT_EXCEEDED, Fault
 from recovery.retry_policy import RetryRules
 from webhook import metrics

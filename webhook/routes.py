@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope
 
-from db.session import DatabaseUnavailable
+from db.outages import DatabaseUnavailable
 from webhook import metrics
 from webhook.group_commit import GroupCommit, UnstorableError
 from webhook.hand_made import HandMadePayments

@@ -17,7 +17,8 @@ from starlette.responses import Response
 
 from db.member_messages import delivery_events
 from db.models import Company, Message
-from db.session import DatabaseUnavailable, Outage, SessionFactory, find_outage, is_transient
+from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
+from db.session import SessionFactory
 from mail import events
 from mail.links import read_unsubscribe_token
 from webhook import pages

@@ -15,15 +15,8 @@ from dashboard.data.caching import BY_DATABASE, FRESH, cached
 from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import list_company_ids
 from db.logs import configure_logging
-from db.session import (
-    DatabaseUnavailable,
-    Outage,
-    SessionFactory,
-    connect,
-    database_url,
-    session_factory,
-    translate_errors,
-)
+from db.outages import DatabaseUnavailable, Outage, translate_errors
+from db.session import SessionFactory, connect, database_url, session_factory
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")

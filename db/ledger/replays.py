@@ -22,7 +22,7 @@ from db.ledger import inbox
 from db.ledger.payments import WrongCompanyError
 from db.ledger.requests import DONE
 from db.models import Company, Request, WebhookEvent
-from db.session import find_outage
+from db.outages import find_outage
 from recovery.retry_policy import RetryRules
 from recovery.status import Action, RequestKind
 
