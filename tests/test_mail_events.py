@@ -21,7 +21,8 @@ from db.member_messages.eligibility import is_suppressed
 from db.member_messages.suppressions import suppress
 from db.models import MailEvent, Message, Payment, Suppression
 from db.session import SessionFactory
-from mail.events import SignatureError, load_key, read_events, verify_signature
+from mail.events import read_events
+from mail.signature import SignatureError, load_key, verify_signature
 from recovery.delivery import DeliveryFailure
 from recovery.status import MessageState, Step
 from tests.factories import COMPANY, HOUR, NOW, add_payment

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from mail import events
+from mail import signature
 from webhook.bodies import ENVELOPE, FLAT, MAIL_EVENTS
 from webhook.verification import LARGEST_BODY
 
@@ -36,8 +36,8 @@ SIGNATURE = describe_headers(
     ("webhook-signature", "`v1,<base64>` over id, timestamp and body."),
 )
 MAIL_SIGNATURE = describe_headers(
-    (events.TIMESTAMP, "Unix seconds, at most 5 minutes off."),
-    (events.SIGNATURE, "ECDSA, base64, over timestamp and body."),
+    (signature.TIMESTAMP, "Unix seconds, at most 5 minutes off."),
+    (signature.SIGNATURE, "ECDSA, base64, over timestamp and body."),
 )
 ANSWERS = {
     "200": "The event is on disk, and its payment is visible to the next read",

@@ -19,7 +19,7 @@ from db.member_messages import delivery_events
 from db.models import Company, Message
 from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
 from db.session import SessionFactory
-from mail import events
+from mail import events, signature
 from mail.links import read_unsubscribe_token
 from webhook import pages
 from webhook.group_commit import TRIES
@@ -43,7 +43,7 @@ class SendGridWebhook:
         self, settings: WebhookSettings, sessions: SessionFactory, now: Callable[[], datetime]
     ) -> None:
         self.settings, self.sessions, self.now = settings, sessions, now
-        self.keys = [events.load_key(key) for key in settings.sendgrid_webhook_keys]
+        self.keys = [signature.load_key(key) for key in settings.sendgrid_webhook_keys]
 
     def routes(self) -> APIRouter:
         router = APIRouter()
@@ -85,13 +85,13 @@ class SendGridWebhook:
     def authenticate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         if not self.keys and not self.settings.in_development:
             raise Refusal(404, "SENDGRID_WEBHOOK_KEY is not set: events are not accepted")
-        if not self.keys or (self.settings.in_development and not events.is_signed(headers)):
+        if not self.keys or (self.settings.in_development and not signature.is_signed(headers)):
             return
         refusal = Refusal(401, "the signature does not match")
         for key in self.keys:
             try:
-                return events.verify_signature(key, headers, body, now)
-            except events.SignatureError as error:
+                return signature.verify_signature(key, headers, body, now)
+            except signature.SignatureError as error:
                 refusal = Refusal(401, str(error))
         raise refusal
 

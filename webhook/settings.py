@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import SecretStr, field_validator
 
 from db.settings import MailSettings
-from mail.events import load_key
+from mail.signature import load_key
 
 BETWEEN = "put one comma between two of them, and none before or after"
 

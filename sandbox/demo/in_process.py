@@ -17,8 +17,9 @@ from db.member_messages import delivery_events
 from db.models import Attempt, Message, Payment
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
-from mail.events import TIMESTAMP, load_key, read_events
-from mail.events import verify_signature as verify_mail_signature
+from mail.events import read_events
+from mail.signature import TIMESTAMP, load_key
+from mail.signature import verify_signature as verify_mail_signature
 from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, UNSETTLED, MessageState
 from sandbox.demo.live import Settings
