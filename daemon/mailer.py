@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http.client import HTTPException
 from typing import Protocol
 
@@ -32,15 +31,8 @@ from sendgrid.helpers.mail import (
 from db.company_settings.addresses import is_address, parse_address, parse_sender
 from db.session import now as utc_now
 from mail.messages import RenderedMessage
-from mail.sendgrid_answers import judge_status, read_complaint
-from recovery.delivery import (
-    Delivery,
-    DeliveryState,
-    address_refused,
-    refused,
-    sent,
-    unknown,
-)
+from mail.sendgrid_answers import judge_status, read_complaint, read_wait
+from recovery.delivery import Delivery, DeliveryState, address_refused, refused, sent, unknown
 from recovery.wording import make_plain
 
 # The SendGrid package sets no timeout and would wait for ever.
@@ -49,7 +41,6 @@ CATEGORY = "failed-payment"
 LINK = re.compile(r"https?://[!-;=?-~]{1,1000}", re.ASCII)
 LONGEST_NAME, LONGEST_SUBJECT = 100, 250
 QUOTES = str.maketrans(dict.fromkeys('"\\<>'))
-LONGEST_WAIT = timedelta(hours=1)
 
 
 class Response(Protocol):
@@ -177,32 +168,3 @@ def add_one_click(mail: Mail, url: str) -> None:
 def write_name(text: str) -> str:
     """Removes what could end the name and start another address: the name stands beside one."""
     return make_plain(text.translate(QUOTES), LONGEST_NAME)
-
-
-def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Retry-After is in seconds or a date, X-RateLimit-Reset in Unix seconds. At most one hour.
-
-    None: neither header can be read.
-    """
-    after = str(headers.get("Retry-After") or "").strip()
-    reset = str(headers.get("X-RateLimit-Reset") or "").strip()
-    wait: timedelta | None = None
-    if is_seconds(after):
-        wait = timedelta(seconds=int(after))
-    elif after and (then := read_date(after)) is not None:
-        wait = then - now
-    elif is_seconds(reset):
-        wait = datetime.fromtimestamp(int(reset), UTC) - now
-    return None if wait is None else min(max(wait, timedelta()), LONGEST_WAIT)
-
-
-def is_seconds(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 11
-
-
-def read_date(text: str) -> datetime | None:
-    try:
-        then = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return then.replace(tzinfo=UTC) if then.tzinfo is None else then

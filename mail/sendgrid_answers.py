@@ -1,4 +1,5 @@
-"""What SendGrid's answers mean for an email: by status, and by what the body complains of.
+"""What SendGrid's answers mean for an email: by status, and by what the body complains of; and how
+long it asks us to wait.
 
 SendGrid has no codes for its errors: a body is {"errors": [{"message", "field", "help"}]}. So the
 status decides where it can, and the fields, which are names of the API, where it cannot. The words
@@ -10,6 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 
@@ -44,6 +47,7 @@ FIELDS = (
 USED_UP = re.compile(r"credits exceeded|exceeded your messaging limits", re.IGNORECASE)
 ADDRESS = re.compile(r"\S*@\S*")
 LONGEST_REASON = 200
+LONGEST_WAIT = timedelta(hours=1)
 ACCEPTED = 202
 CHECKED = 200
 
@@ -96,3 +100,32 @@ def read_errors(body: bytes | str | None) -> list[dict[str, Any]]:
     return (
         [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     )
+
+
+def read_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Retry-After is in seconds or a date, X-RateLimit-Reset in Unix seconds. At most one hour.
+
+    None: neither header can be read.
+    """
+    after = str(headers.get("Retry-After") or "").strip()
+    reset = str(headers.get("X-RateLimit-Reset") or "").strip()
+    wait: timedelta | None = None
+    if is_seconds(after):
+        wait = timedelta(seconds=int(after))
+    elif after and (then := read_date(after)) is not None:
+        wait = then - now
+    elif is_seconds(reset):
+        wait = datetime.fromtimestamp(int(reset), UTC) - now
+    return None if wait is None else min(max(wait, timedelta()), LONGEST_WAIT)
+
+
+def is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 11
+
+
+def read_date(text: str) -> datetime | None:
+    try:
+        then = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return then.replace(tzinfo=UTC) if then.tzinfo is None else then
