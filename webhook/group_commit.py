@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeAlias
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -22,13 +21,13 @@ from db.ledger import inbox as events
 from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
-from db.outages import DatabaseUnavailable, Outage, find_code, find_outage, is_transient, judge
+from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
 from db.session import SessionFactory
-from db.sqlstates import LIMIT_EXCEEDED, Fault
+from db.sqlstates import Fault
 from recovery.retry_policy import RetryRules
 from webhook import metrics
 from webhook.settings_cache import SettingsCache
-from whop.values import PayloadError
+from webhook.store_errors import UNSTORED, StoreError, UnstorableError, blame, explain
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +35,6 @@ LARGEST_BATCH = 128
 TRIES = 3
 # Beyond this the answer is 503 at once: Whop delivers again, and memory stays bounded.
 LONGEST_QUEUE = 5_000
-# A bug of ours, which the next version may not have.
-UNSTORED = "it could not be stored"
-
-
-class UnstorableError(Exception):
-    """This event can never be recorded. Answered with 422, unless our own code is to blame and
-    nothing of it is kept: then it should come again."""
-
-    def __init__(self, words: str, fault: Fault = Fault.INPUT) -> None:
-        super().__init__(words)
-        self.fault = fault
-
-
-# Why an event was not stored: the sender should deliver it again (503), or not (422).
-StoreError: TypeAlias = DatabaseUnavailable | UnstorableError
 
 
 @dataclass(slots=True)
@@ -192,19 +176,6 @@ class GroupCommit:
         if isinstance(outcome, UnstorableError) and outcome.fault is Fault.BUG:
             return DatabaseUnavailable(words=UNSTORED)
         return outcome or error
-
-
-def blame(error: Exception) -> Fault:
-    return judge(error) if isinstance(error, SQLAlchemyError) else Fault.INPUT
-
-
-def explain(error: Exception) -> str:
-    """Our own errors say what is wrong. A library's may quote rows, so only its type is named."""
-    if isinstance(error, (WrongCompanyError, PayloadError)):
-        return str(error)
-    if find_code(error).startswith(LIMIT_EXCEEDED):
-        return "it is too long or too deeply nested to be stored"
-    return f"it cannot be stored ({type(error).__name__})"
 
 
 def resolve(batch: list[PendingEvent], outcomes: Sequence[StoreError | None]) -> None:

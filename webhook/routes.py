@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope
 
 from db.outages import DatabaseUnavailable
 from webhook import metrics
-from webhook.group_commit import GroupCommit, UnstorableError
+from webhook.group_commit import GroupCommit
 from webhook.hand_made import HandMadePayments
 from webhook.settings import WebhookSettings
+from webhook.store_errors import UnstorableError
 from webhook.verification import Refusal, authenticate, read_body, read_delivery
 
 log = logging.getLogger(__name__)
