@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 from dashboard.data.csv_export import to_csv
 from dashboard.data.overview import copy_payments
 from dashboard.data.payments import copy_portions
-from dashboard.text.next_step import describe_next, describe_state, format_when
+from dashboard.text.next_step import describe_next, format_when
 from dashboard.text.payment_csv import list_rows
 from dashboard.text.payment_summary import summarize_payment
 from dashboard.text.payments import describe_recovery
+from dashboard.text.state import describe_state
 from dashboard.text.timeline import list_entries
 from dashboard.views.payments.mail_preview import choose_step, write_preview
 from db.company_settings.recovery import add_companies

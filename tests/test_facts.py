@@ -21,8 +21,8 @@ import pytest
 from sqlalchemy import delete
 
 from daemon.cycle import Cycle
-from dashboard.text.next_step import describe_state
 from dashboard.text.payment_summary import summarize_payment
+from dashboard.text.state import describe_state
 from dashboard.text.timeline import list_entries
 from db.ledger import facts, inbox
 from db.models import Dispute, Membership

@@ -13,14 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dashboard.text.next_step import (
-    TONES,
-    Tone,
-    describe_next,
-    describe_state,
-    explain_next,
-    list_plans,
-)
+from dashboard.text.next_step import describe_next, explain_next, list_plans
+from dashboard.text.state import TONES, Tone, describe_state
 from recovery.action_required import ACTORS, LeadAction, Need, NextStepKind
 from recovery.declines import DeclineClass
 from recovery.labels import NEXT_STEPS

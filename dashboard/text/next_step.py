@@ -1,7 +1,7 @@
 """What happens next with a payment, in words: the one place that says it to the creator. Pure.
 
-recovery/next_step.py decides it. The pill, the list, the story, the timeline and the CSV file all
-say it from here.
+recovery/next_step.py decides it, state.py says in a word how it stands. The list, the story, the
+timeline and the CSV file all say it from here.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
+from dashboard.text.state import Tone
 from recovery.action_required import REMEDIES, NextStepKind
 from recovery.labels import (
     CHARGE_METHODS,
-    CLOSED_REASONS,
     HOLDS,
     NEEDS,
     NEXT_STEPS,
@@ -31,31 +30,6 @@ from recovery.status import ChargeMethod, Trigger
 from recovery.wording import format_span
 
 SHORTLY = "shortly"
-
-
-class Tone(StrEnum):
-    GOOD = "good"
-    WORKING = "working"
-    WAITING = "waiting"
-    OVER = "over"
-
-
-TONES: dict[NextStepKind, Tone] = {
-    NextStepKind.RECOVERED: Tone.GOOD,
-    NextStepKind.NOT_RECOVERED: Tone.OVER,
-    NextStepKind.STOPPING: Tone.WORKING,
-    NextStepKind.CHARGING: Tone.WORKING,
-    NextStepKind.CONFIRMING: Tone.WORKING,
-    NextStepKind.CHARGE_REQUESTED: Tone.WORKING,
-    NextStepKind.CLOSING: Tone.WAITING,
-    NextStepKind.ON_HOLD: Tone.WAITING,
-    NextStepKind.RETRY: Tone.WORKING,
-    NextStepKind.NEEDS_YOU: Tone.WAITING,
-    NextStepKind.WHOP: Tone.WAITING,
-    NextStepKind.MEMBER: Tone.WAITING,
-}
-
-
 # In these the story tells of the deadline.
 ENDING = frozenset({NextStepKind.WHOP, NextStepKind.MEMBER, NextStepKind.ON_HOLD})
 WAITS_UNTIL: dict[Hold, str] = {
@@ -65,34 +39,12 @@ WAITS_UNTIL: dict[Hold, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    tone: Tone
-    words: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """One thing that is planned. `at` None: shortly."""
 
     at: datetime | None
     words: str
     tone: Tone
-
-
-def describe_state(step: NextStep, now: datetime, recovery: str = "") -> State:
-    """`recovery`: how a payment was recovered, in a few words."""
-    detail = ""
-    match step.kind:
-        case NextStepKind.RECOVERED:
-            detail = recovery
-        case NextStepKind.NOT_RECOVERED if step.closed_reason is not None:
-            detail = continue_with(CLOSED_REASONS[step.closed_reason])
-        case NextStepKind.RETRY:
-            detail = "due now" if step.at is None else f"in {format_span(step.at - now)}"
-        case NextStepKind.ON_HOLD if step.hold is not None:
-            detail = continue_with(HOLDS[step.hold])
-    return State(TONES[step.kind], NEXT_STEPS[step.kind], detail)
 
 
 def describe_next(step: NextStep, now: datetime, zone: ZoneInfo) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import assert_never
 
 from dashboard.text.audit_log import name_actor
-from dashboard.text.next_step import Tone, list_plans, mention_backup_card
+from dashboard.text.next_step import list_plans, mention_backup_card
 from dashboard.text.payment_summary import find_channel
 from dashboard.text.payments import capitalize
+from dashboard.text.state import Tone
 from db.models import Attempt, Dispute, Message, Request
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from markupsafe import Markup
 
-from dashboard.text.next_step import State, Tone
+from dashboard.text.state import State, Tone
 
 # Beside every word, so that no state is told by its colour alone.
 MARKS = {Tone.GOOD: "✓", Tone.WORKING: "↻", Tone.WAITING: "…", Tone.OVER: "×"}  # noqa: RUF001

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from dashboard.data.overview import PaymentRow
-from dashboard.text.next_step import describe_next, describe_state, format_when
+from dashboard.text.next_step import describe_next, format_when
 from dashboard.text.payments import describe_recovery
+from dashboard.text.state import describe_state
 from dashboard.ui.html import fill
 from dashboard.ui.links import address
 from dashboard.ui.state import render_state

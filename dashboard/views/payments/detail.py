@@ -14,9 +14,10 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.overview import PaymentRow, copy_payment
 from dashboard.data.payments import ask, read_detail
 from dashboard.settings import DashboardSettings
-from dashboard.text.next_step import SHORTLY, State, describe_state, format_when
+from dashboard.text.next_step import SHORTLY, format_when
 from dashboard.text.payment_summary import summarize_payment
 from dashboard.text.payments import capitalize, describe_recovery
+from dashboard.text.state import State, describe_state
 from dashboard.text.timeline import Entry, list_entries
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
