@@ -14,7 +14,8 @@ from fastapi.responses import HTMLResponse, Response
 from sandbox.model.times import utc
 from sandbox.servers.api import ROOT, WhopApi
 from sandbox.servers.chat_page import chat_in_json, posts_page, support_page
-from sandbox.servers.control import Control, front_page
+from sandbox.servers.control import Control
+from sandbox.servers.front_page import front_page
 from sandbox.servers.mail_page import POLICY, mail_in_json, mails_page
 from sandbox.servers.posts import Posts, post_in_json
 from sandbox.servers.sendgrid import SendGrid

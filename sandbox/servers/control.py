@@ -8,29 +8,18 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import HTMLResponse
-from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sandbox.model.renewals import HandMade, Overrides, Renewal
 from sandbox.model.switches import FaultKind, Switches
 from sandbox.model.times import utc
 from sandbox.servers.api import WhopApi
-from sandbox.servers.mail_page import page
 from sandbox.state.store import Missing
 from sandbox.world.world import World
 
 SWITCHES = TypeAdapter(Switches)
 # How a dispute goes on or ends, in Whop's words.
 RULINGS = ("under_review", "won", "lost", "prevented", "warning_under_review", "warning_closed")
-LINKS = {
-    "/mails": "emails sent",
-    "/support": "support chats",
-    "/posts": "posts to Discord and Slack",
-    "/sandbox/ledger": "every real charge",
-    "/sandbox/switches": "readings of what Whop does not document",
-    "/openapi.json": "the control routes",
-}
 
 
 class Wanted(BaseModel):
@@ -194,14 +183,3 @@ def changed(switches: Switches, wanted: dict[str, Any]) -> Switches:
     for name in wanted:
         setattr(switches, name, getattr(valid, name))
     return switches
-
-
-def front_page(world: World) -> HTMLResponse:
-    link = Markup('<li><a href="{}">{}</a></li>')
-    links = Markup("").join(link.format(path, text) for path, text in LINKS.items())
-    body = Markup(
-        "<p>A stand-in for Whop's API (/api/v1) and SendGrid's (/v3/mail/send)."
-        " Nobody is charged and no email leaves this machine.</p>"
-        "<ul>{}</ul><p>{} charges so far.</p>"
-    )
-    return HTMLResponse(page("Sandbox", body.format(links, len(world.ledger.charges()))))
