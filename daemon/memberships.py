@@ -18,8 +18,6 @@ from recovery.retry_policy import RetryRules
 from whop.client import PAGE, WhopClient
 from whop.errors import AccessError, NotFoundError
 
-# Without it Whop's lists are empty.
-MEMBERS = "member:basic:read"
 PAUSED, PAST_DUE = "paused", "past_due"
 # Pages of a list that are read beyond those that the wanted memberships fill.
 MORE_PAGES = 4

@@ -21,9 +21,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from daemon.company_names import fetch_name
-from daemon.memberships import MEMBERS, MembershipReader
+from daemon.memberships import MembershipReader
+from daemon.permissions import DISPUTES, LISTING, MEMBERS, NEEDED, NOT_PERMITTED
 from daemon.product_titles import fetch_titles
-from daemon.reversals import DISPUTES, DisputeReader, read_refunds
+from daemon.reversals import DisputeReader, read_refunds
 from daemon.workers import WorkCounts, never, run_each
 from db.company_settings.recovery import list_company_ids
 from db.ledger import read_back, sync
@@ -33,27 +34,11 @@ from db.session import SessionFactory
 from recovery.health import SyncFailure
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
-from recovery.status import SyncError
 from whop.client import WhopClient
 from whop.errors import NotFoundError, WhopError, classify_sync_error
 
 log = logging.getLogger(__name__)
 
-LISTING = "payment:basic:read"
-NEEDED = (
-    LISTING,
-    "payment:manage",
-    DISPUTES,
-    MEMBERS,
-    "member:email:read",
-    "member:manage",
-    # For members without a known email address.
-    "support_chat:create",
-    "support_chat:message:create",
-)
-NOT_PERMITTED = SyncFailure(
-    SyncError.PERMISSION_MISSING, f"Whop does not let us read payments: {LISTING} is missing"
-)
 RENEWAL = "subscription_cycle"
 # Whop gives up on a payment after five days; anything a month older than that is history.
 OPEN_FOR = timedelta(days=35)

@@ -16,7 +16,6 @@ from recovery.retry_policy import RetryRules
 from whop.client import WhopClient
 from whop.errors import NotFoundError
 
-DISPUTES = "payment:dispute:read"
 OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 # Those that only an alert told of have no end that we would hear of.
 ASKED_AGAIN = timedelta(days=1)
