@@ -11,16 +11,14 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
-    Label,
     Numeric,
     String,
     Text,
-    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time, Word, one_of
+from db.models.base import Base, Time, Word, index_prefix, one_of
 from recovery.declines import DeclineClass
 from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, Step, Trigger
@@ -28,12 +26,6 @@ from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Recovered
 MONEY = ("amount_usd", "amount", "refunded_amount")
 FILTERS = ("decline_class", "product", "recovered_by")
 CLOSING = ("recovered_at", "window_ends_at", "imported")
-
-
-def index_prefix(name: str, column: str) -> Index:
-    """An index for `like 'abc%'` that works in any locale."""
-    lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
-    return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
 
 
 class Payment(Base):
