@@ -1,13 +1,14 @@
 """The books, checked against the simulated Whop's ledger of real charges.
 
-What must not be charged any more is worked out from what was delivered, not from what the engine
-made of it.
+Who must not be charged or written to any more is worked out from what was delivered, not from what
+the engine made of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,11 +17,19 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Attempt, Message, Payment, Request
+from db.models import Attempt, CardBan, Message, Payment, Request
 from db.reporting.summary import CENT, summarize, to_cents
 from recovery import retry_policy
 from recovery.decline_codes import classify
-from recovery.declines import FORBIDS_THE_PAYMENT, NEVER_CHARGED_AGAIN, STICKS, DeclineClass
+from recovery.declines import (
+    FORBIDS_THE_PAYMENT,
+    NEVER_CHARGED_AGAIN,
+    STICKS,
+    STRICTNESS,
+    DeclineClass,
+)
+from recovery.message_schedule import SEQUENCES, may_write
+from recovery.payment_methods import EXPIRED
 from recovery.status import (
     OUR_TRIGGERS,
     UNPAID,
@@ -50,13 +59,18 @@ FORBIDDEN = {
 MONTH = timedelta(days=30)
 RETRY = re.compile(r"/api/v1/payments/([^/]+)/retry")
 MEMBERSHIP = re.compile(r"/api/v1/memberships/([^/]+)")
+LETTERS = ("/v3/mail/send", "/api/v1/messages")
 
 
 class Audit:
     """`wrong` collects what was seen in the middle of a call, where raising would be caught."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Counter[str]) -> None:
+        self.tally = tally
         self.wrong: list[str] = []
+        self.paid: set[str] = set()
+        # What was seen to stop a payment, for good or for a time.
+        self.stops: set[tuple[str, str]] = set()
         self.stopped: dict[str, str] = {}
         # By membership and by disputed payment: when the newest word was true, and whether it
         # forbids a charge.
@@ -64,8 +78,9 @@ class Audit:
         self.disputes: dict[str, tuple[str, bool]] = {}
         self.bought: dict[str, str] = {}
         self.cards: list[tuple[Card, Charge]] = []
-        # By a card's id, as delivered: which payments it was refused for, for good, and the class.
-        self.banned: defaultdict[str, set[tuple[str, DeclineClass]]] = defaultdict(set)
+        # By a card's id, as delivered: which payments it was refused for, for good, and the class;
+        # and the year on the card, where a later one is an answer to that.
+        self.banned: defaultdict[str, set[tuple[str, DeclineClass, int | None]]] = defaultdict(set)
         self.changes_of_card: Counter[str] = Counter()
         self.answered: set[str] = set()
 
@@ -91,6 +106,8 @@ class Audit:
             self.note(self.disputes, told["payment"]["id"], moment, told["status"] not in LIFTED)
         elif kind == "payment.canceled":
             self.stop([told["id"]], kind)
+        elif kind == "payment.succeeded":
+            self.paid.add(told["id"])
         elif kind == "payment.failed":
             self.note_decline(told)
         elif kind.startswith("membership."):
@@ -129,17 +146,24 @@ class Audit:
         at = told.get("last_payment_attempt_at") or told.get("last_payment_attempt")
         for card, charge in self.cards:
             if charge.payment_id == told["id"] and iso(charge.at) == at:
-                self.banned[card.method_id].add((charge.payment_id, decline_class))
+                of = card.exp_year if told["decline_code"] == EXPIRED else None
+                self.banned[card.method_id].add((charge.payment_id, decline_class, of))
 
     def is_banned(self, payment_id: str, attempt: Attempt) -> bool:
         on_file = self.store.payment(payment_id).card
         if attempt.payment_method_id is None and not on_file.is_card:
             return True
-        method_id = attempt.payment_method_id or on_file.method_id
-        return any(
-            by == payment_id or decline_class not in FORBIDS_THE_PAYMENT
-            for by, decline_class in self.banned[method_id]
-        )
+        return bool(self.list_bans(payment_id, attempt.payment_method_id or on_file.method_id))
+
+    def list_bans(self, payment_id: str, method_id: str) -> set[DeclineClass]:
+        """Those that hold for this card. On file it may have a later date by now."""
+        on_file = self.store.payment(payment_id).card
+        return {
+            decline_class
+            for by, decline_class, year in self.banned[method_id]
+            if by == payment_id or decline_class not in FORBIDS_THE_PAYMENT
+            if year is None or method_id != on_file.method_id or on_file.exp_year <= year
+        }
 
     def note_requests(self) -> None:
         with self.rig.sessions() as session:
@@ -165,6 +189,8 @@ class Audit:
                 owing
             )
             self.look(backup & in_hand, None, request)
+        elif request.url.path in LETTERS:
+            self.look_at_letter()
 
     def note_answer(self, request: httpx.Request, response: httpx.Response) -> None:
         """Payments of which we have Whop's own word that our charge was paid."""
@@ -185,22 +211,11 @@ class Audit:
     def look_at(self, session: Session, attempt: Attempt) -> None:
         payment_id = attempt.payment_id
         payment = session.scalars(select(Payment).where(Payment.payment_id == payment_id)).one()
-        truth = self.store.membership(self.store.payment(payment_id).membership_id)
         now = self.rig.clock.now
-        bought_at = self.bought.get(truth.member_id)
-        failed_at = self.store.payment(payment_id).created_at
-        reasons = {
+        reasons = self.find_reasons(payment) | {
             "the attempt is not in hand": attempt.sent_at is None
             or attempt.outcome not in UNSETTLED,
             f"it is {payment.status}": payment.status is not PaymentStatus.PENDING_RETRY,
-            f"stopped: {self.stopped.get(payment_id)}": payment_id in self.stopped,
-            "its member disputes": self.is_disputing(truth.member_id),
-            "its membership ends or pauses": self.forbids(
-                self.memberships, truth.id, truth.updated_at
-            ),
-            "its member bought anew": bought_at is not None
-            and datetime.fromisoformat(bought_at) > failed_at,
-            "its member is held out": bool(payment.held_out),
             f"{payment.decline_class} is not charged again": payment.decline_class
             in FORBIDDEN[attempt.charge_method],
             "its card is banned": self.is_banned(payment_id, attempt),
@@ -209,7 +224,48 @@ class Audit:
             and attempt.charge_method is ChargeMethod.RETRY,
             "its card is worn out": self.is_over_card_limit(session, payment, now),
         }
-        self.wrong += [f"charging {payment_id}: {why}" for why, is_so in reasons.items() if is_so]
+        self.note_wrong(f"charging {payment_id}", reasons)
+
+    def find_reasons(self, payment: Payment) -> dict[str, bool]:
+        """Why a payment's member may be neither charged nor written to, as told so far."""
+        stored = self.store.payment(payment.payment_id)
+        truth = self.store.membership(stored.membership_id)
+        bought_at = self.bought.get(truth.member_id)
+        return {
+            f"stopped: {self.stopped.get(payment.payment_id)}": payment.payment_id in self.stopped,
+            "its member disputes": self.is_disputing(truth.member_id),
+            "its membership ends or pauses": self.forbids(
+                self.memberships, truth.id, truth.updated_at
+            ),
+            "its member bought anew": bought_at is not None
+            and datetime.fromisoformat(bought_at) > stored.created_at,
+            "its member is held out": bool(payment.held_out),
+            "it is paid": payment.payment_id in self.paid,
+        }
+
+    def look_at_letter(self) -> None:
+        """By the last one that was marked as about to leave."""
+        with self.rig.sessions() as session:
+            query = select(Message, Payment).join(Payment, Payment.payment_id == Message.payment_id)
+            leaving = query.where(Message.state == MessageState.SENDING).order_by(
+                Message.dispatched_at.desc().nulls_last()
+            )
+            message, payment = session.execute(leaving.limit(1)).one()._tuple()
+        self.tally[f"letters by {message.channel}"] += 1
+        bans = self.list_bans(
+            payment.payment_id, self.store.payment(payment.payment_id).card.method_id
+        )
+        strictest = min(bans, key=STRICTNESS.index, default=None)
+        reasons = self.find_reasons(payment) | {
+            f"it is {payment.status}": not may_write(payment.status, payment.closed_reason),
+            f"{strictest} is not told so": strictest is not None
+            and message.step not in SEQUENCES[strictest],
+            "its window is over": payment.window_ends_at <= self.rig.clock.now,
+        }
+        self.note_wrong(f"writing {message.step} of {payment.payment_id}", reasons)
+
+    def note_wrong(self, what: str, reasons: dict[str, bool]) -> None:
+        self.wrong += [f"{what}: {why}" for why, is_so in reasons.items() if is_so]
 
     def is_disputing(self, member_id: str) -> bool:
         for payment_id in self.disputes:
@@ -256,6 +312,28 @@ class Audit:
         for payment in payments:
             self.check_payment(payment, tries[payment.payment_id], charges[payment.payment_id])
         self.check_mails(payments, messages)
+
+    def note_stops(self, payments: Sequence[Payment], bans: Sequence[CardBan]) -> None:
+        for payment in payments:
+            for why in (payment.closed_reason, payment.hold):
+                if why is not None:
+                    self.stops.add((payment.payment_id, f"stopped: {why}"))
+        for ban in bans:
+            self.stops.add((ban.payment_id, f"banned: {ban.decline_class}"))
+
+    def count(self) -> None:
+        """Once, at the end of a run."""
+        charges = self.rig.world.ledger.charges()
+        self.tally["runs"] += 1
+        self.tally["payments"] += len({charge.payment_id for charge in charges})
+        for charge in charges:
+            self.tally[f"charges by {charge.by}"] += 1
+        self.tally.update(why for _, why in self.stops)
+        with self.rig.sessions() as session:
+            self.tally.update(
+                f"messages {state}" for state in session.scalars(select(Message.state))
+            )
+            self.tally["payments known"] += len(session.scalars(select(Payment.id)).all())
 
     def check_charges(
         self,

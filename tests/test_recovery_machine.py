@@ -1,9 +1,10 @@
 """Anything may happen, in any order, and the books are right.
 
 A state machine plays a creator's days at random: renewals that fail and succeed, Whop's own tries,
-members who pay, cancel and dispute, refunds, webhooks lost, doubled, late and replayed, a Whop that
-does not answer, daemons that are killed, that meet, or that have an old key. `tests/audit.py` says
-what must hold after every step and, once all has been read back, at the end.
+members who pay, cancel, pause, buy anew and dispute, banks that change their minds, refunds,
+webhooks lost, doubled, late and replayed, a Whop that does not answer, a SendGrid that refuses, a
+database that takes no writes, daemons that are killed, that meet, or that have an old key.
+`tests/audit.py` says what must hold after every step and, once all has been read back, at the end.
 
 The usual run is short and always the same; `make soak` makes a longer one (tests/soak.py).
 """
@@ -11,6 +12,8 @@ The usual run is short and always the same; `make soak` makes a longer one (test
 from __future__ import annotations
 
 import itertools
+import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -37,12 +40,13 @@ from sqlalchemy.exc import DBAPIError
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.ledger import requests
-from db.session import session_factory
+from db.session import DatabaseUnavailable, session_factory
 from recovery import retry_policy
 from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
 from sandbox.servers.control import RULINGS
+from sandbox.wire.mail_refusals import MAIL_REFUSALS
 from tests.audit import Audit
 from tests.databases import empty, take_writes
 from tests.factories import COMPANY, NOW
@@ -145,6 +149,7 @@ BETWEEN_CALLS = (
 # Of members and of creators at Whop; those that do not fit how the payment stands do nothing.
 ACTS = (
     "change_card",
+    "renew_card",
     "cancel_membership",
     "cancel_at_period_end",
     "uncancel",
@@ -164,8 +169,9 @@ OTHERS = ("cycle", "late cycle", "hours", "stop", "retry_now", "member_pays", *A
 class RecoveryMachine(RuleBasedStateMachine):
     renewals = Bundle("renewals")
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, tally: Counter[str]) -> None:
         super().__init__()
+        self.tally = tally
         self.engine, self.sessions, self.folder = engine, session_factory(engine), folder
         self.numbers = itertools.count(1)
 
@@ -186,7 +192,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         card_limit: int,
         seed: int,
     ) -> None:
-        self.audit = Audit()
+        self.audit = Audit(self.tally)
         self.rig = RoughRig(self.sessions, self.folder, self.audit, rules, seed)
         setattr(self.rig, "note_delivery", self.note_delivery)  # noqa: B010
         vars(self.rig.world.switches).update(vars(switches))
@@ -344,9 +350,15 @@ class RecoveryMachine(RuleBasedStateMachine):
             kind, status = "status", {"status": int(trouble), "seconds": 40}
         self.rig.world.faults.add(operation, kind, times=times, **status)
 
+    @rule(refusal=st.sampled_from(("none", *MAIL_REFUSALS)))
+    def sendgrid_refuses(self, refusal: Any) -> None:
+        """All emails, because of the account or of their address; "none": no more."""
+        self.rig.world.switches.mail_refusal = refusal
+
     @rule()
     def whop_recovers(self) -> None:
         self.rig.world.faults.clear()
+        self.rig.world.switches.mail_refusal = "none"
 
     @rule(new=st.booleans(), restarted=st.booleans())
     def a_key_is_rotated(self, new: bool, restarted: bool) -> None:
@@ -382,7 +394,10 @@ class RecoveryMachine(RuleBasedStateMachine):
 
         self.pass_time(timedelta(minutes=minutes))
         try:
-            with suppress(DBAPIError), self.crew.interrupted(step, after, refuse):
+            with (
+                suppress(DBAPIError, DatabaseUnavailable),
+                self.crew.interrupted(step, after, refuse),
+            ):
                 self.crew.reading.run()
                 self.crew.message_sender.send_due()
         finally:
@@ -427,6 +442,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_are_right(self) -> None:
         if hasattr(self, "audit"):
+            self.tally["steps"] += 1
             self.audit.check()
 
     def teardown(self) -> None:
@@ -436,6 +452,7 @@ class RecoveryMachine(RuleBasedStateMachine):
             self.come_to_rest()
             self.audit.check()
             self.audit.check_totals()
+            self.audit.count()
         finally:
             self.limits.stop()
             self.rig.world.store.close()
@@ -443,7 +460,7 @@ class RecoveryMachine(RuleBasedStateMachine):
 
     def come_to_rest(self) -> None:
         """All works again, and the days pass in which everything has its end."""
-        self.rig.world.faults.clear()
+        self.whop_recovers()
         self.rig.receiver_is_up = True
         self.crew = self.rig.hire(self.rig.whops_key)
         for _ in range(4):
@@ -455,12 +472,12 @@ class RecoveryMachine(RuleBasedStateMachine):
 
 @pytest.mark.soak
 def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_path: Path):
-    numbers = itertools.count()
+    numbers, tally = itertools.count(), Counter[str]()
 
     def start() -> RecoveryMachine:
         folder = tmp_path / str(next(numbers))
         folder.mkdir()
-        return RecoveryMachine(engine, folder)
+        return RecoveryMachine(engine, folder, tally)
 
     run_state_machine_as_test(
         start,  # type: ignore[arg-type]  # whatever makes a machine will do
@@ -470,3 +487,6 @@ def test_whatever_happens_the_books_agree_with_the_ledger(engine: Engine, tmp_pa
             suppress_health_check=list(HealthCheck),
         ),
     )
+    if SEED:
+        figures = sorted(tally.items())
+        sys.stdout.writelines(f"\n{many:9,} {what}" for what, many in figures)

@@ -288,6 +288,17 @@ def test_it_can_allow_more_retries_once_the_card_has_changed(stage, rearmed):
     assert stage.retry(payment_id).status_code == (200 if rearmed else 409)
 
 
+def test_a_bank_sends_the_same_card_with_a_later_date(stage):
+    payment_id = stage.failed("expired_card")
+    before = stage.shown(payment_id)["payment_instrument"]["card"]
+
+    stage.world.renew_card(payment_id, stage.now)
+
+    after = stage.shown(payment_id)["payment_instrument"]["card"]
+    assert after == before | {"exp_year": after["exp_year"]}
+    assert after["exp_year"] > before["exp_year"]
+
+
 @pytest.mark.parametrize("uses_new_card", [True, False])
 def test_it_can_keep_charging_the_old_card(stage, uses_new_card):
     stage.switches.card_change_charges = False

@@ -51,6 +51,7 @@ class Control:
         self.actions: dict[str, Callable[[str, datetime], object]] = {
             "member_pays": world.member_pays,
             "change_card": world.change_card,
+            "renew_card": world.renew_card,
             "cancel_membership": world.cancel_membership,
             "cancel_at_period_end": world.cancel_at_period_end,
             "uncancel": world.uncancel,

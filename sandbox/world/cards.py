@@ -51,6 +51,11 @@ class Cards:
     ) -> None:
         self.save(SavedCard(card, membership.account_id, membership.member_id, at, script))
 
+    def renew(self, card: Card) -> None:
+        """A saved card has a new date."""
+        if (saved := self.find(card.method_id)) is not None:
+            self.save(replace(saved, card=card))
+
     def save_spares(self, membership: Membership, key: str, wanted: Renewal, at: datetime) -> None:
         """Spare cards have their own random numbers, so that they change nothing else."""
         random = Random(f"{key}/spares")

@@ -15,6 +15,9 @@ from sandbox.model.switches import Switches
 from sandbox.state.store import Store
 from sandbox.world.charging import Charging
 
+# Years, as banks mostly do.
+RENEWED_FOR = 4
+
 
 class Members:
     def __init__(
@@ -54,6 +57,19 @@ class Members:
         if self.switches.retry_rearmed_by_card_change:
             payment = replace(payment, retries=0)
         self.store.save_payment(replace(payment, updated_at=at))
+
+    def renew_card(self, payment_id: str, at: datetime) -> None:
+        """The bank sends the card on file anew: the same card, under the same id, with a later
+        date. Other ways to pay have none."""
+        payment = self.store.payment(payment_id)
+        membership = self.store.membership(payment.membership_id)
+        if not membership.card.is_card:
+            return
+        card = replace(membership.card, exp_year=membership.card.exp_year + RENEWED_FOR)
+        self.store.save_membership(replace(membership, card=card, updated_at=at))
+        self.charging.cards.renew(card)
+        if payment.card.method_id == card.method_id:
+            self.store.save_payment(replace(payment, card=card, updated_at=at))
 
     def mail_arrives(self, payment_id: str, at: datetime) -> datetime | None:
         """A message about a payment makes some members pay. Returns when; None: it does not."""

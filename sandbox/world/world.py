@@ -122,6 +122,9 @@ class World:
     def change_card(self, payment_id: str, now: datetime) -> None:
         self.perform(self.acts.members.change_card, payment_id, now)
 
+    def renew_card(self, payment_id: str, now: datetime) -> None:
+        self.perform(self.acts.members.renew_card, payment_id, now)
+
     def cancel_membership(self, payment_id: str, now: datetime) -> None:
         self.perform(self.acts.endings.cancel_membership, payment_id, now)
 
