@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -41,6 +42,7 @@ CHARGED_AGAIN = frozenset(
 )
 
 
+@lru_cache(maxsize=1024)
 def may_charge_method(method_type: str | None) -> bool:
     """`method_type`: Whop's `PaymentMethodTypes`, an open list. None: it was not told."""
     if method_type is None:

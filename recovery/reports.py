@@ -15,9 +15,12 @@ from recovery.standing import Renewal
 FIRST_PURCHASE = frozenset({"subscription_create", "one_time"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PaymentDetails:
     """Each newer report replaces these; a field that it leaves out keeps its value.
+
+    Nobody changes one. It is not frozen, since the hot path makes one for each event:
+    docs/developers/speed.md.
 
     `card_expiry`: the card's last month, such as `2027-04`. `instrument_name`: what was charged
     (recovery/instruments.py). `payment_method_type`: Whop's word for it, such as `sepa_debit`.
@@ -39,7 +42,7 @@ class PaymentDetails:
     recovery_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PaymentFacts(PaymentDetails):
     """The fields of the first report that are stored as columns of the same name."""
 
@@ -52,7 +55,7 @@ class PaymentFacts(PaymentDetails):
     billing_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PaymentReport(PaymentFacts):
     """A payment as Whop describes it at `observed_at`.
 

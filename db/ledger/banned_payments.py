@@ -31,16 +31,14 @@ SELECT_NEW = (
 
 def apply_to_new(
     session: Session,
-    created: Collection[Created],
+    created: Created,
     rows: Iterable[NewPayment],
     bans: Collection[NewBan],
     now: datetime,
     rules: RetryRules,
 ) -> None:
     """For payments that have just become known, by what was known before and by each other."""
-    found = {payment.payment_id for payment in created}
-    concerned = {payment.payment_id for payment in created if payment.banned}
-    concerned |= set(list_beside(rows, bans)) & found
+    concerned = created.banned | (set(list_beside(rows, bans)) & created.payments)
     for payment in payments.lock_payments(session, concerned).values():
         decide_again(session, payment, now, rules)
 
@@ -51,11 +49,11 @@ def list_beside(rows: Iterable[NewPayment], bans: Collection[NewBan]) -> Iterato
         return
     banned: dict[tuple[str, str], set[str]] = {}
     for ban in bans:
-        for owner in READ_IDS(ban):
+        for owner in filter(None, READ_IDS(ban)):
             banned.setdefault((ban.company_id, owner), set()).add(ban.payment_id)
     for row in rows:
-        by = [banned.get((row.company_id, owner), set()) for owner in READ_IDS(row) if owner]
-        if set().union(*by) - {row.payment_id}:
+        known = (banned.get((row.company_id, owner)) for owner in READ_IDS(row))
+        if any(by - {row.payment_id} for by in known if by):
             yield row.payment_id
 
 

@@ -26,6 +26,7 @@ from db.ledger.rows import (
     NewEvent,
     NewPayment,
 )
+from db.members import MEMBER_IDS
 from db.models import LateChange
 
 PAYMENT = ", ".join(PAYMENT_COLUMNS)
@@ -38,53 +39,64 @@ TOLD = ", ".join(TITLE if column == "product" else column for column in PAYMENT_
 INSERT = f"""insert into payments ({PAYMENT})
     select {TOLD} from json_populate_recordset(cast(null as payments), $ROWS) as told
     on conflict do nothing
-    returning payment_id, company_id, membership_id, member_id, user_id, failed_at"""
+    returning payment_id, company_id, member_id, user_id, membership_id, failed_at"""
 BAN = ", ".join(BAN_COLUMNS)
 INSERT_BANS = f"""insert into card_bans ({BAN})
     select {", ".join(f"told.{column}" for column in BAN_COLUMNS)}
     from json_populate_recordset(cast(null as card_bans), $BANS) as told
     join created on created.payment_id = told.payment_id
     on conflict do nothing"""
-# Reports about this payment came before it and wait to be applied.
-WAITS = """exists (
-    select from webhook_events
-    where webhook_events.payment_id = created.payment_id and applied_at is null and error is null
-)"""
-# Each part of these two is one look into an index, so that a new payment costs no round trip more;
-# not `exists`, which Postgres may answer by reading the whole table.
-# Another payment of the member has banned a card. (The bans of this statement are not seen here.)
-BANNED = """coalesce(
-    (select true from card_bans as known where known.company_id = created.company_id
-        and known.member_id = created.member_id limit 1),
-    (select true from card_bans as known where known.company_id = created.company_id
-        and known.user_id = created.user_id limit 1),
-    (select true from card_bans as known where known.company_id = created.company_id
-        and known.membership_id = created.membership_id limit 1),
-    false
-)"""
-# Something is known of its membership or its member that may forbid to collect it (reviews.py).
-# invariant 11: what was heard before the payment is looked at
-CONCERNED = """coalesce(
-    (select true from memberships as known where known.company_id = created.company_id
-        and known.membership_id = created.membership_id
-        and (known.renewal <> 'continues' or known.paused) limit 1),
-    (select true from memberships as known where known.company_id = created.company_id
-        and known.member_id = created.member_id and known.started_at >= created.failed_at limit 1),
-    (select true from memberships as known where known.company_id = created.company_id
-        and known.user_id = created.user_id and known.started_at >= created.failed_at limit 1),
-    (select true from disputes as known where known.company_id = created.company_id
-        and known.member_id = created.member_id limit 1),
-    (select true from disputes as known where known.company_id = created.company_id
-        and known.user_id = created.user_id limit 1),
-    (select true from disputes as known where known.company_id = created.company_id
-        and known.membership_id = created.membership_id limit 1),
-    false
-)"""
-LOOKS = f"{WAITS} as waits, {BANNED} as banned, {CONCERNED} as concerned"
+
+
+def find_known(table: str, column: str, more: str = "true") -> str:
+    """The new payments that share an id with a row of `table`, which `more` must be true of.
+
+    All rows are looked up by one look into an index (`offset 0` keeps Postgres from asking for each
+    payment); what this statement itself inserts is not seen.
+    """
+    return f"""
+    select created.payment_id from created
+    join (
+        select * from {table} where {column} = any(array(select {column} from created)) offset 0
+    ) as known on known.company_id = created.company_id and known.{column} = created.{column}
+    where {more}"""
+
+
+# Something is known of its membership that may forbid to collect it (reviews.py).
+ENDED = """
+    select payment_id from created where (
+        select true from memberships as known where known.company_id = created.company_id
+            and known.membership_id = created.membership_id
+            and (known.renewal <> 'continues' or known.paused) limit 1
+    )"""
+BOUGHT = "known.started_at >= created.failed_at"
+FOUND = {
+    # Reports about this payment came before it and wait to be applied.
+    "awaited": [
+        """
+    select payment_id from webhook_events
+    where payment_id = any(array(select payment_id from created))
+        and applied_at is null and error is null"""
+    ],
+    # Another payment of the member has banned a card.
+    "banned": [find_known("card_bans", name) for name in MEMBER_IDS],
+    # invariant 11: what was heard before the payment is looked at
+    "concerned": [
+        ENDED,
+        *(find_known("memberships", name, BOUGHT) for name in ("member_id", "user_id")),
+        *(find_known("disputes", name) for name in MEMBER_IDS),
+    ],
+}
+# What is known about the new payments, in the same round trip: rows of a word and an id.
+CREATED = "select 'payments' as word, payment_id as id from created" + "".join(
+    f"\nunion all select '{word}', payment_id from ({query}\n) as found"
+    for word, queries in FOUND.items()
+    for query in queries
+)
 INSERT_PAYMENTS = f"""
 with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")}),
 banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")})
-select payment_id, {LOOKS} from created
+{CREATED}
 """
 
 TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json", "json")
@@ -101,9 +113,8 @@ with stored as (
     returning event_id
 ), created as ({INSERT.replace("$ROWS", "$9")})
 , banned as ({INSERT_BANS.replace("$BANS", "$10")})
-select event_id, null as payment_id, null as waits, null as banned, null as concerned from stored
-union all
-select null, payment_id, {LOOKS} from created
+{CREATED}
+union all select 'events', event_id from stored
 """
 # Prepared once per connection: parsing and planning took a seventh of the database's time.
 PREPARE = f"prepare store_deliveries ({', '.join(TYPES)}) as {INSERT_ALL}"
@@ -115,7 +126,10 @@ PREPARED = "store_deliveries is prepared"
 # more.
 # invariant 2: one payment's events are applied one after the other
 LOCK = "pg_advisory_xact_lock(hashtextextended(id, 0))"
+# A plan made while a table was nearly empty would read all of it later.
+BY_INDEX = "set local enable_seqscan = off;"
 LOCK_ALL = f"""
+{BY_INDEX}
 select count({LOCK})
 from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
 """
@@ -158,7 +172,7 @@ def store(
     payments: Sequence[NewPayment],
     bans: Sequence[NewBan],
     now: datetime,
-) -> tuple[set[str], dict[str, Created]]:
+) -> tuple[set[str], Created]:
     """Returns the ids of the new events, and the new payments.
 
     Until the transaction ends, others with events about the same payments wait: one payment's
@@ -174,9 +188,7 @@ def store(
     }
     record_late_change(session, list_failures(payments), now)
     connection = session.connection()
-    found = connection.exec_driver_sql(choose_statement(connection), values).all()
-    new = {row.event_id for row in found if row.event_id is not None}
-    return new, read_created(row for row in found if row.payment_id is not None)
+    return sort_ids(connection.exec_driver_sql(choose_statement(connection), values))
 
 
 def choose_statement(connection: Connection) -> str:
@@ -199,18 +211,20 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 def insert_payments(
     session: Session, payments: Sequence[NewPayment], bans: Sequence[NewBan], now: datetime
-) -> dict[str, Created]:
+) -> Created:
     """Those that were not known."""
     record_late_change(session, list_failures(payments), now)
     rows = {"rows": write_rows(payments), "bans": write_rows(bans)}
-    return read_created(session.connection().exec_driver_sql(INSERT_PAYMENTS, rows))
+    _, created = sort_ids(session.connection().exec_driver_sql(INSERT_PAYMENTS, rows))
+    return created
 
 
-def read_created(rows: Iterable[Any]) -> dict[str, Created]:
-    return {
-        row.payment_id: Created(row.payment_id, row.waits, row.banned, row.concerned)
-        for row in rows
-    }
+def sort_ids(rows: Iterable[Any]) -> tuple[set[str], Created]:
+    """The new events and the new payments."""
+    found: dict[str, set[str]] = {word: set() for word in ("events", "payments", *FOUND)}
+    for word, found_id in rows:
+        found[word].add(found_id)
+    return found.pop("events"), Created(**found)
 
 
 def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:

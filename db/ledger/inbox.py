@@ -84,10 +84,9 @@ def record(
     revived = find_poison(session, known) if known else set()
     to_apply = (new | revived) - done
     rest = [event for event in unique.values() if event.has_news and event.event_id in to_apply]
-    waited_for = {payment_id for payment_id, one in created.items() if one.waits}
-    if waited_for:
+    if created.awaited:
         # invariant 2: what came before its payment waits for it
-        rest = load_waiting(session, waited_for, read) + rest
+        rest = load_waiting(session, created.awaited, read) + rest
     applied = apply(session, rest, now, rules) if rest else set()
     new_payments.review_new(session, created, now, rules)
     mark_applied(session, applied | (done & revived), now)
@@ -99,7 +98,7 @@ def store(
     now: datetime,
     rules: RetryRules,
     recovery_settings: Mapping[str, RecoverySettings] | None,
-) -> tuple[set[str], dict[str, Created], set[str]]:
+) -> tuple[set[str], Created, set[str]]:
     """Returns the ids of the new events; the new payments; and the ids of the events that made
     those known."""
     starters: dict[str, tuple[str, PaymentReport]] = {}
@@ -118,8 +117,8 @@ def store(
     new, created = bulk_insert.store(
         session, [describe(event) for event in events], rows, bans, now
     )
-    banned_payments.apply_to_new(session, created.values(), rows, bans, now, rules)
-    return new, created, {starters[payment_id][0] for payment_id in created}
+    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
+    return new, created, {starters[payment_id][0] for payment_id in created.payments}
 
 
 def describe(event: Event) -> NewEvent:

@@ -43,14 +43,14 @@ def create_payments(
     rules: RetryRules,
     *,
     imported: bool = False,
-) -> dict[str, Created]:
+) -> Created:
     """Inserts the unknown payments; each report must be about a different one.
 
     `recovery_settings`: of the companies known so far; others are added. `imported`: history, about
     which members get no messages. Facts that are known already are heeded.
     """
     if not reports:
-        return {}
+        return Created(set(), set(), set(), set())
     add_companies(session, {report.company_id for report in reports} - recovery_settings.keys())
     rows = [
         describe_new(
@@ -64,18 +64,15 @@ def create_payments(
     ]
     bans = list_new_bans(rows, reports, now)
     created = insert_payments(session, rows, bans, now)
-    banned_payments.apply_to_new(session, created.values(), rows, bans, now, rules)
+    banned_payments.apply_to_new(session, created, rows, bans, now, rules)
     review_new(session, created, now, rules)
     return created
 
 
-def review_new(
-    session: Session, created: Mapping[str, Created], now: datetime, rules: RetryRules
-) -> None:
+def review_new(session: Session, created: Created, now: datetime, rules: RetryRules) -> None:
     """Looks at what was known before these payments were."""
-    concerned = [payment_id for payment_id, one in created.items() if one.concerned]
-    if concerned:
-        query = select(Payment).where(Payment.payment_id.in_(concerned))
+    if created.concerned:
+        query = select(Payment).where(Payment.payment_id.in_(created.concerned))
         reviews.review_each(session, query, now, rules)
 
 
@@ -108,8 +105,8 @@ def list_new_bans(
     return [
         describe_ban(
             row,
-            name_attempt(report.failures, report.last_attempt_at, identify_card(row)),
-            identify_card(row),
+            name_attempt(report.failures, report.last_attempt_at, card := identify_card(row)),
+            card,
             Decline(row.decline_code, row.decline_class, row.reason),
             report.observed_at,
             now,
@@ -129,8 +126,9 @@ def build_payment(
     decline = classify(report.decline_code, report.failure_message, report.payment_method_type)
     failed_at = find_first_failure(report, now)
     facts = dict(zip(AS_REPORTED, READ_FACTS(report), strict=True))
+    facts["member_email"] = find_address(report.member_email)
     return NewPayment(
-        **(facts | {"member_email": find_address(report.member_email)}),
+        **facts,
         refunded_amount=report.refunded_amount or NOTHING,
         reason=decline.words,
         decline_code=decline.code,

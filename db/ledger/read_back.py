@@ -46,9 +46,8 @@ def apply_reports(
     created = new_payments.create_payments(
         session, missed, recovery_settings, now, rules, imported=imported
     )
-    waited_for = {payment_id for payment_id, one in created.items() if one.waits}
-    events.apply_waiting(session, waited_for, now, rules, read)
-    known |= payments.lock_payments(session, created)
+    events.apply_waiting(session, created.awaited, now, rules, read)
+    known |= payments.lock_payments(session, created.payments)
     for report in reports:
         payment = known.get(report.payment_id)
         # invariant 6: what is read back changes only its own company's payments
@@ -57,7 +56,7 @@ def apply_reports(
             payment.read_at = now
     session.flush()
     reviews.review_all(session, concerns, now, rules)
-    return len(created)
+    return len(created.payments)
 
 
 def has_failed(report: PaymentReport) -> bool:

@@ -94,14 +94,14 @@ class NewBan:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A payment that has become known. `waits`: reports about it wait in the inbox. `banned`: a
-    card of its member must not be charged. `concerned`: something is known of its membership or
-    its member that may forbid to collect it."""
+    """The payments that have become known, by their ids. `awaited`: reports about them wait in the
+    inbox. `banned`: a card of their member must not be charged. `concerned`: something is known of
+    their membership or their member that may forbid to collect them."""
 
-    payment_id: str
-    waits: bool
-    banned: bool
-    concerned: bool
+    payments: set[str]
+    awaited: set[str]
+    banned: set[str]
+    concerned: set[str]
 
 
 @dataclass(frozen=True, slots=True)

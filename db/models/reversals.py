@@ -30,9 +30,9 @@ class Dispute(Base):
 
     __tablename__ = "disputes"
     __table_args__ = (
-        Index("ix_disputes_member", "company_id", "member_id"),
-        Index("ix_disputes_user", "company_id", "user_id"),
-        Index("ix_disputes_membership", "company_id", "membership_id"),
+        Index("ix_disputes_member", "member_id", "company_id"),
+        Index("ix_disputes_user", "user_id", "company_id"),
+        Index("ix_disputes_membership", "membership_id", "company_id"),
     )
 
     company_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -56,8 +56,8 @@ class Membership(Base):
     __tablename__ = "memberships"
     __table_args__ = (
         one_of("renewal", Renewal),
-        Index("ix_memberships_member", "company_id", "member_id"),
-        Index("ix_memberships_user", "company_id", "user_id"),
+        Index("ix_memberships_member", "member_id", "company_id"),
+        Index("ix_memberships_user", "user_id", "company_id"),
     )
 
     company_id: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -61,8 +61,8 @@ def make_memberships() -> None:
         sa.CheckConstraint(f"renewal in ({RENEWALS})", name=op.f("ck_memberships_renewal")),
         sa.PrimaryKeyConstraint("company_id", "membership_id", name=op.f("pk_memberships")),
     )
-    op.create_index("ix_memberships_member", "memberships", ["company_id", "member_id"])
-    op.create_index("ix_memberships_user", "memberships", ["company_id", "user_id"])
+    op.create_index("ix_memberships_member", "memberships", ["member_id", "company_id"])
+    op.create_index("ix_memberships_user", "memberships", ["user_id", "company_id"])
 
 
 def extend_disputes() -> None:
@@ -77,7 +77,7 @@ def extend_disputes() -> None:
     op.alter_column("disputes", "observed_at", nullable=False)
     op.add_column("disputes", sa.Column("read_at", TIME, comment=ASKED))
     for name in ("member", "user", "membership"):
-        op.create_index(f"ix_disputes_{name}", "disputes", ["company_id", f"{name}_id"])
+        op.create_index(f"ix_disputes_{name}", "disputes", [f"{name}_id", "company_id"])
 
 
 def downgrade() -> None:
