@@ -144,13 +144,16 @@ def test_what_was_given_up_is_looked_at_once_a_day_for_a_month(rig: Rig):
     assert rig.payment(payment_id).status is PaymentStatus.RECOVERED
 
 
-def test_a_payment_whop_does_not_know_is_asked_about_and_left(rig: Rig, session):
+def test_a_payment_whop_does_not_know_is_closed_once_whop_must_know_it(rig: Rig, session):
     add_payment(session, rig.clock.now, id="pay_of_nobody")
-    rig.pass_time(0.5)
+    rig.pass_time(0.1)
+    rig.reconciler.run()
+    assert rig.payment("pay_of_nobody").status is PaymentStatus.PENDING_RETRY
+    rig.pass_time(0.1)
     rig.reconciler.run()
     payment = rig.payment("pay_of_nobody")
-    assert payment.read_at == rig.clock.now
-    assert payment.status is PaymentStatus.PENDING_RETRY
+    assert payment.status is PaymentStatus.PERMANENT_FAIL
+    assert payment.closed_reason is ClosedReason.UNKNOWN_AT_WHOP
 
 
 def test_a_first_purchase_that_failed_is_nobodys_renewal(rig: Rig):
