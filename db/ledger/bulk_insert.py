@@ -7,7 +7,9 @@ same from expressions takes longer than Postgres needs to run it (docs/developer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -48,59 +50,49 @@ INSERT_BANS = f"""insert into card_bans ({BAN})
     on conflict do nothing"""
 
 
-def find_known(table: str, column: str, more: str = "true") -> str:
-    """The new payments that share an id with a row of `table`, which `more` must be true of.
-
-    All rows are looked up by one look into an index (`offset 0` keeps Postgres from asking for each
-    payment); what this statement itself inserts is not seen.
-    """
-    return f"""
-    select created.payment_id from created
-    join (
-        select * from {table} where {column} = any(array(select {column} from created)) offset 0
-    ) as known on known.company_id = created.company_id and known.{column} = created.{column}
-    where {more}"""
+def share(*names: str) -> str:
+    """Rows of one of these ids, found by one look into the index of each. Arrays and not a join,
+    for which Postgres may read everything."""
+    return " or ".join(f"{name} = any(array(select {name} from created))" for name in names)
 
 
-# Something is known of its membership that may forbid to collect it (reviews.py).
-ENDED = """
-    select payment_id from created where (
-        select true from memberships as known where known.company_id = created.company_id
-            and known.membership_id = created.membership_id
-            and (known.renewal <> 'continues' or known.paused) limit 1
-    )"""
-BOUGHT = "known.started_at >= created.failed_at"
-FOUND = {
-    # Reports about this payment came before it and wait to be applied.
-    "awaited": [
-        """
-    select payment_id from webhook_events
-    where payment_id = any(array(select payment_id from created))
-        and applied_at is null and error is null"""
-    ],
-    # Another payment of the member has banned a card.
-    "banned": [find_known("card_bans", name) for name in MEMBER_IDS],
-    # invariant 11: what was heard before the payment is looked at
-    "concerned": [
-        ENDED,
-        *(find_known("memberships", name, BOUGHT) for name in ("member_id", "user_id")),
-        *(find_known("disputes", name) for name in MEMBER_IDS),
-    ],
-}
-# What is known about the new payments, in the same round trip: rows of a word and an id.
-CREATED = "select 'payments' as word, payment_id as id from created" + "".join(
-    f"\nunion all select '{word}', payment_id from ({query}\n) as found"
-    for word, queries in FOUND.items()
-    for query in queries
+# What is known already: of the inbox, reports about a payment that wait to be applied; of its
+# member, cards that are banned; of its membership and its member, what may forbid to collect it
+# (reviews.py). All payments are looked up together, since every delivery pays for each part. What
+# this statement itself inserts is not seen.
+# invariant 11: what was heard before the payment is looked at
+KNOWN = f"""known as (
+    select 'banned' as word, company_id, member_id, user_id, membership_id,
+        cast('infinity' as timestamptz) as began
+    from card_bans where {share(*MEMBER_IDS)}
+    union all
+    select 'concerned', company_id, member_id, user_id, membership_id, 'infinity'
+    from disputes where {share(*MEMBER_IDS)}
+    union all
+    select 'concerned', company_id, null, null, membership_id, 'infinity'
+    from memberships where {share("membership_id")} and (renewal <> 'continues' or paused)
+    union all
+    select 'concerned', company_id, member_id, user_id, null, started_at
+    from memberships where ({share("member_id", "user_id")})
+        and started_at >= (select min(failed_at) from created)
 )
+select 'payments' as word, payment_id as id from created
+union all
+select word, payment_id from known join created on created.company_id = known.company_id
+    and ({" or ".join(f"created.{name} = known.{name}" for name in MEMBER_IDS)})
+    and created.failed_at <= known.began
+union all
+select 'awaited', payment_id from webhook_events
+where {share("payment_id")} and applied_at is null and error is null
+"""
 INSERT_PAYMENTS = f"""
 with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")}),
-banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")})
-{CREATED}
+banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")}),
+{KNOWN}
 """
 
 TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json", "json")
-GIVEN = [f"%({name})s" for name in (*EVENT_COLUMNS, "now", "rows", "bans")]
+GIVEN = (*EVENT_COLUMNS, "now", "rows", "bans")
 INSERT_ALL = f"""
 with stored as (
     insert into webhook_events
@@ -111,38 +103,47 @@ with stored as (
         as given ({", ".join(EVENT_COLUMNS)})
     on conflict do nothing
     returning event_id
-), created as ({INSERT.replace("$ROWS", "$9")})
-, banned as ({INSERT_BANS.replace("$BANS", "$10")})
-{CREATED}
-union all select 'events', event_id from stored
+), created as ({INSERT.replace("$ROWS", "$9")}),
+banned as ({INSERT_BANS.replace("$BANS", "$10")}),
+{KNOWN}
+union all
+select 'events', event_id from stored
 """
-# Prepared once per connection: parsing and planning took a seventh of the database's time.
-PREPARE = f"prepare store_deliveries ({', '.join(TYPES)}) as {INSERT_ALL}"
-PREPARED = "store_deliveries is prepared"
 # Two statements in one round trip. The locks come first: in one order, so that two receivers cannot
 # wait for each other, and as a statement of their own, so that the second statement sees what the
 # previous holder of the locks committed. While Postgres inserts, the receiver's other thread has
 # the interpreter to itself; each further round trip would mean waiting for the interpreter once
 # more.
+# A plan made while a table was nearly empty would read all of it later, hence `enable_seqscan`.
 # invariant 2: one payment's events are applied one after the other
-LOCK = "pg_advisory_xact_lock(hashtextextended(id, 0))"
-# A plan made while a table was nearly empty would read all of it later.
-BY_INDEX = "set local enable_seqscan = off;"
-LOCK_ALL = f"""
-{BY_INDEX}
-select count({LOCK})
-from (select unnest(cast(%(locked)s as text[])) as id order by 1) as sorted;
+LOCK_ALL = """
+select set_config('enable_seqscan', 'off', true),
+    count(pg_advisory_xact_lock(hashtextextended(id, 0)))
+from (select unnest($1) as id order by 1) as sorted
 """
-STORE = f"{LOCK_ALL} execute store_deliveries ({', '.join(GIVEN)})"
+# Prepared once per connection: parsing and planning took a fifth of the database's time.
+STATEMENTS = {
+    "lock_payments": (LOCK_ALL, {"locked": "text[]"}),
+    "store_deliveries": (INSERT_ALL, dict(zip(GIVEN, TYPES, strict=True))),
+}
+PREPARE = ";".join(
+    f"prepare {name} ({', '.join(given.values())}) as {statement}"
+    for name, (statement, given) in STATEMENTS.items()
+)
+PREPARED = "its statements are prepared"
+STORE = ";".join(
+    f"execute {name} ({', '.join(f'%({value})s' for value in given)})"
+    for name, (_, given) in STATEMENTS.items()
+)
 
 
-def write_in_full() -> str:
+def write_in_full(statement: str, given: Mapping[str, str]) -> str:
     """For a pooler, whose next session has nothing prepared."""
-    values = [f"cast({given} as {kind})" for given, kind in zip(GIVEN, TYPES, strict=True)]
-    return LOCK_ALL + re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], INSERT_ALL)
+    values = [f"cast(%({name})s as {kind})" for name, kind in given.items()]
+    return re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], statement)
 
 
-STORE_IN_FULL = write_in_full()
+STORE_IN_FULL = ";".join(write_in_full(*one) for one in STATEMENTS.values())
 
 READ_EVENT = attrgetter(*EVENT_COLUMNS)
 
@@ -221,10 +222,10 @@ def insert_payments(
 
 def sort_ids(rows: Iterable[Any]) -> tuple[set[str], Created]:
     """The new events and the new payments."""
-    found: dict[str, set[str]] = {word: set() for word in ("events", "payments", *FOUND)}
+    found = defaultdict[str, set[str]](set)
     for word, found_id in rows:
         found[word].add(found_id)
-    return found.pop("events"), Created(**found)
+    return found["events"], Created(*(found[field.name] for field in fields(Created)))
 
 
 def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:

@@ -60,8 +60,9 @@ class Membership(Base):
         Index("ix_memberships_user", "user_id", "company_id"),
     )
 
-    company_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    # In this order in the key: it is looked up by memberships of many companies at once.
     membership_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    company_id: Mapped[str] = mapped_column(Text, primary_key=True)
     member_id: Mapped[str | None] = mapped_column(Text)
     user_id: Mapped[str | None] = mapped_column(Text)
     product_id: Mapped[str | None] = mapped_column(Text)

@@ -96,7 +96,7 @@ def list_of(
 def find_membership(session: Session, payment: Payment) -> Membership | None:
     if payment.membership_id is None:
         return None
-    return session.get(Membership, (payment.company_id, payment.membership_id))
+    return session.get(Membership, (payment.membership_id, payment.company_id))
 
 
 def find_purchase(session: Session, payment: Payment) -> datetime | None:

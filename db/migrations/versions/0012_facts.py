@@ -59,7 +59,7 @@ def make_memberships() -> None:
         sa.Column("paused_observed_at", TIME, comment=REPLACED),
         sa.Column("read_at", TIME, comment=ASKED),
         sa.CheckConstraint(f"renewal in ({RENEWALS})", name=op.f("ck_memberships_renewal")),
-        sa.PrimaryKeyConstraint("company_id", "membership_id", name=op.f("pk_memberships")),
+        sa.PrimaryKeyConstraint("membership_id", "company_id", name=op.f("pk_memberships")),
     )
     op.create_index("ix_memberships_member", "memberships", ["member_id", "company_id"])
     op.create_index("ix_memberships_user", "memberships", ["user_id", "company_id"])
