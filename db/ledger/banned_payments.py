@@ -47,13 +47,18 @@ def list_beside(rows: Iterable[NewPayment], bans: Collection[NewBan]) -> Iterato
     """Those whose member has a ban among `bans` by another payment."""
     if not bans:
         return
-    banned: dict[tuple[str, str], set[str]] = {}
+    banned: dict[str, set[tuple[str, str]]] = {}
     for ban in bans:
         for owner in filter(None, READ_IDS(ban)):
-            banned.setdefault((ban.company_id, owner), set()).add(ban.payment_id)
+            banned.setdefault(owner, set()).add((ban.company_id, ban.payment_id))
     for row in rows:
-        known = (banned.get((row.company_id, owner)) for owner in READ_IDS(row))
-        if any(by - {row.payment_id} for by in known if by):
+        if banned.keys().isdisjoint(READ_IDS(row)):
+            continue
+        theirs = {one for owner in READ_IDS(row) for one in banned.get(owner, ())}
+        if any(
+            company_id == row.company_id and payment_id != row.payment_id
+            for company_id, payment_id in theirs
+        ):
             yield row.payment_id
 
 

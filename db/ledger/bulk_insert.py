@@ -7,9 +7,7 @@ same from expressions takes longer than Postgres needs to run it (docs/developer
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -56,39 +54,41 @@ def share(*names: str) -> str:
     return " or ".join(f"{name} = any(array(select {name} from created))" for name in names)
 
 
-# What is known already: of the inbox, reports about a payment that wait to be applied; of its
-# member, cards that are banned; of its membership and its member, what may forbid to collect it
-# (reviews.py). All payments are looked up together, since every delivery pays for each part. What
+SAME = " or ".join(f"created.{name} = known.{name}" for name in MEMBER_IDS)
+OF_MEMBER = f"""
+    select payment_id from created
+    join ($KNOWN) as known on created.company_id = known.company_id and ({SAME})
+        and created.failed_at <= known.began"""
+BANS = f"""
+        select company_id, member_id, user_id, membership_id, 'infinity'::timestamptz as began
+        from card_bans where {share(*MEMBER_IDS)}"""
+FACTS = f"""
+        select company_id, member_id, user_id, membership_id, 'infinity'::timestamptz as began
+        from disputes where {share(*MEMBER_IDS)}
+        union all
+        select company_id, null, null, membership_id, 'infinity'
+        from memberships where {share("membership_id")} and (renewal <> 'continues' or paused)
+        union all
+        select company_id, member_id, user_id, null, started_at
+        from memberships where ({share("member_id", "user_id")})
+            and started_at >= (select min(failed_at) from created)"""
+# What is known already, as `Created` has it: what may forbid to collect is told by reviews.py. All
+# payments are looked up together, since every delivery pays for each part, and all is one row. What
 # this statement itself inserts is not seen.
 # invariant 11: what was heard before the payment is looked at
-KNOWN = f"""known as (
-    select 'banned' as word, company_id, member_id, user_id, membership_id,
-        cast('infinity' as timestamptz) as began
-    from card_bans where {share(*MEMBER_IDS)}
-    union all
-    select 'concerned', company_id, member_id, user_id, membership_id, 'infinity'
-    from disputes where {share(*MEMBER_IDS)}
-    union all
-    select 'concerned', company_id, null, null, membership_id, 'infinity'
-    from memberships where {share("membership_id")} and (renewal <> 'continues' or paused)
-    union all
-    select 'concerned', company_id, member_id, user_id, null, started_at
-    from memberships where ({share("member_id", "user_id")})
-        and started_at >= (select min(failed_at) from created)
-)
-select 'payments' as word, payment_id as id from created
-union all
-select word, payment_id from known join created on created.company_id = known.company_id
-    and ({" or ".join(f"created.{name} = known.{name}" for name in MEMBER_IDS)})
-    and created.failed_at <= known.began
-union all
-select 'awaited', payment_id from webhook_events
-where {share("payment_id")} and applied_at is null and error is null
+CREATED = f"""
+array(select payment_id from created),
+array(
+    select payment_id from webhook_events
+    where {share("payment_id")} and applied_at is null and error is null
+),
+array({OF_MEMBER.replace("$KNOWN", BANS)}),
+array({OF_MEMBER.replace("$KNOWN", FACTS)})
 """
 INSERT_PAYMENTS = f"""
 with created as ({INSERT.replace("$ROWS", "cast(%(rows)s as json)")}),
-banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")}),
-{KNOWN}
+banned as ({INSERT_BANS.replace("$BANS", "cast(%(bans)s as json)")})
+select {CREATED}
 """
 
 TYPES = (*["text[]"] * 6, "boolean[]", "timestamptz", "json", "json")
@@ -104,10 +104,8 @@ with stored as (
     on conflict do nothing
     returning event_id
 ), created as ({INSERT.replace("$ROWS", "$9")}),
-banned as ({INSERT_BANS.replace("$BANS", "$10")}),
-{KNOWN}
-union all
-select 'events', event_id from stored
+banned as ({INSERT_BANS.replace("$BANS", "$10")})
+select array(select event_id from stored), {CREATED}
 """
 # Two statements in one round trip. The locks come first: in one order, so that two receivers cannot
 # wait for each other, and as a statement of their own, so that the second statement sees what the
@@ -189,7 +187,9 @@ def store(
     }
     record_late_change(session, list_failures(payments), now)
     connection = session.connection()
-    return sort_ids(connection.exec_driver_sql(choose_statement(connection), values))
+    found = connection.exec_driver_sql(choose_statement(connection), values).one()
+    events_stored, *created = map(set, found)
+    return events_stored, Created(*created)
 
 
 def choose_statement(connection: Connection) -> str:
@@ -216,16 +216,8 @@ def insert_payments(
     """Those that were not known."""
     record_late_change(session, list_failures(payments), now)
     rows = {"rows": write_rows(payments), "bans": write_rows(bans)}
-    _, created = sort_ids(session.connection().exec_driver_sql(INSERT_PAYMENTS, rows))
-    return created
-
-
-def sort_ids(rows: Iterable[Any]) -> tuple[set[str], Created]:
-    """The new events and the new payments."""
-    found = defaultdict[str, set[str]](set)
-    for word, found_id in rows:
-        found[word].add(found_id)
-    return found["events"], Created(*(found[field.name] for field in fields(Created)))
+    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, rows).one()
+    return Created(*map(set, found))
 
 
 def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:
