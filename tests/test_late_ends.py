@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from tests.processes import Stage, stage_in, wait_until
 
-# The member is written to at once, and the hourly policy charges.
-SCRIPT = ["authentication_required", "paid"]
+# The hourly policy charges the one again, and of the other the member is written to at once.
+CHARGED = ["insufficient_funds", "paid"]
+WRITTEN = ["authentication_required", "paid"]
 
 
 @pytest.fixture
@@ -25,12 +26,14 @@ def act(stage: Stage, payment_id: str, name: str) -> None:
 
 
 def test_who_has_left_is_neither_charged_nor_written_to(stage: Stage):
-    stays = stage.fail(*SCRIPT)
-    left = [stage.fail(*SCRIPT), stage.fail(*SCRIPT)]
+    stays = [stage.fail(*CHARGED), stage.fail(*WRITTEN)]
+    charged = [stage.fail(*CHARGED), stage.fail(*CHARGED)]
+    written = [stage.fail(*WRITTEN), stage.fail(*WRITTEN)]
+    left = charged + written
 
     # The end of one membership is heard before the failure that came before it.
     stage.break_down("webhook:payment.failed", "delay", seconds=3)
-    overtaken = stage.post("/sandbox/fail_renewal", script=SCRIPT)["payment_id"]
+    overtaken = stage.post("/sandbox/fail_renewal", script=WRITTEN)["payment_id"]
     act(stage, overtaken, "cancel_membership")
     wait_until(lambda: stage.rows("select from memberships"), "the end was heard")
     assert stage.row(overtaken) is None
@@ -40,15 +43,17 @@ def test_who_has_left_is_neither_charged_nor_written_to(stage: Stage):
     # Of the others Whop's word is lost: one has ended, one will not renew and is not retryable.
     stage.break_down("webhook", "drop", times=None)
     stage.post("/sandbox/switches", cancel_request_stops_retries=True)
-    act(stage, left[0], "cancel_membership")
-    act(stage, left[1], "cancel_at_period_end")
-    stage.make_due(stays, *left)
+    for ended, canceled in (charged, written):
+        act(stage, ended, "cancel_membership")
+        act(stage, canceled, "cancel_at_period_end")
+    stage.make_due(stays[0], *charged)
     stage.work_once(EMAIL_ENABLED="true")
 
     assert [stage.row(payment_id).closed_reason for payment_id in left] == [
         "membership_ended",
         "member_canceled",
-    ]
-    assert [len(stage.retries(one)) for one in (overtaken, *left)] == [0, 0, 0]
-    assert [stage.mails(one) for one in (overtaken, *left)] == [[], [], []]
-    assert len(stage.retries(stays)) == 1
+    ] * 2
+    assert [len(stage.retries(one)) for one in (overtaken, *left)] == [0] * 5
+    assert [stage.mails(one) for one in (overtaken, *left)] == [[]] * 5
+    assert [len(stage.retries(one)) for one in stays] == [1, 0]
+    assert [len(stage.mails(one)) for one in stays] == [0, 1]

@@ -284,7 +284,11 @@ def test_another_time_zone_counts_at_once_and_is_kept_anew(creator: Creator, zon
         ("credit", 21, RecoveredBy.MEMBER),
         ("fail", timedelta(days=33), "49.00"),
         ("correct", 21, {"amount_usd": None}),
-        ("correct", 22, {"failed_at": NOW - timedelta(days=10)}),
+        (
+            "correct",
+            22,
+            {"failed_at": NOW - timedelta(days=10), "window_ends_at": NOW - timedelta(days=5)},
+        ),
         ("correct", 23, {"company_id": OTHER}),
         ("remove", 24),
     ],

@@ -799,7 +799,8 @@ def test_it_never_clears_a_card_only_the_member_can_replace(cause):
     for code in CODES[cause]:
         for _ in range(50):
             story = bank.draw_scenario(random, MIDDLE, code, NOON)
-            assert bank.decide(story, code, NOON + 30 * DAY, 2, HISTORY) == code
+            # Some banks give another code the next time, but none pays.
+            assert bank.decide(story, code, NOON + 30 * DAY, 2, HISTORY) != PAID
 
 
 def test_it_recovers_a_fair_share_of_the_demos_retries():

@@ -67,13 +67,18 @@ def process(sessions: SessionFactory) -> Iterator[Services]:
     daemon.whop.wire.http.close()
 
 
+def shallow(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def describe(value: object) -> Any:
     """What is wired, down to what each root brings along: its clock, its lines to the outside."""
     if callable(value):
         return "callable"
     if not type(value).__module__.startswith("daemon."):
         return type(value).__name__
-    within = {name: describe(part) for name, part in vars(value).items() if name not in OUTSIDE}
+    parts = vars(value) if hasattr(value, "__dict__") else shallow(value)
+    within = {name: describe(part) for name, part in parts.items() if name not in OUTSIDE}
     return {"is": type(value).__name__} | within
 
 

@@ -18,6 +18,7 @@ from db.ledger.products import record_titles
 from db.member_messages import suppressions
 from db.models import (
     AccountRefusal,
+    CardBan,
     Company,
     Dispute,
     MailEvent,
@@ -30,6 +31,7 @@ from db.models import (
     WebhookEvent,
 )
 from db.reporting import rollup
+from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
 from recovery.standing import Renewal
 from recovery.status import Channel, MessageState, RequestKind, Step
@@ -207,6 +209,18 @@ def hear(session: Session, company_id: str, word: str, at: datetime) -> None:
                 status="needs_response",
                 observed_at=at,
                 recorded_at=at,
+            ),
+            CardBan(
+                company_id=company_id,
+                payment_id=f"{word}_banned",
+                attempt="1 -",
+                member_id="mber_0",
+                decline_code="stolen_card",
+                decline_class=DeclineClass.FRAUD,
+                reason=f"{word} ban",
+                observed_at=at,
+                recorded_at=at,
+                applied_at=at,
             ),
             Membership(
                 company_id=company_id,
