@@ -109,6 +109,7 @@ def test_a_change_of_card_without_an_answer_is_never_repeated(rig: Rig, fault, s
     rig.world.faults.add("memberships.update", fault)
     rig.run(hours=100)
     assert len(swaps(rig, payment_id)) == (0 if fault == "timeout_before" else 1)
+    assert rig.payment(payment_id).next_charge_method is not ChargeMethod.BACKUP_CARD
     assert rig.world.ledger.paid_twice() == []
 
 

@@ -76,6 +76,16 @@ def has_tried_backup(session: Session, payment: Payment) -> bool:
     return bool(session.scalar(select(query)))
 
 
+def has_sent_backup(session: Session, payment: Payment) -> bool:
+    """Whether the member's other card may have been charged: that is done once."""
+    query = exists().where(
+        Attempt.payment_id == payment.payment_id,
+        Attempt.charge_method == ChargeMethod.BACKUP_CARD,
+        Attempt.sent_at.is_not(None),
+    )
+    return bool(session.scalar(select(query)))
+
+
 def find_backup_card(session: Session, payment: Payment, failures: int | None) -> str | None:
     """The member's other card, where the failure of this number was our charge of it."""
     return session.scalar(

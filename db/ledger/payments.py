@@ -120,7 +120,7 @@ def is_forbidden(session: Session, payment: Payment, now: datetime, rules: Retry
     """Whether the planned charge is no longer allowed, by what is known now."""
     context = find_retry_context(session, payment, now)
     if payment.next_charge_method is ChargeMethod.BACKUP_CARD:
-        return decide_backup(context, now) is None
+        return decide_backup(context, now) is None or attempts.has_sent_backup(session, payment)
     return find_no_retry_reason(context, rules) is not None
 
 
