@@ -250,7 +250,7 @@ class Audit:
             leaving = query.where(Message.state == MessageState.SENDING).order_by(
                 Message.dispatched_at.desc().nulls_last()
             )
-            message, payment = session.execute(leaving.limit(1)).one()._tuple()
+            message, payment = session.execute(leaving.limit(1)).one()
         self.tally[f"letters by {message.channel}"] += 1
         bans = self.list_bans(
             payment.payment_id, self.store.payment(payment.payment_id).card.method_id
@@ -305,6 +305,7 @@ class Audit:
             for attempt in session.scalars(select(Attempt)):
                 tries[attempt.payment_id].append(attempt)
             messages = session.scalars(select(Message)).all()
+            self.note_stops(payments, session.scalars(select(CardBan)).all())
         charges: dict[str, list[Charge]] = defaultdict(list)
         for charge in self.rig.world.ledger.charges():
             charges[charge.payment_id].append(charge)

@@ -31,6 +31,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -40,8 +41,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.ledger import requests
-from db.outages import DatabaseUnavailable
-from db.session import session_factory
+from db.session import DatabaseUnavailable, session_factory
 from recovery import retry_policy
 from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
@@ -177,6 +177,8 @@ class RecoveryMachine(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
 
     @initialize(
+        target=renewals,
+        scripts=st.lists(st.sampled_from(SCRIPTS), min_size=2, max_size=4),
         switches=SWITCHES,
         rules=st.sampled_from((RetryRules(policy="hourly"), RetryRules(policy="smart"))),
         recovery_settings=st.builds(
@@ -187,12 +189,14 @@ class RecoveryMachine(RuleBasedStateMachine):
     )
     def begin(
         self,
+        scripts: list[tuple[str, ...]],
         switches: Switches,
         rules: RetryRules,
         recovery_settings: RecoverySettings,
         card_limit: int,
         seed: int,
-    ) -> None:
+    ) -> Any:
+        """A few renewals fail at once, so that there is work in every run."""
         self.audit = Audit(self.tally)
         self.rig = RoughRig(self.sessions, self.folder, self.audit, rules, seed)
         setattr(self.rig, "note_delivery", self.note_delivery)  # noqa: B010
@@ -207,6 +211,8 @@ class RecoveryMachine(RuleBasedStateMachine):
             retry_policy, CARD_LIMITS={"visa": card_limit}, STRICTEST_LIMIT=card_limit
         )
         self.limits.start()
+        now = self.rig.clock.now
+        return multiple(*(self.rig.world.fail_renewal(now, script=one) for one in scripts))
 
     def note_delivery(self, delivery: Delivery) -> None:
         self.rig.delivered.append(delivery)
@@ -303,6 +309,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.pass_time(timedelta(hours=hours / 3))
             self.work((self.crew.reading if reading else self.crew.blind).run)
+            self.work(self.crew.message_sender.send_due)
 
     @rule()
     def the_minutes_jobs_run(self) -> None:
@@ -467,6 +474,7 @@ class RecoveryMachine(RuleBasedStateMachine):
         for _ in range(4):
             self.rig.pass_time(A_WHILE / 4 / timedelta(hours=1))
             self.work(self.crew.reading.run)
+            self.work(self.crew.message_sender.send_due)
         self.rig.pass_time(0.1)
         self.work(self.crew.reading.run)
 
