@@ -94,8 +94,8 @@ def interpret_read_error(claim: Claim, error: WhopError, now: datetime) -> Concl
 
 def interpret_charge_error(claim: Claim, error: WhopError, now: datetime) -> Conclusion:
     """For a charge that failed. A refusal says nothing about an earlier charge of this attempt."""
+    # invariant 4: no answer concludes nothing
     if isinstance(error, NoAnswerError) or claim.sent_at is not None:
-        # invariant 4: no answer concludes nothing
         return Conclusion(AttemptOutcome.UNKNOWN, detail=str(error))
     return interpret_refusal(error, now)
 

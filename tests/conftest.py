@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from db.embedded import Server
     from db.session import SessionFactory
 
-pytest_plugins = ["tests.browser", "tests.quick", "tests.soak"]
+pytest_plugins = ["tests.browser", "tests.guards", "tests.quick", "tests.soak"]
 numbers = itertools.count()
 # Fixtures that start processes.
 PROCESSES = {"browser", "processes", "stage"}

@@ -25,25 +25,42 @@ def find_marks(folders: list[Path]) -> Iterator[tuple[str, Path]]:
                     yield mark["text"], path
 
 
-def take_out(source: str, mark: str, instead: str | None = None) -> str:
-    """The code without what is marked: a condition is never met, a statement does nothing, a line
-    is gone. `instead`: what stands in its place."""
+def change(source: str, mark: str, instead: str | tuple[str, str] | None = None) -> str:
+    """The code with something else in the place of what is marked.
+
+    None: a condition is never met, a statement does nothing, a line is gone. A pair: a piece of it,
+    which stands there once, and what takes the piece's place. In a condition `…` is the old one.
+    """
     lines = source.splitlines()
     number = find_line(lines, mark)
     statement = find_statement(source, number)
     last = number
-    if statement is None:
-        replaced = [] if instead is None else [instead]
-    elif isinstance(statement, ast.If):
+    if isinstance(statement, ast.If):
         last = find_end_of_header(source, number)
-        replaced = [f"if {instead or 'False'}:"]
-    else:
+    elif statement is not None:
         last = statement.end_lineno or number
-        replaced = (instead or "pass").splitlines()
-    indent = re.match(r"\s*", lines[number - 1])
-    assert indent is not None
-    kept = [indent[0] + line for line in replaced]
-    return "\n".join([*lines[: number - 1], *kept, *lines[last:], ""])
+    marked = lines[number - 1 : last]
+    if isinstance(instead, tuple):
+        changed = replace_once("\n".join(marked), *instead).splitlines()
+    else:
+        indent = re.match(r"\s*", marked[0])
+        assert indent is not None
+        changed = [indent[0] + line for line in replace(source, statement, instead)]
+    return "\n".join([*lines[: number - 1], *changed, *lines[last:], ""])
+
+
+def replace(source: str, statement: ast.stmt | None, instead: str | None) -> list[str]:
+    if statement is None:
+        return [] if instead is None else [instead]
+    if not isinstance(statement, ast.If):
+        return (instead or "pass").splitlines()
+    condition = ast.get_source_segment(source, statement.test) or ""
+    return [f"if {(instead or 'False').replace('…', condition)}:"]
+
+
+def replace_once(code: str, piece: str, instead: str) -> str:
+    assert code.count(piece) == 1, f"'{piece}' is {code.count(piece)} times in:\n{code}"
+    return code.replace(piece, instead)
 
 
 def find_line(lines: list[str], mark: str) -> int:

@@ -287,8 +287,10 @@ def test_two_payments_that_become_known_together_know_of_each_other(session: Ses
     assert not is_charged(session, get_payment(session, told[0].payment_id))
 
 
-def test_an_open_payment_hears_of_a_later_ban(session: Session):
+@pytest.mark.parametrize("tries", [0, 2])
+def test_an_open_payment_hears_of_a_later_ban(session: Session, tries):
     first = add_payment(session, **on_card())
+    first.retry_count = tries
     assert first.status is PaymentStatus.PENDING_RETRY
     add_payment(session, decline_code="stolen_card", **on_card())
     assert requests.refuse_retry_now(session, first, NOW, HOURLY) is not None  # before it is told

@@ -149,6 +149,19 @@ def test_an_older_report_does_not_overwrite_a_newer_one(sessions, session: Sessi
     assert payment.whop_failures == 2
 
 
+def test_whatever_waits_for_several_payments_is_applied_with_them(sessions: SessionFactory):
+    ids = ["pay_1", "pay_2", "pay_3"]
+    record(sessions, [event("payment.succeeded", paid_data(NOW, id=one)) for one in ids])
+    record(sessions, [event("payment.failed", payment_data(id=one)) for one in ids])
+    assert totals(sessions)[:2] == (3, 3)
+
+
+def test_a_second_report_from_the_same_moment_is_no_news(sessions, session: Session):
+    other = payment_data(id="pay_1", membership_id="mem_1", decline_code="generic_decline")
+    record(sessions, [STORY[0], event("payment.failed", other)])
+    assert session.scalars(select(Payment)).one().decline_code == "insufficient_funds"
+
+
 def test_a_recovered_payment_does_not_fail_again(sessions, session: Session):
     late = payment_data(id="pay_1", payments_failed=2, updated_at=at(4))
     record(sessions, [STORY[0], STORY[2], event("payment.failed", late)])

@@ -42,6 +42,10 @@ def test_no_formatter_lets_it_through(said, formatter):
     assert "it said" in line
 
 
+def test_of_several_in_one_line_none_gets_through():
+    assert mask("to jo@example.com, ann@example.com") == "to [address], [address]"
+
+
 def test_an_exceptions_text_is_masked_too():
     try:
         raise ValueError("row (jo@example.com) is wrong")

@@ -22,7 +22,7 @@ from recovery.retry_policy import (
     RetryRules,
     is_payday,
 )
-from recovery.transitions import NoRetry, NoRetryReason, Retry, decide
+from recovery.transitions import NoRetry, NoRetryReason, Retry, decide, find_no_retry_reason
 
 HOUR = timedelta(hours=1)
 # A Tuesday, mid-month, mid-afternoon: no payday, weekend or night comes into play by itself.
@@ -65,6 +65,15 @@ def context(**overrides) -> RetryContext:
 )
 def test_no_policy_retries_where_that_is_not_allowed(policy, overrides, why):
     assert decide(context(**overrides), RetryRules(policy=policy), NOW) == NoRetry(why)
+
+
+@pytest.mark.parametrize("decline_class", sorted(NEVER_CHARGED_AGAIN))
+def test_what_is_never_charged_again_is_charged_by_no_policy_and_no_click(decline_class):
+    asked = context(decline_class=decline_class)
+    for policy in POLICIES:
+        rules = RetryRules(policy=policy)
+        assert isinstance(decide(asked, rules, NOW), NoRetry)
+        assert find_no_retry_reason(asked, rules) is not None
 
 
 contexts = st.builds(

@@ -378,6 +378,12 @@ def test_a_signed_event_that_makes_no_sense_is_kept_with_its_error(
     assert stored.applied_at is None
 
 
+def test_an_unsigned_event_that_makes_no_sense_is_not_kept(development: Receiver, session: Session):
+    answer = development.post(FLAT | {"amount": "a lot"})
+    assert answer.status_code == 422
+    assert count(session, WebhookEvent) == 0
+
+
 def test_one_poison_event_does_not_spoil_those_beside_it(receiver: Receiver, session: Session):
     receiver.deliver(event(data=payment_data(id="pay_1")))
     stranger = event(data=payment_data(id="pay_1"), account_id="biz_other")

@@ -443,7 +443,8 @@ def test_an_attempt_in_hand_is_not_taken_over_while_its_lease_runs(rig: Rig, mon
     assert rig.outcomes(payment_id) == ["paid"]
 
 
-def test_a_daemon_that_slept_past_its_lease_does_not_charge(rig: Rig, monkeypatch):
+@pytest.mark.parametrize("slept", [LEASE, 2 * LEASE])
+def test_a_daemon_that_slept_past_its_lease_does_not_charge(rig: Rig, monkeypatch, slept):
     """Another may have taken the attempt over: the last look before the charge sees that."""
     payment_id = rig.fail()
     rig.pass_time(1)
@@ -451,7 +452,7 @@ def test_a_daemon_that_slept_past_its_lease_does_not_charge(rig: Rig, monkeypatc
     real = retrier.whop.get_payment
 
     def sleep_then_answer(*arguments):
-        rig.clock.now += LEASE * 2
+        rig.clock.now += slept
         return real(*arguments)
 
     monkeypatch.setattr(retrier.whop, "get_payment", sleep_then_answer)
