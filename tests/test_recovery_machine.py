@@ -41,7 +41,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.ledger import requests
-from db.session import DatabaseUnavailable, session_factory
+from db.outages import DatabaseUnavailable
+from db.session import session_factory
 from recovery import retry_policy
 from recovery.retry_policy import RetryRules
 from recovery.status import RequestKind
