@@ -88,9 +88,9 @@ GUARDS = [
     Guard(
         "2: what came before its payment waits for it",
         "test_receiver.py::test_a_success_that_overtakes_its_failure_is_not_forgotten",
-        Change(("waited_for", "created.keys() - waited_for")),
+        Change(("created.awaited", "created.payments - created.awaited")),
         Change(
-            ("waited_for", "set(sorted(waited_for)[:1])"),
+            ("created.awaited", "set(sorted(created.awaited)[:1])"),
             "test_ledger.py::test_whatever_waits_for_several_payments_is_applied_with_them",
         ),
         means="those for which nothing waits; the first alone",
@@ -100,7 +100,7 @@ GUARDS = [
         "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
         Change(("hashtextextended(id, 0)", "pg_backend_pid()")),
         Change(("xact_lock(", "xact_lock_shared(")),
-        Change('LOCK = "id"'),
+        Change('LOCK_ALL = "select count(*) from unnest($1) as id"'),
         means="each locks another thing; a lock that many may have",
     ),
     Guard(
@@ -373,9 +373,9 @@ GUARDS = [
     Guard(
         "11: what was heard before the payment is looked at",
         "test_facts.py::test_a_failure_that_is_heard_after_the_end_is_closed_at_once",
-        Change(("known.renewal <> 'continues' or", "known.renewal = 'continues' and not")),
-        Change(("known.renewal <> 'continues' or known.paused", "known.paused")),
-        Change('CONCERNED = "false"'),
+        Change(("renewal <> 'continues' or", "renewal = 'continues' and not")),
+        Change(("renewal <> 'continues' or paused", "paused")),
+        Change("FACTS = BANS"),
     ),
     Guard(
         "11: facts are looked at by claims",

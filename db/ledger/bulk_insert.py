@@ -62,6 +62,7 @@ OF_MEMBER = f"""
 BANS = f"""
         select company_id, member_id, user_id, membership_id, 'infinity'::timestamptz as began
         from card_bans where {share(*MEMBER_IDS)}"""
+# invariant 11: what was heard before the payment is looked at
 FACTS = f"""
         select company_id, member_id, user_id, membership_id, 'infinity'::timestamptz as began
         from disputes where {share(*MEMBER_IDS)}
@@ -75,7 +76,6 @@ FACTS = f"""
 # What is known already, as `Created` has it: what may forbid to collect is told by reviews.py. All
 # payments are looked up together, since every delivery pays for each part, and all is one row. What
 # this statement itself inserts is not seen.
-# invariant 11: what was heard before the payment is looked at
 CREATED = f"""
 array(select payment_id from created),
 array(
