@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -93,10 +94,18 @@ def open_page(
         engine.dispose()
 
 
+members = itertools.count(1)
+
+
 def close(session: Session, paid: bool, age: timedelta = 6 * DAY, **overrides: Any) -> None:
-    """A payment whose five days are over."""
-    at = now() - age
-    payment = fail_now(session, at, **failing_at(at) | overrides)
+    """A payment whose five days are over, of a member of its own."""
+    at, number = now() - age, next(members)
+    owner = {
+        "user": {"id": f"user_{number}", "name": "Jo Doe"},
+        "member_id": f"mber_{number}",
+        "membership_id": f"mem_{number}",
+    }
+    payment = fail_now(session, at, **owner | failing_at(at) | overrides)
     payment.next_retry_at = None
     payment.status = PaymentStatus.RECOVERED if paid else PaymentStatus.PERMANENT_FAIL
     payment.recovered_by = RecoveredBy.MEMBER if paid else None
