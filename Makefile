@@ -6,9 +6,8 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 ROOMS := recovery db mail whop webhook daemon dashboard sandbox bench
 
-# Tests at work side by side: many wait for others, so three keep two cores busy. The soak: what is
-# drawn, how far it goes, and which of its tests.
-WORKERS ?= 3
+# Tests at work side by side. The soak: what is drawn, how far it goes, and which of its tests.
+WORKERS ?= 2
 SEED ?= 1
 TIMES ?= 10
 TESTS ?= tests
