@@ -291,4 +291,5 @@ def test_what_is_odd_in_a_membership_is_not_known(shape):
     odd: tuple[Any, ...] = (None, 7, [], {}, "", "a b", True)
     for field, value in itertools.product(shape, odd):
         if field != "id":
-            read_membership(shape | {field: value}, NOW, COMPANY)
+            found = read_membership(shape | {field: value}, NOW, COMPANY)
+            assert found is None or found.membership_id == shape["id"]
