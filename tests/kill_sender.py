@@ -35,13 +35,17 @@ from whop.rate_limit import RateLimit
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / folder) for folder in ("daemon", "db", "mail", "whop"))
 NO_LIMIT = 10**9
-MESSAGES_IN_A_LIFE = 2
-# Payments that come due after each kill: their messages are yet to be written.
-PORTION = 1
+# Of so many payments the message is due at the start of each life, and yet to be written. Were it
+# more after each kill, a sender would in the end only write, and be killed before it sends.
+PORTION = 2
+# Chance may need this many times as many kills until it has seen every stage.
+PATIENCE = 5
+UNWRITTEN = "not exists (select from messages m where m.payment_id = p.payment_id)"
 FALL_DUE = (
     "update payments set next_message_at = now() where id in (select id from payments p"
-    " where not exists (select from messages m where m.payment_id = p.payment_id)"
-    f" and next_message_at > now() order by id limit {PORTION})"
+    f" where {UNWRITTEN} and next_message_at > now() order by id"
+    f" limit greatest(0, {PORTION} - (select count(*) from payments p"
+    f" where {UNWRITTEN} and next_message_at <= now())))"
 )
 LAST_TAKEN = (
     "select id, dispatched_at from messages where sending_at is not null"
@@ -157,6 +161,11 @@ def count_lines(send: Callable[[], object]) -> int:
     return seen[0]
 
 
+def saw_all(left: list[Left]) -> bool:
+    """Nothing in hand, a message that is only taken, and one marked as about to leave."""
+    return {one and one[1] for one in left} == {None, False, True}
+
+
 # --- senders -----------------------------------------------------------------------------------
 
 
@@ -224,11 +233,11 @@ class Senders:
         self.look(IN_HAND)
         seconds = self.finish()
         left: list[Left] = []
-        while len(left) < kills:
+        while len(left) < kills or (not saw_all(left) and len(left) < PATIENCE * kills):
             prepare = None
             if random.random() < 0.5:
-                prepare = partial(die_after, random.randrange(1, MESSAGES_IN_A_LIFE * lines))
-            killed = self.fork(prepare, random.uniform(0, MESSAGES_IN_A_LIFE * seconds))
+                prepare = partial(die_after, random.randrange(1, lines))
+            killed = self.fork(prepare, random.uniform(0, seconds))
             in_hand = self.look(IN_HAND)
             if killed:
                 left.extend(in_hand or [None])

@@ -17,7 +17,7 @@ from db.company_settings.messaging import MessagingSettings, save_messaging_sett
 from db.ledger import new_payments
 from db.session import now
 from tests.factories import HOURLY, failing_at, report
-from tests.kill_sender import PORTION, STEPS, Left
+from tests.kill_sender import PATIENCE, PORTION, STEPS, Left
 from tests.processes import Stage, stage_in
 from tests.soak import at_length, choose_seed
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.soak
 
 KILLS, SEED = at_length(40), choose_seed(4)
 # A sender that lives long sends more than what comes due at its end.
-SPARE = 200
+SPARE = 100
 EVERYBODY_LATER = "update payments set next_message_at = now() + interval '1 day'"
 
 
@@ -42,7 +42,7 @@ class Aftermath:
 @pytest.fixture(scope="module")
 def aftermath(migrated_engine: Engine, tmp_path_factory) -> Iterator[Aftermath]:
     with stage_in(tmp_path_factory.mktemp("stage"), migrated_engine) as stage:
-        add_members(stage, PORTION * (KILLS + len(STEPS)) + SPARE)
+        add_members(stage, PORTION * (PATIENCE * KILLS + len(STEPS)) + SPARE)
         yield kill_senders(stage)
 
 
@@ -71,7 +71,7 @@ def kill_senders(stage: Stage) -> Aftermath:
     database = stage.engine.url.render_as_string(hide_password=False)
     arguments = f"-m tests.kill_sender {database} {stage.url} {KILLS} {SEED}".split()
     process = stage.processes.start(*arguments)
-    assert process.wait(30 + KILLS) == 0, process.said
+    assert process.wait(30 + PATIENCE * KILLS) == 0, process.said
     left = json.loads(process.said.splitlines()[-1])
     mails = stage.http.get("/mails.json").raise_for_status().json()
     return Aftermath(
