@@ -85,7 +85,7 @@ def test_every_delivery_is_answered_200_and_stored_whatever_happens_behind_the_p
     reach: Reach, pooled: Engine, pooler: PgBouncer
 ) -> None:
     for _ in range(4):
-        assert [reach.deliver()[0] for _ in range(10)] == [200] * 10
+        assert [reach.deliver() for _ in range(10)] == [(200, "")] * 10
         # As after idle seconds, and when the server has changed: all sessions are new.
         pooler.command("RECONNECT")
     assert reach.serves() == EVERYTHING
@@ -103,7 +103,7 @@ def test_a_session_that_ends_behind_the_pooler_costs_no_delivery(
                 " where datname = current_database() and pid <> pg_backend_pid()"
             )
         )
-    assert [reach.deliver()[0] for _ in range(8)] == [200] * 8
+    assert [reach.deliver() for _ in range(8)] == [(200, "")] * 8
     assert reach.read() == 9
 
 
