@@ -28,7 +28,7 @@ run: setup
 
 # What needs no database, no browser and no process, in ten seconds.
 quick: setup
-	@$(BIN)/python -m pytest --quick -q -p no:schemathesis
+	@$(BIN)/python -m pytest --quick -q -p no:schemathesis --numprocesses $(WORKERS)
 
 # Each worker has a database of its own, and takes one file after the other, long ones first
 # (tests/conftest.py). One file alone: .venv/bin/python -m pytest tests/test_x.py
