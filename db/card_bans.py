@@ -6,10 +6,12 @@ A ban is never taken back. It holds for as long as the payment's card is the ban
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from sqlalchemy import Text, bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from db.members import MEMBER_IDS
+from db.members import MEMBER_IDS, belongs_to_any, shares
 from db.models import CardBan, Payment
 from recovery.declines import Decline
 from recovery.payment_methods import (
@@ -39,6 +41,21 @@ def list_bans(session: Session, payment: Payment) -> list[Ban]:
     return [read_ban(row) for row in found]
 
 
+def list_bans_of(session: Session, payments: Sequence[Payment]) -> dict[str, list[Ban]]:
+    """The same for many payments of one company, by their ids."""
+    if not payments:
+        return {}
+    ids = [payment.payment_id for payment in payments]
+    theirs = belongs_to_any(CardBan, payments)
+    own = (CardBan.company_id == payments[0].company_id) & CardBan.payment_id.in_(ids)
+    rows = session.scalars(select(CardBan).where(theirs | own)).all()
+    names = ("payment_id", *MEMBER_IDS)
+    return {
+        payment.payment_id: [read_ban(row) for row in rows if shares(names, row, payment)]
+        for payment in payments
+    }
+
+
 def read_ban(row: CardBan) -> Ban:
     decline = Decline(row.decline_code or None, row.decline_class, row.reason)
     return Ban(row.payment_id, row.attempt, identify_card(row), decline, row.observed_at)
@@ -46,8 +63,12 @@ def read_ban(row: CardBan) -> Ban:
 
 def find_decline(session: Session, payment: Payment, told: Decline | None = None) -> Decline:
     """What holds for the payment now. `told`: by the newest report."""
+    return judge_decline(payment, list_bans(session, payment), told)
+
+
+def judge_decline(payment: Payment, bans: Collection[Ban], told: Decline | None = None) -> Decline:
+    """The same, where the bans of its member are known."""
     known = Decline(payment.decline_code, payment.decline_class, payment.reason)
-    bans = list_bans(session, payment)
     return choose_decline(told, known, bans, payment.payment_id, identify_card(payment))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,57 @@ def belongs_to(kind: type[Dispute] | type[Payment], whose: Any) -> ColumnElement
     return and_(kind.company_id == whose.company_id, or_(false(), *same))
 
 
+def belongs_to_any(kind: Any, payments: Sequence[Payment]) -> ColumnElement[bool]:
+    """Whether a row is of the member of one of them. All must be one company's."""
+    same = [
+        getattr(kind, name).in_(ids)
+        for name in MEMBER_IDS
+        if (ids := {getattr(payment, name) for payment in payments} - {None})
+    ]
+    return and_(kind.company_id == payments[0].company_id, or_(false(), *same))
+
+
+def shares(names: Iterable[str], row: Any, payment: Payment) -> bool:
+    """Whether both have the same known id under one of these names."""
+    return any(
+        (value := getattr(row, name)) is not None and value == getattr(payment, name)
+        for name in names
+    )
+
+
 def find_standing(session: Session, payment: Payment) -> Standing:
     """What all that is known by now, of its membership and its member, means for a payment."""
-    own, others = list_memberships(session, payment)
     statuses = session.scalars(select(Dispute.status).where(belongs_to(Dispute, payment)))
+    return judge_all(payment, *list_memberships(session, payment), statuses)
+
+
+def find_standings(session: Session, payments: Sequence[Payment]) -> dict[str, Standing]:
+    """The same for many payments of one company, by their ids."""
+    if not payments:
+        return {}
+    memberships = session.scalars(
+        select(Membership).where(belongs_to_any(Membership, payments))
+    ).all()
+    disputes = session.scalars(select(Dispute).where(belongs_to_any(Dispute, payments))).all()
+    return {
+        payment.payment_id: judge_all(
+            payment,
+            *part_own(payment, [one for one in memberships if shares(MEMBER_IDS, one, payment)]),
+            [one.status for one in disputes if shares(MEMBER_IDS, one, payment)],
+        )
+        for payment in payments
+    }
+
+
+def judge_all(
+    payment: Payment,
+    own: MembershipFacts | None,
+    others: Iterable[MembershipFacts],
+    disputes: Iterable[str],
+) -> Standing:
+    """By its own membership, others of its member, and the statuses of all their disputes."""
     anew = any(is_bought_anew(payment.product_id, payment.failed_at, own, one) for one in others)
-    return judge(own, bought_anew=anew, effects={judge_dispute(status) for status in statuses})
+    return judge(own, bought_anew=anew, effects={judge_dispute(status) for status in disputes})
 
 
 def list_memberships(
@@ -47,7 +92,13 @@ def list_memberships(
             ),
         )
     )
-    facts = [copy_facts(row) for row in rows]
+    return part_own(payment, rows)
+
+
+def part_own(
+    payment: Payment, memberships: Iterable[Membership]
+) -> tuple[MembershipFacts | None, list[MembershipFacts]]:
+    facts = [copy_facts(row) for row in memberships]
     own = next((one for one in facts if one.membership_id == payment.membership_id), None)
     return own, [one for one in facts if one is not own]
 

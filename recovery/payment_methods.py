@@ -176,8 +176,10 @@ def name_attempt(failures: int | None, last_attempt_at: datetime | None, card: C
     if failures is None and last_attempt_at is None:
         return repr(READ_CARD(card))
     number = "-" if failures is None else failures
-    at = last_attempt_at and last_attempt_at.astimezone(UTC)
-    return f"{number} {at:%Y-%m-%dT%H:%M:%S.%f}" if at else f"{number} -"
+    if last_attempt_at is None:
+        return f"{number} -"
+    at = last_attempt_at.astimezone(UTC).replace(tzinfo=None)
+    return f"{number} {at.isoformat(timespec='microseconds')}"
 
 
 def find_charged_card(

@@ -100,7 +100,7 @@ GUARDS = [
         "test_ledger.py::test_two_transactions_that_hear_of_one_payment_do_not_lose_it",
         Change(("hashtextextended(id, 0)", "pg_backend_pid()")),
         Change(("xact_lock(", "xact_lock_shared(")),
-        Change('LOCK_ALL = "select count(*) from unnest($1) as id"'),
+        Change('LOCK_ALL = "select count(*) from unnest($locked) as id"'),
         means="each locks another thing; a lock that many may have",
     ),
     Guard(

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from db.card_bans import list_bans
 from db.ledger import attempts
 from db.ledger.rows import NewBan, NewPayment
-from db.members import MEMBER_IDS
 from db.models import CardBan, Payment
 from recovery.decline_codes import classify
 from recovery.declines import STICKS, Decline
@@ -120,8 +119,13 @@ def describe_ban(
         company_id=payment.company_id,
         payment_id=payment.payment_id,
         attempt=attempt,
-        **{name: getattr(payment, name) for name in MEMBER_IDS},
-        **{name: getattr(card, name) for name in CARD_FIELDS},
+        member_id=payment.member_id,
+        user_id=payment.user_id,
+        membership_id=payment.membership_id,
+        payment_method_id=card.payment_method_id,
+        card_brand=card.card_brand,
+        card_last4=card.card_last4,
+        card_expiry=card.card_expiry,
         decline_code=decline.code or "",
         decline_class=decline.decline_class,
         reason=decline.words,

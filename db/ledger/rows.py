@@ -71,9 +71,9 @@ class NewPayment:
     next_message_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class NewBan:
-    """A ban on a card (db/ledger/card_bans.py)."""
+    """A ban on a card (db/card_bans.py)."""
 
     company_id: str
     payment_id: str

@@ -16,6 +16,7 @@ from db.company_settings.time_zones import read_zone
 from db.member_messages.account_refusals import claim_try
 from db.members import find_standing
 from db.models import Company, Message, Payment, Suppression
+from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
 from recovery.labels import (
     CHANNELS,
@@ -27,7 +28,8 @@ from recovery.labels import (
     name_end,
 )
 from recovery.message_schedule import LAST_CALL, SEQUENCES, may_write, postpone_quiet
-from recovery.status import Channel, MessageState
+from recovery.standing import Standing
+from recovery.status import Channel, MessageState, Step
 
 # A message about a payment on hold waits this long before it is looked at again.
 LOOK_AGAIN = timedelta(hours=1)
@@ -77,12 +79,24 @@ def check_eligibility(
     """What forbids it on every channel and at every hour. None: nothing."""
     # invariant 11: facts are looked at just before a message
     standing = find_standing(session, payment)
+    decline_class = card_bans.find_decline(session, payment).decline_class
+    return judge_eligibility(message.step, payment, standing, decline_class, messaging, now)
+
+
+def judge_eligibility(
+    step: Step,
+    payment: Payment,
+    standing: Standing,
+    decline_class: DeclineClass,
+    messaging: MessagingSettings,
+    now: datetime,
+) -> Ineligible | None:
+    """The same, where the facts are known."""
     if not payment.amount:
         return Ineligible("nothing is owed")
     if not may_write(payment.status, payment.closed_reason):
         return Ineligible(continue_with(name_end(payment.status, payment.closed_reason)))
-    decline_class = card_bans.find_decline(session, payment).decline_class
-    if message.step not in SEQUENCES[decline_class]:
+    if step not in SEQUENCES[decline_class]:
         return Ineligible(f"the reason is now: {continue_with(REASONS[decline_class])}")
     if now > payment.window_ends_at - LAST_CALL:
         return Ineligible("it would have arrived after the deadline")
@@ -102,12 +116,24 @@ def find_channel(
     channels: Collection[Channel],
     refused_by: Channel | None = None,
 ) -> Channel | Ineligible:
-    """The company's preferred channel, or the other one where that cannot reach the member.
-
-    `refused_by`: the channel that has refused this message because of the member.
-    """
     address = find_address(payment.member_email)
     failure = is_suppressed(session, payment.company_id, address) if address else None
+    return judge_channel(payment, failure, messaging, channels, refused_by)
+
+
+def judge_channel(
+    payment: Payment,
+    failure: DeliveryFailure | None,
+    messaging: MessagingSettings,
+    channels: Collection[Channel],
+    refused_by: Channel | None = None,
+) -> Channel | Ineligible:
+    """The company's preferred channel, or the other one where that cannot reach the member.
+
+    `failure`: why the member's address gets no emails. `refused_by`: the channel that has refused
+    this message because of the member.
+    """
+    address = find_address(payment.member_email)
     if failure in UNWANTED:
         return Ineligible("the member unsubscribed or reported spam")
     chat = (
@@ -133,6 +159,21 @@ def is_suppressed(session: Session, company_id: str, address: str) -> DeliveryFa
     """Why the address gets no emails. None: it may get some."""
     found = session.get(Suppression, (company_id, address.lower()), populate_existing=True)
     return None if found is None else found.reason
+
+
+def list_suppressed(
+    session: Session, company_id: str, addresses: Collection[str]
+) -> dict[str, DeliveryFailure]:
+    """The same for many addresses: those that get no emails, in lower case."""
+    lowered = {address.lower() for address in addresses}
+    if not lowered:
+        return {}
+    found = session.execute(
+        select(Suppression.address, Suppression.reason).where(
+            Suppression.company_id == company_id, Suppression.address.in_(lowered)
+        )
+    )
+    return {row.address: row.reason for row in found}
 
 
 def find_account_wait(

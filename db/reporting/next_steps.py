@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from db.company_settings.messaging import read_messaging_settings
-from db.company_settings.recovery import find_recovery_settings
+from db.company_settings.recovery import RecoverySettings, find_recovery_settings
 from db.ledger import requests
 from db.ledger.payments import find_retry_context
 from db.ledger.retry_context import describe_retry_context
@@ -18,7 +18,13 @@ from db.member_messages.eligibility import find_full_until
 from db.member_messages.history import find_written_steps
 from db.models import Attempt, Company, Message, Payment, Request
 from db.reporting.attention import find_needs_of
-from db.reporting.departures import Departure, Sending, foretell_message
+from db.reporting.departures import (
+    Departure,
+    Prospects,
+    Sending,
+    foretell_message,
+    gather_prospects,
+)
 from recovery.message_schedule import PlannedMessage, may_write
 from recovery.next_step import NextStep, Situation, find_next_step
 from recovery.retry_policy import RetryRules
@@ -50,9 +56,13 @@ class Viewpoint:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of all the payments together, by payment id."""
+    """What is known of all the payments together, by payment id. `speaking`: those whose next
+    message is looked for."""
 
     sending: Sending | None
+    speaking: frozenset[str]
+    prospects: Prospects
+    settings: RecoverySettings
     written: Mapping[str, frozenset[Step]]
     queued: Mapping[str, PlannedMessage]
     requested: Mapping[str, RequestKind]
@@ -68,7 +78,7 @@ def find_next_steps(
     found = {}
     for payment in payments:
         departure = foretell(session, payment, around, view)
-        retrying = judge_retry(session, payment, view)
+        retrying = judge_retry(session, payment, around.settings, view)
         situation = Situation(
             status=payment.status,
             decline_class=payment.decline_class,
@@ -96,14 +106,15 @@ def find_next_steps(
     return found
 
 
-def judge_retry(session: Session, payment: Payment, view: Viewpoint) -> NoRetryReason | None:
+def judge_retry(
+    session: Session, payment: Payment, settings: RecoverySettings, view: Viewpoint
+) -> NoRetryReason | None:
     """Why no retry is scheduled. None: there is one, or it is not known."""
     if payment.status is not PaymentStatus.FAILED:
         return None
     if view.exact:
         context = find_retry_context(session, payment, view.now)
     else:
-        settings = find_recovery_settings(session, payment.company_id)
         context = describe_retry_context(payment, 1, settings)
     decision = decide(context, view.rules, view.now)
     return decision.why if isinstance(decision, NoRetry) else None
@@ -112,10 +123,7 @@ def judge_retry(session: Session, payment: Payment, view: Viewpoint) -> NoRetryR
 def foretell(
     session: Session, payment: Payment, around: Surroundings, view: Viewpoint
 ) -> Departure:
-    """Only what may be the next step, unless all is asked for: each costs some queries."""
-    if around.sending is None or not (view.exact or may_come_first(payment, around, view)):
-        return NOTHING
-    if not may_write(payment.status, payment.closed_reason):
+    if around.sending is None or payment.payment_id not in around.speaking:
         return NOTHING
     return foretell_message(
         session,
@@ -123,13 +131,14 @@ def foretell(
         around.written.get(payment.payment_id, frozenset()),
         around.queued.get(payment.payment_id),
         around.sending,
+        around.prospects,
         view.now,
     )
 
 
-def may_come_first(payment: Payment, around: Surroundings, view: Viewpoint) -> bool:
+def may_come_first(payment: Payment, queued: Mapping[str, PlannedMessage], view: Viewpoint) -> bool:
     """Whether a message may be what comes next: one is meant to be sent, and no charge is."""
-    meant = payment.next_message_at is not None or payment.payment_id in around.queued
+    meant = payment.next_message_at is not None or payment.payment_id in queued
     whop = payment.whop_next_attempt_at
     charges = payment.status is PaymentStatus.PENDING_RETRY or (
         whop is not None and whop > view.now
@@ -140,15 +149,21 @@ def may_come_first(payment: Payment, around: Surroundings, view: Viewpoint) -> b
 def look_around(
     session: Session, company_id: str, payments: Sequence[Payment], view: Viewpoint
 ) -> Surroundings:
-    """Asks only about those for which anything may still happen."""
+    """Asks only about those for which anything may still happen. However many they are, it takes a
+    few queries."""
     writable = [one for one in payments if may_write(one.status, one.closed_reason)]
     unpaid = [one.payment_id for one in writable if one.status in UNPAID]
     claimed = [one.payment_id for one in payments if one.claimed_until is not None]
     ids = [one.payment_id for one in writable]
+    queued = find_queued(session, ids) if ids else {}
+    speaking = [one for one in writable if view.exact or may_come_first(one, queued, view)]
     return Surroundings(
-        sending=look_at_sending(session, company_id, view) if writable else None,
-        written=find_written_steps(session, writable) if writable else {},
-        queued=find_queued(session, ids) if ids else {},
+        sending=look_at_sending(session, company_id, view) if speaking else None,
+        speaking=frozenset(one.payment_id for one in speaking),
+        prospects=gather_prospects(session, company_id, speaking, view.now),
+        settings=find_recovery_settings(session, company_id),
+        written=find_written_steps(session, speaking) if speaking else {},
+        queued=queued,
         requested=find_requested(session, unpaid) if unpaid else {},
         unsettled=find_unsettled(session, claimed) if claimed else frozenset(),
     )
@@ -160,7 +175,7 @@ def look_at_sending(session: Session, company_id: str, view: Viewpoint) -> Sendi
         return None
     messaging, _ = read_messaging_settings(company.settings)
     full_until = find_full_until(session, company, messaging, view.now)
-    return Sending(messaging, view.channels, full_until)
+    return Sending(company, messaging, view.channels, full_until)
 
 
 def find_queued(session: Session, ids: Sequence[str]) -> dict[str, PlannedMessage]:
