@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -138,6 +139,21 @@ class World:
     attempts: Sequence[Attempt]
     messages: Sequence[Message]
 
+    @cached_property
+    def tries(self) -> Mapping[str, set[int]]:
+        found = defaultdict(set)
+        for attempt in self.attempts:
+            found[attempt.payment_id].add(attempt.number + 1)
+        return found
+
+    @cached_property
+    def steps(self) -> Mapping[str, set[Step]]:
+        found = defaultdict(set)
+        for message in self.messages:
+            if message.state is MessageState.SENT:
+                found[message.payment_id].add(message.step)
+        return found
+
     def cohort(self, span: timedelta | None, *only: tuple[Dimension, str]) -> Cohort:
         return Cohort(COMPANY, self.zone, NOW - span if span else None, NOW, only)
 
@@ -153,12 +169,7 @@ class World:
 
     def read(self, payment: Payment, dimension: Dimension) -> set[str]:
         local = payment.failed_at.astimezone(self.zone)
-        tries = {a.number + 1 for a in self.attempts if a.payment_id == payment.payment_id}
-        steps = {
-            m.step
-            for m in self.messages
-            if m.payment_id == payment.payment_id and m.state is MessageState.SENT
-        }
+        tries, steps = self.tries[payment.payment_id], self.steps[payment.payment_id]
         values: dict[Dimension, Callable[[], set[str]]] = {
             Dimension.CLASS: lambda: {payment.decline_class.value},
             Dimension.TRY: lambda: {"1", *map(str, tries)},
