@@ -16,6 +16,8 @@ from recovery.status import RecoveredBy
 # How far Whop's own charge may be from the time that Whop announced. An assumption: Whop does not
 # publish it.
 WHOP_DELAY = timedelta(minutes=15)
+# Whop runs a charge at once, so what is paid later than this after an unanswered one was another's.
+CHARGE_TAKES = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,14 @@ def attribute(evidence: Evidence) -> RecoveredBy:
 
 
 def collected_by_our_charge(evidence: Evidence) -> bool:
-    """Whether our charge was sent, the payment came after it, and Whop had none due in between."""
+    """Whether our charge was sent, the payment came soon after it, and Whop had none due in
+    between."""
     sent_at, whop_attempt_at = evidence.charge_sent_at, evidence.whop_attempt_at
+    if sent_at is None:
+        return False
     # Whop's times may come in whole seconds.
-    if sent_at is None or evidence.paid_at < sent_at.replace(microsecond=0):
+    earliest = sent_at.replace(microsecond=0)
+    if not earliest <= evidence.paid_at <= sent_at + CHARGE_TAKES:
         return False
     # We ask Whop just before a charge, so an attempt announced for earlier is already over.
     return (

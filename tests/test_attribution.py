@@ -15,7 +15,7 @@ from db.member_messages import planner
 from db.member_messages import queue as outbox
 from db.models import Attempt, Payment
 from db.session import SessionFactory
-from recovery.attribution import WHOP_DELAY, Evidence, attribute
+from recovery.attribution import CHARGE_TAKES, WHOP_DELAY, Evidence, attribute
 from recovery.delivery import sent
 from recovery.status import RecoveredBy
 from tests.factories import NOW, event, iso, paid_data, payment_data
@@ -29,15 +29,21 @@ def at(hours: float) -> datetime:
     return NOW + timedelta(hours=hours)
 
 
+SENT = at(9.9)
+
+
 @pytest.mark.parametrize(
     ("evidence", "who"),
     [
         ({"proven": True, "whop_attempt_at": at(10)}, RETRY),
-        ({"charge_sent_at": at(9)}, RETRY),
-        ({"charge_sent_at": at(9), "whop_attempt_at": at(8)}, RETRY),
-        ({"charge_sent_at": at(9), "whop_attempt_at": at(9) - WHOP_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": at(9), "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": at(9), "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, RETRY),
+        ({"charge_sent_at": SENT}, RETRY),
+        ({"charge_sent_at": SENT, "whop_attempt_at": at(8)}, RETRY),
+        ({"charge_sent_at": SENT, "whop_attempt_at": SENT - WHOP_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
+        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, RETRY),
+        ({"charge_sent_at": at(10) - CHARGE_TAKES}, RETRY),
+        ({"charge_sent_at": at(10) - CHARGE_TAKES - SECOND}, WITHOUT_US),
+        ({"charge_sent_at": at(9), "message_sent_at": at(1)}, MEMBER),
         ({"charge_sent_at": at(11)}, WITHOUT_US),
         ({}, WITHOUT_US),
         ({"message_sent_at": at(1)}, MEMBER),

@@ -28,13 +28,14 @@ from db.ledger import facts, inbox
 from db.models import Dispute, Membership
 from db.reporting.next_steps import Viewpoint
 from db.reporting.payment_detail import read_detail
-from recovery.reports import MembershipReport
+from recovery.reports import DisputeReport, MembershipReport
 from recovery.standing import Hold, Renewal
 from recovery.status import Channel, ClosedReason, MessageState, PaymentStatus
 from tests.factories import (
     COMPANY,
     HOUR,
     HOURLY,
+    NOW,
     event,
     failing_at,
     get_payment,
@@ -452,6 +453,15 @@ def test_an_older_word_about_a_dispute_is_no_news(one: Rig):
     payment_id = one.fail(*CHARGED, membership_id=membership_id)
     one.run(hours=2)
     assert one.charges(payment_id) == ["paid"]
+
+
+def test_of_two_words_about_a_dispute_from_one_time_the_stricter_stays():
+    words = ("won", "warning_needs_response", "needs_response")
+    for known, told in itertools.product(words, repeat=2):
+        row = Dispute(status=known, observed_at=NOW)
+        report = DisputeReport(payment_id="pay_1", company_id=COMPANY, status=told, observed_at=NOW)
+        stricter = max(known, told, key=words.index)
+        assert facts.choose_status(row, report) == {"status": stricter, "observed_at": NOW}
 
 
 # --- an account that is gone -------------------------------------------------------------------
