@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Text, bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from db.members import MEMBER_IDS, belongs_to_any, shares
+from db.members import MEMBER_IDS, belongs_to_any, group_by_payment
 from db.models import CardBan, Payment
 from recovery.declines import Decline
 from recovery.payment_methods import (
@@ -48,12 +48,9 @@ def list_bans_of(session: Session, payments: Sequence[Payment]) -> dict[str, lis
     ids = [payment.payment_id for payment in payments]
     theirs = belongs_to_any(CardBan, payments)
     own = (CardBan.company_id == payments[0].company_id) & CardBan.payment_id.in_(ids)
-    rows = session.scalars(select(CardBan).where(theirs | own)).all()
-    names = ("payment_id", *MEMBER_IDS)
-    return {
-        payment.payment_id: [read_ban(row) for row in rows if shares(names, row, payment)]
-        for payment in payments
-    }
+    rows = session.scalars(select(CardBan).where(theirs | own))
+    found = group_by_payment(rows, payments, ("payment_id", *MEMBER_IDS))
+    return {payment_id: [read_ban(row) for row in bans] for payment_id, bans in found.items()}
 
 
 def read_ban(row: CardBan) -> Ban:

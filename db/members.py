@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +37,20 @@ def belongs_to_any(kind: Any, payments: Sequence[Payment]) -> ColumnElement[bool
     return and_(kind.company_id == payments[0].company_id, or_(false(), *same))
 
 
-def shares(names: Iterable[str], row: Any, payment: Payment) -> bool:
-    """Whether both have the same known id under one of these names."""
-    return any(
-        (value := getattr(row, name)) is not None and value == getattr(payment, name)
-        for name in names
-    )
+def group_by_payment(
+    rows: Iterable[Any], payments: Iterable[Payment], names: Sequence[str] = MEMBER_IDS
+) -> dict[str, list[Any]]:
+    """By the payments' ids: the rows that share a known id with each, under one of these names."""
+    by_id: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    for row in rows:
+        for name in names:
+            if (value := getattr(row, name)) is not None:
+                by_id[name, value].append(row)
+    found = {}
+    for payment in payments:
+        same = (row for name in names for row in by_id.get((name, getattr(payment, name)), ()))
+        found[payment.payment_id] = list(dict.fromkeys(same))
+    return found
 
 
 def find_standing(session: Session, payment: Payment) -> Standing:
@@ -54,15 +63,15 @@ def find_standings(session: Session, payments: Sequence[Payment]) -> dict[str, S
     """The same for many payments of one company, by their ids."""
     if not payments:
         return {}
-    memberships = session.scalars(
-        select(Membership).where(belongs_to_any(Membership, payments))
-    ).all()
-    disputes = session.scalars(select(Dispute).where(belongs_to_any(Dispute, payments))).all()
+    queries = (select(kind).where(belongs_to_any(kind, payments)) for kind in (Membership, Dispute))
+    memberships, disputes = (
+        group_by_payment(session.scalars(query), payments) for query in queries
+    )
     return {
         payment.payment_id: judge_all(
             payment,
-            *part_own(payment, [one for one in memberships if shares(MEMBER_IDS, one, payment)]),
-            [one.status for one in disputes if shares(MEMBER_IDS, one, payment)],
+            *part_own(payment, memberships[payment.payment_id]),
+            [dispute.status for dispute in disputes[payment.payment_id]],
         )
         for payment in payments
     }

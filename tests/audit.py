@@ -409,7 +409,9 @@ class Audit:
             known = {payment.payment_id: payment for payment in session.scalars(select(Payment))}
             summary = summarize(session, COMPANY, self.rig.clock.now)
             charged = session.execute(
-                select(Attempt.payment_id, Attempt.sent_at).where(Attempt.sent_at.is_not(None))
+                select(Attempt.payment_id, Attempt.sent_at).where(
+                    Attempt.sent_at.is_not(None), Attempt.outcome == AttemptOutcome.PAID
+                )
             ).all()
             left = session.scalars(select(Attempt).where(Attempt.outcome.in_(UNSETTLED))).all()
         assert known.keys() == failed.keys(), (known.keys(), failed.keys())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.data.csv_export import to_csv
@@ -296,6 +297,26 @@ def check_digest(session: Session, rows: Any) -> None:
             # Asked for by now, or still written to in Whop's chat.
             asked = step.kind in (NextStepKind.STOPPING, NextStepKind.CHARGE_REQUESTED)
             assert asked or step.message is not None
+
+
+def test_a_list_asks_as_often_for_twenty_as_for_two(session: Session, engine: Engine):
+    add_companies(session, {COMPANY})
+    for number in range(20):
+        waiting = make_payment(number, "expired_card", DeclineClass.CARD, "waits", "card")
+        session.add(Payment(**waiting))
+    session.commit()
+    asked: Counter[int] = Counter()
+
+    def count(*_: object) -> None:
+        asked[many] += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+    for many in (2, 20):
+        session.rollback()
+        payments = session.scalars(select(Payment).limit(many)).all()
+        copy_payments(session, COMPANY, payments, VIEW)
+    event.remove(engine, "before_cursor_execute", count)
+    assert asked[2] == asked[20]
 
 
 def test_a_full_day_is_not_promised(session: Session):

@@ -40,7 +40,8 @@ IMPORTED = "it failed before you installed this"
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How a company sends. `full_until`: from when on, where today's limit is used up."""
+    """How a company sends. `company` is kept so that the session keeps it too, and asks for it
+    once. `full_until`: from when on, where today's limit is used up."""
 
     company: Company
     messaging: MessagingSettings
