@@ -7,6 +7,7 @@ A ban is never taken back. It holds for as long as the payment's card is the ban
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import Text, bindparam, or_, select
 from sqlalchemy.orm import Session
@@ -53,7 +54,8 @@ def list_bans_of(session: Session, payments: Sequence[Payment]) -> dict[str, lis
     return {payment_id: [read_ban(row) for row in bans] for payment_id, bans in found.items()}
 
 
-def read_ban(row: CardBan) -> Ban:
+def read_ban(row: Any) -> Ban:
+    """Of a row of `card_bans`, however it was read."""
     decline = Decline(row.decline_code or None, row.decline_class, row.reason)
     return Ban(row.payment_id, row.attempt, identify_card(row), decline, row.observed_at)
 

@@ -38,18 +38,20 @@ def belongs_to_any(kind: Any, payments: Sequence[Payment]) -> ColumnElement[bool
 
 
 def group_by_payment(
-    rows: Iterable[Any], payments: Iterable[Payment], names: Sequence[str] = MEMBER_IDS
+    rows: Iterable[Any], payments: Iterable[Any], names: Sequence[str] = MEMBER_IDS
 ) -> dict[str, list[Any]]:
-    """By the payments' ids: the rows that share a known id with each, under one of these names."""
-    by_id: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    """By the payments' ids: the rows of its company that share a known id with each, under one of
+    these names."""
+    by_id: defaultdict[tuple[str, str, str], list[Any]] = defaultdict(list)
     for row in rows:
         for name in names:
             if (value := getattr(row, name)) is not None:
-                by_id[name, value].append(row)
+                by_id[row.company_id, name, value].append(row)
     found = {}
     for payment in payments:
-        same = (row for name in names for row in by_id.get((name, getattr(payment, name)), ()))
-        found[payment.payment_id] = list(dict.fromkeys(same))
+        keys = ((payment.company_id, name, getattr(payment, name)) for name in names)
+        same = {id(row): row for key in keys for row in by_id.get(key, ())}
+        found[payment.payment_id] = list(same.values())
     return found
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -77,6 +78,23 @@ def connect(
 
 def session_factory(engine: Engine) -> SessionFactory:
     return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def begin_lightly(sessions: SessionFactory) -> Iterator[Session]:
+    """As `sessions.begin()`, for whoever asks the connection alone (`find_connection`) and seldom
+    the session: to begin and end that takes a quarter of a short transaction."""
+    engine: Engine = sessions.kw["bind"]
+    with engine.begin() as connection, sessions(bind=connection) as session:
+        yield session
+        if session.in_transaction():
+            # It was used after all. The connection's own transaction is still open.
+            session.commit()
+
+
+def find_connection(session: Session) -> Connection:
+    """The session's, without beginning the session where its transaction has begun already."""
+    return session.bind if isinstance(session.bind, Connection) else session.connection()
 
 
 @cache

@@ -90,6 +90,7 @@ class Broken(sessionmaker[Session]):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
+        self.kw["bind"] = self  # who begins at the engine meets it as well
 
     def __call__(self, **local: Any) -> Session:
         raise self.error

@@ -22,7 +22,7 @@ from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
 from db.models import JsonText
 from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
-from db.session import SessionFactory
+from db.session import SessionFactory, begin_lightly
 from db.sqlstates import Fault
 from recovery.retry_policy import RetryRules
 from webhook import metrics
@@ -143,7 +143,7 @@ class GroupCommit:
         for _ in range(TRIES):
             try:
                 recovery_settings = self.recovery_settings.find(starting, now)
-                with self.sessions.begin() as session:
+                with begin_lightly(self.sessions) as session:
                     events.record(session, batch, now, self.rules, self.read, recovery_settings)
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 
@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from db import card_bans
 from db.ledger import attempts, payments
-from db.ledger.rows import Created, NewBan, NewPayment
+from db.ledger.rows import Bans, Created, NewBan, NewPayment
 from db.member_messages import planner
 from db.members import MEMBER_IDS
 from db.models import CardBan, Payment
+from recovery.declines import Decline
+from recovery.payment_methods import Ban, choose_decline, identify_card
 from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, PaymentStatus
 
@@ -32,25 +34,45 @@ SELECT_NEW = (
 def apply_to_new(
     session: Session,
     created: Created,
-    rows: Iterable[NewPayment],
-    bans: Collection[NewBan],
+    rows: Sequence[NewPayment],
+    bans: Bans,
     now: datetime,
     rules: RetryRules,
 ) -> None:
     """For payments that have just become known, by what was known before and by each other."""
-    concerned = created.banned | (set(list_beside(rows, bans)) & created.payments)
-    for payment in payments.lock_payments(session, concerned).values():
+    changed = {
+        row.payment_id
+        for row in rows
+        if row.payment_id in created.banned
+        and not is_settled(row, created.banned[row.payment_id], bans)
+    }
+    beside = created.payments.intersection(list_beside(rows, bans))
+    for payment in payments.lock_payments(session, changed | beside).values():
         decide_again(session, payment, now, rules)
 
 
-def list_beside(rows: Iterable[NewPayment], bans: Collection[NewBan]) -> Iterator[str]:
+def is_settled(row: NewPayment, known: Iterable[NewBan], bans: Bans) -> bool:
+    """Whether these bans of its member change nothing. So it is where a card that was banned is
+    declined once more for the same reason."""
+    if row.status is PaymentStatus.PENDING_RETRY:
+        return False
+    held = [card_bans.read_ban(ban) for ban in known]
+    decline = Decline(row.decline_code, row.decline_class, row.reason)
+    card = identify_card(row)
+    if (attempt := bans.get(row.payment_id)) is not None:
+        held.append(Ban(row.payment_id, attempt, card, decline, row.observed_at))
+    return choose_decline(None, decline, held, row.payment_id, card) == decline
+
+
+def list_beside(rows: Sequence[NewPayment], bans: Bans) -> Iterator[str]:
     """Those whose member has a ban among `bans` by another payment."""
     if not bans:
         return
     banned: dict[str, set[tuple[str, str]]] = {}
-    for ban in bans:
-        for owner in filter(None, READ_IDS(ban)):
-            banned.setdefault(owner, set()).add((ban.company_id, ban.payment_id))
+    for row in rows:
+        if row.payment_id in bans:
+            for owner in filter(None, READ_IDS(row)):
+                banned.setdefault(owner, set()).add((row.company_id, row.payment_id))
     for row in rows:
         if banned.keys().isdisjoint(READ_IDS(row)):
             continue

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, insert
@@ -20,18 +20,30 @@ from db.ledger.bulk_statements import (
     STORE_IN_FULL,
 )
 from db.ledger.rows import (
+    BAN_COLUMNS,
     EVENT_COLUMNS,
+    Bans,
     Created,
     NewBan,
     NewEvent,
     NewPayment,
 )
-from db.members import MEMBER_IDS
+from db.members import group_by_payment
 from db.models import LateChange
+from db.session import find_connection
+from recovery.declines import DeclineClass
 
 READ_EVENT = attrgetter(*EVENT_COLUMNS)
-# A company's id, and the ids of MEMBER_IDS: those that are known of one of its members.
-Owner = list[str | None]
+
+
+class Owner(NamedTuple):
+    """What is known of whose something is."""
+
+    company_id: str | None
+    member_id: str | None
+    user_id: str | None
+    membership_id: str | None
+
 
 LATE = timedelta(days=1)
 
@@ -57,7 +69,7 @@ def store(
     session: Session,
     events: Sequence[NewEvent],
     payments: Sequence[NewPayment],
-    bans: Sequence[NewBan],
+    bans: Bans,
     now: datetime,
 ) -> tuple[set[str], Created]:
     """Returns the ids of the new events, and the new payments.
@@ -69,12 +81,11 @@ def store(
     values: dict[str, Any] = dict(zip(EVENT_COLUMNS, map(list, columns), strict=True))
     values |= {
         "locked": sorted({event.payment_id for event in events if event.payment_id}),
-        "rows": write_rows(payments),
-        "bans": write_rows(bans),
         "now": now,
+        **write_payments(payments, bans),
     }
     record_late_change(session, list_failures(payments), now)
-    connection = session.connection()
+    connection = find_connection(session)
     found = connection.exec_driver_sql(choose_statement(connection), values).one()
     events_stored, *known = found
     return set(events_stored), read_created(payments, *known)
@@ -84,31 +95,32 @@ def read_created(
     payments: Sequence[NewPayment],
     created: list[str],
     awaited: list[str],
-    bans: list[Owner],
-    facts: list[Owner],
+    bans: list[list[str | None]],
+    facts: list[list[str | None]],
 ) -> Created:
     new = set(created)
+    theirs = [payment for payment in payments if payment.payment_id in new]
     return Created(
         new,
         new.intersection(awaited),
-        new.intersection(list_of(payments, bans)),
-        new.intersection(list_of(payments, facts)),
+        find_owned(theirs, [read_ban(one) for one in bans]),
+        set(find_owned(theirs, [Owner._make(one) for one in facts])),
     )
 
 
-def list_of(payments: Iterable[NewPayment], owners: Collection[Owner]) -> Iterator[str]:
-    """The payments of one of these, who are told by their company and MEMBER_IDS."""
-    if not owners:
-        return
-    ids = {
-        (company_id, name, value)
-        for company_id, *values in owners
-        for name, value in zip(MEMBER_IDS, values, strict=True)
-        if value is not None
-    }
-    for one in payments:
-        if any((one.company_id, name, getattr(one, name)) in ids for name in MEMBER_IDS):
-            yield one.payment_id
+def find_owned(payments: Sequence[NewPayment], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Those of the payments' members, by the payments' ids, where there are any."""
+    if not rows:
+        return {}
+    found = group_by_payment(rows, payments)
+    return {payment_id: theirs for payment_id, theirs in found.items() if theirs}
+
+
+def read_ban(values: list[str | None]) -> NewBan:
+    told: dict[str, Any] = dict(zip(BAN_COLUMNS, values, strict=True))
+    for name in ("observed_at", "recorded_at"):
+        told[name] = datetime.fromisoformat(told[name])
+    return NewBan(**told | {"decline_class": DeclineClass(told["decline_class"])})
 
 
 def choose_statement(connection: Connection) -> str:
@@ -130,14 +142,18 @@ def lock_events(session: Session, payment_ids: Iterable[str]) -> None:
 
 
 def insert_payments(
-    session: Session, payments: Sequence[NewPayment], bans: Sequence[NewBan], now: datetime
+    session: Session, payments: Sequence[NewPayment], bans: Bans, now: datetime
 ) -> Created:
     """Those that were not known."""
     record_late_change(session, list_failures(payments), now)
-    rows = {"rows": write_rows(payments), "bans": write_rows(bans)}
-    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, rows).one()
+    values = write_payments(payments, bans)
+    found = session.connection().exec_driver_sql(INSERT_PAYMENTS, values).one()
     return read_created(payments, *found)
 
 
-def write_rows(rows: Sequence[NewPayment] | Sequence[NewBan]) -> str:
-    return orjson.dumps(rows, default=str).decode()
+def write_payments(payments: Sequence[NewPayment], bans: Bans) -> dict[str, Any]:
+    return {
+        "rows": orjson.dumps(payments, default=str).decode(),
+        "banned": list(bans),
+        "attempts": list(bans.values()),
+    }

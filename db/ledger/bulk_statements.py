@@ -12,49 +12,75 @@ from collections.abc import Mapping
 from db.ledger.rows import BAN_COLUMNS, EVENT_COLUMNS, PAYMENT_COLUMNS
 from db.members import MEMBER_IDS
 
-PAYMENT = ", ".join(PAYMENT_COLUMNS)
 # Whop tells a product's id alone; its title may be known from an earlier payment.
 TITLE = """coalesce(product, (
         select title from products
         where (products.company_id, products.product_id) = (told.company_id, told.product_id)
     ))"""
-TOLD = ", ".join(TITLE if column == "product" else column for column in PAYMENT_COLUMNS)
-INSERT = f"""insert into payments ({PAYMENT})
-    select {TOLD} from json_populate_recordset(cast(null as payments), $rows) as told
+# Where a column's value is not told by its name.
+TOLD = {
+    "product": TITLE,
+    "first_decline_code": "decline_code",
+    "first_decline_class": "decline_class",
+}
+PAYMENT = (*PAYMENT_COLUMNS, "first_decline_code", "first_decline_class")
+# What a ban repeats of its payment.
+BAN_FROM_PAYMENT = (
+    "company_id",
+    "payment_id",
+    "member_id",
+    "user_id",
+    "membership_id",
+    "payment_method_id",
+    "card_brand",
+    "card_last4",
+    "card_expiry",
+    "decline_class",
+    "reason",
+    "observed_at",
+)
+INSERT = f"""insert into payments ({", ".join(PAYMENT)})
+    select {", ".join(TOLD.get(column, column) for column in PAYMENT)}
+    from json_populate_recordset(cast(null as payments), $rows) as told
     on conflict do nothing
-    returning payment_id, member_id, user_id, membership_id, failed_at"""
-
-BAN = ", ".join(BAN_COLUMNS)
-INSERT_BANS = f"""insert into card_bans ({BAN})
-    select {", ".join(f"told.{column}" for column in BAN_COLUMNS)}
-    from json_populate_recordset(cast(null as card_bans), $bans) as told
-    join created on created.payment_id = told.payment_id
+    returning {", ".join(BAN_FROM_PAYMENT)}, decline_code, failed_at, created_at"""
+INSERT_BANS = f"""insert into card_bans
+        ({", ".join(BAN_FROM_PAYMENT)}, decline_code, recorded_at, attempt)
+    select {", ".join(BAN_FROM_PAYMENT)}, coalesce(decline_code, ''), created_at, attempt
+    from created join unnest($banned, $attempts) as banned (payment_id, attempt) using (payment_id)
     on conflict do nothing"""
 
 
+# Of all new payments together: one look into each index finds what is known of them. Arrays and not
+# joins, for which Postgres may read everything.
+SHARED_IDS = ("payment_id", *MEMBER_IDS)
+IDS = f"""ids as (
+    select {", ".join(f"array_agg({name}) as {name}" for name in SHARED_IDS)},
+        min(failed_at) as failed_at
+    from created
+)"""
+
+
 def share(*names: str) -> str:
-    """Rows of one of these ids, found by one look into the index of each. Arrays and not a join,
-    for which Postgres may read everything."""
-    return " or ".join(f"{name} = any(array(select {name} from created))" for name in names)
+    """Rows of one of the new payments' ids."""
+    return " or ".join(f"{name} = any(cast((select {name} from ids) as text[]))" for name in names)
 
 
-OWNER = "json_build_array(company_id, member_id, user_id, membership_id)"
-BANS = f"select {OWNER} from card_bans where {share(*MEMBER_IDS)}"
+BANS = f"""
+    select json_build_array({", ".join(BAN_COLUMNS)}) from card_bans where {share(*MEMBER_IDS)}"""
 # invariant 11: what was heard before the payment is looked at
 FACTS = f"""
-    select {OWNER} from disputes where {share(*MEMBER_IDS)}
+    select json_build_array(company_id, member_id, user_id, membership_id)
+    from disputes where {share(*MEMBER_IDS)}
     union all
-    select json_build_array(company_id, null, null, membership_id)
-    from memberships where {share("membership_id")} and (renewal <> 'continues' or paused)
-    union all
-    select json_build_array(company_id, member_id, user_id, null)
-    from memberships where ({share("member_id", "user_id")})
-        and started_at >= (select min(failed_at) from created)"""
+    select json_build_array(company_id, member_id, user_id, membership_id)
+    from memberships where ({share(*MEMBER_IDS)})
+        and (renewal <> 'continues' or paused or started_at >= (select failed_at from ids))"""
 # What is known already of the payments' members. What this statement itself inserts is not seen.
 # All payments are looked up together, and all is one row: each part costs every delivery, used or
 # not.
 KNOWN = f"""
-array(select payment_id from created),
+coalesce((select payment_id from ids), '{{}}'),
 array(
     select payment_id from webhook_events
     where {share("payment_id")} and applied_at is null and error is null
@@ -62,7 +88,7 @@ array(
 array({BANS}),
 array({FACTS})
 """
-NEW = {"rows": "json", "bans": "json"}
+NEW = {"rows": "json", "banned": "text[]", "attempts": "text[]"}
 
 STORED = dict.fromkeys(EVENT_COLUMNS, "text[]") | {"applied": "boolean[]", "now": "timestamptz"}
 INSERT_ALL = f"""
@@ -75,7 +101,7 @@ with stored as (
         as given ({", ".join(EVENT_COLUMNS)})
     on conflict do nothing
     returning event_id
-), created as ({INSERT}), banned as ({INSERT_BANS})
+), created as ({INSERT}), {IDS}, banned as ({INSERT_BANS})
 select array(select event_id from stored), {KNOWN}
 """
 # Two statements in one round trip. The locks come first: in one order, so that two receivers cannot
@@ -118,6 +144,6 @@ STORE = ";".join(
     for name, (_, given) in STATEMENTS.items()
 )
 INSERT_PAYMENTS = write_in_full(
-    f"with created as ({INSERT}), banned as ({INSERT_BANS}) select {KNOWN}", NEW
+    f"with created as ({INSERT}), {IDS}, banned as ({INSERT_BANS}) select {KNOWN}", NEW
 )
 STORE_IN_FULL = ";".join(write_in_full(*one) for one in STATEMENTS.values())

@@ -113,7 +113,7 @@ def store(
     rows = [
         new_payments.describe_new(r, recovery_settings[r.company_id], now, rules) for r in reports
     ]
-    bans = new_payments.list_new_bans(rows, reports, now)
+    bans = new_payments.name_banned(rows, reports)
     new, created = bulk_insert.store(
         session, [describe(event) for event in events], rows, bans, now
     )

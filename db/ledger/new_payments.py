@@ -15,14 +15,13 @@ from db.company_settings.addresses import find_address
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySettings, add_companies
 from db.ledger import banned_payments, reviews
 from db.ledger.bulk_insert import insert_payments
-from db.ledger.declines import describe_ban
 from db.ledger.payments import apply_transition
 from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
-from db.ledger.rows import Created, NewBan, NewPayment
+from db.ledger.rows import Bans, Created, NewPayment
 from db.member_messages.reach import is_reachable
 from db.models import Payment
 from recovery.decline_codes import classify
-from recovery.declines import STICKS, Decline
+from recovery.declines import STICKS
 from recovery.message_schedule import may_write, plan_first
 from recovery.payment_methods import identify_card, name_attempt
 from recovery.reports import PaymentFacts, PaymentReport
@@ -50,7 +49,7 @@ def create_payments(
     which members get no messages. Facts that are known already are heeded.
     """
     if not reports:
-        return Created(set(), set(), set(), set())
+        return Created(set(), set(), {}, set())
     add_companies(session, {report.company_id for report in reports} - recovery_settings.keys())
     rows = [
         describe_new(
@@ -62,7 +61,7 @@ def create_payments(
         )
         for report in reports
     ]
-    bans = list_new_bans(rows, reports, now)
+    bans = name_banned(rows, reports)
     created = insert_payments(session, rows, bans, now)
     banned_payments.apply_to_new(session, created, rows, bans, now, rules)
     review_new(session, created, now, rules)
@@ -98,22 +97,13 @@ def describe_new(
     return payment
 
 
-def list_new_bans(
-    rows: Iterable[NewPayment], reports: Iterable[PaymentReport], now: datetime
-) -> list[NewBan]:
-    """On the cards of those whose decline sticks."""
-    return [
-        describe_ban(
-            row,
-            name_attempt(report.failures, report.last_attempt_at, card := identify_card(row)),
-            card,
-            Decline(row.decline_code, row.decline_class, row.reason),
-            report.observed_at,
-            now,
-        )
+def name_banned(rows: Iterable[NewPayment], reports: Iterable[PaymentReport]) -> Bans:
+    """Those whose decline sticks to their card."""
+    return {
+        row.payment_id: name_attempt(report.failures, report.last_attempt_at, identify_card(row))
         for row, report in zip(rows, reports, strict=True)
         if row.decline_class in STICKS
-    ]
+    }
 
 
 def build_payment(
@@ -133,8 +123,6 @@ def build_payment(
         reason=decline.words,
         decline_code=decline.code,
         decline_class=decline.decline_class,
-        first_decline_code=decline.code,
-        first_decline_class=decline.decline_class,
         retryable=report.retryable is not False,
         whop_failures=report.failures,
         failed_at=failed_at,

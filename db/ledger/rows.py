@@ -3,6 +3,7 @@ database would ignore it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -47,8 +48,6 @@ class NewPayment:
     reason: str
     decline_code: str | None
     decline_class: DeclineClass
-    first_decline_code: str | None
-    first_decline_class: DeclineClass
     retryable: bool
     whop_failures: int | None
     failed_at: datetime
@@ -73,7 +72,7 @@ class NewPayment:
 
 @dataclass(kw_only=True)
 class NewBan:
-    """A ban on a card (db/card_bans.py)."""
+    """A ban on a card (db/card_bans.py), to be written or as it was read in bulk."""
 
     company_id: str
     payment_id: str
@@ -92,15 +91,20 @@ class NewBan:
     recorded_at: datetime
 
 
+# New payments whose decline sticks to their card: which charge it was, by the payment's id. What
+# else a ban says, the payment says.
+Bans = Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """The payments that have become known, by their ids. `awaited`: reports about them wait in the
-    inbox. `banned`: a card of their member must not be charged. `concerned`: something is known of
-    their membership or their member that may forbid to collect them."""
+    inbox. `banned`: their member's bans from before, where there are any. `concerned`: something is
+    known of their membership or their member that may forbid to collect them."""
 
     payments: set[str]
     awaited: set[str]
-    banned: set[str]
+    banned: dict[str, list[NewBan]]
     concerned: set[str]
 
 
