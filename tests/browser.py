@@ -68,18 +68,27 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def tab(browser: Browser) -> Iterator[Page]:
+def refresh_ms() -> int:
+    """How often pages refresh themselves here. Readers' do every ten seconds; a test that waits for
+    it need not wait as long."""
+    return 2_000
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, refresh_ms: int) -> Iterator[Page]:
     """Kept for a whole file: in a new one Streamlit's scripts are compiled again, which takes as
     long as all else that a visit needs."""
-    page = browser.new_page()
+    from tests.chromium import open_tab
+
+    page = open_tab(browser, refresh_ms)
     yield page
     page.close()
 
 
 @pytest.fixture
-def visit(browser: Browser, tab: Page, dashboard: str) -> Iterator[Visit]:
+def visit(browser: Browser, tab: Page, dashboard: str, refresh_ms: int) -> Iterator[Visit]:
     """Opens a page, and at the end proves that it asked no other machine and met no error."""
-    from tests.chromium import visiting
+    from tests.chromium import open_tab, visiting
 
-    with visiting(browser, tab, dashboard) as visit:
+    with visiting(tab, dashboard, lambda: open_tab(browser, refresh_ms)) as visit:
         yield visit

@@ -79,6 +79,11 @@ TOO_WIDE = """() => {
     return document.scrollingElement.scrollWidth > innerWidth ? ['the page', ...found] : found
 }"""
 
+# Streamlit's own timer for `run_every`.
+HURRY = """
+const setTimer = setInterval
+window.setInterval = (run, ms, ...more) => setTimer(run, ms === 10_000 ? SOON : ms, ...more)
+"""
 LOOKS = (("light", 1440), ("light", 390), ("dark", 1440), ("dark", 390))
 TALLEST = 6000
 # Half-way from one colour to another nothing can be read for a moment.
@@ -143,8 +148,15 @@ def launch() -> Iterator[Browser]:
         browser.close()
 
 
+def open_tab(browser: Browser, refresh_ms: int) -> Page:
+    """Its pages refresh themselves so often. All else keeps its time."""
+    page = browser.new_page()
+    page.add_init_script(HURRY.replace("SOON", str(refresh_ms)))
+    return page
+
+
 @contextmanager
-def visiting(browser: Browser, tab: Page, dashboard: str) -> Iterator[Visit]:
+def visiting(tab: Page, dashboard: str, open_another: Callable[[], Page]) -> Iterator[Visit]:
     """`tab` shows the first page that a test visits, others are opened beside it."""
     hosts: set[str | None] = set()
     errors: list[str] = []
@@ -156,7 +168,7 @@ def visiting(browser: Browser, tab: Page, dashboard: str) -> Iterator[Visit]:
     pages: list[Page] = []
 
     def visit(path: str = "/", width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
-        page = browser.new_page() if pages else tab
+        page = open_another() if pages else tab
         pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

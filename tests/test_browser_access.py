@@ -32,6 +32,12 @@ AROUND = """e => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def refresh_ms() -> int:
+    """A page is looked through while it stands still."""
+    return 10_000
+
+
 @pytest.fixture
 def records(own_engine: Engine) -> Iterator[Session]:
     """Something of everything that a page can show."""
