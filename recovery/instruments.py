@@ -56,8 +56,10 @@ def choose_instrument_name(
 
     A wallet that shows its card's digits is that card.
     """
+    if last4:
+        return CARD
     kind = (method_type or "").lower()
-    if last4 or kind in CARD_TYPES or kind.startswith(CARD_INSTALLMENTS):
+    if kind in CARD_TYPES or kind.startswith(CARD_INSTALLMENTS):
         return CARD
     if any(kind == part or kind.endswith(part) for part in BANK_TYPES):
         return BANK_ACCOUNT

@@ -136,9 +136,12 @@ class DisputeReport:
     membership_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ParsedEvent:
-    """An event with at most one report. All four None: this type is stored and ignored."""
+    """An event with at most one report. All four None: this type is stored and ignored.
+
+    Not frozen, as PaymentDetails.
+    """
 
     type: str
     company_id: str | None

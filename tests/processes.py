@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from db import embedded
 from db.company_settings.messaging import MessagingSettings, save_messaging_settings
 from db.session import now, session_factory
-from tests import warm
+from tests import forkserver
 from tests.databases import empty
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,10 +57,10 @@ class Process:
         self.name, self.shown = " ".join(arguments), 0
         self.log = folder / f"{time.monotonic_ns()}.log"
         clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
-        self.popen: warm.Fork | subprocess.Popen[bytes]
+        self.popen: forkserver.Fork | subprocess.Popen[bytes]
         with self.log.open("wb") as output:
             if arguments[0] == "-m" and sys.platform == "linux":
-                self.popen = warm.Fork(arguments[1:], cwd, clean | environment, self.log)
+                self.popen = forkserver.Fork(arguments[1:], cwd, clean | environment, self.log)
                 return
             self.popen = subprocess.Popen(
                 [sys.executable, *arguments],

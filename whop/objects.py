@@ -153,8 +153,8 @@ def read_instrument(data: Json) -> dict[str, Any]:
 def read_method_type(*told: Json, is_card: bool) -> str | None:
     """The strictest of those told: what is called a card may be called a debit beside it. What may
     be anything is a card where a card is shown."""
-    kinds = [kind for kind in (text(part, "payment_method_type") for part in told) if kind]
-    if is_card:
+    kinds = [kind for part in told if (kind := text(part, "payment_method_type"))]
+    if is_card and not MAY_BE_A_CARD.isdisjoint(kinds):
         kinds = [kind for kind in kinds if kind not in MAY_BE_A_CARD]
     return min(kinds, key=may_charge_method, default=None)
 

@@ -35,9 +35,12 @@ from recovery.retry_policy import RetryRules
 Reader = Callable[[Any, datetime], ParsedEvent]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One delivery. `parsed` None: `error` says why it could not be parsed (a poison event)."""
+    """One delivery. `parsed` None: `error` says why it could not be parsed (a poison event).
+
+    Not frozen, as NewPayment.
+    """
 
     event_id: str
     payload: JsonText

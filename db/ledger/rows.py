@@ -108,9 +108,9 @@ class Created:
     concerned: set[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewEvent:
-    """`applied`: storing it is all there is to do."""
+    """`applied`: storing it is all there is to do. Not frozen, as NewPayment."""
 
     event_id: str
     type: str
