@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -32,7 +33,6 @@ LIBRARIES = (
 )
 ROOT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-POLL_SECONDS = 0.01
 
 
 def call_prctl(option: int, value: int) -> None:
@@ -88,11 +88,12 @@ class Fork:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.poll() is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            time.sleep(POLL_SECONDS)
+        ended = os.pidfd_open(self.pid) if self.poll() is None else None
+        if ended is not None:
+            select.select([ended], [], [], timeout)
+            os.close(ended)
+        if self.poll() is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
         assert self.returncode is not None
         return self.returncode
 

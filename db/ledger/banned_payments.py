@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from operator import attrgetter
 
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
@@ -13,14 +12,13 @@ from db import card_bans
 from db.ledger import attempts, payments
 from db.ledger.rows import Bans, Created, NewBan, NewPayment
 from db.member_messages import planner
-from db.members import MEMBER_IDS
+from db.members import MEMBER_IDS, group_by_payment
 from db.models import CardBan, Payment
 from recovery.declines import Decline
 from recovery.payment_methods import Ban, choose_decline, identify_card
 from recovery.retry_policy import RetryRules
 from recovery.status import UNPAID, PaymentStatus
 
-READ_IDS = attrgetter(*MEMBER_IDS)
 MOST_AT_ONCE = 200
 SELECT_NEW = (
     select(CardBan)
@@ -43,8 +41,7 @@ def apply_to_new(
     changed = {
         row.payment_id
         for row in rows
-        if row.payment_id in created.banned
-        and not is_settled(row, created.banned[row.payment_id], bans)
+        if (known := created.banned.get(row.payment_id)) and not is_settled(row, known, bans)
     }
     beside = created.payments.intersection(list_beside(rows, bans))
     for payment in payments.lock_payments(session, changed | beside).values():
@@ -66,22 +63,12 @@ def is_settled(row: NewPayment, known: Iterable[NewBan], bans: Bans) -> bool:
 
 def list_beside(rows: Sequence[NewPayment], bans: Bans) -> Iterator[str]:
     """Those whose member has a ban among `bans` by another payment."""
-    if not bans:
+    banned = [row for row in rows if row.payment_id in bans]
+    if not banned:
         return
-    banned: dict[str, set[tuple[str, str]]] = {}
-    for row in rows:
-        if row.payment_id in bans:
-            for owner in filter(None, READ_IDS(row)):
-                banned.setdefault(owner, set()).add((row.company_id, row.payment_id))
-    for row in rows:
-        if banned.keys().isdisjoint(READ_IDS(row)):
-            continue
-        theirs = {one for owner in READ_IDS(row) for one in banned.get(owner, ())}
-        if any(
-            company_id == row.company_id and payment_id != row.payment_id
-            for company_id, payment_id in theirs
-        ):
-            yield row.payment_id
+    for payment_id, theirs in group_by_payment(banned, rows).items():
+        if any(row.payment_id != payment_id for row in theirs):
+            yield payment_id
 
 
 def apply_bans(session: Session, now: datetime, rules: RetryRules) -> int:

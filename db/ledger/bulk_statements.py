@@ -24,29 +24,16 @@ TOLD = {
     "first_decline_class": "decline_class",
 }
 PAYMENT = (*PAYMENT_COLUMNS, "first_decline_code", "first_decline_class")
-# What a ban repeats of its payment.
-BAN_FROM_PAYMENT = (
-    "company_id",
-    "payment_id",
-    "member_id",
-    "user_id",
-    "membership_id",
-    "payment_method_id",
-    "card_brand",
-    "card_last4",
-    "card_expiry",
-    "decline_class",
-    "reason",
-    "observed_at",
-)
+# What a ban repeats of its payment, and where it says so otherwise.
+BAN_FROM_PAYMENT = [name for name in BAN_COLUMNS if name not in ("attempt", "recorded_at")]
+BAN = {"decline_code": "coalesce(decline_code, '')", "recorded_at": "created_at"}
 INSERT = f"""insert into payments ({", ".join(PAYMENT)})
     select {", ".join(TOLD.get(column, column) for column in PAYMENT)}
     from json_populate_recordset(cast(null as payments), $rows) as told
     on conflict do nothing
-    returning {", ".join(BAN_FROM_PAYMENT)}, decline_code, failed_at, created_at"""
-INSERT_BANS = f"""insert into card_bans
-        ({", ".join(BAN_FROM_PAYMENT)}, decline_code, recorded_at, attempt)
-    select {", ".join(BAN_FROM_PAYMENT)}, coalesce(decline_code, ''), created_at, attempt
+    returning {", ".join(BAN_FROM_PAYMENT)}, failed_at, created_at"""
+INSERT_BANS = f"""insert into card_bans ({", ".join(BAN_COLUMNS)})
+    select {", ".join(BAN.get(column, column) for column in BAN_COLUMNS)}
     from created join unnest($banned, $attempts) as banned (payment_id, attempt) using (payment_id)
     on conflict do nothing"""
 
@@ -74,8 +61,9 @@ FACTS = f"""
     from disputes where {share(*MEMBER_IDS)}
     union all
     select json_build_array(company_id, member_id, user_id, membership_id)
-    from memberships where ({share(*MEMBER_IDS)})
-        and (renewal <> 'continues' or paused or started_at >= (select failed_at from ids))"""
+    from memberships
+    where ({share("membership_id")} and (renewal <> 'continues' or paused))
+        or (({share("member_id", "user_id")}) and started_at >= (select failed_at from ids))"""
 # What is known already of the payments' members. What this statement itself inserts is not seen.
 # All payments are looked up together, and all is one row: each part costs every delivery, used or
 # not.

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.card_bans import list_bans
 from db.ledger import attempts
-from db.ledger.rows import NewBan, NewPayment
+from db.ledger.rows import NewBan
 from db.models import CardBan, Payment
 from recovery.decline_codes import classify
 from recovery.declines import STICKS, Decline
@@ -107,7 +107,7 @@ def is_same_charge(payment: Payment, report: PaymentReport) -> bool:
 
 
 def describe_ban(
-    payment: Payment | NewPayment,
+    payment: Payment,
     attempt: str,
     card: Card,
     decline: Decline,
