@@ -29,8 +29,9 @@ from mail.messages import Destination, write, write_chat
 from recovery.delivery import Delivery
 from recovery.message_schedule import REMINDERS
 from recovery.status import Channel, MessageState
-from whop.client import MEMBERSHIPS_PAGE, Membership, WhopClient
+from whop.client import Membership, WhopClient
 from whop.errors import WhopError
+from whop.memberships import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ class RetryRules:
     max_retries: int = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RetryContext:
-    """Everything a policy may look at.
+    """Everything a policy may look at. Not frozen, as reports.PaymentDetails.
 
     `decline_class` and `decline_code` are a ban's, where one holds for the card on file.
     `last_charge_at`: Whop's last attempt or ours, whichever was later. `charges`: those of Whop and

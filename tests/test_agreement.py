@@ -57,7 +57,7 @@ from recovery.status import (
 from tests.factories import COMPANY, HOUR, HOURLY
 from tests.soak import SEED
 from webhook.payments import describe_payment
-from whop.client import MEMBERSHIPS_PAGE
+from whop.memberships import MEMBERSHIPS_PAGE
 
 # Eight in the evening in Berlin: what is due within the next hours waits for the morning.
 NOW = datetime.fromisoformat("2026-11-20T20:15:00+00:00")

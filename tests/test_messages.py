@@ -20,7 +20,7 @@ from recovery.status import MessageState
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, NOW
 from tests.rig import Rig
-from whop.client import MEMBERSHIPS_PAGE
+from whop.memberships import MEMBERSHIPS_PAGE
 
 SUBJECT = "Your payment failed — click here to update your card"
 

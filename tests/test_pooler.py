@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import URL
 
 from db import migrate
-from db.connections import change_settings, is_lent
+from db.connections import autocommit, change_settings, is_lent
 from db.embedded import Server
-from db.session import connect, wait_until_ready
+from db.session import connect, find_connection, wait_until_ready
 from tests.databases import create, open_folder
 from tests.factories import NOW
 from tests.factories import event as new_event
@@ -164,17 +164,23 @@ def test_a_direct_connection_keeps_its_session(writer: Engine) -> None:
     assert [(zone, timeout) for _, zone, timeout in found] == [("UTC", "15s")]
 
 
+def find_kept(receiver: Receiver) -> Connection:
+    """The connection that the receiver keeps for its writes."""
+    session = receiver.app.state.group_commit.kept.session
+    assert session is not None
+    return find_connection(session)
+
+
 @pytest.mark.parametrize("meddle", ["deallocate all", "discard all"])
 def test_a_statement_that_is_gone_is_written_in_full_from_then_on(
-    receiver: Receiver, writer: Engine, meddle: str
+    receiver: Receiver, meddle: str
 ) -> None:
     """A pooler that hides itself."""
     assert receiver.deliver(new_event()).status_code == 200
-    with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(meddle)
+    with autocommit(find_kept(receiver).connection.dbapi_connection) as cursor:
+        cursor.execute(meddle)
     assert receiver.deliver(new_event()).status_code == 200
-    with writer.connect() as connection:
-        assert is_lent(connection)
+    assert is_lent(find_kept(receiver))
     assert receiver.deliver(new_event()).status_code == 200
 
 

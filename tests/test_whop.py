@@ -16,9 +16,10 @@ from whop_sdk.lib.verify_webhook import unwrap
 from recovery.reports import PaymentReport
 from tests.factories import COMPANY, NOW, SECRET, encode, event, iso, money, payment_data, sign
 from tests.rig import Rig
-from whop.client import MEMBERSHIPS_PAGE, WhopClient
+from whop.client import WhopClient
 from whop.errors import AccessError, BusyError, NoAnswerError, NotFoundError, RefusedError
 from whop.lists import SavedCard
+from whop.memberships import MEMBERSHIPS_PAGE
 from whop.objects import FAILED
 from whop.payloads import read_event
 from whop.rate_limit import RateLimit

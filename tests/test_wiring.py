@@ -4,6 +4,7 @@ objects."""
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -122,6 +123,19 @@ def test_nobody_else_wires_them_by_hand():
 def test_only_who_sends_mail_carries_sendgrids_package():
     lean = "import sys, daemon.__main__, daemon.wiring; sys.exit('sendgrid' in sys.modules)"
     assert run([sys.executable, "-c", lean], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_receiver_carries_no_client_of_http_in_production():
+    lean = "import sys, webhook.main; sys.exit('httpx' in sys.modules)"
+    production = {
+        "ENVIRONMENT": "production",
+        "WHOP_WEBHOOK_SECRET": "x" * 40,
+        "API_TOKEN": "x" * 40,
+        "DATABASE_URL": "postgresql://localhost/none",
+    }
+    done = run([sys.executable, "-c", lean], cwd=ROOT, env=os.environ | production)
+    assert done.returncode == 0
 
 
 def test_only_who_posts_carries_a_client_for_it(process: Services):

@@ -12,17 +12,18 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from db.ledger import inbox as events
 from db.ledger.inbox import Event, Reader
 from db.ledger.payments import WrongCompanyError
-from db.models import JsonText
 from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
-from db.session import SessionFactory, begin_lightly
+from db.session import KeptSession, SessionFactory
 from db.sqlstates import Fault
 from recovery.retry_policy import RetryRules
 from webhook import metrics
@@ -56,20 +57,24 @@ class GroupCommit:
         read: Reader,
         now: Callable[[], datetime],
     ) -> None:
-        self.sessions, self.rules, self.read, self.now = sessions, rules, read, now
-        self.recovery_settings = SettingsCache(sessions)
+        self.rules, self.read, self.now = rules, read, now
+        self.sessions: SessionFactory | KeptSession = sessions
+        self.kept = KeptSession(sessions)
+        self.recovery_settings = SettingsCache(self.begin)
         self.pending: list[PendingEvent] = []
         self.batches: queue.SimpleQueue[list[PendingEvent] | None] = queue.SimpleQueue()
         self.unanswered = 0
         self.thread = threading.Thread(target=self.run, name="group-commit", daemon=True)
 
     def start(self) -> None:
+        self.sessions = self.kept
         self.thread.start()
 
     def stop(self) -> None:
         """Records what is queued, then ends the thread."""
         self.batches.put(None)
         self.thread.join()
+        self.kept.close()
 
     async def commit(self, event: Event) -> None:
         """Returns when the event and its payment are on disk.
@@ -101,6 +106,9 @@ class GroupCommit:
             batch, stopped = self.take_batch()
             for start in range(0, len(batch), LARGEST_BATCH):
                 self.store_and_answer(batch[start : start + LARGEST_BATCH])
+
+    def begin(self) -> AbstractContextManager[Session]:
+        return self.sessions.begin()
 
     def take_batch(self) -> tuple[list[PendingEvent], bool]:
         """All queued events, and whether the thread has been asked to stop."""
@@ -143,7 +151,7 @@ class GroupCommit:
         for _ in range(TRIES):
             try:
                 recovery_settings = self.recovery_settings.find(starting, now)
-                with begin_lightly(self.sessions) as session:
+                with self.begin() as session:
                     events.record(session, batch, now, self.rules, self.read, recovery_settings)
                 return None
             except (SQLAlchemyError, ValueError, WrongCompanyError) as error:
@@ -172,7 +180,7 @@ class GroupCommit:
         poison = replace(event, parsed=None, error=str(error))
         outcome = self.record([poison])
         if isinstance(outcome, UnstorableError):
-            outcome = self.record([replace(poison, payload=JsonText("null"))])
+            outcome = self.record([replace(poison, payload="null")])
         if isinstance(outcome, UnstorableError) and outcome.fault is Fault.BUG:
             return DatabaseUnavailable(words=UNSTORED)
         return outcome or error

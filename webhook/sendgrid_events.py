@@ -27,7 +27,7 @@ from webhook.openapi import MAIL_EVENTS_PATH, UNSUBSCRIBE_PATH
 from webhook.routes import RETRY_LATER, STORED, answer_get, refuse
 from webhook.settings import WebhookSettings
 from webhook.verification import Refusal, read_body
-from whop.client import MEMBERSHIPS_PAGE
+from whop.memberships import MEMBERSHIPS_PAGE
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from db.company_settings.recovery import RecoverySettings, load_recovery_settings
-from db.session import SessionFactory
 
 # After at most this time a creator's change applies to new payments.
 GOOD_FOR = timedelta(seconds=10)
@@ -16,8 +18,9 @@ class SettingsCache:
     """Saves the hot path one query per batch. Only committed companies are cached, so that rows may
     refer to any of them."""
 
-    def __init__(self, sessions: SessionFactory) -> None:
-        self.sessions = sessions
+    def __init__(self, begin: Callable[[], AbstractContextManager[Session]]) -> None:
+        """`begin` begins a transaction."""
+        self.begin = begin
         self.known: dict[str, RecoverySettings] = {}
         self.good_until: datetime | None = None
 
@@ -28,7 +31,7 @@ class SettingsCache:
             self.known = {}
             self.good_until = now + GOOD_FOR
         if missing := company_ids - self.known.keys():
-            with self.sessions.begin() as session:
+            with self.begin() as session:
                 self.known |= load_recovery_settings(session, missing)
         return self.known
 

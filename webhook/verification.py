@@ -14,7 +14,6 @@ import orjson
 from starlette.types import Receive
 
 from db.ledger.inbox import Event
-from db.models import JsonText
 from recovery.reports import ParsedEvent
 from recovery.wording import UNSTORABLE
 from webhook.settings import WebhookSettings
@@ -82,11 +81,11 @@ def authenticate(
 def read_delivery(event_id: str, body: bytes, now: datetime, default_company: str | None) -> Event:
     """Raises Refusal(400). JSON that makes no sense is returned as a poison event, with `error`."""
     content = parse(body)
-    payload = JsonText(body.decode())
+    payload = body.decode()
     if ESCAPES.search(body):
         try:
             content = clean(content)
-            payload = JsonText(json.dumps(content, default=str))
+            payload = json.dumps(content, default=str)
         except RecursionError:
             raise Refusal(400, "the body is too deeply nested") from None
     try:

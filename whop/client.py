@@ -23,13 +23,11 @@ from whop.lists import (
     read_page,
     read_product,
 )
-from whop.memberships import read_dispute, read_membership
+from whop.memberships import MEMBERSHIPS_PAGE, read_dispute, read_membership
 from whop.objects import read_payment, read_refund
 from whop.values import Json, PayloadError, ident, link, part, text
 from whop.wire import Query, Wire, escape, write_time
 
-# Where every member can manage billing, for when Whop gives no link of the membership's own.
-MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
 # Items per page. 50 work for others (the limit is not documented), but pages twice as long cost the
 # daemon six megabytes more.
 PAGE = 25

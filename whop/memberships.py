@@ -22,6 +22,8 @@ RULINGS = frozenset({"won", "lost", "prevented"})
 ALERT = "alert"
 # How a membership's id begins.
 MEMBERSHIP = "mem_"
+# Where every member can manage billing, for when Whop gives no link of the membership's own.
+MEMBERSHIPS_PAGE = "https://whop.com/@me/settings/memberships"
 
 
 def read_membership(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,7 +20,6 @@ from db.ledger.bulk_statements import (
 )
 from db.ledger.rows import (
     BAN_COLUMNS,
-    EVENT_COLUMNS,
     Bans,
     Created,
     NewBan,
@@ -32,8 +30,6 @@ from db.members import group_by_payment
 from db.models import LateChange
 from db.session import find_connection
 from recovery.declines import DeclineClass
-
-READ_EVENT = attrgetter(*EVENT_COLUMNS)
 
 
 class Owner(NamedTuple):
@@ -68,19 +64,21 @@ def list_failures(payments: Iterable[NewPayment]) -> Iterator[tuple[str, datetim
 def store(
     session: Session,
     events: Sequence[NewEvent],
+    payloads: list[str],
     payments: Sequence[NewPayment],
     bans: Bans,
     now: datetime,
 ) -> tuple[set[str], Created]:
-    """Returns the ids of the new events, and the new payments.
+    """Returns the ids of the new events, and the new payments. `payloads`: the events', in their
+    order.
 
     Until the transaction ends, others with events about the same payments wait: one payment's
     events are applied one after the other.
     """
-    columns = zip(*map(READ_EVENT, events), strict=True)
-    values: dict[str, Any] = dict(zip(EVENT_COLUMNS, map(list, columns), strict=True))
-    values |= {
+    values = {
         "locked": sorted({event.payment_id for event in events if event.payment_id}),
+        "events": orjson.dumps(events).decode(),
+        "payloads": payloads,
         "now": now,
         **write_payments(payments, bans),
     }

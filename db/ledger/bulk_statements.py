@@ -78,15 +78,20 @@ array({FACTS})
 """
 NEW = {"rows": "json", "banned": "text[]", "attempts": "text[]"}
 
-STORED = dict.fromkeys(EVENT_COLUMNS, "text[]") | {"applied": "boolean[]", "now": "timestamptz"}
+EVENT = dict.fromkeys(EVENT_COLUMNS, "text") | {"applied": "boolean"}
+# A payload within the JSON of its event would be read twice.
+GIVEN = f"""rows from (
+        json_to_recordset($events) as ({", ".join(map(" ".join, EVENT.items()))}),
+        unnest($payloads)
+    ) as given ({", ".join(EVENT)}, payload)"""
+STORED = {"events": "json", "payloads": "text[]", "now": "timestamptz"}
 INSERT_ALL = f"""
 with stored as (
     insert into webhook_events
         (event_id, type, company_id, payment_id, payload, received_at, applied_at, error)
     select event_id, type, company_id, payment_id, cast(payload as jsonb), $now,
         case when applied then $now end, error
-    from unnest({", ".join(f"${column}" for column in EVENT_COLUMNS)})
-        as given ({", ".join(EVENT_COLUMNS)})
+    from {GIVEN}
     on conflict do nothing
     returning event_id
 ), created as ({INSERT}), {IDS}, banned as ({INSERT_BANS})

@@ -6,6 +6,7 @@ that comes before its payment is known waits in the inbox. So the order of arriv
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,7 @@ from db.ledger.facts import Concern
 from db.ledger.refunds import record_refund
 from db.ledger.rows import Created, NewEvent
 from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
-from db.models import JsonText, Payment, WebhookEvent, write_json
+from db.models import Payment, WebhookEvent
 from recovery.reports import ParsedEvent, PaymentReport, find_disputes, find_memberships
 from recovery.retry_policy import RetryRules
 
@@ -37,13 +38,14 @@ Reader = Callable[[Any, datetime], ParsedEvent]
 
 @dataclass(slots=True)
 class Event:
-    """One delivery. `parsed` None: `error` says why it could not be parsed (a poison event).
+    """One delivery. `payload` is JSON. `parsed` None: `error` says why it could not be parsed (a
+    poison event).
 
     Not frozen, as NewPayment.
     """
 
     event_id: str
-    payload: JsonText
+    payload: str
     parsed: ParsedEvent | None
     type: str
     company_id: str | None = None
@@ -118,7 +120,7 @@ def store(
     ]
     bans = new_payments.name_banned(rows, reports)
     new, created = bulk_insert.store(
-        session, [describe(event) for event in events], rows, bans, now
+        session, [describe(e) for e in events], [e.payload for e in events], rows, bans, now
     )
     banned_payments.apply_to_new(session, created, rows, bans, now, rules)
     return new, created, {starters[payment_id][0] for payment_id in created.payments}
@@ -131,7 +133,6 @@ def describe(event: Event) -> NewEvent:
         type=event.type,
         company_id=event.company_id,
         payment_id=event.payment_id,
-        payload=event.payload,
         error=event.error,
         applied=event.starter is not None or not (event.has_news or event.error),
     )
@@ -154,7 +155,7 @@ def parse_again(stored: WebhookEvent, read: Reader) -> Event:
     parsed = read(stored.payload, stored.received_at)
     return Event(
         stored.event_id,
-        JsonText(write_json(stored.payload)),
+        json.dumps(stored.payload),
         parsed,
         parsed.type,
         parsed.company_id,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
-from db.models import JsonText
 from recovery.declines import DeclineClass
 from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, Step, Trigger
@@ -110,13 +109,13 @@ class Created:
 
 @dataclass(slots=True)
 class NewEvent:
-    """`applied`: storing it is all there is to do. Not frozen, as NewPayment."""
+    """What is stored of an event beside its payload. `applied`: storing it is all there is to do.
+    Not frozen, as NewPayment."""
 
     event_id: str
     type: str
     company_id: str | None
     payment_id: str | None
-    payload: JsonText
     error: str | None
     applied: bool
 

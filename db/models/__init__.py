@@ -1,7 +1,7 @@
 """Columns and constraints, no behaviour. Money is exact Numeric; every time has its zone."""
 
 from db.models.attempts import Attempt
-from db.models.base import Base, JsonText, write_json
+from db.models.base import Base
 from db.models.cards import CardBan
 from db.models.companies import Company
 from db.models.correspondence import (
@@ -36,7 +36,6 @@ __all__ = [
     "DailyFigures",
     "Dispute",
     "Heartbeat",
-    "JsonText",
     "LateChange",
     "MailEvent",
     "Membership",
@@ -52,5 +51,4 @@ __all__ = [
     "Sync",
     "Template",
     "WebhookEvent",
-    "write_json",
 ]

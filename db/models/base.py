@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
@@ -56,14 +55,6 @@ def index_prefix(name: str, column: str) -> Index:
     """An index for `like 'abc%'` that works in any locale."""
     lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
     return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
-
-
-class JsonText(str):
-    """JSON that is serialized already, so a JSONB column takes it as it is."""
-
-
-def write_json(value: Any) -> str:
-    return value if isinstance(value, JsonText) else json.dumps(value)
 
 
 class Base(DeclarativeBase):

@@ -19,7 +19,7 @@ from recovery.declines import DeclineClass
 from recovery.labels import CHANNELS
 from recovery.status import Channel, Step
 from recovery.wording import format_money
-from whop.client import MEMBERSHIPS_PAGE
+from whop.memberships import MEMBERSHIPS_PAGE
 
 WIDTHS = {"phone": ("On a phone", 390), "desk": ("On a desktop", 640)}
 HEIGHT = 640

@@ -9,7 +9,7 @@ from db.reporting.payment_detail import PaymentDetail
 from mail.messages import Destination, RenderedMessage, write
 from recovery.message_schedule import SEQUENCES
 from recovery.status import Step
-from whop.client import MEMBERSHIPS_PAGE
+from whop.memberships import MEMBERSHIPS_PAGE
 
 
 def write_preview(detail: PaymentDetail, step: Step, now: datetime) -> RenderedMessage:
