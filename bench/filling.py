@@ -27,10 +27,10 @@ IMPORTED_UNTIL = timedelta(days=640)
 FILL = """
 insert into payments (
     payment_id, company_id, membership_id, member_id, user_id, member_name, member_email, product,
-    billing_reason, amount, currency, amount_usd, refunded_amount, reason, decline_code,
-    decline_class, card_brand, card_last4, status, retry_count, failed_at, window_ends_at,
-    last_attempt_at, next_retry_at, recovered_at, recovered_by, closed_reason, imported, held_out,
-    observed_at, created_at
+    billing_reason, amount, currency, amount_usd, failed_amount, failed_currency,
+    failed_amount_usd, refunded_amount, kept_usd, reason, decline_code, decline_class, card_brand,
+    card_last4, status, retry_count, failed_at, window_ends_at, last_attempt_at, next_retry_at,
+    recovered_at, recovered_by, closed_reason, imported, held_out, observed_at, created_at
 )
 select
     'pay_' || lpad(to_hex(n * 2654435761 % 4294967296), 14, '0'),
@@ -43,7 +43,9 @@ select
     case when member % 5000 = 0 then 'Founders'
         else (array['Basic', 'Pro', 'Lifetime coaching'])[1 + member % 3] end,
     'subscription_cycle', price, 'usd', case when fate > 0.999 then null else price end,
+    price, 'usd', case when fate > 0.999 then null else price end,
     case when fate < 0.02 then price else 0 end,
+    case when status = 'recovered' then case when fate < 0.02 then 0 else price end end,
     case when imported then 'Declined' else 'Insufficient funds' end,
     case when not imported then (array[
         'insufficient_funds', 'generic_decline', 'expired_card', 'invalid_amount'

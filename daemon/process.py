@@ -25,6 +25,7 @@ from db.session import (
 )
 from mail.links import make_unsubscribe_url
 from whop.client import WhopClient
+from whop.rate_limit import find_longest_wait
 
 log = logging.getLogger("daemon")
 
@@ -128,7 +129,10 @@ def make_config(settings: DaemonSettings) -> DaemonConfig:
 
 def make_whop(settings: DaemonSettings, sessions: SessionFactory) -> WhopClient:
     key = settings.whop_api_key.get_secret_value()
-    rate_limit = SharedRateLimit(sessions, settings.whop_rate_per_minute, fingerprint(key))
+    per_minute = settings.whop_rate_per_minute
+    rate_limit = SharedRateLimit(
+        sessions, per_minute, fingerprint(key), find_longest_wait(per_minute)
+    )
     return WhopClient(settings.whop_api_url, key, settings.whop_api_version, rate_limit, now)
 
 

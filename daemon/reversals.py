@@ -92,8 +92,7 @@ class DisputeReader:
     def record(self, dispute: DisputeReport) -> None:
         with self.sessions.begin() as session:
             concern = facts.record_dispute(session, dispute, self.clock(), read=True)
-            if concern is not None:
-                reviews.review_all(session, [concern], self.clock(), self.rules)
+            reviews.review_all(session, [concern], self.clock(), self.rules)
 
     def settle(self, dispute: DisputeReport) -> None:
         """A dispute alert names only the payment; its member is read from Whop."""

@@ -14,7 +14,6 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from db.session import SessionFactory
-from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
 
 # `clock_timestamp()` and not `now()`, since the statement may have waited for the row's lock.
 TAKE = text("""
@@ -43,19 +42,20 @@ def fingerprint(key: str) -> str:
 
 
 class SharedRateLimit:
-    """A recovery.rate_limit.RateLimiter. Raises where the database is away: no call goes
-    unlimited."""
+    """A `RateLimiter` of the room `whop`. Raises where the database is away: no call goes
+    unlimited. `longest_wait`: no turn is reserved that is further off."""
 
     def __init__(
         self,
         sessions: SessionFactory,
         per_minute: int,
         credential: str,
+        longest_wait: timedelta,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.sessions, self.credential, self.sleep = sessions, credential, sleep
         self.gap = timedelta(minutes=1) / per_minute
-        self.longest = max(LONGEST_WAIT, MOST_QUEUED * self.gap)
+        self.longest = longest_wait
 
     def wait(self, operation: str) -> timedelta | None:
         delay, taken = self.reserve(operation)

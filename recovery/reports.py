@@ -88,7 +88,8 @@ class PaymentReport(PaymentFacts):
 
 @dataclass(frozen=True, slots=True)
 class RefundReport:
-    """One refund of a payment. A later report with the same `refund_id` replaces it."""
+    """One refund of a payment. A later report with the same `refund_id` replaces it. `currency`
+    None: the payment's."""
 
     refund_id: str
     payment_id: str
@@ -96,6 +97,7 @@ class RefundReport:
     amount: Decimal
     status: str
     observed_at: datetime
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +126,15 @@ class DisputeReport:
     """A member's bank takes a payment back, asks about it, or warns that it will.
 
     `payment_id` is the disputed payment. An alert does not say whose payment that is. `status`: in
-    the words of standing.judge_dispute.
+    the words of standing.judge_dispute. `amount` None: it does not say what it is about.
     """
 
     payment_id: str
     company_id: str
     status: str
     observed_at: datetime
+    amount: Decimal | None = None
+    currency: str | None = None
     member_id: str | None = None
     user_id: str | None = None
     membership_id: str | None = None

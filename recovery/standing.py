@@ -50,6 +50,8 @@ PAUSES = (False, True)
 EFFECTS = (DisputeEffect.LIFTED, DisputeEffect.HOLDS, DisputeEffect.STOPS)
 # A dispute that has one of these does not change any more.
 FINAL = ("won", "lost", "prevented", "warning_closed")
+# Of these, those that gave the money back to the member.
+SETTLED_AGAINST = ("lost", "prevented")
 # Who buys now may have failed so long ago, and no longer: windows end, and so does reading back.
 MATTERS_FOR = timedelta(days=35)
 CLOSED_BY: dict[Renewal, ClosedReason] = {
@@ -110,6 +112,12 @@ def judge_dispute(status: str) -> DisputeEffect:
     if status in {"won", "warning_closed"}:
         return DisputeEffect.LIFTED
     return DisputeEffect.HOLDS if status.startswith("warning_") else DisputeEffect.STOPS
+
+
+def takes_money(status: str) -> bool:
+    """Whether the money of the disputed payment is gone: while the dispute or an alert is open, and
+    once it is lost or was settled by giving it back. What Whop does not explain takes it."""
+    return status not in {"won", "closed"} and not status.startswith("warning_")
 
 
 def is_bought_anew(

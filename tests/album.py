@@ -22,7 +22,7 @@ from recovery.status import (
     Step,
     Trigger,
 )
-from tests.factories import COMPANY, HOUR, failing_at, get_payment, money, report
+from tests.factories import COMPANY, HOUR, failing_at, get_payment, money, report, valued
 from tests.factories import HOURLY as RULES
 
 DAY = 24 * HOUR
@@ -85,6 +85,7 @@ def end(session: Session, rng: random.Random, payment: Payment) -> None:
     if paid:
         payment.recovered_by = by
         payment.recovered_at = payment.failed_at + timedelta(hours=rng.uniform(1, 100))
+        valued(payment)
     outcome = AttemptOutcome.PAID if paid and by is RecoveredBy.RETRY else AttemptOutcome.DECLINED
     session.add_all([payment, make_try(payment, payment.failed_at + 20 * HOUR, outcome)])
     session.add(write(payment, payment.failed_at + HOUR, opened=rng.random() < 0.5))

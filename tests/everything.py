@@ -48,7 +48,7 @@ from recovery.status import (
     SyncError,
     Trigger,
 )
-from tests.factories import COMPANY, HOUR
+from tests.factories import COMPANY, HOUR, valued
 
 DAY = 24 * HOUR
 PAGE = "dashboard"
@@ -79,45 +79,49 @@ def make_payment(
     failed_at = at - (7 * DAY if old else 30 * HOUR) - number * HOUR / 10
     code, words = next(iter(CODES.get(decline_class, {}).items()), (None, "No reason given"))
     paid, planned = status is PaymentStatus.RECOVERED, status is PaymentStatus.PENDING_RETRY
-    return Payment(
-        payment_id=f"pay_{number}",
-        company_id=COMPANY,
-        member_id=f"mber_{number}",
-        user_id=f"user_{number}",
-        member_name=f"Maya {number}",
-        member_email=None if number % 5 == 1 else f"maya{number}@example.com",
-        product=("Gold", None)[number % 7 == 2],
-        card_brand=("visa", "amex", None)[number % 3],
-        card_last4=("4242", "0005", None)[number % 3],
-        amount=Decimal("49.00"),
-        currency=("usd", "eur")[number % 4 == 3],
-        amount_usd=None if number % 11 == 5 else Decimal("49.00"),
-        refunded_amount=Decimal("9.00") if paid and number % 4 == 1 else Decimal(0),
-        reason=words,
-        decline_code=code,
-        decline_class=decline_class,
-        status=status,
-        retry_count=number % 4,
-        failed_at=failed_at,
-        window_ends_at=failed_at + 5 * DAY,
-        last_attempt_at=failed_at,
-        next_retry_at=at + (number % 3 - 1) * 5 * HOUR if planned else None,
-        next_charge_method=list(ChargeMethod)[number % 2],
-        next_trigger=(Trigger.SCHEDULE, Trigger.CREATOR)[number % 2],
-        whop_next_attempt_at=at + 8 * HOUR if number % 2 else None,
-        recovered_at=failed_at + 20 * HOUR if paid else None,
-        recovered_by=list(RecoveredBy)[number % 3] if paid else None,
-        closed_reason=(
-            list(ClosedReason)[number % len(ClosedReason)]
-            if status is PaymentStatus.PERMANENT_FAIL
-            else None
-        ),
-        next_step=None if paid or old else list(Step)[number % 4],
-        next_message_at=None if paid or old else at + 3 * HOUR,
-        imported=False,
-        hold=(None, None, None, *Hold)[number // 4 % 5] if status is PaymentStatus.FAILED else None,
-        observed_at=failed_at,
-        created_at=failed_at,
+    return valued(
+        Payment(
+            payment_id=f"pay_{number}",
+            company_id=COMPANY,
+            member_id=f"mber_{number}",
+            user_id=f"user_{number}",
+            member_name=f"Maya {number}",
+            member_email=None if number % 5 == 1 else f"maya{number}@example.com",
+            product=("Gold", None)[number % 7 == 2],
+            card_brand=("visa", "amex", None)[number % 3],
+            card_last4=("4242", "0005", None)[number % 3],
+            amount=Decimal("49.00"),
+            currency=("usd", "eur")[number % 4 == 3],
+            amount_usd=None if number % 11 == 5 else Decimal("49.00"),
+            refunded_amount=Decimal("9.00") if paid and number % 4 == 1 else Decimal(0),
+            reason=words,
+            decline_code=code,
+            decline_class=decline_class,
+            status=status,
+            retry_count=number % 4,
+            failed_at=failed_at,
+            window_ends_at=failed_at + 5 * DAY,
+            last_attempt_at=failed_at,
+            next_retry_at=at + (number % 3 - 1) * 5 * HOUR if planned else None,
+            next_charge_method=list(ChargeMethod)[number % 2],
+            next_trigger=(Trigger.SCHEDULE, Trigger.CREATOR)[number % 2],
+            whop_next_attempt_at=at + 8 * HOUR if number % 2 else None,
+            recovered_at=failed_at + 20 * HOUR if paid else None,
+            recovered_by=list(RecoveredBy)[number % 3] if paid else None,
+            closed_reason=(
+                list(ClosedReason)[number % len(ClosedReason)]
+                if status is PaymentStatus.PERMANENT_FAIL
+                else None
+            ),
+            next_step=None if paid or old else list(Step)[number % 4],
+            next_message_at=None if paid or old else at + 3 * HOUR,
+            imported=False,
+            hold=(None, None, None, *Hold)[number // 4 % 5]
+            if status is PaymentStatus.FAILED
+            else None,
+            observed_at=failed_at,
+            created_at=failed_at,
+        )
     )
 
 

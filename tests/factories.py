@@ -8,14 +8,17 @@ import hmac
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.ledger import new_payments, payments
 from db.models import Payment
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
+from recovery.status import PaymentStatus
 from whop import payloads
 
 NOW = datetime(2026, 11, 20, 9, 15, 4, tzinfo=UTC)
@@ -129,6 +132,29 @@ def add_payment(
     new_payments.create_payments(session, [heard], {}, now, rules or HOURLY)
     session.commit()
     return get_payment(session, heard.payment_id)
+
+
+def valued(payment: Payment) -> Payment:
+    """A row that is made by hand, with what the ledger would write of its money."""
+    payment.failed_amount, payment.failed_currency = payment.amount, payment.currency
+    payment.failed_amount_usd = payment.amount_usd
+    if payment.status is PaymentStatus.RECOVERED and payment.amount_usd is not None:
+        left = max(payment.amount - payment.refunded_amount, Decimal(0))
+        payment.kept_usd = payment.amount_usd * left / payment.amount if payment.amount else left
+    return payment
+
+
+VALUE_ROWS = text("""
+update payments set failed_amount = amount, failed_currency = currency,
+    failed_amount_usd = amount_usd, kept_usd = case when status = 'recovered' then
+        amount_usd * greatest(amount - refunded_amount, 0) / nullif(amount, 0) end
+where id = :id
+""")
+
+
+def value_row(session: Session, payment_id: int) -> None:
+    """The same once a row was changed by hand."""
+    session.execute(VALUE_ROWS, {"id": payment_id})
 
 
 def failing_at(moment: datetime) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from recovery.status import UNPAID, PaymentStatus, RecoveredBy
 
 
 def net(payment: Payment) -> Fraction:
-    """Dollars that are left after refunds; nothing where Whop gave no dollar value."""
-    if payment.amount_usd is None or payment.amount == 0:
-        return Fraction(0)
-    left = max(payment.amount - payment.refunded_amount, Decimal(0))
-    return Fraction(payment.amount_usd) * Fraction(left) / Fraction(payment.amount)
+    """Dollars that are left after refunds and disputes; nothing where that is not known."""
+    return Fraction(payment.kept_usd or 0)
+
+
+def is_unconverted(payment: Payment) -> bool:
+    unvalued = payment.status is PaymentStatus.RECOVERED and payment.kept_usd is None
+    return payment.failed_amount_usd is None or unvalued
 
 
 def to_cents(amount: Fraction) -> Decimal:
@@ -64,7 +66,7 @@ def check_summary(summary: Summary, rows: Sequence[Payment], zone: ZoneInfo, now
     assert summary.recovery_rate == rate
     owed = [p for p in rows if p.status in UNPAID]
     assert same(summary.at_risk_amount, add(Fraction(p.amount_usd or 0) for p in owed))
-    assert summary.unconverted == sum(p.amount_usd is None for p in rows)
+    assert summary.unconverted == sum(map(is_unconverted, rows))
 
 
 def check_recovered(
@@ -82,7 +84,7 @@ def check_days(days: Sequence[Day], rows: Sequence[Payment], zone: ZoneInfo, now
     for day in days:
         failed = [p for p in rows if local_date(p.failed_at, zone) == day.day]
         assert day.failures == len(failed)
-        assert same(day.failed, add(Fraction(p.amount_usd or 0) for p in failed))
+        assert same(day.failed, add(Fraction(p.failed_amount_usd or 0) for p in failed))
         for who, figure in (
             (RecoveredBy.RETRY, day.recovered_by_retry),
             (RecoveredBy.MEMBER, day.recovered_by_member),

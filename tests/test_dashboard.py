@@ -42,7 +42,7 @@ from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
 from recovery.next_step import Situation, find_next_step
 from recovery.status import PaymentStatus, RecoveredBy, SyncError
 from recovery.wording import DAYS, Period, format_money
-from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report
+from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now, money, report, valued
 from tests.pages import fresh as fresh
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "navigation.py"
@@ -71,6 +71,7 @@ def pay(session: Session, by: RecoveredBy, **overrides: Any) -> None:
     payment = fail_now(session, read_clock(), **overrides)
     payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
     payment.recovered_by, payment.recovered_at = by, read_clock()
+    valued(payment)
     session.add(payment)
     session.commit()
 
@@ -479,6 +480,7 @@ def row(**overrides: Any) -> PaymentRow:
             "amount": Decimal(49),
             "currency": "usd",
             "refunded_amount": Decimal(0),
+            "disputed_amount": Decimal(0),
             "reason": "Insufficient funds",
             "decline_class": DeclineClass.FUNDS,
             "retries": 0,
@@ -502,6 +504,12 @@ PAID = {"recovered_at": NOW, "recovered_by": RecoveredBy.RETRY}
         (PAID | {"recovered_by": RecoveredBy.WITHOUT_US}, "would have come anyway"),
         (PAID | {"refunded_amount": Decimal(49)}, "refunded"),
         (PAID | {"refunded_amount": Decimal(9)}, "by our retry, partly refunded"),
+        (PAID | {"disputed_amount": Decimal(49)}, "disputed"),
+        (PAID | {"disputed_amount": Decimal(9)}, "by our retry, partly disputed"),
+        (
+            PAID | {"refunded_amount": Decimal(9), "disputed_amount": Decimal(20)},
+            "by our retry, partly refunded and disputed",
+        ),
         ({}, ""),
     ],
 )

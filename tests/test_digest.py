@@ -42,7 +42,7 @@ from recovery.health import SyncState
 from recovery.retry_policy import RetryRules
 from sandbox.demo.in_process import SENDER, InProcessSendGrid
 from sandbox.servers.sendgrid import SendGrid
-from tests.factories import COMPANY, HOUR, NOW, add_payment
+from tests.factories import COMPANY, HOUR, NOW, add_payment, value_row
 from tests.mail_service import add_message
 from tests.rig import Rig
 
@@ -278,6 +278,7 @@ def test_wherever_the_daemon_is_killed_there_is_one_digest_at_most(rig: Rig, kil
 
 def set_payment(session: Session, payment: Payment, **values) -> None:
     session.execute(update(Payment).where(Payment.id == payment.id).values(values))
+    value_row(session, payment.id)
     session.commit()
 
 

@@ -182,7 +182,7 @@ def test_every_test_that_the_page_names_exists():
 
 def test_the_lease_is_longer_than_a_retry_can_take():
     """Reads with their repetitions, a charge, and four turns at Whop's limit."""
-    from recovery.rate_limit import LONGEST_WAIT
+    from whop.rate_limit import LONGEST_WAIT
     from whop.wire import PAUSES, READ_TIMEOUT, WRITE_TIMEOUT
 
     def longest(timeout) -> timedelta:

@@ -16,7 +16,7 @@ from db.models import Payment
 from db.reporting.summary import find_time_zone, list_days, summarize
 from recovery.declines import DeclineClass
 from recovery.status import PaymentStatus, RecoveredBy
-from tests.factories import COMPANY, HOUR, NOW
+from tests.factories import COMPANY, HOUR, NOW, valued
 from tests.raw_figures import check_days, check_summary, read_rows
 
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
@@ -31,24 +31,26 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
     paid = status is PaymentStatus.RECOVERED
     recovered_at = failed_at + (NOW - failed_at) * rng.random()
     amount = Decimal(rng.choice((0, 1999, 4900, 12345))) / 100
-    return Payment(
-        payment_id=f"pay_{company_id}_{number}",
-        company_id=company_id,
-        amount=amount,
-        currency="eur",
-        amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
-        refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
-        reason="Insufficient funds",
-        decline_class=DeclineClass.FUNDS,
-        status=status,
-        failed_at=failed_at,
-        window_ends_at=failed_at + timedelta(days=5),
-        last_attempt_at=failed_at,
-        next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
-        recovered_at=recovered_at if paid else None,
-        recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
-        observed_at=failed_at,
-        created_at=failed_at,
+    return valued(
+        Payment(
+            payment_id=f"pay_{company_id}_{number}",
+            company_id=company_id,
+            amount=amount,
+            currency="eur",
+            amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
+            refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
+            reason="Insufficient funds",
+            decline_class=DeclineClass.FUNDS,
+            status=status,
+            failed_at=failed_at,
+            window_ends_at=failed_at + timedelta(days=5),
+            last_attempt_at=failed_at,
+            next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
+            recovered_at=recovered_at if paid else None,
+            recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
+            observed_at=failed_at,
+            created_at=failed_at,
+        )
     )
 
 

@@ -35,9 +35,9 @@ from recovery.status import (
     Step,
     Trigger,
 )
-from tests.factories import COMPANY, HOUR, NOW
+from tests.factories import COMPANY, HOUR, NOW, valued
 from tests.needs import find_needs
-from tests.raw_figures import net, same
+from tests.raw_figures import is_unconverted, net, same
 
 OTHER = "biz_other"
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
@@ -51,30 +51,32 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
     paid = status is PaymentStatus.RECOVERED
     amount = Decimal(rng.choice((0, 1999, 4900, 12345))) / 100
     imported = rng.random() < 0.3
-    return Payment(
-        payment_id=f"pay_{company_id}_{number}",
-        company_id=company_id,
-        member_id=f"mber_{number % 90}",
-        member_email=rng.choice((None, "member@example.com", "member@example.com")),
-        product=rng.choice(("Gold", "Silver", "<b>=1+1</b>", None)),
-        card_brand=rng.choice(("visa", "Visa", "mastercard", None)),
-        amount=amount,
-        currency=rng.choice(("usd", "eur", "jpy")),
-        amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
-        refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
-        reason="Any",
-        decline_class=rng.choice(list(DeclineClass)),
-        status=status,
-        failed_at=failed_at,
-        window_ends_at=failed_at + timedelta(days=5),
-        last_attempt_at=failed_at,
-        next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
-        recovered_at=failed_at + HOUR * rng.random() * 150 if paid else None,
-        recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
-        imported=imported,
-        held_out=None if imported else rng.random() < 0.2,
-        observed_at=failed_at,
-        created_at=NOW if imported else failed_at,
+    return valued(
+        Payment(
+            payment_id=f"pay_{company_id}_{number}",
+            company_id=company_id,
+            member_id=f"mber_{number % 90}",
+            member_email=rng.choice((None, "member@example.com", "member@example.com")),
+            product=rng.choice(("Gold", "Silver", "<b>=1+1</b>", None)),
+            card_brand=rng.choice(("visa", "Visa", "mastercard", None)),
+            amount=amount,
+            currency=rng.choice(("usd", "eur", "jpy")),
+            amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
+            refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
+            reason="Any",
+            decline_class=rng.choice(list(DeclineClass)),
+            status=status,
+            failed_at=failed_at,
+            window_ends_at=failed_at + timedelta(days=5),
+            last_attempt_at=failed_at,
+            next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
+            recovered_at=failed_at + HOUR * rng.random() * 150 if paid else None,
+            recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
+            imported=imported,
+            held_out=None if imported else rng.random() < 0.2,
+            observed_at=failed_at,
+            created_at=NOW if imported else failed_at,
+        )
     )
 
 
@@ -223,9 +225,10 @@ def check_group(group: Group, rows: Sequence[Payment]) -> None:
     assert group.by_member == by[RecoveredBy.MEMBER]
     assert group.without_us == by[RecoveredBy.WITHOUT_US]
     assert group.recovered == len(recovered)
-    assert same(group.failed_amount, sum((Fraction(p.amount_usd or 0) for p in closed), Fraction()))
+    failed = sum((Fraction(p.failed_amount_usd or 0) for p in closed), Fraction())
+    assert same(group.failed_amount, failed)
     assert same(group.recovered_amount, sum(map(net, recovered), Fraction()))
-    assert group.unconverted == sum(p.amount_usd is None for p in closed)
+    assert group.unconverted == sum(map(is_unconverted, closed))
 
 
 def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) -> None:

@@ -42,7 +42,7 @@ from db.session import now
 from recovery.health import Level
 from recovery.labels import MESSAGES, REASONS
 from recovery.status import PaymentStatus, RecoveredBy
-from tests.factories import COMPANY, HOUR, fail_now, failing_at
+from tests.factories import COMPANY, HOUR, fail_now, failing_at, valued
 
 DAY = 24 * HOUR
 HOSTILE = "<b>=1+1</b> **x** $a$ [x](http://evil.example)"
@@ -110,7 +110,7 @@ def close(session: Session, paid: bool, age: timedelta = 6 * DAY, **overrides: A
     payment.status = PaymentStatus.RECOVERED if paid else PaymentStatus.PERMANENT_FAIL
     payment.recovered_by = RecoveredBy.MEMBER if paid else None
     payment.recovered_at = at + HOUR if paid else None
-    session.add(payment)
+    session.add(valued(payment))
     session.commit()
 
 

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from daemon.replays import Replayer
 from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS
+from db.ledger import bulk_statements, new_payments, payment_reports, rows
 from db.ledger import inbox as events
-from db.ledger import new_payments, payment_reports, rows
 from db.ledger.inbox import Event
 from db.models import Attempt, Message, Payment, Refund, WebhookEvent
 from db.reporting.summary import summarize
@@ -351,7 +351,7 @@ def test_a_new_payments_row_has_the_tables_own_columns_and_all_that_it_must():
     assert set(rows.PAYMENT_COLUMNS) <= {column.name for column in table}
     given_by_the_database = {"id"}
     needed = {c.name for c in table if not c.nullable and c.server_default is None}
-    assert needed - given_by_the_database <= set(rows.PAYMENT_COLUMNS)
+    assert needed - given_by_the_database <= set(bulk_statements.PAYMENT)
     assert set(rows.EVENT_COLUMNS) - {"applied"} <= {
         column.name for column in WebhookEvent.__table__.columns
     }

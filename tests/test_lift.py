@@ -20,7 +20,7 @@ from db.company_settings.recovery import (
     RecoverySettings,
     save_recovery_settings,
 )
-from db.ledger import new_payments, payments
+from db.ledger import amounts, new_payments, payments
 from db.models import Payment
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from recovery import lift
@@ -234,6 +234,7 @@ def fail(
         payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
         payment.closed_reason = None
         payment.recovered_at, payment.recovered_by = at + HOUR, RecoveredBy.WITHOUT_US
+        amounts.record_amounts(session, payment, heard)
     session.flush()
     return payment
 

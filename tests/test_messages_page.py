@@ -28,7 +28,7 @@ from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
 from recovery.status import Channel, MessageState, PaymentStatus, RecoveredBy, Step
 from recovery.wording import Period
-from tests.factories import COMPANY, HOUR, NOW, add_payment, fail_now
+from tests.factories import COMPANY, HOUR, NOW, add_payment, fail_now, valued
 from tests.test_pages import ANOTHER, HOSTILE, add_theirs, is_disabled, press, read_words
 from tests.test_pages import fresh as fresh
 
@@ -318,7 +318,7 @@ def test_results_count_what_the_mail_service_told_and_who_paid_after(session: Se
     ):
         payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
         payment.recovered_at, payment.recovered_by = at, who
-        session.add(payment)
+        session.add(valued(payment))
     session.commit()
     send(session, paid, NOW, delivered_at=NOW, opened_at=NOW, clicked_at=NOW)
     send(session, unpaid, NOW, delivery_failure=DeliveryFailure.BOUNCED, delivery_failed_at=NOW)

@@ -30,7 +30,7 @@ from recovery.declines import DeclineClass
 from recovery.status import Action, AttemptOutcome, PaymentStatus, RequestKind
 from recovery.wording import Period
 from tests.album import make_try
-from tests.factories import COMPANY, HOUR, fail_now
+from tests.factories import COMPANY, HOUR, fail_now, valued
 from tests.pages import fresh as fresh
 
 ANOTHER = "biz_another"
@@ -290,7 +290,7 @@ def test_it_has_nothing_to_do_for_a_payment_that_is_paid(
     payment = fail_now(session, read_clock())
     payment.status, payment.next_retry_at = PaymentStatus.RECOVERED, None
     payment.recovered_at = read_clock()
-    session.add(payment)
+    session.add(valued(payment))
     session.commit()
     page = open_page({"payment": payment.payment_id})
     assert not page.button

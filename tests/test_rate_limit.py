@@ -18,7 +18,7 @@ from db.session import SessionFactory, connect, session_factory
 from tests.factories import COMPANY, NOW
 from whop.client import WhopClient
 from whop.errors import BusyError
-from whop.rate_limit import RateLimit
+from whop.rate_limit import RateLimit, find_longest_wait
 
 RETRY = "payments.retry"
 MINUTE = timedelta(minutes=1)
@@ -40,7 +40,8 @@ class Time:
 
 
 def make_shared(sessions: SessionFactory, per_minute: int, key: str = "apik_x") -> SharedRateLimit:
-    return SharedRateLimit(sessions, per_minute, fingerprint(key), sleep=lambda seconds: None)
+    longest_wait = find_longest_wait(per_minute)
+    return SharedRateLimit(sessions, per_minute, fingerprint(key), longest_wait, lambda _: None)
 
 
 def free_at(engine: Engine, operation: str = RETRY) -> datetime:
@@ -155,7 +156,11 @@ def test_a_slow_shared_pace_makes_a_queue_not_refusals(sessions: SessionFactory)
 def test_it_sleeps_until_its_turn_with_no_transaction_open(engine: Engine, sessions):
     seen: list[tuple[float, int]] = []
     rate_limit = SharedRateLimit(
-        sessions, 60, fingerprint("k"), lambda s: seen.append((s, count_open(engine)))
+        sessions,
+        60,
+        fingerprint("k"),
+        find_longest_wait(60),
+        lambda s: seen.append((s, count_open(engine))),
     )
     assert rate_limit.wait(RETRY) is None
     assert rate_limit.wait(RETRY) is None

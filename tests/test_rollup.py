@@ -43,8 +43,10 @@ OTHER = "biz_other"
 ZONES = ("UTC", "America/Havana", "Asia/Kathmandu", "Pacific/Kiritimati", "America/Asuncion")
 DAYS = 90
 BY_HAND = (
-    {"amount_usd": Decimal("7.77")},
-    {"amount_usd": None},
+    {"failed_amount_usd": Decimal("7.77")},
+    {"failed_amount_usd": None},
+    {"kept_usd": Decimal("7.77")},
+    {"kept_usd": None},
     {"failed_at": NOW - timedelta(days=30)},
     {"company_id": OTHER},
 )
@@ -283,7 +285,8 @@ def test_another_time_zone_counts_at_once_and_is_kept_anew(creator: Creator, zon
         ("refund", 21, "0.5"),
         ("credit", 21, RecoveredBy.MEMBER),
         ("fail", timedelta(days=33), "49.00"),
-        ("correct", 21, {"amount_usd": None}),
+        ("correct", 21, {"failed_amount_usd": None}),
+        ("correct", 21, {"kept_usd": None}),
         (
             "correct",
             22,

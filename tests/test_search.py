@@ -299,6 +299,7 @@ def test_the_longest_texts_that_are_kept_fit_into_every_index(session: Session) 
 def add_many(session: Session) -> None:
     """Enough of others for an index to be worth its while."""
     columns = "company_id, amount, currency, reason, decline_class, status, closed_reason"
+    columns += ", failed_amount, failed_currency"
     times = "failed_at, window_ends_at, last_attempt_at, observed_at, created_at"
     session.execute(
         text(f"""

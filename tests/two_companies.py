@@ -35,7 +35,7 @@ from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
 from recovery.standing import Renewal
 from recovery.status import Channel, MessageState, RequestKind, Step
-from tests.factories import COMPANY, HOUR, NOW
+from tests.factories import COMPANY, HOUR, NOW, valued
 from tests.test_insights import draw_attempts, draw_messages, draw_payment
 
 # In every text of the one company and of the other.
@@ -109,6 +109,7 @@ def draw(session: Session, company_id: str, word: str, at: datetime) -> list[Pay
         if number % 3 == 0:
             payment.product, payment.card_brand = f"{word} Product", f"{word} Card"
             payment.amount = payment.amount_usd = Decimal("7777.77" if word == THEIRS else 20)
+            valued(payment)
         if number % 4 == 0:
             payment.failed_at = at - timedelta(minutes=10 * number + 5)
             if payment.next_retry_at is not None:

@@ -29,7 +29,8 @@ router = APIRouter()
 class PaymentOut(BaseModel):
     """`needs`: what the creator has to do; null: nothing. `next_action`: what happens next, and
     `next_actor`: who does it. `first_decline_…`: what it failed for at first, whatever was answered
-    later; null: not known."""
+    later; null: not known. `amount`: what was paid, or is owed; `failed_amount`: what had failed;
+    `disputed_amount`: what a dispute takes, open or lost."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -41,7 +42,10 @@ class PaymentOut(BaseModel):
     product: str | None
     amount: float
     currency: str
+    failed_amount: float
+    failed_currency: str
     refunded_amount: float
+    disputed_amount: float
     reason: str
     explanation: str = ""
     decline_code: str | None

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import httpx
 
-from recovery.rate_limit import RateLimiter
 from recovery.reports import DisputeReport, MembershipReport, PaymentReport, RefundReport
 from whop import values
 from whop.circuit import Circuit
@@ -25,6 +24,7 @@ from whop.lists import (
 )
 from whop.memberships import MEMBERSHIPS_PAGE, read_dispute, read_membership
 from whop.objects import read_payment, read_refund
+from whop.rate_limit import RateLimiter
 from whop.values import Json, PayloadError, ident, link, part, text
 from whop.wire import Query, Wire, escape, write_time
 

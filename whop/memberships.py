@@ -10,7 +10,17 @@ from datetime import datetime
 
 from recovery.reports import DisputeReport, MembershipReport
 from recovery.standing import Renewal
-from whop.values import Json, PayloadError, flag, ident, part, require_ident, text, time
+from whop.values import (
+    Json,
+    PayloadError,
+    flag,
+    ident,
+    part,
+    read_amount,
+    require_ident,
+    text,
+    time,
+)
 
 ACTIVATED, DEACTIVATED = "membership.activated", "membership.deactivated"
 ENDED = frozenset({"canceled", "expired"})
@@ -95,6 +105,8 @@ def read_dispute(
         company_id=company,
         status=ALERT if alert else read_dispute_status(data),
         observed_at=observed_at,
+        amount=read_amount(data.get("amount")),
+        currency=(text(data, "currency") or "").lower() or None,
         member_id=member_id,
         user_id=ident(buyer, "user_id") or ident(part(payment, "user"), "id"),
         membership_id=ident(part(payment, "membership"), "id")

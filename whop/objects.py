@@ -166,11 +166,13 @@ def read_expiry(card: Json, prefix: str = "") -> str | None:
 
 
 def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport:
-    """The amount in the payment's currency where Whop knows the rate, else the original amount."""
+    """In the payment's currency where Whop knows the rate, else in the one that was moved."""
     payment_id = ident(data, "payment_id") or ident(part(data, "payment"), "id")
     if payment_id is None:
         raise PayloadError("data.payment_id", "is missing")
     field = "amount" if data.get("amount") is not None else "original_amount"
+    # Legacy shapes have a number, and its currency beside it.
+    currency = money_currency(data.get(field)) or text(data, "currency")
     return RefundReport(
         refund_id=require_ident(data, "id", "data."),
         payment_id=payment_id,
@@ -178,6 +180,7 @@ def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport
         amount=require_amount(data, field, "data."),
         status=text(data, "status") or "pending",
         observed_at=observed_at,
+        currency=currency.lower() if currency else None,
     )
 
 

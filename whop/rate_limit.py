@@ -7,8 +7,28 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
-from recovery.rate_limit import LONGEST_WAIT, MOST_QUEUED
+# Longest wait for a turn. Much longer would outlast the lease of the payment being retried.
+LONGEST_WAIT = timedelta(seconds=10)
+# Turns that may be reserved ahead even if that takes longer: as many as two daemons have threads.
+MOST_QUEUED = 25
+
+
+def find_longest_wait(per_minute: int) -> timedelta:
+    return max(LONGEST_WAIT, MOST_QUEUED * timedelta(minutes=1) / per_minute)
+
+
+class RateLimiter(Protocol):
+    """Limits how often each operation is called."""
+
+    def wait(self, operation: str) -> timedelta | None:
+        """Blocks until the call may go out, then returns None. A timedelta: the next turn is that
+        far off, and none was reserved."""
+
+    def hold(self, operation: str, wait: timedelta) -> None:
+        """No turn comes before `wait` is over, because Whop said so. Never shortens an earlier
+        hold."""
 
 
 class RateLimit:
@@ -21,7 +41,7 @@ class RateLimit:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.gap = 60 / per_minute
-        self.longest = max(LONGEST_WAIT.total_seconds(), MOST_QUEUED * self.gap)
+        self.longest = find_longest_wait(per_minute).total_seconds()
         self.clock, self.sleep = clock, sleep
         self.free_at: dict[str, float] = defaultdict(float)
         self.lock = threading.Lock()

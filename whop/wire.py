@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
-from recovery.rate_limit import RateLimiter
 from whop.circuit import Circuit
 from whop.errors import BusyError, NoAnswerError, check
+from whop.rate_limit import RateLimiter
 from whop.values import Json
 
 # A parameter with several values is repeated.

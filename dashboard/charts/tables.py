@@ -29,7 +29,7 @@ GROUP_COLUMNS = (
     f"{NEWER}, not recovered",
     f"{NEWER}, open",
     "Failed, in US dollars",
-    "Recovered less refunds, in US dollars",
+    "Recovered less refunds and disputes, in US dollars",
     "Without a dollar value",
 )
 

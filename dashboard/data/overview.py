@@ -42,6 +42,7 @@ class PaymentRow:
     amount: Decimal
     currency: str
     refunded_amount: Decimal
+    disputed_amount: Decimal
     reason: str
     decline_class: DeclineClass
     retries: int
@@ -127,6 +128,7 @@ def copy_payment(payment: Payment, next_step: NextStep) -> PaymentRow:
         amount=payment.amount,
         currency=payment.currency,
         refunded_amount=payment.refunded_amount,
+        disputed_amount=payment.disputed_amount,
         reason=name_decline(payment.decline_code, payment.reason),
         decline_class=payment.decline_class,
         # The retry that collected it was one too, though not a declined one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from recovery.action_required import NextStepKind
 from recovery.decline_codes import name_decline
 from recovery.declines import explain_to_creator
 from recovery.labels import CLOSED_REASONS, NEXT_STEPS, continue_with, name_recovery
+from recovery.standing import SETTLED_AGAINST
 from recovery.status import Channel
 from recovery.wording import format_money
 
@@ -43,10 +45,33 @@ def describe_paid(detail: PaymentDetail, zone: ZoneInfo) -> str:
     payment = detail.payment
     who = continue_with(name_recovery(payment.recovered_by, find_channel(detail)))
     when = f" on {format_when(payment.recovered_at, zone)}" if payment.recovered_at else ""
-    back = ""
+    return " ".join([f"Paid{when}: {who}.", *describe_money(detail)])
+
+
+def describe_money(detail: PaymentDetail) -> Iterator[str]:
+    """Where another amount was paid than failed, or less of it is left."""
+    payment = detail.payment
+    failed, paid = (
+        format_money(payment.failed_amount, payment.failed_currency),
+        format_money(payment.amount, payment.currency),
+    )
+    if failed != paid:
+        yield f"{failed} failed, {paid} was paid."
     if payment.refunded_amount:
-        back = f" Refunded since: {format_money(payment.refunded_amount, payment.currency)}."
-    return f"Paid{when}: {who}.{back}"
+        yield f"Refunded since: {format_money(payment.refunded_amount, payment.currency)}."
+    if payment.disputed_amount:
+        disputed = format_money(payment.disputed_amount, payment.currency)
+        lost = any(
+            one.payment_id == payment.payment_id and one.status in SETTLED_AGAINST
+            for one in detail.disputes
+        )
+        yield (
+            f"Lost in a dispute: {disputed}."
+            if lost
+            else (f"In a dispute: {disputed}, which counts again if you win it.")
+        )
+    if payment.kept_usd is None and payment.amount_usd is not None:
+        yield "A refund was made in another currency, so what is left is in no sum yet."
 
 
 def find_channel(detail: PaymentDetail) -> Channel | None:

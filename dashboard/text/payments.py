@@ -17,5 +17,9 @@ def describe_recovery(row: PaymentRow) -> str:
         return ""
     if row.refunded_amount >= row.amount > 0:
         return "refunded"
+    if row.disputed_amount >= row.amount > 0:
+        return "disputed"
+    gone = {"refunded": row.refunded_amount, "disputed": row.disputed_amount}
+    parts = " and ".join(word for word, amount in gone.items() if amount > 0)
     who = name_way(row.recovered_by)
-    return f"{who}, partly refunded" if row.refunded_amount > 0 else who
+    return f"{who}, partly {parts}" if parts else who

@@ -66,7 +66,7 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
         *(
             Entry(
                 refund.observed_at,
-                f"Refund of {format_money(refund.amount, payment.currency)}",
+                f"Refund of {format_money(refund.amount, refund.currency or payment.currency)}",
                 Tone.OVER,
                 refund.status.replace("_", " "),
             )

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.ledger import attempts
+from db.ledger.amounts import revalue
 from db.ledger.payments import move
 from db.ledger.unknown_payments import count_again
 from db.models import Attempt, Message, Payment
@@ -36,6 +37,7 @@ def record_paid(
         payment.last_attempt_at = max(payment.last_attempt_at, report.last_attempt_at)
     payment.claimed_until = None
     move(session, payment, Transition(PaymentStatus.RECOVERED))
+    revalue(session, payment)
     attribute_payment(session, payment, attempt)
     if attempt is not None:
         ours = payment.recovered_by is RecoveredBy.RETRY

@@ -22,8 +22,11 @@ TOLD = {
     "product": TITLE,
     "first_decline_code": "decline_code",
     "first_decline_class": "decline_class",
+    "failed_amount": "amount",
+    "failed_currency": "currency",
+    "failed_amount_usd": "amount_usd",
 }
-PAYMENT = (*PAYMENT_COLUMNS, "first_decline_code", "first_decline_class")
+PAYMENT = (*PAYMENT_COLUMNS, *(name for name in TOLD if name not in PAYMENT_COLUMNS))
 # What a ban repeats of its payment, and where it says so otherwise.
 BAN_FROM_PAYMENT = [name for name in BAN_COLUMNS if name not in ("attempt", "recorded_at")]
 BAN = {"decline_code": "coalesce(decline_code, '')", "recorded_at": "created_at"}

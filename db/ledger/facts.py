@@ -50,11 +50,15 @@ class Whose:
 @dataclass(frozen=True, slots=True)
 class Concern:
     """The payments for which a fact may mean something. `stops`: it ends the work on them; `quiet`:
-    it is no news and forbids nothing, so that only payments on hold are looked at again."""
+    it is no news and forbids nothing, so that only payments on hold are looked at again.
+    `disputed`: the payment whose money it is about. `anonymous`: nobody has told yet whose it is.
+    """
 
     payments: ColumnElement[bool]
     stops: bool
     quiet: bool = False
+    disputed: str | None = None
+    anonymous: bool = False
 
 
 def record_memberships(
@@ -136,19 +140,15 @@ def record_reports(
 ) -> list[Concern]:
     """Records what payments tell of memberships and of disputes about them."""
     concerns = record_memberships(session, find_memberships(reports), now)
-    for dispute in sorted(find_disputes(reports), key=lambda one: one.payment_id):
-        if (concern := record_dispute(session, dispute, now)) is not None:
-            concerns.append(concern)
-    return concerns
+    disputes = sorted(find_disputes(reports), key=lambda one: one.payment_id)
+    return concerns + [record_dispute(session, dispute, now) for dispute in disputes]
 
 
 def record_dispute(
     session: Session, report: DisputeReport, now: datetime, *, read: bool = False
-) -> Concern | None:
-    """None: it does not say who the member is.
-
-    The disputed payment was paid, so it concerns other payments of the same member.
-    """
+) -> Concern:
+    """The disputed payment was paid, so it concerns its money, and other payments of the same
+    member."""
     key = {"company_id": report.company_id, "payment_id": report.payment_id}
     row = session.get(Dispute, key, with_for_update=True, populate_existing=True)
     known = session.scalars(
@@ -161,18 +161,28 @@ def record_dispute(
         name: next((value for one in told if (value := getattr(one, name, None))), None)
         for name in MEMBER_IDS
     }
-    if not any(whose.values()):
-        return None
     if row is None:
         first = {"status": report.status, "observed_at": report.observed_at, "recorded_at": now}
         session.execute(insert(Dispute).values(key | whose | first).on_conflict_do_nothing())
         row = session.get_one(Dispute, key, with_for_update=True, populate_existing=True)
-    newest = whose | choose_status(row, report) | ({"read_at": now} if read else {})
+    newest = whose | choose_status(row, report) | choose_amount(row, report)
+    newest |= {"read_at": now} if read else {}
     for name, value in newest.items():
         setattr(row, name, value)
     session.flush()
-    theirs = belongs_to(Payment, Whose(report.company_id, **whose))
-    return Concern(theirs, judge_dispute(row.status) is DisputeEffect.STOPS)
+    return Concern(
+        belongs_to(Payment, Whose(report.company_id, **whose)),
+        stops=judge_dispute(row.status) is DisputeEffect.STOPS,
+        disputed=report.payment_id,
+        anonymous=not any(whose.values()),
+    )
+
+
+def choose_amount(row: Dispute, report: DisputeReport) -> dict[str, Any]:
+    """The largest, whichever was heard first: the bank's alert and its dispute may differ."""
+    told = [(one.amount, one.currency) for one in (row, report) if one.amount and one.currency]
+    amount, currency = max(told, default=(None, None))
+    return {"amount": amount, "currency": currency}
 
 
 def choose_status(row: Dispute, report: DisputeReport) -> dict[str, Any]:

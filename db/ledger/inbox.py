@@ -188,8 +188,8 @@ def record_facts(
     disputes += [(dispute, set()) for dispute in find_disputes(reports)]
     for dispute, told_by in sorted(disputes, key=lambda one: one[0].payment_id):
         concern = facts.record_dispute(session, dispute, now)
-        if concern is not None:
-            concerns.append(concern)
+        concerns.append(concern)
+        if not concern.anonymous:
             settled |= told_by
     return concerns, settled
 

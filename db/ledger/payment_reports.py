@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from db import card_bans
 from db.company_settings.addresses import find_address
 from db.ledger import attempts, declines
+from db.ledger.amounts import record_amounts
 from db.ledger.attribution import attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
 from db.member_messages import cancellation, planner
@@ -28,7 +29,7 @@ from recovery.transitions import WAITING, find_stop
 
 # Without these Whop leaves out who the buyer is.
 MEMBERS = frozenset({"member:basic:read", "member:email:read"})
-CORRECTED = {field.name for field in fields(PaymentDetails)} | {"retryable", "refunded_amount"}
+CORRECTED = {field.name for field in fields(PaymentDetails)} | {"retryable"}
 AS_THEY_ARE = sorted(CORRECTED - {"member_email"})
 
 
@@ -47,6 +48,7 @@ def apply_report(
     # invariant 2: an older report is not the newest word
     newer = report.observed_at > payment.observed_at
     told = declines.record_decline(session, payment, report, now, newer=newer)
+    record_amounts(session, payment, report)
     if newer:
         record_facts(payment, report)
         forget_buyer(session, payment, report)

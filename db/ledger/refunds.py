@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from decimal import Decimal
 
-from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db.ledger.amounts import NOT_FINAL, revalue
 from db.ledger.payments import WrongCompanyError, move
 from db.member_messages import cancellation
 from db.models import Payment, Refund
 from recovery.reports import RefundReport
 from recovery.status import UNPAID, ClosedReason
 from recovery.transitions import closed
-
-NOT_FINAL = ("pending", "requires_action")
-GIVEN_BACK = (*NOT_FINAL, "succeeded")
 
 
 def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:
@@ -37,11 +33,7 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
             | ((Refund.observed_at == report.observed_at) & Refund.status.in_(NOT_FINAL)),
         )
     )
-    given_back = select(func.sum(Refund.amount)).where(
-        Refund.payment_id == payment.payment_id, Refund.status.in_(GIVEN_BACK)
-    )
-    payment.refunded_amount = session.scalar(given_back) or Decimal(0)
-    if not payment.refunded_amount:
+    if revalue(session, payment) == 0:
         return
     if payment.status in UNPAID:
         move(session, payment, closed(ClosedReason.REFUNDED))

@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from db.ledger import attempts
+from db.ledger.amounts import revalue
 from db.ledger.facts import Concern
-from db.ledger.payments import move, schedule
+from db.ledger.payments import lock_payments, move, schedule
 from db.member_messages import cancellation, planner
 from db.members import find_standing
 from db.models import Message, Payment
@@ -30,8 +31,11 @@ def review_all(
     session: Session, concerns: Iterable[Concern], now: datetime, rules: RetryRules
 ) -> None:
     """Looks again at the unpaid payments that facts concern; where they stop, also at the messages
-    about closed ones."""
+    about closed ones; and at what is left of a disputed one."""
     for concern in concerns:
+        if concern.disputed is not None:
+            for payment in lock_payments(session, [concern.disputed]).values():
+                revalue(session, payment)
         unpaid = Payment.status.in_(UNPAID)
         concerned = unpaid & Payment.hold.is_not(None) if concern.quiet else unpaid
         review_where(session, concerned, concern, now, rules)

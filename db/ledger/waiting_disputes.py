@@ -31,9 +31,7 @@ def list_waiting(session: Session, company_id: str, read: Reader) -> list[Disput
 
 def settle(session: Session, dispute: DisputeReport, now: datetime, rules: RetryRules) -> None:
     """`dispute` has the member's ids as far as Whop knows them; Whop is not asked again."""
-    concern = facts.record_dispute(session, dispute, now)
-    if concern is not None:
-        reviews.review_all(session, [concern], now, rules)
+    reviews.review_all(session, [facts.record_dispute(session, dispute, now)], now, rules)
     session.execute(
         update(WebhookEvent)
         .where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +55,11 @@ def index_prefix(name: str, column: str) -> Index:
     """An index for `like 'abc%'` that works in any locale."""
     lowered: Label[str] = literal_column(f"lower({column})").label("lowered")
     return Index(name, "company_id", lowered, postgresql_ops={"lowered": "text_pattern_ops"})
+
+
+def same_as(column: str) -> Callable[[Any], Any]:
+    """A default: what another column of the new row has."""
+    return lambda context: context.get_current_parameters().get(column)
 
 
 class Base(DeclarativeBase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -16,14 +17,15 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time, Word, index_prefix, one_of
+from db.models.base import Base, Time, Word, index_prefix, one_of, same_as
 from recovery.declines import DeclineClass
 from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, Step, Trigger
 
-MONEY = ("amount_usd", "amount", "refunded_amount")
+MONEY = ("failed_amount_usd", "kept_usd")
 FILTERS = ("decline_class", "product", "recovered_by")
 CLOSING = ("recovered_at", "window_ends_at", "imported")
 
@@ -53,7 +55,7 @@ class Payment(Base):
             "company_id",
             text("failed_at desc"),
             text("id desc"),
-            postgresql_include=["status", *MONEY, *FILTERS, *CLOSING],
+            postgresql_include=["status", "amount_usd", *MONEY, *FILTERS, *CLOSING],
         ),
         Index(
             "ix_payments_largest",
@@ -76,7 +78,7 @@ class Payment(Base):
             "ix_payments_company_recovered",
             "company_id",
             "recovered_at",
-            postgresql_include=["amount_usd", "amount", "refunded_amount", "recovered_by"],
+            postgresql_include=["kept_usd", "recovered_by"],
             postgresql_where=text("status = 'recovered'"),
         ),
         Index(
@@ -135,10 +137,26 @@ class Payment(Base):
     product: Mapped[str | None] = mapped_column(Text, comment="the product's title")
     billing_reason: Mapped[str | None] = mapped_column(Text)
 
-    amount: Mapped[Decimal] = mapped_column(Numeric)
+    amount: Mapped[Decimal] = mapped_column(Numeric, comment="paid; what is owed until then")
     currency: Mapped[str] = mapped_column(Text)
     amount_usd: Mapped[Decimal | None] = mapped_column(Numeric)
+    failed_amount: Mapped[Decimal] = mapped_column(
+        Numeric, default=same_as("amount"), comment="what was owed"
+    )
+    failed_currency: Mapped[str] = mapped_column(Text, default=same_as("currency"))
+    failed_amount_usd: Mapped[Decimal | None] = mapped_column(
+        Numeric, default=same_as("amount_usd")
+    )
     refunded_amount: Mapped[Decimal] = mapped_column(Numeric, server_default="0")
+    disputed_amount: Mapped[Decimal] = mapped_column(
+        Numeric, server_default="0", default=0, comment="what a dispute takes, open or lost"
+    )
+    kept_usd: Mapped[Decimal | None] = mapped_column(
+        Numeric, comment="what is left once it is paid, in dollars; null: unpaid, or not known"
+    )
+    prices: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB, comment="Whop's words of the amounts, with their times; null: the first report's"
+    )
 
     reason: Mapped[str] = mapped_column(Text)
     decline_code: Mapped[str | None] = mapped_column(Text)

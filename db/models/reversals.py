@@ -21,6 +21,7 @@ class Refund(Base):
     payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
     company_id: Mapped[str] = mapped_column(Text)
     amount: Mapped[Decimal] = mapped_column(Numeric)
+    currency: Mapped[str | None] = mapped_column(Text, comment="null: the payment's")
     status: Mapped[str] = mapped_column(Text)
     observed_at: Mapped[datetime] = mapped_column(Time)
 
@@ -44,6 +45,10 @@ class Dispute(Base):
     membership_id: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text, comment="Whop's; an inquiry's begins with warning_")
     observed_at: Mapped[datetime] = mapped_column(Time, comment="when the status was true")
+    amount: Mapped[Decimal | None] = mapped_column(
+        Numeric, comment="the largest it was said to be about; null: all"
+    )
+    currency: Mapped[str | None] = mapped_column(Text)
     recorded_at: Mapped[datetime] = mapped_column(Time)
     read_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when we last asked Whop how it stands"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.models import Payment
 from db.reporting.cohorts import Cohort, Dimension, closed, make_key, select_cohort
-from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
+from db.reporting.summary import RECOVERED, UNCONVERTED, count_if, sum_if, to_cents
 from recovery.status import PaymentStatus, RecoveredBy
 
 BY_RETRY = and_(RECOVERED, Payment.recovered_by == RecoveredBy.RETRY)
@@ -63,9 +63,9 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
         count_if(~over),
         count_if(and_(~over, RECOVERED)),
         count_if(and_(~over, Payment.status == PaymentStatus.PERMANENT_FAIL)),
-        sum_if(over, Payment.amount_usd),
+        sum_if(over, Payment.failed_amount_usd),
         sum_if(and_(over, RECOVERED)),
-        count_if(and_(over, Payment.amount_usd.is_(None))),
+        count_if(and_(over, UNCONVERTED)),
     ]
 
 

@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 
 from db.ledger.unknown_payments import COUNTS
 from db.models import Payment
-from db.reporting.summary import NET_USD, RECOVERED, count_if, sum_if, to_cents
+from db.reporting.summary import RECOVERED, UNCONVERTED, count_if, sum_if, to_cents
 from recovery.lift import Group, Lift, Money, NotEnoughData, compare
 from recovery.status import RecoveredBy
 
+# Without a dollar value of both a payment is in neither sum.
+VALUED_FAILURE = case((~UNCONVERTED, Payment.failed_amount_usd))
 NO_MEMBERS = Group(0, 0, Money(0, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
@@ -34,8 +36,8 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
             Payment.held_out,
             Payment.window_ends_at,
             RECOVERED.label("recovered"),
-            cast(Payment.amount_usd, Float).label("x"),
-            case((RECOVERED, cast(NET_USD, Float)), else_=0.0).label("net"),
+            cast(VALUED_FAILURE, Float).label("x"),
+            case((RECOVERED, cast(Payment.kept_usd, Float)), else_=0.0).label("net"),
         )
         .ext(distinct_on(Payment.member_id))
         .where(
@@ -84,7 +86,7 @@ def measure_baseline(session: Session, company_id: str) -> Baseline | None:
         select(
             count_if(),
             count_if(without_us),
-            sum_if(true(), Payment.amount_usd),
+            sum_if(true(), Payment.failed_amount_usd),
             sum_if(without_us),
         ).where(
             Payment.company_id == company_id,

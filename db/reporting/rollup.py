@@ -66,8 +66,10 @@ with state as (
     where company_id = :company_id and day >= cast(:first as date)
         and day < (select kept_until from state) and day not in (select day from stale)
     union all
-    select date(timezone(:zone, failed_at)), failed_at, 1, amount_usd,
-        case when amount_usd is null then 1 else 0 end, 0, 0, 0, 0, 0, 0
+    select date(timezone(:zone, failed_at)), failed_at, 1, failed_amount_usd,
+        case when failed_amount_usd is null or (status = 'recovered' and kept_usd is null)
+            then 1 else 0 end,
+        0, 0, 0, 0, 0, 0
     from bounds join payments
         -- invariant 6: figures are one company's
         on company_id = :company_id and failed_at >= since and failed_at < until
@@ -84,9 +86,7 @@ with state as (
         case when who in ('retry', 'member') then null else net end
     from (
         select date(timezone(:zone, recovered_at)) as day, recovered_at as at,
-            coalesce(recovered_by, 'without_us') as who,
-            amount_usd * case when amount = 0 then 0
-                else greatest(amount - refunded_amount, 0) / amount end as net
+            coalesce(recovered_by, 'without_us') as who, kept_usd as net
         from bounds join payments on company_id = :company_id and status = 'recovered'
             and recovered_at >= since and recovered_at < until
         where date(timezone(:zone, recovered_at)) between first_day and last_day

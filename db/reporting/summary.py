@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select, text
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.company_settings.time_zones import FALLBACK, read_zone
@@ -25,11 +25,8 @@ CENT = Decimal("0.01")
 NOTHING = (Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), Decimal("0.00"), 0)
 
 RECOVERED = Payment.status == PaymentStatus.RECOVERED
-# The payment after refunds, in dollars.
-NET_USD = Payment.amount_usd * case(
-    (Payment.amount == 0, 0),
-    else_=func.greatest(Payment.amount - Payment.refunded_amount, 0) / Payment.amount,
-)
+# What failed or what is left of it has no value in dollars that we know.
+UNCONVERTED = or_(Payment.failed_amount_usd.is_(None), and_(RECOVERED, Payment.kept_usd.is_(None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def count_if(condition: ColumnElement[bool] | None = None) -> ColumnElement[int]
 
 
 def sum_if(
-    condition: ColumnElement[bool], amount: SQLColumnExpression[Decimal | None] = NET_USD
+    condition: ColumnElement[bool], amount: SQLColumnExpression[Decimal | None] = Payment.kept_usd
 ) -> ColumnElement[Decimal]:
     return func.coalesce(func.sum(amount).filter(condition), 0)
 

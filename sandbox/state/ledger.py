@@ -8,9 +8,10 @@ from decimal import Decimal
 from sandbox.model.people import in_usd
 from sandbox.model.records import PAID, PENDING, By, Charge
 from sandbox.model.times import sortable
-from sandbox.state.store import REFUND, Store
+from sandbox.state.store import DISPUTE, PAYMENT, REFUND, Store
 
 GIVEN_BACK = ("pending", "succeeded")
+WON = ("won", "closed")
 COLUMNS = "payment_id, at, by, outcome, amount, usd_amount, currency, idempotency_key"
 
 
@@ -73,7 +74,8 @@ class Ledger:
         )
 
     def net_paid(self) -> dict[str, Net]:
-        """What each payment has brought, less refunds made or pending, by payment id.
+        """What each payment has brought, less refunds made or pending and less disputes that are
+        open or lost, by payment id.
 
         Pending charges are not counted.
         """
@@ -85,7 +87,25 @@ class Ledger:
             refund = REFUND.validate_json(document)
             if refund.status in GIVEN_BACK:
                 net[refund.payment_id] = net[refund.payment_id].less(refund.amount)
+        for payment_id, amount in self.list_taken().items():
+            left = net[payment_id]
+            net[payment_id] = left.less(min(amount, left.amount))
         return net
+
+    def list_taken(self) -> dict[str, Decimal]:
+        """What disputes and alerts take of each payment."""
+        taken: dict[str, Decimal] = {}
+        ruled = set()
+        for (document,) in self.store.rows("select document from disputes"):
+            dispute = DISPUTE.validate_json(document)
+            ruled.add(dispute.payment_id)
+            if dispute.status not in WON and not dispute.status.startswith("warning_"):
+                taken[dispute.payment_id] = dispute.amount
+        for (document,) in self.store.rows("select document from payments"):
+            payment = PAYMENT.validate_json(document)
+            if payment.dispute_alerted_at is not None and payment.id not in ruled:
+                taken[payment.id] = payment.amount
+        return taken
 
     def paid_twice(self) -> list[str]:
         """Ids of payments that were charged successfully more than once. Not empty means a bug."""

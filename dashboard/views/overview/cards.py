@@ -54,7 +54,8 @@ def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
         delta_color="normal" if so_far != before else "off",
         delta_description="vs the same days last month" if before else None,
         help=(
-            "Failed payments that were paid this month, minus refunds, in US dollars. Every "
+            "Failed payments that were paid this month, minus refunds and disputes, in US dollars. "
+            "Every "
             "recovery counts. The split is below: recovered by our retry, paid after our "
             "messages, and what would have come anyway, through Whop or the member alone."
         ),

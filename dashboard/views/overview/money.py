@@ -43,8 +43,9 @@ def show_chart(snapshot: Snapshot) -> None:
     )
     hint = "" if on_phone else " Drag across the chart to zoom in."
     show_note(
-        "In US dollars, refunds subtracted. Failed money is on the day of the failure, recovered "
-        "money on the day of the payment, so one day can show more recovered than failed."
+        "In US dollars, refunds and disputes subtracted. Failed money is on the day of the "
+        "failure, recovered money on the day of the payment, so one day can show more recovered "
+        "than failed."
         f"{hint}"
     )
 
