@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from db.ledger import attempts, payments
 from db.member_messages import planner
 from db.member_messages import queue as outbox
-from db.models import Attempt, Payment
+from db.models import Attempt, Message, Payment
 from db.session import SessionFactory
-from recovery.attribution import CHARGE_TAKES, WHOP_DELAY, Evidence, attribute
+from recovery.attribution import (
+    AFTER_WINDOW,
+    CHARGE_TAKES,
+    MESSAGE_WORKS,
+    WHOP_DELAY,
+    WHOP_EARLY,
+    Evidence,
+    attribute,
+    find_charge_time,
+)
 from recovery.delivery import sent
 from recovery.status import RecoveredBy
 from tests.factories import NOW, event, iso, paid_data, payment_data
@@ -39,23 +51,83 @@ SENT = at(9.9)
         ({"charge_sent_at": SENT}, RETRY),
         ({"charge_sent_at": SENT, "whop_attempt_at": at(8)}, RETRY),
         ({"charge_sent_at": SENT, "whop_attempt_at": SENT - WHOP_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
-        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, RETRY),
+        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_EARLY}, WITHOUT_US),
+        ({"charge_sent_at": SENT, "whop_attempt_at": at(10) + WHOP_EARLY + SECOND}, RETRY),
         ({"charge_sent_at": at(10) - CHARGE_TAKES}, RETRY),
         ({"charge_sent_at": at(10) - CHARGE_TAKES - SECOND}, WITHOUT_US),
-        ({"charge_sent_at": at(9), "message_sent_at": at(1)}, MEMBER),
+        ({"charge_sent_at": at(9), "message_at": at(1), "whop_attempt_at": at(24)}, MEMBER),
         ({"charge_sent_at": at(11)}, WITHOUT_US),
         ({}, WITHOUT_US),
-        ({"message_sent_at": at(1)}, MEMBER),
-        ({"message_sent_at": at(10) + SECOND}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whop_attempt_at": at(2)}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whop_attempt_at": at(10) + WHOP_DELAY}, WITHOUT_US),
-        ({"message_sent_at": at(1), "whop_attempt_at": at(10) + WHOP_DELAY + SECOND}, MEMBER),
+        ({"whop_attempt_at": at(24)}, WITHOUT_US),
+        ({"message_at": at(1), "whop_attempt_at": at(24)}, MEMBER),
+        ({"message_at": at(10) + SECOND, "whop_attempt_at": at(24)}, WITHOUT_US),
+        ({"message_at": at(1), "whop_attempt_at": at(2)}, WITHOUT_US),
+        ({"message_at": at(1), "whop_attempt_at": at(10) + WHOP_EARLY}, WITHOUT_US),
+        ({"message_at": at(1), "whop_attempt_at": at(10) + WHOP_EARLY + SECOND}, MEMBER),
+        # Whop has told no plan, and may still try on its own.
+        ({"message_at": at(1)}, WITHOUT_US),
+        ({"message_at": at(1), "window_ends_at": at(10) + SECOND}, WITHOUT_US),
+        ({"message_at": at(1), "window_ends_at": at(10)}, MEMBER),
+        # It had told of one, and plans no more.
+        ({"message_at": at(1), "plan_told": True}, MEMBER),
+        # So long after the message, or after the membership's end, it was not the message.
+        ({"message_at": at(10) - MESSAGE_WORKS, "whop_attempt_at": at(24)}, MEMBER),
+        ({"message_at": at(10) - MESSAGE_WORKS - SECOND, "whop_attempt_at": at(24)}, WITHOUT_US),
+        ({"message_at": at(1), "window_ends_at": at(10) - AFTER_WINDOW}, MEMBER),
+        ({"message_at": at(1), "window_ends_at": at(10) - AFTER_WINDOW - SECOND}, WITHOUT_US),
     ],
 )
 def test_it_claims_only_what_nothing_else_explains(evidence: dict[str, Any], who: RecoveredBy):
     """Paid ten hours after the failure."""
-    assert attribute(Evidence(paid_at=at(10), **evidence)) is who
+    assert attribute(Evidence(**{"paid_at": at(10), "window_ends_at": at(120)} | evidence)) is who
+
+
+moments = st.integers(0, 200).map(at)
+
+
+@given(
+    st.builds(
+        Evidence,
+        paid_at=moments,
+        window_ends_at=moments,
+        charge_sent_at=st.none() | moments,
+        whop_attempt_at=st.none() | moments,
+        plan_told=st.booleans(),
+        message_at=st.none() | moments,
+    )
+)
+def test_what_is_claimed_has_its_limits(evidence: Evidence):
+    """Nothing is ours without a charge or a message just before it, or where Whop may have it."""
+    who = attribute(evidence)
+    if who is RETRY:
+        assert evidence.charge_sent_at is not None
+        assert timedelta(0) <= evidence.paid_at - evidence.charge_sent_at <= CHARGE_TAKES
+    if who is MEMBER:
+        assert evidence.message_at is not None
+        assert timedelta(0) <= evidence.paid_at - evidence.message_at <= MESSAGE_WORKS
+        assert evidence.paid_at <= evidence.window_ends_at + AFTER_WINDOW
+        planned = evidence.whop_attempt_at
+        if planned is None:
+            assert evidence.plan_told or evidence.paid_at >= evidence.window_ends_at
+        else:
+            assert planned > evidence.paid_at + WHOP_EARLY
+    without = replace(evidence, charge_sent_at=None, message_at=None)
+    assert attribute(without) is WITHOUT_US
+
+
+@pytest.mark.parametrize(
+    ("told", "failed", "charged"),
+    [
+        (20, 0, 20),  # settled later than it was charged: the charge counts
+        (0, 0, 30),  # it still names the charge that failed
+        (24, 24, 30),
+        (24, 0, 24),
+        (40, 0, 30),
+    ],
+)
+def test_the_charge_that_paid_is_none_that_failed(told: float, failed: float, charged: float):
+    """Paid after thirty hours, by Whop's word."""
+    assert find_charge_time(at(30), at(told), at(failed)) == at(charged)
 
 
 def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[str, Any]) -> bool:
@@ -70,6 +142,7 @@ def tell_story(sessions: SessionFactory, order: Iterable[str], contents: dict[st
             taken = outbox.take_message(session, at(59))
             if taken is not None:
                 outbox.finish_message(session, taken.context.message_id, sent(), at(1))
+                session.get_one(Message, taken.context.message_id).delivered_at = at(1)
                 mailed = True
     return mailed
 

@@ -228,7 +228,7 @@ def read_books(session: Session) -> Books:
 
 
 def hear(session: Session, events: list[dict[str, Any]]) -> int:
-    return delivery_events.record(session, read_events(batch(*events), LATER), LATER)
+    return len(delivery_events.record(session, read_events(batch(*events), LATER), LATER))
 
 
 @pytest.fixture

@@ -235,6 +235,7 @@ def fail(
         payment.closed_reason = None
         payment.recovered_at, payment.recovered_by = at + HOUR, RecoveredBy.WITHOUT_US
         amounts.record_amounts(session, payment, heard)
+        amounts.revalue(session, payment)
     session.flush()
     return payment
 

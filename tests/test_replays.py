@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from daemon import commands
@@ -22,6 +22,7 @@ from db.reporting.health import gather_facts
 from db.session import SessionFactory
 from recovery.status import Action, RequestKind
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, event, fail_now, payment_data
+from tests.processes import wait_until
 from whop.payloads import read_event
 
 OTHER = "biz_other"
@@ -223,6 +224,13 @@ def test_an_event_that_says_nothing_to_us_any_more_is_done_with(
 # --- crashes and two daemons -------------------------------------------------------------------
 
 
+def find_process(sessions: SessionFactory, pid: int | None) -> int | None:
+    there = text("select pid from pg_stat_activity where pid = :pid")
+    with sessions() as session:
+        found: int | None = session.scalar(there, {"pid": pid})
+    return found
+
+
 def test_a_crash_between_two_events_leaves_the_rest_asked_for(
     sessions: SessionFactory, session: Session, replayer: Replayer
 ) -> None:
@@ -232,7 +240,10 @@ def test_a_crash_between_two_events_leaves_the_rest_asked_for(
         assert step(one) is not None
     with sessions() as crashes:
         assert step(crashes) is not None
+        process = crashes.scalar(text("select pg_backend_pid()"))
         crashes.invalidate()  # the connection is cut, as by kill -9
+    # The server lets go once it has noticed.
+    wait_until(lambda: find_process(sessions, process) is None, "the cut connection's end")
     assert count_poison(session, COMPANY) == 2
     assert replays.find_open(session, COMPANY) == NOW
     replayer.replay_requested()

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from db.ledger.attribution import record_mail_events
 from db.member_messages import delivery_events
 from db.models import Company, Message
 from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
@@ -79,7 +80,7 @@ class SendGridWebhook:
             raise Refusal(400, str(error)) from None
         except events.EventsError as error:
             raise Refusal(422, str(error)) from None
-        new = self.commit(lambda session: delivery_events.record(session, reports, now))
+        new = self.commit(lambda session: record_mail_events(session, reports, now))
         log.info("%d email event(s) received, %d new", len(reports), new)
 
     def authenticate(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
@@ -30,6 +31,7 @@ from recovery.reports import PaymentReport
 from recovery.standing import takes_money
 from recovery.status import PaymentStatus
 
+READ_AMOUNTS = attrgetter("amount", "currency", "amount_usd")
 NOT_FINAL = ("pending", "requires_action")
 GIVEN_BACK = (*NOT_FINAL, "succeeded")
 
@@ -37,10 +39,12 @@ GIVEN_BACK = (*NOT_FINAL, "succeeded")
 def record_amounts(session: Session, payment: Payment, report: PaymentReport) -> None:
     """Takes in what a report says of them, however old it is."""
     price = Price(report.observed_at, report.amount, report.currency, report.amount_usd)
-    prices = take_in(read_prices(payment, price, paid=report.paid), price, paid=report.paid)
+    known = read_prices(payment, price, paid=report.paid)
+    prices = take_in(known, price, paid=report.paid)
     if report.refunded_amount is not None:
         prices = take_in_refunds(prices, GivenBack(report.observed_at, report.refunded_amount))
     payment.prices = write_prices(prices)
+    before = READ_AMOUNTS(payment)
     now, failed = prices.current, prices.failed
     assert now is not None
     assert failed is not None
@@ -48,7 +52,9 @@ def record_amounts(session: Session, payment: Payment, report: PaymentReport) ->
     payment.amount_usd = convert(now, prices.valued)
     payment.failed_amount, payment.failed_currency = failed.amount, failed.currency
     payment.failed_amount_usd = convert(failed, prices.valued)
-    revalue(session, payment)
+    # Most reports tell nothing new.
+    if before != READ_AMOUNTS(payment) or prices.given_back != known.given_back:
+        revalue(session, payment)
 
 
 def revalue(session: Session, payment: Payment) -> Decimal | None:

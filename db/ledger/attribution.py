@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.ledger import attempts
 from db.ledger.amounts import revalue
-from db.ledger.payments import move
+from db.ledger.payments import lock_payments, move
 from db.ledger.unknown_payments import count_again
+from db.member_messages import delivery_events
+from db.member_messages.event_matching import MailReport
 from db.models import Attempt, Message, Payment
-from recovery.attribution import Evidence, attribute, may_be_whop_charge
+from recovery.attribution import (
+    WHOP_DELAY,
+    Evidence,
+    attribute,
+    find_charge_time,
+    may_be_whop_charge,
+)
+from recovery.delivery import NOT_ARRIVED
 from recovery.reports import PaymentReport
-from recovery.status import AttemptOutcome, MessageState, PaymentStatus, RecoveredBy, Trigger
+from recovery.status import (
+    AttemptOutcome,
+    Channel,
+    MessageState,
+    PaymentStatus,
+    RecoveredBy,
+    Step,
+    Trigger,
+)
 from recovery.transitions import Transition
 
 PAID_WITHOUT_US = "paid without us"
+# Whop's answer to our own key proves more than any message.
+NOT_PROVEN = frozenset({RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US})
+# A message about another payment may have covered this one too.
+LEAD = aliased(Message)
+# An email counts where the mail service told that it arrived. A chat tells nothing of that.
+ARRIVED_AT = func.coalesce(LEAD.delivered_at, LEAD.opened_at, LEAD.clicked_at)
+MESSAGE_AT = case(
+    (LEAD.channel == Channel.EMAIL, func.greatest(LEAD.sent_at, ARRIVED_AT)),
+    (LEAD.state == MessageState.SENT, LEAD.sent_at),
+)
+ARRIVED = or_(LEAD.channel != Channel.EMAIL, ARRIVED_AT.is_not(None))
+FAILED = func.coalesce(LEAD.delivery_failure.in_(NOT_ARRIVED), False)
 
 
 def record_paid(
@@ -48,24 +78,58 @@ def record_paid(
 def attribute_payment(session: Session, payment: Payment, attempt: Attempt | None = None) -> None:
     """Decides by the evidence who brought it, and records the attempt that did."""
     assert payment.recovered_at is not None
-    # A message about another payment may have covered this one too.
-    lead = aliased(Message)
-    mailed = (
-        select(func.min(func.coalesce(lead.sent_at, Message.sent_at)))
-        .select_from(Message)
-        .outerjoin(lead, lead.id == Message.joined_to)
-        .where(
-            Message.payment_id == payment.payment_id,
-            func.coalesce(lead.state, Message.state) == MessageState.SENT,
-        )
+    paid_at = find_charge_time(
+        payment.recovered_at, payment.last_attempt_at, find_last_failure(session, payment)
     )
     evidence = Evidence(
-        paid_at=min(payment.recovered_at, payment.last_attempt_at),
+        paid_at=paid_at,
+        window_ends_at=payment.window_ends_at,
         charge_sent_at=attempt.sent_at if attempt is not None else None,
         whop_attempt_at=payment.whop_next_attempt_at,
-        message_sent_at=session.scalar(mailed),
+        plan_told=payment.whop_plan_told,
+        message_at=find_last_message(session, payment, paid_at),
     )
     payment.recovered_by = attribute(evidence)
     if payment.recovered_by is not RecoveredBy.RETRY:
-        trigger = Trigger.WHOP if may_be_whop_charge(evidence) else Trigger.MEMBER
+        # To claim nothing in doubt is one thing; to say that Whop charged is another.
+        due = may_be_whop_charge(evidence, WHOP_DELAY)
+        trigger = Trigger.WHOP if due else Trigger.MEMBER
         attempts.record_foreign_payment(session, payment, trigger, payment.recovered_at)
+
+
+def find_last_failure(session: Session, payment: Payment) -> datetime:
+    """The last charge of it that is known to have been declined, whose ever."""
+    declined = select(func.max(func.coalesce(Attempt.sent_at, Attempt.started_at))).where(
+        Attempt.payment_id == payment.payment_id, Attempt.outcome == AttemptOutcome.DECLINED
+    )
+    return max(payment.failed_at, session.scalar(declined) or payment.failed_at)
+
+
+def find_last_message(session: Session, payment: Payment, before: datetime) -> datetime | None:
+    found: datetime | None = session.scalar(
+        select(func.max(MESSAGE_AT))
+        .select_from(Message)
+        .join(LEAD, LEAD.id == func.coalesce(Message.joined_to, Message.id))
+        .where(
+            Message.payment_id == payment.payment_id,
+            Message.step != Step.NOTICE,
+            ARRIVED,
+            ~FAILED,
+            before >= MESSAGE_AT,
+        )
+    )
+    return found
+
+
+def attribute_again(session: Session, payment_ids: Iterable[str]) -> None:
+    """For when more has become known of the messages about them."""
+    for payment in lock_payments(session, payment_ids).values():
+        if payment.recovered_by in NOT_PROVEN:
+            attribute_payment(session, payment)
+
+
+def record_mail_events(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
+    """Returns how many were new. An email that bounces earns nothing, whenever that is heard."""
+    written = delivery_events.record(session, reports, now)
+    attribute_again(session, delivery_events.list_payments(session, written))
+    return len(written)

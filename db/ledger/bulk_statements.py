@@ -25,6 +25,7 @@ TOLD = {
     "failed_amount": "amount",
     "failed_currency": "currency",
     "failed_amount_usd": "amount_usd",
+    "whop_plan_told": "whop_next_attempt_at is not null",
 }
 PAYMENT = (*PAYMENT_COLUMNS, *(name for name in TOLD if name not in PAYMENT_COLUMNS))
 # What a ban repeats of its payment, and where it says so otherwise.

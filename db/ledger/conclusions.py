@@ -11,6 +11,7 @@ from db.ledger import attempts, payment_reports, payments
 from db.ledger.claims import Claim, lock_claim
 from db.ledger.unknown_payments import close_unknown
 from db.models import Payment
+from recovery.attribution import proves_ours
 from recovery.reports import PaymentReport
 from recovery.retry_policy import RetryRules
 from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, PaymentStatus, RecoveredBy
@@ -36,7 +37,9 @@ def conclude(
 ) -> None:
     """Leaves alone an attempt that a webhook has finished meanwhile."""
     payment, attempt = lock_claim(session, claim)
-    if conclusion.outcome is AttemptOutcome.PAID and attempt.outcome is not AttemptOutcome.PAID:
+    ours = proves_ours(conclusion.report, attempt.sent_at)
+    paid = conclusion.outcome is AttemptOutcome.PAID
+    if paid and ours and attempt.outcome is not AttemptOutcome.PAID:
         # Whop's answer to our own key is stronger evidence than a webhook.
         attempts.finish(payment, attempt, AttemptOutcome.PAID, now)
         apply_if_given(session, payment, conclusion, now, rules)
@@ -51,6 +54,8 @@ def conclude(
             payment_reports.record_declined(payment, attempt, conclusion.report, now)
         case AttemptOutcome.REFUSED:
             attempts.finish(payment, attempt, conclusion.outcome, now, conclusion.detail)
+        case AttemptOutcome.PAID:
+            pass  # by somebody else, before our charge: the report finishes the attempt
         # Unknown or pending: Whop is asked again later.
         case _:
             attempts.leave_open(attempt, conclusion.outcome, conclusion.detail)

@@ -14,7 +14,7 @@ from db import card_bans
 from db.company_settings.addresses import find_address
 from db.ledger import attempts, declines
 from db.ledger.amounts import record_amounts
-from db.ledger.attribution import attribute_payment, record_paid
+from db.ledger.attribution import NOT_PROVEN, attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
 from db.member_messages import cancellation, planner
 from db.member_messages.reach import is_reachable
@@ -24,7 +24,7 @@ from recovery.declines import DeclineClass
 from recovery.payment_methods import CARD_FIELDS, identify_card, is_same_card
 from recovery.reports import PaymentDetails, PaymentReport
 from recovery.retry_policy import RetryRules
-from recovery.status import UNPAID, AttemptOutcome, PaymentStatus, RecoveredBy
+from recovery.status import UNPAID, AttemptOutcome, PaymentStatus
 from recovery.transitions import WAITING, find_stop
 
 # Without these Whop leaves out who the buyer is.
@@ -61,8 +61,11 @@ def apply_report(
         return
     if payment.status is not PaymentStatus.RECOVERED:
         card_bans.settle_decline(session, payment, told)
-    record_whop_schedule(session, payment, report)
+    record_whop_schedule(payment, report)
     attempts.record_foreign_failure(session, payment, report)
+    if payment.recovered_by in NOT_PROVEN:
+        # What is heard late can change who brought it.
+        attribute_payment(session, payment)
     stop = find_stop(report)
     if payment.status not in UNPAID:  # invariant 2: a recovered payment does not fail again
         if stop is not None:
@@ -107,9 +110,9 @@ def is_declined(report: PaymentReport, attempt: Attempt) -> bool:
     return shows_decline(report, attempt.sent_at, attempt.failures_before)
 
 
-def record_whop_schedule(session: Session, payment: Payment, report: PaymentReport) -> None:
-    """When Whop tries next, by its newest report. Even after the payment it can change who brought
-    it."""
+def record_whop_schedule(payment: Payment, report: PaymentReport) -> None:
+    """When Whop tries next, by its newest report."""
+    payment.whop_plan_told |= report.next_attempt_at is not None
     announced_before = (
         payment.whop_announced_at is not None and report.observed_at <= payment.whop_announced_at
     )
@@ -118,8 +121,6 @@ def record_whop_schedule(session: Session, payment: Payment, report: PaymentRepo
         return
     payment.whop_announced_at = report.observed_at
     payment.whop_next_attempt_at = report.next_attempt_at
-    if payment.recovered_by in {RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US}:
-        attribute_payment(session, payment)
 
 
 def record_facts(payment: Payment, report: PaymentReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, func, or_, select, update
@@ -32,8 +32,8 @@ FAILURES = {
 NOT_SENT = frozenset({MailEventKind.DROPPED})
 
 
-def record(session: Session, reports: Iterable[MailReport], now: datetime) -> int:
-    """Returns how many were new. Ignores events that are not about a message of ours."""
+def record(session: Session, reports: Iterable[MailReport], now: datetime) -> list[int]:
+    """Returns the message of each new event. Ignores events that are not about one of ours."""
     matched: dict[str, tuple[MailReport, Message]] = {}
     # Of a report that comes twice, the first counts, in a batch as between batches.
     for report, message in match_messages(session, reports):
@@ -43,7 +43,15 @@ def record(session: Session, reports: Iterable[MailReport], now: datetime) -> in
         record_event(session, message, report, now)
     session.flush()
     settle_unknown(session, {message.id for _, message in new})
-    return len(new)
+    return [message.id for _, message in new]
+
+
+def list_payments(session: Session, message_ids: Collection[int]) -> Sequence[str]:
+    """Which payments these messages spoke of."""
+    if not message_ids:
+        return ()
+    about = or_(Message.id.in_(message_ids), Message.joined_to.in_(message_ids))
+    return session.scalars(select(Message.payment_id).where(about)).all()
 
 
 def save_new(

@@ -193,6 +193,9 @@ class Payment(Base):
     whop_announced_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when Whop last announced its next attempt"
     )
+    whop_plan_told: Mapped[bool] = mapped_column(
+        server_default=text("false"), default=False, comment="Whop has announced an attempt once"
+    )
     claimed_until: Mapped[datetime | None] = mapped_column(Time)
     recovered_at: Mapped[datetime | None] = mapped_column(Time)
     recovered_by: Mapped[RecoveredBy | None] = mapped_column(Word(RecoveredBy))

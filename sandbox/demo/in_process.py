@@ -13,7 +13,7 @@ from sqlalchemy import BindParameter, bindparam, exists, or_, select
 from daemon.mailer import Mailer
 from daemon.posts import Poster
 from daemon.wiring import DaemonConfig, Services, build
-from db.member_messages import delivery_events
+from db.ledger.attribution import record_mail_events
 from db.models import Attempt, Message, Payment
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
@@ -172,7 +172,7 @@ class InProcessStack:
         self.clock.now = max(self.clock.now, read_timestamp(headers[TIMESTAMP]))
         verify_mail_signature(self.mail_key, headers, body, self.clock.now)
         with self.sessions.begin() as session:
-            delivery_events.record(session, read_events(body, self.clock.now), self.clock.now)
+            record_mail_events(session, read_events(body, self.clock.now), self.clock.now)
         return 200
 
     def run_hour(self, hour: datetime, failures: list[datetime]) -> None:

@@ -1,5 +1,6 @@
 """What a payment costs by Whop's newest words, what failed beside what was paid, and what is left
-once refunds and disputes are subtracted: `payments.kept_usd`, which every sum of money reads.
+once refunds and disputes are subtracted: `payments.kept_usd`, which every sum of money reads. And
+whether Whop has ever told when it tries next, without which nothing after a message is claimed.
 
 Amounts of before were told at the failure and never again, so any report from now on is newer.
 """
@@ -26,10 +27,12 @@ ADDED = (
     ("prices", JSONB(), PRICES),
 )
 DISPUTED = "what a dispute takes, open or lost"
+PLAN_TOLD = "Whop has announced an attempt once"
 PAID = "paid; what is owed until then"
 FILL = """
 update payments set
     failed_amount = amount, failed_currency = currency, failed_amount_usd = amount_usd,
+    whop_plan_told = whop_next_attempt_at is not null,
     disputed_amount = coalesce((
         select payments.amount from disputes
         where (disputes.company_id, disputes.payment_id)
@@ -105,6 +108,16 @@ def upgrade() -> None:
             "disputed_amount", sa.Numeric(), server_default="0", nullable=False, comment=DISPUTED
         ),
     )
+    op.add_column(
+        "payments",
+        sa.Column(
+            "whop_plan_told",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment=PLAN_TOLD,
+        ),
+    )
     op.add_column("refunds", sa.Column("currency", sa.Text(), comment="null: the payment's"))
     op.add_column(
         "disputes",
@@ -129,7 +142,8 @@ def downgrade() -> None:
     for name in ("amount", "currency"):
         op.drop_column("disputes", name)
     op.drop_column("refunds", "currency")
-    op.drop_column("payments", "disputed_amount")
+    for name in ("whop_plan_told", "disputed_amount"):
+        op.drop_column("payments", name)
     for name, _, _ in reversed(ADDED):
         op.drop_column("payments", name)
     op.alter_column(
