@@ -116,8 +116,8 @@ def judge_dispute(status: str) -> DisputeEffect:
 
 def takes_money(status: str) -> bool:
     """Whether the money of the disputed payment is gone: while the dispute or an alert is open, and
-    once it is lost or was settled by giving it back. What Whop does not explain takes it."""
-    return status not in {"won", "closed"} and not status.startswith("warning_")
+    once it is lost or was settled by giving it back. One that is closed is neither."""
+    return judge_dispute(status) is DisputeEffect.STOPS and status != "closed"
 
 
 def is_bought_anew(

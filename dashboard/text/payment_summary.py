@@ -65,11 +65,8 @@ def describe_money(detail: PaymentDetail) -> Iterator[str]:
             one.payment_id == payment.payment_id and one.status in SETTLED_AGAINST
             for one in detail.disputes
         )
-        yield (
-            f"Lost in a dispute: {disputed}."
-            if lost
-            else (f"In a dispute: {disputed}, which counts again if you win it.")
-        )
+        won = ", which counts again if you win it"
+        yield f"Lost in a dispute: {disputed}." if lost else f"In a dispute: {disputed}{won}."
     if payment.kept_usd is None and payment.amount_usd is not None:
         yield "A refund was made in another currency, so what is left is in no sum yet."
 

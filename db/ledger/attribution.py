@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.ledger import attempts
@@ -42,12 +42,11 @@ NOT_PROVEN = frozenset({RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US})
 LEAD = aliased(Message)
 # An email counts where the mail service told that it arrived. A chat tells nothing of that.
 ARRIVED_AT = func.coalesce(LEAD.delivered_at, LEAD.opened_at, LEAD.clicked_at)
+IS_EMAIL = LEAD.channel == Channel.EMAIL
 MESSAGE_AT = case(
-    (LEAD.channel == Channel.EMAIL, func.greatest(LEAD.sent_at, ARRIVED_AT)),
-    (LEAD.state == MessageState.SENT, LEAD.sent_at),
+    (and_(IS_EMAIL, ARRIVED_AT.is_not(None)), func.greatest(LEAD.sent_at, ARRIVED_AT)),
+    (and_(~IS_EMAIL, LEAD.state == MessageState.SENT), LEAD.sent_at),
 )
-ARRIVED = or_(LEAD.channel != Channel.EMAIL, ARRIVED_AT.is_not(None))
-FAILED = func.coalesce(LEAD.delivery_failure.in_(NOT_ARRIVED), False)
 
 
 def record_paid(
@@ -113,8 +112,7 @@ def find_last_message(session: Session, payment: Payment, before: datetime) -> d
         .where(
             Message.payment_id == payment.payment_id,
             Message.step != Step.NOTICE,
-            ARRIVED,
-            ~FAILED,
+            LEAD.delivery_failure.in_(NOT_ARRIVED).is_not(True),
             before >= MESSAGE_AT,
         )
     )
