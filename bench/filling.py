@@ -58,7 +58,7 @@ select
     case when status = 'pending_retry' then failed_at + interval '5 days' end,
     case when status = 'recovered' then failed_at + fate * age end,
     case when status = 'recovered' then case when imported then 'without_us'
-        else (array['retry', 'member', 'without_us'])[1 + member % 3] end end,
+        else (array['retry', 'click', 'member', 'without_us'])[1 + member % 4] end end,
     case when status = 'permanent_fail' then 'window_closed' end,
     imported, case when place < :small and not imported then member % 10 = 0 end,
     failed_at, case when imported then cast(:imported_at as timestamptz) else failed_at end

@@ -24,8 +24,7 @@ LIMITS = {LARGE: 50, SMALL: 10}
 # Reads every payment of the company, as before the daily sums existed.
 RAW = text("""
 select count(*), count(*) filter (where status = 'recovered'),
-    sum(amount_usd * greatest(amount - refunded_amount, 0) / nullif(amount, 0))
-        filter (where status = 'recovered'),
+    sum(kept_usd) filter (where status = 'recovered'),
     sum(amount_usd) filter (where status in ('failed', 'pending_retry'))
 from payments where company_id = :company_id
 """)

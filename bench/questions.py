@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from db.reporting import attention, groups, health, insights, search, trends
 from db.reporting.cohorts import Cohort, Dimension
+from db.reporting.figures import Day
+from db.reporting.given_back import find_given_back
 from db.reporting.lift import measure_baseline, measure_lift
+from db.reporting.month_ends import find_month_end
 from db.reporting.pagination import Order
 from db.reporting.search import Filters, StatusFilter
-from db.reporting.summary import find_time_zone, list_days, summarize
+from db.reporting.summary import find_time_zone, read_figures
 from recovery.declines import DeclineClass
 from recovery.status import RecoveredBy
 
@@ -24,6 +28,9 @@ Question = Callable[[Session, str, datetime], object]
 # The same as in dashboard/data/overview.py. Importing that would make Streamlit print warnings.
 HISTORY_DAYS = 26 * 7
 ROWS, ATTENTION_ROWS = 25, 5
+MONTH = timedelta(days=30)
+# As bench/filling.py chooses it for all.
+ZONE = ZoneInfo("America/New_York")
 
 
 def list_newest(session: Session, whose: str, at: datetime) -> object:
@@ -35,10 +42,22 @@ def find_state(session: Session, whose: str, at: datetime) -> object:
     return health.find_sync(session, whose), health.find_heartbeat(session)
 
 
+def find_trends(session: Session, whose: str, at: datetime) -> object:
+    """Beside the days, which are read anyway."""
+    days = [Day((at - timedelta(days=ago)).date()) for ago in reversed(range(HISTORY_DAYS))]
+    return trends.find_trends(session, whose, ZONE, days, date(2020, 1, 1), at)
+
+
 OVERVIEW: dict[str, Question] = {
-    "summary": summarize,
-    "days of half a year": lambda session, whose, at: list_days(session, whose, HISTORY_DAYS, at),
-    "trend": trends.find_trend,
+    "time zone": lambda session, whose, at: find_time_zone(session, whose),
+    "summary, and days of half a year": lambda session, whose, at: read_figures(
+        session, whose, ZONE, at, HISTORY_DAYS
+    ),
+    "trends": find_trends,
+    "given back": lambda session, whose, at: find_given_back(session, whose, at - MONTH),
+    "how the last month ended": lambda session, whose, at: find_month_end(
+        session, whose, (at - MONTH).date().replace(day=1)
+    ),
     "at risk": trends.find_at_risk,
     "what needs the creator": lambda session, whose, at: attention.count_needed(session, whose),
     "the largest of it": lambda session, whose, at: attention.list_needed(

@@ -18,7 +18,7 @@ from daemon.retries import Retrier
 from daemon.workers import WorkCounts, never, run_each, run_until_empty
 from db import heartbeats
 from db.ledger import banned_payments, payments, requests
-from db.reporting import rollup
+from db.reporting import month_ends, rollup
 from db.session import SessionFactory
 from recovery.health import CycleReport
 
@@ -65,6 +65,7 @@ class Cycle:
         with self.sessions.begin() as session:
             self.beat(session, self.clock(), report)
         self.update_rollup()
+        self.record_month_ends()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
         return report
 
@@ -95,6 +96,15 @@ class Cycle:
     def sum_up(self, company_id: str) -> None:
         with self.sessions.begin() as session:
             rollup.catch_up(session, company_id, self.clock())
+
+    def record_month_ends(self) -> None:
+        with self.sessions() as session:
+            ended = month_ends.list_unrecorded(session, self.clock())
+        run_each(ended, self.record_month_end, self.stopping, "its month could not be recorded")
+
+    def record_month_end(self, company_id: str) -> None:
+        with self.sessions.begin() as session:
+            month_ends.record_month_end(session, company_id, self.clock())
 
     def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
         """Records that the daemon is alive, and since when Whop has been down (None: it is up).

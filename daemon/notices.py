@@ -139,8 +139,8 @@ def write_post(session: Session, batch: NoticeBatch, now: datetime) -> str | Non
     company = find_name(session, company_id)
     match batch.kind:
         case NoticeKind.RECOVERY:
-            sums = measure_recoveries(session, company_id, batch.trigger_keys)
-            return posts.write_recoveries(company, *sums, count_needed(session, company_id))
+            recovered = measure_recoveries(session, company_id, batch.trigger_keys)
+            return posts.write_recoveries(company, recovered, count_needed(session, company_id))
         case NoticeKind.WEBHOOK_SILENT:
             webhooks = find_webhooks(session, company_id, now)
             since = webhooks.silent_since

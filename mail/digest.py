@@ -8,10 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from db.creator_notices.digest import Digest, Figures, PaymentNeedingAction, Sum
 from db.creator_notices.weeks import Week
+from db.reporting.month_ends import MonthResult
 from mail.messages import RenderedMessage
 from recovery.action_required import REMEDIES
 from recovery.labels import NEEDS, RECOVERED_BY, continue_with
-from recovery.status import RecoveredBy
 from recovery.wording import (
     LONGEST_NAME,
     UNKNOWN_PRODUCT,
@@ -36,6 +36,7 @@ def write_digest(digest: Digest, dashboard_url: str) -> RenderedMessage:
         "company": make_plain(digest.company, LONGEST_NAME),
         "week": describe_week(digest.week),
         "rows": [row(*of) for of in list_figures(digest.figures, digest.before)],
+        "month_end": describe_month_end(digest.month_end),
         "at_risk": describe_sum(digest.at_risk),
         "needed": describe_sum(digest.needed_total) if digest.needed else "",
         "needing_action": [describe_needing_action(payment) for payment in digest.needing_action],
@@ -65,28 +66,28 @@ def write_subject(digest: Digest) -> str:
 
 
 def list_figures(week: Figures, before: Figures) -> list[tuple[str, Sum, Sum]]:
-    return [
-        (RECOVERED_BY[RecoveredBy.RETRY], week.by_retry, before.by_retry),
-        (RECOVERED_BY[RecoveredBy.MEMBER], week.by_member, before.by_member),
-        (RECOVERED_BY[RecoveredBy.WITHOUT_US], week.without_us, before.without_us),
-        ("Failed", week.failed, before.failed),
+    recovered = [
+        (label, week.recovered[by], before.recovered[by]) for by, label in RECOVERED_BY.items()
     ]
+    return [*recovered, ("Failed", week.failed, before.failed)]
 
 
 def row(label: str, now: Sum, before: Sum) -> dict[str, str]:
-    return {"label": label, "sum": describe_sum(now), "change": describe_change(now, before)}
+    """Nothing is called more or less: between two weeks that is mostly chance."""
+    return {"label": label, "sum": describe_sum(now), "before": describe_sum(before)}
 
 
 def describe_sum(of: Sum) -> str:
     return f"{format_usd(of.amount)} ({count(of.payments, 'payment')})"
 
 
-def describe_change(now: Sum, before: Sum) -> str:
-    difference = now.amount - before.amount
-    if difference == 0:
-        return "as in the week before"
-    more = "more" if difference > 0 else "less"
-    return f"{format_usd(abs(difference))} {more} than in the week before"
+def describe_month_end(ended: MonthResult | None) -> str:
+    if ended is None:
+        return ""
+    return (
+        f"{ended.month:%B %Y} ended with {format_usd(ended.recovered)} recovered, "
+        f"{format_usd(ended.ours)} of it by our retries or after our messages"
+    )
 
 
 def describe_week(week: Week) -> str:

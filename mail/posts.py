@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from db.company_settings.notifications import Platform
-from db.creator_notices.digest import Sum
+from db.creator_notices.digest import Sum, add_up
 from db.reporting.attention import Needed
 from recovery.health import Deliverability
 from recovery.labels import NEEDS, NOTICES, name_way
@@ -29,18 +29,18 @@ MORE = {
 
 
 def write_recoveries(
-    company: str, by_retry: Sum, by_member: Sum, needed: Sequence[Needed] = ()
+    company: str, recovered: Mapping[RecoveredBy, Sum], needed: Sequence[Needed] = ()
 ) -> str:
     """What came back, and what waits for the creator now."""
-    split = {RecoveredBy.RETRY: by_retry, RecoveredBy.MEMBER: by_member}
     parts = [
         f"{each.payments:,} {name_way(by)} ({format_usd(each.amount)})"
-        for by, each in split.items()
+        for by, each in recovered.items()
         if each.payments
     ]
-    number, amount = by_retry.payments + by_member.payments, by_retry.amount + by_member.amount
-    recovered = f"{count(number, 'payment')} recovered, {format_usd(amount)}: {', '.join(parts)}."
-    return sign(company, " ".join([recovered, *describe_needed(needed)]))
+    whole = add_up(recovered.values())
+    payments = count(whole.payments, "payment")
+    said = f"{payments} recovered, {format_usd(whole.amount)}: {', '.join(parts)}."
+    return sign(company, " ".join([said, *describe_needed(needed)]))
 
 
 def describe_needed(needed: Sequence[Needed]) -> list[str]:

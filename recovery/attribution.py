@@ -24,6 +24,8 @@ CHARGE_TAKES = timedelta(minutes=15)
 MESSAGE_WORKS = timedelta(hours=72)
 # A membership that ended so long ago is not what a message about it asked to keep.
 AFTER_WINDOW = timedelta(days=3)
+# What opens a link this soon after the email has come is a scanner of the mailbox, not its reader.
+SCANNED_WITHIN = timedelta(minutes=1)
 # Two times of one charge, as two reports tell it.
 SAME_CHARGE = timedelta(minutes=1)
 
@@ -37,6 +39,7 @@ class Evidence:
     plans none, or, unless `plan_told`, has never told.
     `message_at`: when the last message about it arrived before the payment; none that bounced or
     was dropped, and no notice, which asks for nothing.
+    `clicked_at`: when the member last opened the link of such a message, before the payment.
     """
 
     paid_at: datetime
@@ -46,6 +49,7 @@ class Evidence:
     whop_attempt_at: datetime | None = None
     plan_told: bool = False
     message_at: datetime | None = None
+    clicked_at: datetime | None = None
 
 
 def find_charge_time(
@@ -64,7 +68,7 @@ def attribute(evidence: Evidence) -> RecoveredBy:
     # A doubt about whether money is ours is answered with no.
     if not may_follow_message(evidence) or may_be_whop_charge(evidence) or is_untold(evidence):
         return RecoveredBy.WITHOUT_US
-    return RecoveredBy.MEMBER
+    return RecoveredBy.CLICK if follows_click(evidence) else RecoveredBy.MEMBER
 
 
 def may_follow_message(evidence: Evidence) -> bool:
@@ -73,6 +77,11 @@ def may_follow_message(evidence: Evidence) -> bool:
         return False
     latest = min(message_at + MESSAGE_WORKS, evidence.window_ends_at + AFTER_WINDOW)
     return evidence.paid_at <= latest
+
+
+def follows_click(evidence: Evidence) -> bool:
+    clicked_at = evidence.clicked_at
+    return clicked_at is not None and clicked_at <= evidence.paid_at <= clicked_at + MESSAGE_WORKS
 
 
 def is_untold(evidence: Evidence) -> bool:

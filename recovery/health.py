@@ -16,6 +16,8 @@ CYCLE_LATE, CYCLE_LOST = timedelta(hours=2), timedelta(hours=6)
 SYNC_LATE = timedelta(hours=3)
 QUIET = timedelta(days=1)
 FEWEST_UNDELIVERED, MOST_UNDELIVERED = 5, 0.05
+# Fewer may be unlucky.
+FEWEST_SETTLED = 5
 
 
 class Level(StrEnum):
@@ -180,21 +182,28 @@ def assess_webhooks(webhooks: Webhooks, now: datetime) -> WebhookState:
 @dataclass(frozen=True, slots=True)
 class Deliverability:
     """The emails of the last 24 hours that SendGrid accepted, and how many of them hurt the
-    sender's reputation."""
+    sender's reputation. `settled`: those of which SendGrid must have told something by now;
+    `heard`: those of which it has."""
 
     sent: int = 0
     undelivered: int = 0
+    settled: int = 0
+    heard: int = 0
 
 
 class DeliverabilityState(State):
     FINE = "fine", Level.GREEN
     NO_MAIL = "no mail", Level.NONE
     BOUNCING = "bouncing", Level.RED
+    # So no payment after an email is claimed (attribution.py).
+    UNHEARD = "unheard", Level.AMBER
 
 
 def assess_deliverability(mails: Deliverability) -> DeliverabilityState:
     if not mails.sent:
         return DeliverabilityState.NO_MAIL
     many = mails.undelivered > mails.sent * MOST_UNDELIVERED
-    bouncing = many and mails.undelivered >= FEWEST_UNDELIVERED
-    return DeliverabilityState.BOUNCING if bouncing else DeliverabilityState.FINE
+    if many and mails.undelivered >= FEWEST_UNDELIVERED:
+        return DeliverabilityState.BOUNCING
+    unheard = mails.settled >= FEWEST_SETTLED and not mails.heard
+    return DeliverabilityState.UNHEARD if unheard else DeliverabilityState.FINE

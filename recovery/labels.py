@@ -49,6 +49,7 @@ REASONS: dict[DeclineClass, str] = {
 }
 RECOVERED_BY: dict[RecoveredBy, str] = {
     RecoveredBy.RETRY: "Recovered by our retry",
+    RecoveredBy.CLICK: "Clicked our link, then paid",
     RecoveredBy.MEMBER: "Paid after our message",
     RecoveredBy.WITHOUT_US: "Would have come anyway",
 }

@@ -35,11 +35,13 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Members whose first payment's window has ended."""
+    """Members whose first payment's window has ended. `claimed`: of those recovered, the ones that
+    we claim."""
 
     members: int
     recovered: int
     money: Money
+    claimed: int = 0
 
     @property
     def rate(self) -> float:
@@ -63,6 +65,19 @@ class Lift:
     held_out: Group
     by_number: Interval
     by_money: Interval | None
+
+    @property
+    def unneeded(self) -> Interval | None:
+        """The part of what we claim that would have come anyway, 0 to 1: what we add for each
+        member, of what we claim for each. None: too little is claimed to tell.
+
+        Only the uncertainty of what we add is in it, which is by far the larger one.
+        """
+        if self.treated.claimed < MIN_MEMBERS:
+            return None
+        claimed, gain = self.treated.claimed / self.treated.members, self.by_number
+        parts = (1 - added / claimed for added in (gain.estimate, gain.high, gain.low))
+        return Interval(*(min(max(part, 0.0), 1.0) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ def subtract_proportions(a: int, m: int, b: int, n: int) -> Interval:
     return Interval(p1 - p2, max(low, -1.0), min(high, 1.0))
 
 
-def limit_proportion(a: int, m: int) -> tuple[float, float]:
+def limit_proportion(a: float, m: float) -> tuple[float, float]:
     """Wilson's score limits: (2a + z^2 -+ z sqrt(z^2 + 4a(1 - a/m))) / (2(m + z^2))."""
     middle, reach = 2 * a + Z**2, Z * sqrt(Z**2 + 4 * a * (1 - a / m))
     return (middle - reach) / (2 * (m + Z**2)), (middle + reach) / (2 * (m + Z**2))

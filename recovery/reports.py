@@ -89,7 +89,7 @@ class PaymentReport(PaymentFacts):
 @dataclass(frozen=True, slots=True)
 class RefundReport:
     """One refund of a payment. A later report with the same `refund_id` replaces it. `currency`
-    None: the payment's."""
+    None: the payment's. `refunded_at` None: it does not say when it was made."""
 
     refund_id: str
     payment_id: str
@@ -98,6 +98,7 @@ class RefundReport:
     status: str
     observed_at: datetime
     currency: str | None = None
+    refunded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,8 @@ class DisputeReport:
     """A member's bank takes a payment back, asks about it, or warns that it will.
 
     `payment_id` is the disputed payment. An alert does not say whose payment that is. `status`: in
-    the words of standing.judge_dispute. `amount` None: it does not say what it is about.
+    the words of standing.judge_dispute. `amount` None: it does not say what it is about;
+    `opened_at` None: nor since when.
     """
 
     payment_id: str
@@ -135,6 +137,7 @@ class DisputeReport:
     observed_at: datetime
     amount: Decimal | None = None
     currency: str | None = None
+    opened_at: datetime | None = None
     member_id: str | None = None
     user_id: str | None = None
     membership_id: str | None = None

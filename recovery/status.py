@@ -47,10 +47,16 @@ class ChargeMethod(StrEnum):
 class RecoveredBy(StrEnum):
     # One of our own charges collected it.
     RETRY = "retry"
-    # The member paid after one of our messages.
+    # The member clicked the link in one of our messages, and then paid.
+    CLICK = "click"
+    # The member paid after one of our messages, which nobody clicked.
     MEMBER = "member"
     # Whop's own retry, or the member without a message. Never claimed as ours.
     WITHOUT_US = "without_us"
+
+
+# A part of each would have come anyway.
+CLAIMED = (RecoveredBy.RETRY, RecoveredBy.CLICK, RecoveredBy.MEMBER)
 
 
 class ClosedReason(StrEnum):

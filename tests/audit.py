@@ -18,7 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, CardBan, Message, Payment, Request
-from db.reporting.summary import CENT, summarize, to_cents
+from db.reporting.figures import CENT, to_cents
+from db.reporting.summary import summarize
 from recovery import retry_policy
 from recovery.attribution import CHARGE_TAKES
 from recovery.decline_codes import classify
@@ -435,7 +436,7 @@ class Audit:
         assert summary.recovered_amount == to_cents(total)
         ours = [net[p].usd_amount for p in failed if p in net and self.is_ours(failed[p])]
         rounding = len(ours) * CENT
-        assert summary.recovered_by_retry_amount <= sum(ours, rounding)
+        assert summary.recovered.retry <= sum(ours, rounding)
         owed = [charges[0].usd_amount for p, charges in failed.items() if known[p].status in UNPAID]
         assert summary.at_risk_amount == sum(owed, Decimal(0))
 

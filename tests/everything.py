@@ -107,7 +107,7 @@ def make_payment(
             next_trigger=(Trigger.SCHEDULE, Trigger.CREATOR)[number % 2],
             whop_next_attempt_at=at + 8 * HOUR if number % 2 else None,
             recovered_at=failed_at + 20 * HOUR if paid else None,
-            recovered_by=list(RecoveredBy)[number % 3] if paid else None,
+            recovered_by=list(RecoveredBy)[number % len(RecoveredBy)] if paid else None,
             closed_reason=(
                 list(ClosedReason)[number % len(ClosedReason)]
                 if status is PaymentStatus.PERMANENT_FAIL

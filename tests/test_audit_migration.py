@@ -21,6 +21,7 @@ from db.models.base import Word
 from db.session import session_factory
 from recovery.status import Action, RequestKind
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, fail_now
+from tests.test_old_database import DERIVED
 from tests.test_replays import read
 from tests.two_companies import ANOTHER, fill_ours, fill_theirs
 
@@ -208,7 +209,7 @@ def test_down_and_up_keeps_every_row_of_every_table(full: Engine) -> None:
         asked = set(connection.execute(text(query)))
     counts, entries = count_rows(full), read_todays_entries(full)
     migrate.downgrade(full, BEFORE)
-    there = count_rows(full)
+    there = {name: number for name, number in count_rows(full).items() if name not in DERIVED}
     assert there == {name: counts[name] for name in there}
     migrate.upgrade(full)
     with full.connect() as connection:

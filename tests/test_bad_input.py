@@ -20,7 +20,8 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from db.models import MailEvent, Message, Payment, Suppression
-from db.reporting.summary import Summary, summarize
+from db.reporting.figures import Summary
+from db.reporting.summary import summarize
 from db.session import SessionFactory
 from tests.factories import (
     COMPANY,

@@ -251,7 +251,7 @@ def test_a_payment_is_found_opened_and_its_retry_called_off_by_keyboard(
 
 def test_the_charts_are_narrowed_by_keyboard_as_by_a_click(visit: Visit, records: Session) -> None:
     page = visit("/insights")
-    groups = page.get_by_role("radiogroup", name="By decline reason: filter by one")
+    groups = page.get_by_role("radiogroup", name="By first decline reason: filter by one")
     tab_to(page, groups.get_by_role("radio").first)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")

@@ -83,16 +83,16 @@ def read_address(page: Page) -> dict[str, list[str]]:
 def test_a_figure_leads_to_its_payments_and_each_to_its_story_and_back(visit: Visit) -> None:
     page = visit("/")
     page.evaluate("window.stillHere = true")
-    card = page.locator(".lines", has_text="payments recovered")
-    card.get_by_role("link", name="1", exact=True).click()
-    page.wait_for_url("**/payments?status=recovered")
+    key = page.locator(".key li", has_text="Paid after our message")
+    key.get_by_role("link", name="$49.00", exact=True).click()
+    page.wait_for_url("**/payments?setup=since&status=recovered&within=30+days&by=member")
     expect(page.locator(".total")).to_have_text("1 payment")
     find_row(page, "Liam Chen").get_by_role("link").click()
     page.wait_for_url("**/payments?*payment=pay_*")
     expect(page.get_by_role("heading", name="Liam Chen $49.00")).to_be_visible()
     expect(page.locator(".summary")).to_contain_text("Paid on")
     page.get_by_role("link", name="← All payments").click()
-    page.wait_for_url("**/payments?status=recovered")
+    page.wait_for_url("**/payments?*by=member*")
     expect(find_row(page, "Liam Chen")).to_be_visible()
     assert page.evaluate("window.stillHere") is True
 

@@ -26,18 +26,20 @@ from dashboard.data.overview import PaymentRow, Snapshot, read_snapshot
 from dashboard.data.viewpoint import EVERY_CHANNEL
 from dashboard.settings import DashboardSettings
 from dashboard.text.lift import describe_lift
+from dashboard.text.overview import describe_change
 from dashboard.text.payments import describe_recovery
 from dashboard.ui.palette import DARK, LIGHT, Palette
 from dashboard.ui.table import COLUMNS, render_table
-from dashboard.views.overview.cards import describe_change
 from db.company_settings import recovery as companies
 from db.ledger import new_payments
 from db.models import Company, Heartbeat, Sync
+from db.reporting.figures import Day, Split
 from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.next_steps import Viewpoint
-from db.reporting.summary import Day
+from db.reporting.trends import Comparison
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
+from recovery.labels import RECOVERED_BY
 from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
 from recovery.next_step import Situation, find_next_step
 from recovery.status import PaymentStatus, RecoveredBy, SyncError
@@ -48,7 +50,7 @@ from tests.pages import fresh as fresh
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "navigation.py"
 PRICES = {
     by: {"total": money(amount), "usd_total": money(amount)}
-    for by, amount in zip(RecoveredBy, ("10.00", "7.00", "4.00"), strict=True)
+    for by, amount in zip(RecoveredBy, ("10.00", "5.00", "2.00", "4.00"), strict=True)
 }
 KOLKATA = ZoneInfo("Asia/Kolkata")
 HOSTILE = "<script>alert(1)</script> **x** $a$ [x](http://evil.example)"
@@ -135,15 +137,16 @@ def test_it_shows_the_figures_and_who_brought_the_money(
     assert page.title[0].value == "💰 Revenue Recovery Dashboard"
     assert read_figures(page) == {
         "$ Recovered This Month": "$21.00",
-        "Recovery Rate %": "75.0%",
-        "Total Failed Payments": "4",
+        "Recovery Rate %": "—",
+        "Total Failed Payments": "5",
         "At Risk Now": "$49.00",
     }
     words = read_plain(page)
     assert "$10.00 by our retry\n" in words
-    assert "$7.00 paid after our message\n" in words
+    assert "$5.00 clicked our link, then paid\n" in words
+    assert "$2.00 paid after our message\n" in words
     assert "$4.00 would have come anyway\n" in words
-    assert "$21.00 in total: $10.00 by our retry, $7.00 paid after our message" in words
+    assert "No payment's five days are over yet." in words.replace("&#39;", "'")
     assert "1 payment still recoverable\nFirst deadline in 4 days" in words
     assert re.search(r"Updated \d\d:\d\d:\d\d \(UTC\), refreshes every 10 seconds\.", words)
     assert not page.warning
@@ -279,7 +282,7 @@ def test_it_shows_zeros_and_a_first_step_while_nothing_has_failed(
     open_page: Callable[..., AppTest],
 ) -> None:
     page = open_page()
-    assert set(read_figures(page).values()) == {"$0.00", "0.0%", "0"}
+    assert set(read_figures(page).values()) == {"$0.00", "—", "0"}
     words = read_all(page)
     assert "No failed payments yet" in words
     assert "localhost:8000/webhook/payment_failed" in words
@@ -401,8 +404,7 @@ def test_it_splits_the_chart_s_money_by_who_brought_it(session: Session) -> None
         pay(session, by, **PRICES[by])
     snapshot = read_snapshot(session, COMPANY, Viewpoint(read_clock(), HOURLY, EVERY_CHANNEL))
     total = sum_up(snapshot.days)
-    shown = (total.failed, total.by_retry, total.by_member, total.without_us)
-    assert shown == tuple(map(Decimal, (21, 10, 7, 4)))
+    assert (total.failed, total.recovered) == (Decimal(21), tuple(map(Decimal, (10, 5, 2, 4))))
 
 
 def test_it_cannot_write(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,10 +420,10 @@ def test_it_cannot_write(database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("last", "before", "words"), [(12, 10, "20%"), (5, 10, "-50%"), (3, 0, "3"), (0, 0, "0")]
+    ("last", "before", "words"), [(12, 10, "+20%"), (5, 10, "-50%"), (3, 0, "+3")]
 )
 def test_it_says_how_failures_changed(last: int, before: int, words: str) -> None:
-    assert describe_change(last, before) == words
+    assert describe_change(Comparison(Decimal(last), Decimal(before), differs=True)) == words
 
 
 NO_MONEY = Money(0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -542,7 +544,7 @@ FOUR_AMOUNTS = some.tuples(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
 @some.composite
 def histories(draw: some.DrawFn) -> list[Day]:
     return [
-        Day(date(2026, 1, 1) + timedelta(days=n), *draw(FOUR_AMOUNTS), 1)
+        Day(date(2026, 1, 1) + timedelta(days=n), draw(AMOUNTS), Split(*draw(FOUR_AMOUNTS)), 1)
         for n in range(draw(some.integers(1, 60)))
     ]
 
@@ -551,15 +553,16 @@ def histories(draw: some.DrawFn) -> list[Day]:
 def test_it_loses_no_money_in_grouping_days(days: list[Day], per_bar: int) -> None:
     bars = group_days(days, per_bar)
     assert sum(bar.failed for bar in bars) == sum(day.failed for day in days)
-    assert sum(bar.by_retry for bar in bars) == sum(day.recovered_by_retry for day in days)
-    assert sum(bar.by_member for bar in bars) == sum(day.recovered_by_member for day in days)
-    assert sum(bar.without_us for bar in bars) == sum(day.recovered_without_us for day in days)
+    for part in range(len(RecoveredBy)):
+        assert sum(bar.recovered[part] for bar in bars) == sum(
+            day.recovered.parts[part] for day in days
+        )
 
 
 def flat_history(period: Period) -> list[Day]:
-    amounts = (Decimal(100), Decimal(30), Decimal(15), Decimal(20))
+    recovered = Split(Decimal(30), Decimal(5), Decimal(15), Decimal(20))
     first = date(2026, 1, 5)
-    return [Day(first + timedelta(days=n), *amounts, failures=1) for n in range(DAYS[period])]
+    return [Day(first + timedelta(days=n), Decimal(100), recovered, 1) for n in range(DAYS[period])]
 
 
 @pytest.mark.parametrize(
@@ -572,12 +575,10 @@ def test_it_draws_failed_money_behind_and_recovered_money_by_who(
     failed, *recovered = draw_money(flat_history(period), period).data
     assert [failed.name, *(part.name for part in recovered)] == [
         "Failed",
-        "Recovered by our retry",
-        "Paid after our message",
-        "Would have come anyway",
+        *RECOVERED_BY.values(),
     ]
     assert list(failed.y) == [100.0 * scale] * bars
-    for part, base, height in zip(recovered, (0, 30, 45), (30, 15, 20), strict=True):
+    for part, base, height in zip(recovered, (0, 30, 35, 50), (30, 5, 15, 20), strict=True):
         assert list(part.base) == [float(base * scale)] * bars
         assert list(part.y) == [float(height * scale)] * bars
         assert failed.width > part.width
@@ -613,8 +614,7 @@ def test_it_lets_a_finger_scroll_the_page_over_the_chart() -> None:
 
 
 def test_it_draws_an_empty_history() -> None:
-    zero = Decimal(0)
-    nothing = [Day(date(2026, 1, 1), zero, zero, zero, zero, 0)]
+    nothing = [Day(date(2026, 1, 1), Decimal(0), Split(), 0)]
     assert draw_money(nothing, Period.MONTH).layout.yaxis.range == (0, 100)
 
 
@@ -641,7 +641,7 @@ def find_lightness(colour: str) -> float:
 def test_its_colours_can_be_told_apart_by_their_lightness_alone(
     colours: Palette, direction: int
 ) -> None:
-    tones = (colours.by_retry, colours.by_member, colours.without_us, colours.failed, colours.page)
+    tones = [*map(colours.of, RecoveredBy), colours.failed, colours.page]
     steps = [find_lightness(tone) for tone in tones]
     assert all(direction * (second - first) > 10 for first, second in itertools.pairwise(steps))
 

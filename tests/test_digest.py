@@ -34,12 +34,14 @@ from db.member_messages.suppressions import suppress
 from db.models import Message, Notice, Payment, Sync
 from db.reporting.attention import Needed
 from db.reporting.mail_health import find_digest_failure
+from db.reporting.month_ends import MonthResult
 from db.session import SessionFactory
 from mail.digest import describe_week, write_digest
 from recovery.action_required import Need
 from recovery.delivery import Delivery, DeliveryFailure, put_off, refused, sent, unknown
 from recovery.health import SyncState
 from recovery.retry_policy import RetryRules
+from recovery.status import RecoveredBy
 from sandbox.demo.in_process import SENDER, InProcessSendGrid
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment, value_row
@@ -298,12 +300,15 @@ def test_money_is_told_by_who_brought_it_and_beside_the_week_before(session: Ses
     recover(session, "member", before, failed_at=before)
     recover(session, "retry", inside, amount_usd=None)  # counted, and in no sum
     digest = measure_week(session, COMPANY, WEEK)
-    assert digest.figures.by_retry == Sum(3, Decimal("89.00"))
-    assert digest.figures.by_member == Sum(1, Decimal("49.00"))
-    assert digest.figures.without_us == Sum(1, Decimal("49.00"))
+    assert digest.figures.recovered == {
+        RecoveredBy.RETRY: Sum(3, Decimal("89.00")),
+        RecoveredBy.CLICK: NOTHING,
+        RecoveredBy.MEMBER: Sum(1, Decimal("49.00")),
+        RecoveredBy.WITHOUT_US: Sum(1, Decimal("49.00")),
+    }
     assert digest.figures.failed == Sum(6, Decimal("245.00"))
     assert digest.figures.ours == Sum(4, Decimal("138.00"))
-    assert digest.before.by_member == Sum(1, Decimal("49.00"))
+    assert digest.before.recovered[RecoveredBy.MEMBER] == Sum(1, Decimal("49.00"))
     assert digest.before.failed == Sum(1, Decimal("49.00"))
     assert digest.at_risk == NOTHING
 
@@ -407,11 +412,15 @@ def digest() -> Digest:
 def make_digest() -> Digest:
     figures = Figures(
         failed=Sum(9, Decimal("441.00")),
-        by_retry=Sum(3, Decimal("147.00")),
-        by_member=Sum(1, Decimal("49.00")),
-        without_us=Sum(2, Decimal("98.00")),
+        recovered={
+            RecoveredBy.RETRY: Sum(3, Decimal("147.00")),
+            RecoveredBy.CLICK: NOTHING,
+            RecoveredBy.MEMBER: Sum(1, Decimal("49.00")),
+            RecoveredBy.WITHOUT_US: Sum(2, Decimal("98.00")),
+        },
     )
-    before = replace(figures, by_retry=Sum(1, Decimal("49.00")), failed=NOTHING)
+    less = dict(figures.recovered) | {RecoveredBy.RETRY: Sum(1, Decimal("49.00"))}
+    before = replace(figures, recovered=less, failed=NOTHING)
     payment = PaymentNeedingAction(
         "pay_1", "Maya Okafor", "Pro", Decimal("99.00"), "eur", Need.AMOUNT
     )
@@ -420,6 +429,7 @@ def make_digest() -> Digest:
         week=WEEK,
         figures=figures,
         before=before,
+        month_end=MonthResult(date(2026, 10, 1), Decimal("812.50"), Decimal("300.00"), MONDAY),
         at_risk=Sum(3, Decimal("147.00")),
         needed=(Needed(Need.AMOUNT, 3, Decimal(297)), Needed(Need.NO_ADDRESS, 1, Decimal(99))),
         needing_action=(payment, replace(payment, payment_id="pay_2", need=Need.NO_ADDRESS)),
@@ -432,9 +442,10 @@ def test_the_text_says_it_all(digest: Digest):
     assert written.subject == "Last week: $196.00 recovered, $147.00 at risk"
     for words in (
         "Failed payments of Lantern Academy, November 16 to 22, 2026 (Europe/Berlin).",
-        "Recovered by our retry: $147.00 (3 payments), $98.00 more than in the week before",
-        "Paid after our message: $49.00 (1 payment), as in the week before",
+        "Recovered by our retry: $147.00 (3 payments); the week before: $49.00 (1 payment)",
+        "Paid after our message: $49.00 (1 payment); the week before: $49.00 (1 payment)",
         "Would have come anyway: $98.00 (2 payments)",
+        "October 2026 ended with $812.50 recovered, $300.00 of it by our retries or after our",
         "Needs you",
         "- Payments that wait for you: $396.00 (4 payments)",
         "- €99.00, Maya Okafor, Pro: Wrong amount. Correct the plan's price",

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.models import Payment
-from db.reporting.summary import find_time_zone, list_days, summarize
+from db.reporting.summary import find_time_zone, summarize
 from recovery.declines import DeclineClass
 from recovery.status import PaymentStatus, RecoveredBy
 from tests.factories import COMPANY, HOUR, NOW, valued
-from tests.raw_figures import check_days, check_summary, read_rows
+from tests.raw_figures import check_days, check_summary, list_days, read_rows
 
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
 OTHER = "biz_other"
@@ -40,7 +40,8 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
             amount_usd=rng.choice((None, amount * Decimal("1.0837"), amount)),
             refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
             reason="Insufficient funds",
-            decline_class=DeclineClass.FUNDS,
+            decline_class=rng.choice((DeclineClass.FUNDS, DeclineClass.FUNDS, DeclineClass.TEST)),
+            first_decline_class=rng.choice((None, DeclineClass.FUNDS, DeclineClass.TEST)),
             status=status,
             failed_at=failed_at,
             window_ends_at=failed_at + timedelta(days=5),
@@ -48,8 +49,9 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
             next_retry_at=NOW + HOUR if status is PaymentStatus.PENDING_RETRY else None,
             recovered_at=recovered_at if paid else None,
             recovered_by=rng.choice(list(RecoveredBy)) if paid else None,
+            imported=rng.random() < 0.3,
             observed_at=failed_at,
-            created_at=failed_at,
+            created_at=min(failed_at + rng.choice((1, 60, 240)) * HOUR, NOW),
         )
     )
 
@@ -57,12 +59,12 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
 @pytest.fixture(params=ZONES)
 def rows(request: pytest.FixtureRequest, session: Session) -> Sequence[Payment]:
     """The company's payments, beside those of another one, which must be in no figure."""
-    rng = random.Random(7)
+    rng = random.Random(8)
     for company_id in (COMPANY, OTHER):
         save_recovery_settings(
             session, company_id, RecoverySettings(time_zone=request.param), "somebody", NOW
         )
-        session.add_all(draw_payment(rng, number, company_id) for number in range(300))
+        session.add_all(draw_payment(rng, number, company_id) for number in range(700))
     session.commit()
     return read_rows(session, COMPANY)
 
@@ -74,17 +76,19 @@ def zone_of(session: Session) -> ZoneInfo:
 def test_the_summary_is_what_the_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
     summary = summarize(session, COMPANY, NOW)
     check_summary(summary, rows, zone_of(session), NOW)
-    assert 0 < summary.recovered_this_month < summary.recovered_amount
-    assert 0 < summary.recovered_by_member_this_month < summary.recovered_by_member_amount
-    assert 0 < summary.recovered_by_retry_this_month < summary.recovered_by_retry_amount
-    assert 0 < summary.unconverted < summary.total_failed
+    for month, ever in zip(summary.this_month.parts, summary.recovered.parts, strict=True):
+        assert 0 < month < ever
+    assert 0 < summary.closed.our_rate < summary.closed.rate
+    assert 0 < summary.closed.payments < summary.failed < summary.total_failed
+    assert summary.total_failed < len(rows)
+    assert 0 < summary.unconverted < summary.failed
     assert summary.at_risk_amount > 0
 
 
 def test_each_day_is_what_its_rows_add_up_to(session: Session, rows: Sequence[Payment]) -> None:
     days = list_days(session, COMPANY, DAYS, NOW)
     check_days(days, rows, zone_of(session), NOW)
-    assert all(sum(day.recovered_by_member for day in days[n:]) > 0 for n in (0, DAYS - 15))
+    assert all(sum(day.recovered.member for day in days[n:]) > 0 for n in (0, DAYS - 15))
 
 
 def test_nothing_is_zero_everywhere_and_not_an_error(session: Session) -> None:

@@ -139,6 +139,9 @@ CASES: list[tuple[str, dict[str, Any], Level]] = [
     ("Email delivery", {"deliverability": Deliverability(0, 0)}, Level.NONE),
     ("Email delivery", {"deliverability": Deliverability(100, 5)}, Level.GREEN),
     ("Email delivery", {"deliverability": Deliverability(99, 5)}, Level.RED),
+    ("Email delivery", {"deliverability": Deliverability(9, 0, 5, 0)}, Level.AMBER),
+    ("Email delivery", {"deliverability": Deliverability(9, 0, 4, 0)}, Level.GREEN),
+    ("Email delivery", {"deliverability": Deliverability(9, 0, 5, 1)}, Level.GREEN),
     ("Database", {"revision": "0003"}, Level.AMBER),
     ("Database", {"revision": None}, Level.AMBER),
 ]
@@ -243,7 +246,7 @@ def test_it_gathers_what_is_due_broken_and_unknown(session: Session) -> None:
     assert facts.poison_count == 1
     assert facts.poison == (Poison("msg_poison", "payment.failed", NOW - 2 * HOUR, "no amount"),)
     assert facts.sending == Sending(1, 1, 0, 0, NOW - 2 * HOUR, NOW - HOUR, "refused")
-    assert facts.deliverability == Deliverability(1, 0)
+    assert facts.deliverability == Deliverability(1, 0, 1, 0)
     assert facts.sync == SyncState(NOW, None, ("a:b",))
     assert facts.revision == head_revision()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -189,9 +191,22 @@ def look(
         seen = Seen()
         for block in test.get("html"):
             seen.feed(block.proto.body)
+        for chart in test.get("plotly_chart"):
+            # Plotly reads tags as well.
+            for words in list_words(json.loads(chart.proto.spec)):
+                seen.feed(words)
         return seen
 
     return look
+
+
+def list_words(chart: dict[str, Any]) -> Iterator[str]:
+    """What is written beside its bars, and what they say when they are pointed at."""
+    for note in chart["layout"].get("annotations", []):
+        yield note["text"]
+    for bars in chart["data"]:
+        for point in bars.get("customdata", []):
+            yield from point[1:] if isinstance(point, list) else []
 
 
 @pytest.mark.parametrize("page", ADDRESSES)

@@ -21,6 +21,7 @@ from db.company_settings.recovery import RecoverySettings, save_recovery_setting
 from db.models import Attempt, Message, Payment
 from db.reporting import attention, insights, trends
 from db.reporting.cohorts import Cohort, Dimension
+from db.reporting.figures import CENT
 from db.reporting.groups import Group, list_groups, sum_cohort
 from recovery.action_required import Need
 from recovery.declines import DeclineClass
@@ -37,7 +38,7 @@ from recovery.status import (
 )
 from tests.factories import COMPANY, HOUR, NOW, valued
 from tests.needs import find_needs
-from tests.raw_figures import is_unconverted, net, same
+from tests.raw_figures import is_closed, is_since_setup, is_unconverted, list_days, net, same
 
 OTHER = "biz_other"
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
@@ -65,6 +66,7 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
             refunded_amount=rng.choice((Decimal(0), amount / 3, amount)),
             reason="Any",
             decline_class=rng.choice(list(DeclineClass)),
+            first_decline_class=rng.choice((None, *DeclineClass)),
             status=status,
             failed_at=failed_at,
             window_ends_at=failed_at + timedelta(days=5),
@@ -75,7 +77,7 @@ def draw_payment(rng: random.Random, number: int, company_id: str) -> Payment:
             imported=imported,
             held_out=None if imported else rng.random() < 0.2,
             observed_at=failed_at,
-            created_at=NOW if imported else failed_at,
+            created_at=failed_at + rng.choice((2, 90, 200)) * HOUR if imported else failed_at,
         )
     )
 
@@ -92,7 +94,7 @@ def draw_attempts(rng: random.Random, payment: Payment) -> list[Attempt]:
             idempotency_key=f"{payment.payment_id}:{number}",
             started_at=payment.failed_at + number * HOUR,
         )
-        for number in range(1, rng.randrange(5))
+        for number in range(1, rng.randrange(6))
     ]
 
 
@@ -143,10 +145,18 @@ class World:
 
     @cached_property
     def tries(self) -> Mapping[str, set[int]]:
-        found = defaultdict(set)
-        for attempt in self.attempts:
-            found[attempt.payment_id].add(attempt.number + 1)
+        found: dict[str, set[int]] = defaultdict(set)
+        for attempt in self.charges:
+            found[attempt.payment_id].add(len(found[attempt.payment_id]) + 2)
         return found
+
+    @cached_property
+    def charges(self) -> Sequence[Attempt]:
+        """Those that reached a bank and have an answer, in their order."""
+        made = (AttemptOutcome.PAID, AttemptOutcome.DECLINED)
+        return sorted(
+            (a for a in self.attempts if a.outcome in made), key=lambda a: (a.payment_id, a.number)
+        )
 
     @cached_property
     def steps(self) -> Mapping[str, set[Step]]:
@@ -160,12 +170,11 @@ class World:
         return Cohort(COMPANY, self.zone, NOW - span if span else None, NOW, only)
 
     def find(self, cohort: Cohort, about: Dimension | None = None) -> list[Payment]:
-        watched = about in (Dimension.CLASS, Dimension.TRY, Dimension.STEP)
         return [
             p
             for p in self.payments
             if (cohort.since is None or p.failed_at >= cohort.since)
-            and not (watched and p.imported)
+            and is_since_setup(p)
             and all(value in self.read(p, what) for what, value in cohort.only if what != about)
         ]
 
@@ -173,7 +182,7 @@ class World:
         local = payment.failed_at.astimezone(self.zone)
         tries, steps = self.tries[payment.payment_id], self.steps[payment.payment_id]
         values: dict[Dimension, Callable[[], set[str]]] = {
-            Dimension.CLASS: lambda: {payment.decline_class.value},
+            Dimension.CLASS: lambda: {(payment.first_decline_class or payment.decline_class).value},
             Dimension.TRY: lambda: {"1", *map(str, tries)},
             Dimension.HOUR: lambda: {str(local.hour)},
             Dimension.WEEKDAY: lambda: {str(local.isoweekday())},
@@ -207,23 +216,16 @@ def world(request: pytest.FixtureRequest, session: Session) -> World:
     return World(ZoneInfo(zone), read(Payment), read(Attempt), read(Message))
 
 
-def is_closed(payment: Payment) -> bool:
-    over = payment.status in (PaymentStatus.RECOVERED, PaymentStatus.PERMANENT_FAIL)
-    return over and payment.window_ends_at <= NOW
-
-
 def check_group(group: Group, rows: Sequence[Payment]) -> None:
-    closed = [p for p in rows if is_closed(p)]
+    closed = [p for p in rows if is_closed(p, NOW)]
     recovered = [p for p in closed if p.status is PaymentStatus.RECOVERED]
     assert (group.closed, group.newer) == (len(closed), len(rows) - len(closed))
-    newer = Counter(p.status for p in rows if not is_closed(p))
+    newer = Counter(p.status for p in rows if not is_closed(p, NOW))
     assert group.newer_recovered == newer[PaymentStatus.RECOVERED]
     assert group.newer_lost == newer[PaymentStatus.PERMANENT_FAIL]
     assert group.newer_open == sum(newer[status] for status in UNPAID)
     by = Counter(p.recovered_by for p in recovered)
-    assert group.by_retry == by[RecoveredBy.RETRY]
-    assert group.by_member == by[RecoveredBy.MEMBER]
-    assert group.without_us == by[RecoveredBy.WITHOUT_US]
+    assert group.by.parts == tuple(by[who] for who in RecoveredBy)
     assert group.recovered == len(recovered)
     failed = sum((Fraction(p.failed_amount_usd or 0) for p in closed), Fraction())
     assert same(group.failed_amount, failed)
@@ -236,23 +238,34 @@ def test_the_whole_is_what_the_rows_add_up_to(session: Session, world: World) ->
         cohort = world.cohort(span)
         whole = sum_cohort(session, cohort)
         check_group(whole, world.find(cohort))
-        assert min(whole.by_retry, whole.by_member, whole.without_us, whole.newer) > 0
+        assert min(*whole.by.parts, whole.newer) > 0
 
 
 def test_trend_and_risk_of_the_overview_are_what_the_rows_add_up_to(
     session: Session, world: World
 ) -> None:
-    trend = trends.find_trend(session, COMPANY, NOW)
-    ages = [((NOW - p.failed_at) / timedelta(days=1) - 5, p.status) for p in world.payments]
+    first = NOW.date() - timedelta(days=120)
+    days = list_days(session, COMPANY, 90, NOW)
+    trend = trends.find_trends(session, COMPANY, world.zone, days, first, NOW)
+    mine = [p for p in world.payments if is_since_setup(p)]
+    counted = [p for p in mine if is_closed(p, NOW) and not is_unconverted(p)]
 
-    def count_aged(first: float, last: float) -> tuple[int, int]:
-        fates = [status for age, status in ages if first <= age < last]
-        return len(fates), fates.count(PaymentStatus.RECOVERED)
+    def sum_aged(first: int, last: int) -> tuple[Decimal, Decimal]:
+        today = NOW.astimezone(world.zone).date()
+        ages = [((today - p.failed_at.astimezone(world.zone).date()).days - 6, p) for p in counted]
+        these = [p for age, p in ages if first <= age < last]
+        failed = sum((p.failed_amount_usd or Decimal(0) for p in these), Decimal(0))
+        kept = sum((p.kept_usd or Decimal(0) for p in these), Decimal(0))
+        return failed.quantize(CENT), kept.quantize(CENT)
 
-    assert (trend.last, trend.before) == (count_aged(0, 30), count_aged(30, 60))
-    assert list(reversed(trend.spans)) == [count_aged(day, day + 6) for day in range(0, 60, 6)]
-    assert min(*trend.last, *trend.before) > 0
-    ends = [p.window_ends_at for p in world.payments if p.status in UNPAID]
+    assert trend.rate is not None
+    for shown, (failed, kept) in (
+        (trend.rate.last, sum_aged(0, 30)),
+        (trend.rate.before, sum_aged(30, 60)),
+    ):
+        assert 0 < shown == (100 * kept / failed).quantize(Decimal("0.1"))
+    assert list(reversed(trend.spans)) == [sum_aged(day, day + 6) for day in range(0, 60, 6)]
+    ends = [p.window_ends_at for p in mine if p.status in UNPAID]
     days_left = Counter(min(max((end - NOW).days, 0), 4) for end in ends)
     assert trends.find_at_risk(session, COMPANY, NOW) == trends.AtRisk(
         len(ends), min(ends), tuple(days_left[day] for day in range(5))
@@ -309,7 +322,7 @@ def test_a_choice_narrows_every_other_figure_and_not_its_own(
             groups = list_groups(session, cohort, by)
             assert sum(group.closed + group.newer for group in groups) == len(rows)
             assert sum(group.recovered for group in groups) == sum(
-                is_closed(p) and p.status is PaymentStatus.RECOVERED for p in rows
+                is_closed(p, NOW) and p.status is PaymentStatus.RECOVERED for p in rows
             )
             assert len(groups) > 1 or by is not choice[0]
 
@@ -334,13 +347,23 @@ def test_each_try_is_what_its_charges_add_up_to(
     session: Session, world: World, only: tuple[tuple[Dimension, str], ...]
 ) -> None:
     cohort = world.cohort(timedelta(days=60), *only)
-    closed = {p.payment_id for p in world.find(cohort, Dimension.TRY) if is_closed(p)}
-    mine = [a for a in world.attempts if a.payment_id in closed]
+    closed = {
+        p.payment_id
+        for p in world.find(cohort, Dimension.TRY)
+        if is_closed(p, NOW) and not p.imported
+    }
+    nth: Counter[str] = Counter()
+    numbered: dict[int, list[Attempt]] = defaultdict(list)
+    for charge in world.charges:
+        if charge.payment_id in closed:
+            nth[charge.payment_id] += 1
+            numbered[nth[charge.payment_id] + 1].append(charge)
     tries = insights.list_tries(session, cohort)
-    assert [one.number for one in tries] == [1, 2, 3, 4]
+    assert [one.number for one in tries] == [1, *sorted(numbered)]
+    assert len(tries) > 3
     assert (tries[0].made, tries[0].declined) == (len(closed), len(closed))
     for one in tries[1:]:
-        these = [a for a in mine if a.number + 1 == one.number]
+        these = numbered[one.number]
         paid = [a for a in these if a.outcome is AttemptOutcome.PAID]
         ours = [a for a in paid if a.trigger in (Trigger.SCHEDULE, Trigger.CREATOR)]
         assert (one.paid_by_us, one.paid_otherwise) == (len(ours), len(paid) - len(ours))
@@ -351,7 +374,7 @@ def test_the_hours_add_up_to_the_recoveries_of_payments_known_from_the_start(
     session: Session, world: World
 ) -> None:
     cohort = world.cohort(timedelta(days=60), (Dimension.BRAND, "visa"))
-    watched = [p for p in world.find(cohort) if is_closed(p) and not p.imported]
+    watched = [p for p in world.find(cohort) if is_closed(p, NOW) and not p.imported]
     assert insights.count_watched(session, cohort) == len(watched)
     expected: Counter[tuple[int, RecoveredBy | None]] = Counter()
     for payment in watched:
@@ -360,16 +383,16 @@ def test_the_hours_add_up_to_the_recoveries_of_payments_known_from_the_start(
             expected[hour, payment.recovered_by] += 1
     found: Counter[tuple[int, RecoveredBy | None]] = Counter()
     for one in insights.list_hours(session, cohort):
-        found[one.hour, RecoveredBy.RETRY] = one.by_retry
-        found[one.hour, RecoveredBy.MEMBER] = one.by_member
-        found[one.hour, RecoveredBy.WITHOUT_US] = one.without_us
+        found |= {
+            (one.hour, by): number for by, number in zip(RecoveredBy, one.by.parts, strict=True)
+        }
     assert +found == +expected
     assert any(hour == 120 for hour, _ in expected)
 
 
 def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World) -> None:
     cohort = world.cohort(None, (Dimension.BRAND, "visa"), (Dimension.STEP, "notice"))
-    closed = {p.payment_id: p for p in world.find(cohort, Dimension.STEP) if is_closed(p)}
+    closed = {p.payment_id: p for p in world.find(cohort, Dimension.STEP) if is_closed(p, NOW)}
     found = insights.list_steps(session, cohort)
     assert {(one.step, one.channel) for one in found} == {(s, c) for s in Step for c in Channel}
     for one in found:
@@ -387,12 +410,21 @@ def test_each_step_is_what_its_messages_add_up_to(session: Session, world: World
         assert one.clicked == sum(m.clicked_at is not None for m in mail)
         paid = 0
         for message in sent:
-            payment = closed[message.payment_id]
-            if payment.recovered_by is RecoveredBy.MEMBER:
+            payment, arrived_at = closed[message.payment_id], find_arrival(message)
+            if payment.recovered_by in (RecoveredBy.CLICK, RecoveredBy.MEMBER) and arrived_at:
                 assert payment.recovered_at is not None
-                assert message.sent_at is not None
-                paid += payment.recovered_at > message.sent_at
+                paid += payment.recovered_at >= arrived_at
         assert one.paid == paid
+
+
+def find_arrival(message: Message) -> datetime | None:
+    bounced = message.delivery_failure in (DeliveryFailure.BOUNCED, DeliveryFailure.DROPPED)
+    if bounced or message.step is Step.NOTICE:
+        return None
+    if message.channel is Channel.WHOP:
+        return message.sent_at
+    told = message.delivered_at or message.opened_at or message.clicked_at
+    return max(told, message.sent_at or told) if told else None
 
 
 def test_nothing_failed_yet_is_no_group(session: Session) -> None:

@@ -27,17 +27,18 @@ from dashboard.data.database import Unavailable
 from dashboard.data.health import read_health
 from dashboard.data.insights import CompanyInfo, Curve, find_company_info
 from dashboard.text.groups import name_group
-from dashboard.text.insights import describe_best
+from dashboard.text.insights import describe_extremes
 from dashboard.ui.palette import DARK, LIGHT
 from dashboard.views.health.page import render_level
 from dashboard.views.insights import page as insights_view
 from dashboard.views.insights.panels import PARTS, escape_markdown
 from db.company_settings.recovery import add_companies
 from db.models import AuditEntry, WebhookEvent
+from db.reporting.chance import Estimate
 from db.reporting.cohorts import Dimension
-from db.reporting.groups import Group
+from db.reporting.figures import NO_MONEY
+from db.reporting.groups import Counts, Group
 from db.reporting.insights import Hour
-from db.reporting.summary import NOTHING
 from db.session import now
 from recovery.health import Level
 from recovery.labels import MESSAGES, REASONS
@@ -143,10 +144,7 @@ def test_it_says_in_words_what_each_chart_shows(
     assert "Last 90 days: 40 failed payments with a final result, 25 (63%) recovered, " in words
     newer = "1 payment failed in the last five days and is not counted below: "
     assert f"{newer}0 recovered, 0 not recovered, 1 open." in words
-    assert (
-        "Recovered most often: “Card problem”, 75% (15 of 20). "
-        "Least often: “Insufficient funds”, 50% (10 of 20)." in words
-    )
+    assert "The reasons differ no more than chance explains. " in words
     assert len(read_charts(page)) == 2
 
 
@@ -229,16 +227,26 @@ def test_a_figure_that_could_not_be_read_is_not_kept(
 
 
 def group(key: str, closed: int, recovered: int) -> Group:
-    return Group(key, closed, recovered, 0, 0, 0, 0, 0, NOTHING[0], NOTHING[0], 0)
+    return Group(key, closed, Counts(recovered, 0, 0, 0), 0, 0, 0, NO_MONEY, NO_MONEY, 0)
 
 
-def test_it_says_small_shares_as_numbers_and_compares_none_of_them() -> None:
-    few = describe_best([group("funds", 19, 19)], Dimension.CLASS)
-    assert few == "Not enough data to compare yet: no group has 20 payments with a final result."
-    one = describe_best([group("funds", 20, 8), group("card", 19, 19)], Dimension.CLASS)
-    assert one == (
-        "Not enough data to compare reasons yet. So far: “Insufficient funds”, 40% (8 of 20) "
-        "recovered."
+def test_it_compares_no_small_groups() -> None:
+    for groups in ([], [group("funds", 19, 19)], [group("funds", 20, 8), group("card", 19, 19)]):
+        assert describe_extremes(groups, Dimension.CLASS) == (
+            "Not enough data to compare reasons yet: that takes two with 20 payments with a final "
+            "result."
+        )
+
+
+def test_it_names_a_group_only_where_chance_does_not_explain_it() -> None:
+    alike = [group("funds", 100, 45), group("issuer", 80, 28)]
+    assert describe_extremes(alike, Dimension.CLASS) == (
+        "The reasons differ no more than chance explains. All together: 41% (73 of 180)."
+    )
+    apart = [group("funds", 200, 120), group("issuer", 180, 28), group("card", 5, 5)]
+    assert describe_extremes(apart, Dimension.CLASS) == (
+        "Recovered more often: “Insufficient funds”, likely 53% to 66%. Less often: "
+        "“Declined by the bank”, likely 11% to 22%. All together: 40% (153 of 385)."
     )
 
 
@@ -255,30 +263,44 @@ def test_every_class_and_step_has_a_name() -> None:
 
 
 def test_it_draws_a_share_where_there_are_enough_and_words_alone_where_not() -> None:
-    bars = [Bar("a", "<i>A</i>", 20, 4, 6, 2), Bar("b", "B", 19, 19, 0, 0)]
+    likely = Estimate(0.6, 0.4, 0.75)
+    bars = [Bar("a", "<i>A</i>", 20, (4, 0, 6, 2), likely=likely), Bar("b", "B", 19, (19, 0, 0, 0))]
     figure = draw_shares(bars, LIGHT, PARTS, chosen="a")
-    widths = [tuple(trace.x) for trace in figure.data]
-    assert widths == [(0.2, 0.0), (0.3, 0.0), (0.1, 0.0), (pytest.approx(0.4), 0.0), (0.0, 1.0)]
+    *drawn, reach = figure.data
+    widths = [tuple(trace.x) for trace in drawn]
+    nothing, rest = (0.0, 0.0), (pytest.approx(0.4), 0.0)
+    assert widths == [(0.2, 0.0), nothing, (0.3, 0.0), (0.1, 0.0), rest, (0.0, 1.0)]
+    assert (tuple(reach.x), tuple(reach.y)) == ((0.6,), (0,))
+    assert tuple(reach.error_x.array) == pytest.approx((0.15,))
+    assert tuple(reach.error_x.arrayminus) == pytest.approx((0.2,))
     words = [note.text for note in figure.layout.annotations]
     assert words == ["<b>✓ &lt;i&gt;A&lt;/i&gt;</b>", "60% (12 of 20)", "B", "19 of 19"]
-    assert {tuple(trace.marker.opacity) for trace in figure.data} == {(1.0, 0.35)}
+    assert {tuple(trace.marker.opacity) for trace in drawn} == {(1.0, 0.35)}
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK])
 def test_who_brought_the_money_is_told_by_pattern_as_well_as_by_colour(colours: Any) -> None:
-    figure = draw_columns([Bar("a", "A", 20, 5, 5, 5, 3)], colours, PARTS)
-    patterns = {trace.name: trace.marker.pattern.shape for trace in figure.data}
-    assert len({patterns[name] for name in PARTS}) == 3
-    assert [trace.base for trace in figure.data[1:]] == [(0,), (5,), (10,), (20,)]
+    *drawn, _ = draw_columns([Bar("a", "A", 20, (5, 1, 4, 5), 3)], colours, PARTS).data
+    patterns = {trace.name: trace.marker.pattern.shape for trace in drawn}
+    assert len({patterns[name] for name in PARTS}) == len(RecoveredBy)
+    assert [trace.base for trace in drawn[1:]] == [(0,), (5,), (6,), (10,), (20,)]
+    figure = draw_columns([Bar("a", "A", 20, (5, 1, 4, 5), 3)], colours, PARTS)
     assert figure.layout.paper_bgcolor == colours.page
 
 
 def test_the_curve_counts_what_came_back_in_less_than_each_hour() -> None:
-    curve = Curve(20, (Hour(0, 1, 0, 0), Hour(23, 0, 4, 0), Hour(120, 0, 0, 5)))
+    curve = Curve(
+        20,
+        (
+            Hour(0, Counts(1, 0, 0, 0)),
+            Hour(23, Counts(0, 0, 4, 0)),
+            Hour(120, Counts(0, 0, 0, 5)),
+        ),
+    )
     points = cumulate(curve)
     assert len(points) == 121
     assert [sum(points[hour]) for hour in (0, 1, 23, 24, 120)] == [0, 1, 1, 5, 5]
-    retry, member, _ = draw_curve(curve, LIGHT, PARTS).data
+    retry, _, member, _ = draw_curve(curve, LIGHT, PARTS).data
     assert (retry.y[120], member.y[120]) == (5.0, 20.0)  # percent
 
 

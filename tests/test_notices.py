@@ -28,7 +28,7 @@ from db.company_settings.notifications import (
 from db.company_settings.recovery import RecoverySettings, save_recovery_settings
 from db.company_settings.validity import ChoiceError
 from db.creator_notices import queue as notices
-from db.creator_notices.digest import NOTHING, Sum
+from db.creator_notices.digest import Sum
 from db.creator_notices.triggers import plan_notices
 from db.models import Company, Message, Notice, Payment
 from db.reporting.attention import Needed
@@ -44,7 +44,7 @@ from recovery.health import (
     assess_deliverability,
     assess_webhooks,
 )
-from recovery.status import RecoveredBy
+from recovery.status import CLAIMED, RecoveredBy
 from sandbox.servers.chat_page import posts_page
 from sandbox.servers.posts import Posts
 from tests.factories import COMPANY, NOW
@@ -533,7 +533,7 @@ HOSTILE = "@everyone <!channel> <@1> **x** [a](https://evil.example) &amp; \u202
 
 
 def test_what_a_company_calls_itself_mentions_nobody_and_links_nowhere():
-    text = write_recoveries(HOSTILE, ONE, NOTHING)
+    text = write_recoveries(HOSTILE, {RecoveredBy.RETRY: ONE})
     assert "\n" not in text
     assert "\u202e" not in text
     discord = encode(Platform.DISCORD, text)
@@ -548,7 +548,7 @@ def test_what_a_company_calls_itself_mentions_nobody_and_links_nowhere():
 
 def test_a_post_is_never_longer_than_discord_takes():
     needed = [Needed(need, 10**9, Decimal(10**12)) for need in Need]
-    text = write_recoveries("*" * 10_000, ONE, NOTHING, needed)
+    text = write_recoveries("*" * 10_000, dict.fromkeys(CLAIMED, ONE), needed)
     assert len(encode(Platform.DISCORD, text)["content"]) < 2000
 
 

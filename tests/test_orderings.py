@@ -36,7 +36,7 @@ from tests.test_ledger import make_event
 from whop.payloads import read_event
 
 PAYMENT = "pay_1"
-RETRY, MEMBER, WITHOUT_US = RecoveredBy.RETRY, RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US
+RETRY, CLICK, MEMBER, WITHOUT_US = RecoveredBy
 LATER = NOW + timedelta(days=60)
 read = partial(read_event, default_company=None)
 
@@ -146,6 +146,36 @@ CHAT = Happens("mail", channel=Channel.WHOP)
     [
         pytest.param([FAILED, MAIL, DELIVERED, Happens("paid", 10)], MEMBER, id="it arrived"),
         pytest.param([FAILED, CHAT, Happens("paid", 10)], MEMBER, id="by chat"),
+        pytest.param(
+            [FAILED, MAIL, DELIVERED, Happens("click", 9), Happens("paid", 10)],
+            CLICK,
+            id="they clicked, then paid",
+        ),
+        pytest.param(
+            [FAILED, MAIL, DELIVERED, Happens("open", 9), Happens("paid", 10)],
+            MEMBER,
+            id="they opened it, which machines do as well",
+        ),
+        pytest.param(
+            [FAILED, MAIL, DELIVERED, Happens("click", 0.105), Happens("paid", 10)],
+            MEMBER,
+            id="a scanner of the mailbox clicked",
+        ),
+        pytest.param(
+            [FAILED, MAIL, DELIVERED, Happens("click", 11), Happens("paid", 10)],
+            MEMBER,
+            id="they clicked after they had paid",
+        ),
+        pytest.param(
+            [FAILED, MAIL, DELIVERED, Happens("click", 19), Happens("paid", 20)],
+            WITHOUT_US,
+            id="they clicked, and Whop's try was due",
+        ),
+        pytest.param(
+            [FAILED, LAST, MAIL30, Happens("click", 40), Happens("paid", 104, failures=2)],
+            WITHOUT_US,
+            id="they clicked, and paid more than 72 hours after the message",
+        ),
         pytest.param([FAILED, MAIL, Happens("paid", 10)], WITHOUT_US, id="nobody says it arrived"),
         pytest.param(
             [FAILED, MAIL, Happens("bounce", 0.1), Happens("paid", 10)],
@@ -267,6 +297,7 @@ def test_a10_an_answer_that_tells_of_an_earlier_payment_proves_nothing(
     [
         ([FAILED, MAIL, DELIVERED, Happens("paid", 10)], MEMBER),
         ([FAILED, MAIL, DELIVERED, Happens("bounce", 0.2), Happens("paid", 10)], WITHOUT_US),
+        ([FAILED, MAIL, DELIVERED, Happens("click", 8), Happens("paid", 10)], CLICK),
         (
             [
                 FAILED,

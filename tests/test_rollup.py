@@ -27,14 +27,15 @@ from db.ledger import new_payments, payment_reports, payments, refunds
 from db.ledger.bulk_insert import LATE
 from db.models import DailyFigures, LateChange, Message, Payment, Refund
 from db.reporting import rollup
-from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
+from db.reporting.figures import Day, Summary
+from db.reporting.summary import find_time_zone, summarize
 from db.session import SessionFactory
 from db.settings import CommonSettings
 from recovery.reports import RefundReport
 from recovery.status import RecoveredBy
 from tests.databases import empty
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, iso, money, report
-from tests.raw_figures import check_days, check_summary, read_rows
+from tests.raw_figures import check_days, check_summary, list_days, read_rows
 from tests.rig import Rig
 from tests.soak import at_length
 

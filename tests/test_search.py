@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,8 @@ from recovery.status import (
     PaymentStatus,
     RecoveredBy,
 )
-from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at
+from tests.factories import COMPANY, HOUR, NOW, add_payment, failing_at, valued
+from tests.raw_figures import list_days
 from whop.values import LONGEST_TEXT
 
 ANOTHER = "biz_another"
@@ -42,7 +44,7 @@ def add(session: Session, name: str, age: int = 0, **columns: object) -> Payment
     payment = add_payment(session, user=person, **failing_at(NOW - age * HOUR))
     for column, value in columns.items():
         setattr(payment, column, value)
-    session.add(payment)
+    session.add(valued(payment))
     session.commit()
     return payment
 
@@ -323,8 +325,16 @@ def test_it_counts_what_is_at_risk_by_the_days_that_are_left(cast: Session) -> N
 def test_the_trend_looks_only_at_what_is_over(session: Session) -> None:
     for age, paid in ((1, True), (6, True), (7, False), (40, False), (90, True)):
         add(session, f"{age}", 24 * age, **PAID if paid else GIVEN_UP)
-    trend = trends.find_trend(session, COMPANY, NOW)
-    assert (trend.last, trend.before) == ((2, 1), (1, 0))
+    trend = trends.find_trends(
+        session,
+        COMPANY,
+        ZoneInfo("UTC"),
+        list_days(session, COMPANY, 90, NOW),
+        NOW.date() - timedelta(days=90),
+        NOW,
+    ).rate
+    assert trend is not None
+    assert (trend.last, trend.before) == (Decimal(50), Decimal(0))
 
 
 # --- the audit list ----------------------------------------------------------------------------

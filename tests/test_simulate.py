@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -227,11 +228,12 @@ def test_a_quick_model_that_differs_is_found_out(live):
     )
 
 
-def test_without_messages_none_is_sent(live):
+def test_without_messages_none_is_sent(live, caplog):
     told = live(Trial("smart", "middle", 101, 2))
-    silent = live(Trial("smart", "middle", 101, 2, mails=False))
+    silent = live(Trial("smart", "middle", 101, 3, mails=False))
     assert sum(case.messages for case in told) > 0
     assert sum(case.messages for case in silent) == 0
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_whop_allows_no_more_retries_than_the_trial_says(live):

@@ -75,7 +75,9 @@ def test_the_database_refuses_every_other_move_too(session: Session, before, aft
 def test_a_payment_may_be_born_in_any_status_and_changed_in_all_else(session: Session, status):
     """History is imported as it is, and a backup restored."""
     payment = add_payment(session, now=NOW, payments_failed=1)
-    columns = {c.name: getattr(payment, c.name) for c in Payment.__table__.columns}
+    columns = {
+        c.name: getattr(payment, c.name) for c in Payment.__table__.columns if c.computed is None
+    }
     session.execute(delete(Payment))
     born = columns | {
         "status": status,

@@ -249,7 +249,7 @@ def test_every_post_says_one_word_for_each_thing():
     some = Sum(3, Decimal("147.00"))
     needed = [Needed(need, 2, Decimal("98.00")) for need in Need]
     written = [
-        posts.write_recoveries("Lantern", some, some, needed),
+        posts.write_recoveries("Lantern", dict.fromkeys(RecoveredBy, some), needed),
         posts.write_silence("Lantern", NOW, ZoneInfo("Europe/Berlin")),
         posts.write_bouncing("Lantern", Deliverability(100, 20)),
         *(posts.write_plain("Lantern", kind) for kind in NoticeKind),
@@ -379,7 +379,7 @@ def test_a_second_word_is_found_in_a_message_a_post_a_digest_and_a_document(
     for texts in (
         [written.text],
         read_html(written.html),
-        [posts.write_recoveries("Lantern", some, some)],
+        [posts.write_recoveries("Lantern", dict.fromkeys(RecoveredBy, some))],
         [write_digest(measure_week(session, COMPANY, week), "https://dash.example").text],
         read_markdown("| a | Not enough money |\n"),
         read_markdown("It is\ngiven up, says [the page](x.md)."),

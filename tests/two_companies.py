@@ -24,6 +24,7 @@ from db.models import (
     MailEvent,
     Membership,
     Message,
+    MonthEnd,
     Notice,
     Payment,
     Refund,
@@ -64,6 +65,15 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     hear(session, company_id, word, at)
     session.flush()
     rollup.catch_up(session, company_id, at)
+    session.add(
+        MonthEnd(
+            company_id=company_id,
+            month=at.date().replace(day=1),
+            recovered_usd=Decimal(len(made)),
+            ours_usd=Decimal(1),
+            taken_at=at,
+        )
+    )
     # A day that is kept has changed since.
     bulk_insert.record_late_change(session, [(company_id, at - 30 * DAY)], at)
     session.commit()

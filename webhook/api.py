@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import list_company_ids
 from db.outages import DatabaseUnavailable, translate_errors
+from db.reporting.figures import Summary
 from db.reporting.summary import summarize
 from db.session import now, unready_reason
 from webhook.routes import RETRY_LATER
@@ -28,13 +29,30 @@ class Problem(BaseModel):
     detail: str
 
 
-class SummaryOut(BaseModel):
-    """Money is a number in major units of `currency`; the rate is in percent, 0 to 100.
-
-    `by_retry`: one of our own charges was paid. `by_member`: the member paid after our message.
-    """
+class ClosedOut(BaseModel):
+    """`kept`: what came back of what failed; `ours`: the part that we claim."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    payments: int
+    recovered: int
+    failed_amount: float
+    kept_amount: float
+    our_amount: float
+    rate: float
+    our_rate: float
+
+
+class SummaryOut(BaseModel):
+    """Money is a number in major units of `currency`, net of refunds and disputes; rates are in
+    percent, 0 to 100.
+
+    The first four count every payment that ever failed, also those that were over before the
+    set-up, and the rate is by number. The rest is since the set-up. `by_retry`: one of our own
+    charges was paid. `by_member`: the member paid after our message; `after_click`: the part of it
+    where they clicked its link first. `closed`: payments whose five days are over, as the
+    dashboard's rate counts them, by money.
+    """
 
     total_failed: int
     total_recovered: int
@@ -42,9 +60,12 @@ class SummaryOut(BaseModel):
     recovered_amount: float
     recovered_by_retry_amount: float
     recovered_by_member_amount: float
+    recovered_after_click_amount: float
     recovered_this_month: float
     recovered_by_retry_this_month: float
     recovered_by_member_this_month: float
+    recovered_after_click_this_month: float
+    closed: ClosedOut
     at_risk_amount: float
     unconverted: int
     currency: str
@@ -104,7 +125,29 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 @router.get("/stats/summary", dependencies=[Depends(require_token)], responses=PROBLEMS)
 def summary(session: SessionDep, company_id: CompanyDep) -> SummaryOut:
     """One company's failed, recovered and at-risk payments, in figures."""
-    return SummaryOut.model_validate(summarize(session, company_id, now()))
+    return describe_summary(summarize(session, company_id, now()))
+
+
+def describe_summary(found: Summary) -> SummaryOut:
+    ever, month = found.recovered, found.this_month
+    return SummaryOut(
+        total_failed=found.total_failed,
+        total_recovered=found.total_recovered,
+        recovery_rate=float(found.recovery_rate),
+        recovered_amount=float(found.recovered_amount),
+        recovered_by_retry_amount=float(ever.retry),
+        recovered_by_member_amount=float(ever.after_message),
+        recovered_after_click_amount=float(ever.click),
+        recovered_this_month=float(month.total),
+        recovered_by_retry_this_month=float(month.retry),
+        recovered_by_member_this_month=float(month.after_message),
+        recovered_after_click_this_month=float(month.click),
+        closed=ClosedOut.model_validate(found.closed),
+        at_risk_amount=float(found.at_risk_amount),
+        unconverted=found.unconverted,
+        currency=found.currency,
+        as_of=found.as_of,
+    )
 
 
 @router.get("/healthz")

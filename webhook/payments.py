@@ -30,7 +30,8 @@ class PaymentOut(BaseModel):
     """`needs`: what the creator has to do; null: nothing. `next_action`: what happens next, and
     `next_actor`: who does it. `first_decline_…`: what it failed for at first, whatever was answered
     later; null: not known. `amount`: what was paid, or is owed; `failed_amount`: what had failed;
-    `disputed_amount`: what a dispute takes, open or lost."""
+    `disputed_amount`: what a dispute takes, open or lost. `since_setup`: false: it was over before
+    the set-up; null: it is in no figure."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -64,6 +65,7 @@ class PaymentOut(BaseModel):
     recovered_at: datetime | None
     recovered_by: str | None
     closed_reason: str | None
+    since_setup: bool | None
     created_at: datetime
 
     @model_validator(mode="after")

@@ -107,6 +107,7 @@ def read_dispute(
         observed_at=observed_at,
         amount=read_amount(data.get("amount")),
         currency=(text(data, "currency") or "").lower() or None,
+        opened_at=time(data, "created_at"),
         member_id=member_id,
         user_id=ident(buyer, "user_id") or ident(part(payment, "user"), "id"),
         membership_id=ident(part(payment, "membership"), "id")

@@ -181,6 +181,7 @@ def read_refund(data: Json, observed_at: datetime, company: str) -> RefundReport
         status=text(data, "status") or "pending",
         observed_at=observed_at,
         currency=currency.lower() if currency else None,
+        refunded_at=time(data, "created_at"),
     )
 
 

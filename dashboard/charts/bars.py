@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
+from dashboard.text.groups import format_range
 from dashboard.ui.palette import Palette
+from db.reporting.chance import Estimate
 from recovery.labels import STATUSES
 from recovery.status import PaymentStatus
 from recovery.wording import FEW
@@ -25,24 +28,20 @@ NEWER = "Failed in the last five days"
 @dataclass(frozen=True, slots=True)
 class Bar:
     """`closed`: payments with a final result; `newer`: those that failed in the last five days, and
-    `newer_words`: what has become of them so far."""
+    `newer_words`: what has become of them so far. `parts`: recovered, in the order of
+    RecoveredBy. `likely`: the group's share, beside those that it is compared with."""
 
     key: str
     name: str
     closed: int
-    by_retry: int
-    by_member: int
-    without_us: int
+    parts: tuple[int, ...]
     newer: int = 0
     newer_words: str = ""
+    likely: Estimate | None = None
 
     @property
     def recovered(self) -> int:
-        return self.by_retry + self.by_member + self.without_us
-
-    @property
-    def parts(self) -> tuple[int, int, int]:
-        return self.by_retry, self.by_member, self.without_us
+        return sum(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,13 @@ class Layer:
 
 
 def list_layers(colours: Palette, names: Sequence[str]) -> list[Layer]:
-    """Solid, hatched, dotted: distinct without any colour."""
-    tones = ((colours.by_retry, ""), (colours.by_member, "/"), (colours.without_us, "."))
+    """Solid, lined, hatched, dotted: distinct without any colour."""
+    tones = (
+        (colours.by_retry, ""),
+        (colours.by_click, "-"),
+        (colours.by_member, "/"),
+        (colours.without_us, "."),
+    )
     return [Layer(name, *tone) for name, tone in zip(names, tones, strict=True)]
 
 
@@ -92,5 +96,38 @@ def weave(layer: Layer, colours: Palette) -> dict[str, object]:
 
 def describe(bar: Bar) -> Markup:
     said = Markup("<b>{}</b><br>{:,} of {:,} recovered").format(bar.name, bar.recovered, bar.closed)
+    if bar.likely is not None and not is_small(bar):
+        said += Markup("<br>Likely {}").format(format_range(bar.likely))
     newer = Markup("<br>{}: {:,} ({})").format(NEWER, bar.newer, bar.newer_words)
     return said + newer if bar.newer else said
+
+
+def describe_reach(
+    bars: Sequence[Bar], wholes: Sequence[float], colours: Palette, *, across: bool
+) -> dict[str, Any]:
+    """A trace of thin lines over the bars: where each share likely lies, of these wholes. `across`:
+    bars lie down."""
+    found = [
+        (place, bar.likely, whole)
+        for place, (bar, whole) in enumerate(zip(bars, wholes, strict=True))
+        if bar.likely is not None and not is_small(bar)
+    ]
+    lines = {
+        "type": "data",
+        "symmetric": False,
+        "array": [(one.high - one.share) * whole for _, one, whole in found],
+        "arrayminus": [(one.share - one.low) * whole for _, one, whole in found],
+        "color": colours.ink,
+        "thickness": 1,
+        "width": 3,
+    }
+    value, place = ("x", "y") if across else ("y", "x")
+    return {
+        value: [one.share * whole for _, one, whole in found],
+        place: [number for number, _, _ in found],
+        f"error_{value}": lines,
+        "mode": "markers",
+        "marker": {"size": 1, "color": colours.ink},
+        "customdata": [],
+        "hoverinfo": "skip",
+    }

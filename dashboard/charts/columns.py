@@ -13,6 +13,7 @@ from dashboard.charts.bars import (
     Bar,
     Layer,
     describe,
+    describe_reach,
     is_small,
     list_layers,
     mark,
@@ -48,6 +49,7 @@ def draw_columns(
         pending = Layer(NEWER, colours.surface, HOLLOW)
         heights = [bar.newer for bar in bars]
         add_columns(figure, bars, heights, pending, WIDE, colours, chosen, closed)
+    figure.add_scatter(**describe_reach(bars, closed, colours, across=False))
     if shares:
         label_columns(figure, bars, colours)
     set_axes(figure, bars, colours)

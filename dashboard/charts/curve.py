@@ -12,15 +12,17 @@ from dashboard.charts.frame import start
 from dashboard.data.insights import Curve
 from dashboard.ui.palette import Palette
 from db.reporting.insights import WINDOW_HOURS
+from recovery.status import RecoveredBy
 from recovery.wording import FEW
 
 DAY = 24
 
 
-def cumulate(curve: Curve) -> list[tuple[int, int, int]]:
+def cumulate(curve: Curve) -> list[tuple[int, ...]]:
     """For each hour from 0 to 120: recoveries in less than that many hours, by who brought them."""
-    found = {one.hour: (one.by_retry, one.by_member, one.without_us) for one in curve.hours}
-    steps = [found.get(hour, (0, 0, 0)) for hour in range(WINDOW_HOURS)]
+    found = {one.hour: one.by.parts for one in curve.hours}
+    none = (0,) * len(RecoveredBy)
+    steps = [found.get(hour, none) for hour in range(WINDOW_HOURS)]
     columns = [list(accumulate(column, initial=0)) for column in zip(*steps, strict=True)]
     return list(zip(*columns, strict=True))
 

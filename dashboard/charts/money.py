@@ -11,15 +11,16 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from dashboard.ui.links import render_link
-from dashboard.ui.palette import LIGHT, Palette
-from db.reporting.summary import Day
+from dashboard.ui.palette import LIGHT, Palette, name_tone
+from db.reporting.figures import Day
 from recovery.labels import RECOVERED_BY
 from recovery.status import RecoveredBy
 from recovery.wording import Period, format_usd
 
 WEEK = 7
 FAILED = "Failed"
-BY_RETRY, BY_MEMBER, WITHOUT_US = (RECOVERED_BY[by] for by in RecoveredBy)
+# The class of each part in the key.
+TONES = {by: name_tone(by).replace("_", "-") for by in RecoveredBy}
 KEY_ITEM = Markup('<li><i class="{}" aria-hidden="true"></i>{} {}</li>')
 FONT = '"Source Sans", -apple-system, "Segoe UI", sans-serif'
 
@@ -35,9 +36,7 @@ def count_days_per_bar(period: Period) -> int:
 class Bar:
     start: date
     failed: Decimal
-    by_retry: Decimal
-    by_member: Decimal
-    without_us: Decimal
+    recovered: tuple[Decimal, ...]
 
 
 def group_days(days: Sequence[Day], per_bar: int) -> list[Bar]:
@@ -58,9 +57,10 @@ def sum_up(days: Sequence[Day]) -> Bar:
     return Bar(
         days[0].day,
         sum((day.failed for day in days), Decimal(0)),
-        sum((day.recovered_by_retry for day in days), Decimal(0)),
-        sum((day.recovered_by_member for day in days), Decimal(0)),
-        sum((day.recovered_without_us for day in days), Decimal(0)),
+        tuple(
+            sum(amounts, Decimal(0))
+            for amounts in zip(*(day.recovered.parts for day in days), strict=True)
+        ),
     )
 
 
@@ -69,9 +69,10 @@ def list_totals(days: Sequence[Day]) -> list[tuple[str, str, Decimal]]:
     total = sum_up(days)
     return [
         ("failed", FAILED, total.failed),
-        ("by-retry", BY_RETRY, total.by_retry),
-        ("by-member", BY_MEMBER, total.by_member),
-        ("without-us", WITHOUT_US, total.without_us),
+        *(
+            (TONES[by], RECOVERED_BY[by], amount)
+            for by, amount in zip(RecoveredBy, total.recovered, strict=True)
+        ),
     ]
 
 
@@ -108,11 +109,9 @@ def draw_money(
     failed = describe_bars(FAILED, colours.failed, [bar.failed for bar in bars])
     traces = [place | failed | {"width": 0.86 * step}]
     below = [Decimal(0)] * len(bars)
-    for name, colour, amounts in (
-        (BY_RETRY, colours.by_retry, [bar.by_retry for bar in bars]),
-        (BY_MEMBER, colours.by_member, [bar.by_member for bar in bars]),
-        (WITHOUT_US, colours.without_us, [bar.without_us for bar in bars]),
-    ):
+    for number, by in enumerate(RecoveredBy):
+        name, colour = RECOVERED_BY[by], colours.of(by)
+        amounts = [bar.recovered[number] for bar in bars]
         stacked = {"width": 0.5 * step, "base": [float(amount) for amount in below]}
         traces.append(place | describe_bars(name, colour, amounts) | stacked)
         below = [one + other for one, other in zip(below, amounts, strict=True)]

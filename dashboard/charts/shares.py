@@ -13,6 +13,7 @@ from dashboard.charts.bars import (
     Bar,
     Layer,
     describe,
+    describe_reach,
     is_small,
     list_layers,
     mark,
@@ -38,6 +39,7 @@ def draw_shares(
         add_rows(figure, bars, widths, base, layer, colours, chosen)
         base = [one + other for one, other in zip(base, widths, strict=True)]
     add_rest(figure, bars, base, colours, chosen)
+    figure.add_scatter(**describe_reach(bars, [1.0] * len(bars), colours, across=True))
     for row, bar in enumerate(bars):
         label_row(figure, row, bar, colours, bold=bar.key == chosen)
     figure.update_xaxes(visible=False, range=[0, 1], fixedrange=True)

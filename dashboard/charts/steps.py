@@ -10,12 +10,12 @@ from markupsafe import Markup, escape
 
 from dashboard.charts.bars import FADED
 from dashboard.charts.frame import start
-from dashboard.text.groups import name_step
+from dashboard.text.groups import THEN_PAID, name_step
 from dashboard.ui.palette import Palette
 from db.reporting.insights import StepCount
 from recovery.delivery import MailEventKind
-from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, RECOVERED_BY, continue_with
-from recovery.status import Channel, MessageState, RecoveredBy
+from recovery.labels import EMAIL_EVENTS, MESSAGE_STATES, continue_with
+from recovery.status import Channel, MessageState
 from recovery.wording import format_share
 
 STAGES = (
@@ -23,7 +23,7 @@ STAGES = (
     EMAIL_EVENTS[MailEventKind.DELIVERED],
     EMAIL_EVENTS[MailEventKind.OPENED],
     EMAIL_EVENTS[MailEventKind.CLICKED],
-    RECOVERED_BY[RecoveredBy.MEMBER],
+    THEN_PAID,
 )
 STAGE = 26
 HEADING = 40

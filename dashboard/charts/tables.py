@@ -9,6 +9,8 @@ from dashboard.charts.bars import NEWER
 from dashboard.charts.steps import STAGES
 from dashboard.data.insights import Curve
 from dashboard.text.groups import NAMES, name_group, name_step
+from dashboard.text.insights import compare
+from db.reporting.chance import Estimate
 from db.reporting.cohorts import Dimension
 from db.reporting.groups import Group
 from db.reporting.insights import StepCount, Try
@@ -23,6 +25,8 @@ Rows = list[tuple[object, ...]]
 GROUP_COLUMNS = (
     "With a final result",
     STATUSES[PaymentStatus.RECOVERED],
+    "Likely share, from",
+    "Likely share, to",
     *RECOVERED_BY.values(),
     NEWER,
     f"{NEWER}, recovered",
@@ -42,9 +46,8 @@ def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
                 name_group(dimension, group.key),
                 group.closed,
                 group.recovered,
-                group.by_retry,
-                group.by_member,
-                group.without_us,
+                *list_ends(likely),
+                *group.by.parts,
                 group.newer,
                 group.newer_recovered,
                 group.newer_lost,
@@ -53,9 +56,13 @@ def list_group_rows(groups: Sequence[Group], dimension: Dimension) -> Rows:
                 group.recovered_amount,
                 group.unconverted,
             )
-            for group in groups
+            for group, likely in zip(groups, compare(groups), strict=True)
         ),
     ]
+
+
+def list_ends(likely: Estimate | None) -> tuple[object, object]:
+    return (round(likely.low, 3), round(likely.high, 3)) if likely else ("", "")
 
 
 def list_try_rows(tries: Sequence[Try]) -> Rows:
@@ -77,7 +84,7 @@ def list_try_rows(tries: Sequence[Try]) -> Rows:
 
 def list_curve_rows(curve: Curve) -> Rows:
     head = ("Recovered in less than hours", "Payments", "Of")
-    sums = accumulate(one.by_retry + one.by_member + one.without_us for one in curve.hours)
+    sums = accumulate(one.by.total for one in curve.hours)
     last = max((one.hour for one in curve.hours), default=0)
     ends = ("Later" if one.hour == last == 120 else one.hour + 1 for one in curve.hours)
     return [head, *((end, number, curve.watched) for end, number in zip(ends, sums, strict=True))]

@@ -15,11 +15,16 @@ from dashboard.data.viewpoint import choose_viewpoint
 from dashboard.settings import DashboardSettings
 from db.company_settings.recovery import find_chosen_name
 from db.models import Payment
-from db.reporting import attention, search, trends
+from db.reporting import attention, search
+from db.reporting.figures import Day, Summary
+from db.reporting.given_back import find_given_back
 from db.reporting.health import find_heartbeat, find_sync
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
+from db.reporting.month_ends import MonthResult, find_month_end
 from db.reporting.next_steps import Viewpoint, find_next_steps
-from db.reporting.summary import Day, Summary, find_time_zone, list_days, summarize
+from db.reporting.periods import begin_months
+from db.reporting.summary import find_time_zone, read_figures
+from db.reporting.trends import AtRisk, Trends, find_at_risk, find_trends
 from db.session import now
 from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass
@@ -68,8 +73,10 @@ class Snapshot:
     company_name: str | None
     time_zone: str
     summary: Summary
-    trend: trends.Trend
-    at_risk: trends.AtRisk
+    trends: Trends
+    given_back: Decimal
+    month_end: MonthResult | None
+    at_risk: AtRisk
     needed: tuple[attention.Needed, ...]
     needing_action: tuple[PaymentRow, ...]
     days: tuple[Day, ...]
@@ -88,18 +95,23 @@ def take_snapshot(settings: DashboardSettings, company_id: str | None) -> Snapsh
 
 def read_snapshot(session: Session, company_id: str | None, view: Viewpoint) -> Snapshot:
     whose, at = company_id or "", view.now  # nobody's yet: all figures are zero
+    zone = find_time_zone(session, whose)
+    summary, days = read_figures(session, whose, zone, at, HISTORY_DAYS)
+    last_month, this_month = begin_months(at, zone)
     newest = search.find_page(session, whose, search.Filters(), limit=ROWS).payments
     needing = [payment for payment, _ in attention.list_needed(session, whose, ATTENTION_ROWS)]
     return Snapshot(
         company_id=company_id,
         company_name=find_chosen_name(session, whose),
-        time_zone=find_time_zone(session, whose).key,
-        summary=summarize(session, whose, at),
-        trend=trends.find_trend(session, whose, at),
-        at_risk=trends.find_at_risk(session, whose, at),
+        time_zone=zone.key,
+        summary=summary,
+        trends=find_trends(session, whose, zone, days, summary.first_day, at),
+        given_back=find_given_back(session, whose, this_month),
+        month_end=find_month_end(session, whose, last_month.date()),
+        at_risk=find_at_risk(session, whose, at),
         needed=tuple(attention.count_needed(session, whose)),
         needing_action=copy_payments(session, whose, needing, view),
-        days=tuple(list_days(session, whose, HISTORY_DAYS, at)),
+        days=tuple(days),
         payments=copy_payments(session, whose, newest, view),
         findings=read_findings(session, whose),
         heartbeat=find_heartbeat(session),

@@ -6,6 +6,7 @@ import re
 from calendar import day_name
 from datetime import datetime
 
+from db.reporting.chance import Estimate
 from db.reporting.cohorts import UNKNOWN, Dimension
 from db.reporting.insights import StepCount
 from recovery.declines import DeclineClass
@@ -23,6 +24,8 @@ NAMES: dict[Dimension, str] = {
     Dimension.BRAND: "Card",
     Dimension.STEP: "Sent",
 }
+# Of a message: payments of the two claims after a message.
+THEN_PAID = "Then paid"
 PLURALS: dict[Dimension, str] = {
     Dimension.CLASS: "reasons",
     Dimension.TRY: "tries",
@@ -68,6 +71,12 @@ def name_payments(dimension: Dimension, key: str) -> str:
         case Dimension.MONTH:
             return f"failures in {name}"
     return f"“{name}”"
+
+
+def format_range(likely: Estimate) -> str:
+    """`41% to 52%`."""
+    low, high = (round(100 * end) for end in (likely.low, likely.high))
+    return f"{low}% to {high}%"
 
 
 def name_step(one: StepCount) -> str:

@@ -131,6 +131,12 @@ def describe_sending(facts: HealthFacts) -> Finding:
     return Finding(part, level, f"{words}{why}", advice, failed)
 
 
+DELIVERY_ADVICE = {
+    DeliverabilityState.BOUNCING: "Check your sending domain at SendGrid.",
+    DeliverabilityState.UNHEARD: "Set up SendGrid's event webhook, and SENDGRID_WEBHOOK_KEY.",
+}
+
+
 def describe_delivery(facts: HealthFacts) -> Finding:
     delivery, part = facts.deliverability, "Email delivery"
     state = assess_deliverability(delivery)
@@ -141,7 +147,6 @@ def describe_delivery(facts: HealthFacts) -> Finding:
         f"Of {count(delivery.sent, 'email')} in the last 24 hours, {delivery.undelivered} bounced, "
         f"{be} dropped or {be} reported as spam."
     )
-    advice = "Check your sending domain at SendGrid."
-    return Finding(
-        part, state.level, words, advice if state is DeliverabilityState.BOUNCING else ""
-    )
+    if state is DeliverabilityState.UNHEARD:
+        words += " SendGrid has told nothing of them, so no payment after an email counts as ours."
+    return Finding(part, state.level, words, DELIVERY_ADVICE.get(state, ""))

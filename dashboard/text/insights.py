@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.data.insights import Curve
-from dashboard.text.groups import PLURALS, name_payments, name_step
+from dashboard.text.groups import PLURALS, format_range, name_payments, name_step
+from db.reporting.chance import Estimate, shrink, stands_out
 from db.reporting.cohorts import Dimension
 from db.reporting.groups import Group
-from db.reporting.insights import WINDOW_HOURS, StepCount, Try
+from db.reporting.insights import WINDOW_HOURS, Hour, StepCount, Try
 from recovery.status import Channel
 from recovery.wording import FEW, Period, count, format_percent, format_share, format_usd
+
+# Of groups, on one part of the page at most.
+CHARTS = 3
 
 
 def format_part(part: int, whole: int) -> str:
@@ -49,26 +53,47 @@ def describe_newer(group: Group) -> str:
     )
 
 
-def describe_best(groups: Sequence[Group], dimension: Dimension) -> str:
-    """Which group is recovered most and least often, of those with enough payments to compare."""
+def compare(groups: Sequence[Group]) -> list[Estimate | None]:
+    """Of each group, in their order. None: nothing of it is closed."""
+    closed = [(group.recovered, group.closed) for group in groups if group.closed]
+    found = iter(shrink(closed))
+    return [next(found) if group.closed else None for group in groups]
+
+
+def describe_extremes(groups: Sequence[Group], dimension: Dimension) -> str:
+    """Names a group only where chance does not explain how it differs from all together."""
     large = [group for group in groups if group.closed >= FEW]
-    if not large:
-        return f"Not enough data to compare yet: no group has {FEW} payments with a final result."
-    ranked = sorted(large, key=lambda group: group.recovered / group.closed)
-    least, most = ranked[0], ranked[-1]
-    if least is most:
+    if len(large) < 2:
         return (
-            f"Not enough data to compare {PLURALS[dimension]} yet. So far: "
-            f"{name_payments(dimension, most.key)}, {describe_share(most)} recovered."
+            f"Not enough data to compare {PLURALS[dimension]} yet: that takes two with {FEW} "
+            "payments with a final result."
         )
-    return (
-        f"Recovered most often: {name_payments(dimension, most.key)}, {describe_share(most)}. "
-        f"Least often: {name_payments(dimension, least.key)}, {describe_share(least)}."
-    )
+    whole = sum(group.recovered for group in groups), sum(group.closed for group in groups)
+    apart = [
+        (one, group)
+        for one, group in zip(compare(groups), groups, strict=True)
+        if one is not None and group in large and stands_apart(group, *whole, len(large))
+    ]
+    share = whole[0] / whole[1]
+    most = max((one for one in apart if one[0].share > share), default=None, key=rank)
+    least = min((one for one in apart if one[0].share < share), default=None, key=rank)
+    together = f"All together: {format_share(*whole)}."
+    if most is None and least is None:
+        return f"The {PLURALS[dimension]} differ no more than chance explains. {together}"
+    said = [
+        f"{words}: {name_payments(dimension, found[1].key)}, likely {format_range(found[0])}."
+        for words, found in (("Recovered more often", most), ("Less often", least))
+        if found is not None
+    ]
+    return " ".join([*said, together])
 
 
-def describe_share(group: Group) -> str:
-    return format_share(group.recovered, group.closed)
+def rank(found: tuple[Estimate, Group]) -> float:
+    return found[0].share
+
+
+def stands_apart(group: Group, recovered: int, closed: int, groups: int) -> bool:
+    return stands_out(group.recovered, group.closed, recovered, closed, CHARTS * groups)
 
 
 def describe_tries(tries: Sequence[Try]) -> str:
@@ -99,8 +124,8 @@ def describe_curve(curve: Curve) -> str:
     )
 
 
-def add_up(hour: object) -> int:
-    return sum(getattr(hour, by) for by in ("by_retry", "by_member", "without_us"))
+def add_up(hour: Hour) -> int:
+    return hour.by.total
 
 
 def describe_median(curve: Curve) -> str:
@@ -126,5 +151,5 @@ def describe_steps(steps: Sequence[StepCount]) -> str:
     )
     return (
         f"Sent most often: {name_step(first)}. {format_share(first.paid, first.sent)} of its "
-        f"payments were paid after our message.{opened}"
+        f"payments were then paid.{opened}"
     )

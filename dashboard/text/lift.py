@@ -25,6 +25,21 @@ def describe_lift(lift: Lift | NotEnoughData) -> str:
     )
 
 
+def describe_unneeded(lift: Lift | NotEnoughData | None) -> str:
+    """How much of what we claim would have come anyway, as far as that is known."""
+    part = lift.unneeded if isinstance(lift, Lift) else None
+    if part is None:
+        return (
+            "A part of what our retries collect, and of what is paid after our messages, would "
+            "have come anyway. How much, only a control group can tell."
+        )
+    low, high = round(100 * part.low), round(100 * part.high)
+    return (
+        f"Of the payments that we claim, about {round(100 * part.estimate)}% would have come "
+        f"anyway (95% interval: {low}% to {high}%)."
+    )
+
+
 def describe_share(group: Group) -> str:
     return format_share(group.recovered, group.members)
 

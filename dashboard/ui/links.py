@@ -13,6 +13,8 @@ from recovery.wording import UNSTORABLE
 
 KEY = "links"
 LONGEST_VALUE = 500
+# The list of payments that the figures are about.
+SINCE = {"setup": "since"}
 LINK = Markup('<a class="inside {}" href="{}" target="_self">{}</a>')
 # A click with a modifier is the browser's: it opens a tab or a window.
 FOLLOW = """

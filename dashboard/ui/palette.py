@@ -8,12 +8,14 @@ from functools import cache
 from markupsafe import Markup
 
 from dashboard.ui.html import fill
+from recovery.status import RecoveredBy
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """`by_retry`, `by_member`, `without_us`: who brought the money. From there to `failed` and the
-    page the lightness goes one way, so that the order can be told without seeing any colour."""
+    """`by_retry`, `by_click`, `by_member`, `without_us`: who brought the money. From there to
+    `failed` and the page the lightness goes one way, so that the order can be told without seeing
+    any colour."""
 
     page: str
     surface: str
@@ -22,6 +24,7 @@ class Palette:
     muted: str
     accent: str
     by_retry: str
+    by_click: str
     by_member: str
     without_us: str
     failed: str
@@ -34,6 +37,13 @@ class Palette:
     over: str
     over_ink: str
 
+    def of(self, by: RecoveredBy) -> str:
+        return str(getattr(self, name_tone(by)))
+
+
+def name_tone(by: RecoveredBy) -> str:
+    return by.value if by is RecoveredBy.WITHOUT_US else f"by_{by}"
+
 
 LIGHT = Palette(
     page="#FFFFFF",
@@ -42,7 +52,8 @@ LIGHT = Palette(
     ink="#0F172A",
     muted="#5B6B82",
     accent="#0F766E",
-    by_retry="#0F766E",
+    by_retry="#115E59",
+    by_click="#B45309",
     by_member="#D97706",
     without_us="#5EBFB2",
     failed="#CBD5E1",
@@ -62,9 +73,10 @@ DARK = Palette(
     ink="#F1F5F9",
     muted="#9AA9BF",
     accent="#2DD4BF",
-    by_retry="#5EEAD4",
-    by_member="#F59E0B",
-    without_us="#2A8C82",
+    by_retry="#99F6E4",
+    by_click="#FBBF24",
+    by_member="#E08A0B",
+    without_us="#1F6F67",
     failed="#334155",
     good="#134E4A",
     good_ink="#99F6E4",

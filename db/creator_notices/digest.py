@@ -6,22 +6,23 @@ is in no sum.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, and_, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.creator_notices.weeks import Week
-from db.ledger.unknown_payments import COUNTS
 from db.models import Company, Payment
 from db.reporting.attention import Needed, count_needed, list_needed
+from db.reporting.figures import to_cents
 from db.reporting.health import find_sync
-from db.reporting.summary import RECOVERED, count_if, sum_if, to_cents
+from db.reporting.month_ends import MonthResult, find_month_end
+from db.reporting.summary import RECOVERED, SINCE_SETUP, count_if, sum_if
 from recovery.action_required import Need
 from recovery.health import SyncState
-from recovery.status import UNPAID, RecoveredBy
+from recovery.status import CLAIMED, UNPAID, RecoveredBy
 
 MOST_LISTED = 10
 
@@ -40,16 +41,15 @@ class Figures:
     """One week's figures. What was recovered without us is never in `ours`."""
 
     failed: Sum
-    by_retry: Sum
-    by_member: Sum
-    without_us: Sum
+    recovered: Mapping[RecoveredBy, Sum]
 
     @property
     def ours(self) -> Sum:
-        return Sum(
-            self.by_retry.payments + self.by_member.payments,
-            self.by_retry.amount + self.by_member.amount,
-        )
+        return add_up(self.recovered[by] for by in CLAIMED)
+
+    @property
+    def without_us(self) -> Sum:
+        return self.recovered[RecoveredBy.WITHOUT_US]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,13 @@ class PaymentNeedingAction:
 @dataclass(frozen=True, slots=True)
 class Digest:
     """`needed`: all that needs the creator, by reason. `needing_action`: the most valuable
-    payments."""
+    payments. `month_end`: of the month that ended in this week, as it stood then."""
 
     company: str
     week: Week
     figures: Figures
     before: Figures
+    month_end: MonthResult | None
     at_risk: Sum
     needed: tuple[Needed, ...]
     needing_action: tuple[PaymentNeedingAction, ...]
@@ -88,7 +89,7 @@ class Digest:
     @property
     def is_empty(self) -> bool:
         figures = self.figures
-        sums = (figures.failed, figures.ours, figures.without_us, self.at_risk)
+        sums = (figures.failed, *figures.recovered.values(), self.at_risk)
         undelivered = self.sync is not None and self.sync.has_error
         return not (any(each.payments for each in sums) or self.needed or undelivered)
 
@@ -99,6 +100,7 @@ def measure_week(session: Session, company_id: str, week: Week) -> Digest:
         week=week,
         figures=measure_figures(session, company_id, week),
         before=measure_figures(session, company_id, week.before),
+        month_end=find_month_end(session, company_id, week.ended_month),
         at_risk=measure_at_risk(session, company_id),
         needed=tuple(count_needed(session, company_id)),
         needing_action=list_needing_action(session, company_id),
@@ -126,46 +128,50 @@ def find_name(session: Session, company_id: str) -> str:
 
 def measure_figures(session: Session, company_id: str, week: Week) -> Figures:
     """Failures by the time of failure, recoveries by the time of payment, each by its own index."""
-    failed = measure_failed(
+    own = and_(Payment.company_id == company_id, SINCE_SETUP)
+    failed = measure(
         session,
-        Payment.company_id == company_id,
-        Payment.failed_at >= week.start,
-        Payment.failed_at < week.end,
-        COUNTS,
+        Payment.failed_amount_usd,
+        and_(own, Payment.failed_at >= week.start, Payment.failed_at < week.end),
     )
     within = and_(
-        Payment.company_id == company_id,
-        RECOVERED,
-        Payment.recovered_at >= week.start,
-        Payment.recovered_at < week.end,
+        own, RECOVERED, Payment.recovered_at >= week.start, Payment.recovered_at < week.end
     )
-    return Figures(failed, *measure_by(session, within))
+    return Figures(failed, measure_by(session, within))
 
 
 def measure_recoveries(
     session: Session, company_id: str, payment_ids: Collection[str]
-) -> tuple[Sum, Sum]:
-    """Of these payments: recovered by our retries, and by members after one of our messages."""
-    wanted = and_(Payment.payment_id.in_(payment_ids), Payment.company_id == company_id, RECOVERED)
-    by_retry, by_member, _ = measure_by(session, wanted)
-    return by_retry, by_member
+) -> dict[RecoveredBy, Sum]:
+    """Of these payments, those that we claim."""
+    own = and_(Payment.company_id == company_id, SINCE_SETUP)
+    found = measure_by(session, and_(Payment.payment_id.in_(payment_ids), own, RECOVERED))
+    return {by: found[by] for by in CLAIMED}
 
 
-def measure_by(session: Session, within: ColumnElement[bool]) -> tuple[Sum, Sum, Sum]:
-    """Recovered by retry, by member, and without us."""
+def measure_by(session: Session, within: ColumnElement[bool]) -> dict[RecoveredBy, Sum]:
     by = func.coalesce(Payment.recovered_by, RecoveredBy.WITHOUT_US)
     sums = select(by, count_if(), sum_if(true())).where(within).group_by(by)
     found = {by: Sum(number, to_cents(net)) for by, number, net in session.execute(sums)}
-    ours_first = (RecoveredBy.RETRY, RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US)
-    by_retry, by_member, without_us = (found.get(by, NOTHING) for by in ours_first)
-    return by_retry, by_member, without_us
+    return {by: found.get(by, NOTHING) for by in RecoveredBy}
 
 
 def measure_at_risk(session: Session, company_id: str) -> Sum:
-    return measure_failed(session, Payment.company_id == company_id, Payment.status.in_(UNPAID))
+    unpaid = and_(Payment.status.in_(UNPAID), SINCE_SETUP)
+    return measure(session, Payment.amount_usd, and_(Payment.company_id == company_id, unpaid))
 
 
-def measure_failed(session: Session, *conditions: ColumnElement[bool]) -> Sum:
-    amount = sum_if(true(), Payment.amount_usd)
-    number, failed = session.execute(select(count_if(), amount).where(*conditions)).one()
-    return Sum(number, to_cents(failed))
+def measure(
+    session: Session,
+    amount: InstrumentedAttribute[Decimal | None],
+    within: ColumnElement[bool],
+) -> Sum:
+    query = select(count_if(), sum_if(true(), amount)).where(within)
+    number, found = session.execute(query).one()
+    return Sum(number, to_cents(found))
+
+
+def add_up(sums: Iterable[Sum]) -> Sum:
+    found = list(sums)
+    amount = sum((one.amount for one in found), NOTHING.amount)
+    return Sum(sum(one.payments for one in found), amount)

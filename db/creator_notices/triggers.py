@@ -35,7 +35,7 @@ from recovery.health import (
     assess_whop,
     is_key_refused,
 )
-from recovery.status import Channel, NoticeChannel, NoticeKind, PaymentStatus, RecoveredBy
+from recovery.status import CLAIMED, Channel, NoticeChannel, NoticeKind, PaymentStatus
 
 # Least time from the end of a problem to the next post about it, so that one that comes and goes is
 # posted once.
@@ -81,7 +81,7 @@ def plan_recoveries(session: Session, company_id: str, now: datetime, pause: tim
         Payment.company_id == company_id,
         Payment.status == PaymentStatus.RECOVERED,
         Payment.recovered_at > max(since, now - STALE),
-        Payment.recovered_by.in_((RecoveredBy.RETRY, RecoveredBy.MEMBER)),
+        Payment.recovered_by.in_(CLAIMED),
         ~announced,
     )
     queue_notices(

@@ -40,6 +40,12 @@ class Week:
         return f"{year}-W{week:02}"
 
     @property
+    def ended_month(self) -> date | None:
+        """The first day of the month that ended in this week. None: none did."""
+        ended = (self.monday + WEEK).month != self.monday.month
+        return self.monday.replace(day=1) if ended else None
+
+    @property
     def before(self) -> Week:
         return Week(self.monday - WEEK, self.zone)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.ledger import attempts
@@ -13,40 +14,30 @@ from db.ledger.amounts import revalue
 from db.ledger.payments import lock_payments, move
 from db.ledger.unknown_payments import count_again
 from db.member_messages import delivery_events
+from db.member_messages.arrivals import find_arrival
 from db.member_messages.event_matching import MailReport
-from db.models import Attempt, Message, Payment
+from db.models import Attempt, MailEvent, Message, Payment
 from recovery.attribution import (
+    SCANNED_WITHIN,
     WHOP_DELAY,
     Evidence,
     attribute,
     find_charge_time,
     may_be_whop_charge,
 )
-from recovery.delivery import NOT_ARRIVED
+from recovery.delivery import MailEventKind
 from recovery.reports import PaymentReport
-from recovery.status import (
-    AttemptOutcome,
-    Channel,
-    MessageState,
-    PaymentStatus,
-    RecoveredBy,
-    Step,
-    Trigger,
-)
+from recovery.status import AttemptOutcome, PaymentStatus, RecoveredBy, Trigger
 from recovery.transitions import Transition
 
 PAID_WITHOUT_US = "paid without us"
 # Whop's answer to our own key proves more than any message.
-NOT_PROVEN = frozenset({RecoveredBy.MEMBER, RecoveredBy.WITHOUT_US})
+NOT_PROVEN = frozenset(RecoveredBy) - {RecoveredBy.RETRY}
 # A message about another payment may have covered this one too.
 LEAD = aliased(Message)
-# An email counts where the mail service told that it arrived. A chat tells nothing of that.
-ARRIVED_AT = func.coalesce(LEAD.delivered_at, LEAD.opened_at, LEAD.clicked_at)
-IS_EMAIL = LEAD.channel == Channel.EMAIL
-MESSAGE_AT = case(
-    (and_(IS_EMAIL, ARRIVED_AT.is_not(None)), func.greatest(LEAD.sent_at, ARRIVED_AT)),
-    (and_(~IS_EMAIL, LEAD.state == MessageState.SENT), LEAD.sent_at),
-)
+MESSAGE_AT = find_arrival(LEAD)
+# Where only an opening or a click tells that it arrived, it came when it was sent, or later.
+CAME_AT = func.greatest(LEAD.sent_at, LEAD.delivered_at)
 
 
 def record_paid(
@@ -59,7 +50,7 @@ def record_paid(
     """Marks it recovered, whoever made the payment."""
     if payment.status is PaymentStatus.RECOVERED:
         return
-    count_again(session, payment, now)
+    count_again(payment)
     payment.recovered_at = min(report.paid_at or report.observed_at, now)
     # The time of the charge that paid it, whatever was reported before.
     if report.last_attempt_at is not None:
@@ -87,6 +78,7 @@ def attribute_payment(session: Session, payment: Payment, attempt: Attempt | Non
         whop_attempt_at=payment.whop_next_attempt_at,
         plan_told=payment.whop_plan_told,
         message_at=find_last_message(session, payment, paid_at),
+        clicked_at=find_last_click(session, payment, paid_at),
     )
     payment.recovered_by = attribute(evidence)
     if payment.recovered_by is not RecoveredBy.RETRY:
@@ -105,18 +97,29 @@ def find_last_failure(session: Session, payment: Payment) -> datetime:
 
 
 def find_last_message(session: Session, payment: Payment, before: datetime) -> datetime | None:
-    found: datetime | None = session.scalar(
-        select(func.max(MESSAGE_AT))
+    query = select_arrived(func.max(CAME_AT), payment, before)
+    found: datetime | None = session.scalar(query)
+    return found
+
+
+def find_last_click(session: Session, payment: Payment, before: datetime) -> datetime | None:
+    clicked_at = MailEvent.happened_at
+    query = select_arrived(func.max(clicked_at), payment, before).join(
+        MailEvent, and_(MailEvent.message_id == LEAD.id, MailEvent.kind == MailEventKind.CLICKED)
+    )
+    by_people = and_(clicked_at >= CAME_AT + SCANNED_WITHIN, clicked_at <= before)
+    found: datetime | None = session.scalar(query.where(by_people))
+    return found
+
+
+def select_arrived(what: Any, payment: Payment, before: datetime) -> Select[Any]:
+    """Of the messages about a payment that had arrived before this moment."""
+    return (
+        select(what)
         .select_from(Message)
         .join(LEAD, LEAD.id == func.coalesce(Message.joined_to, Message.id))
-        .where(
-            Message.payment_id == payment.payment_id,
-            Message.step != Step.NOTICE,
-            LEAD.delivery_failure.in_(NOT_ARRIVED).is_not(True),
-            before >= MESSAGE_AT,
-        )
+        .where(Message.payment_id == payment.payment_id, before >= MESSAGE_AT)
     )
-    return found
 
 
 def attribute_again(session: Session, payment_ids: Iterable[str]) -> None:

@@ -166,6 +166,7 @@ def record_dispute(
         session.execute(insert(Dispute).values(key | whose | first).on_conflict_do_nothing())
         row = session.get_one(Dispute, key, with_for_update=True, populate_existing=True)
     newest = whose | choose_status(row, report) | choose_amount(row, report)
+    newest |= {"opened_at": min(row.opened_at, report.opened_at or report.observed_at)}
     newest |= {"read_at": now} if read else {}
     for name, value in newest.items():
         setattr(row, name, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,12 +24,13 @@ def record_refund(session: Session, payment: Payment, report: RefundReport) -> N
     """
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
-    values = asdict(report)
+    made_at = min(report.refunded_at or report.observed_at, report.observed_at)
+    values = asdict(report) | {"refunded_at": made_at}
     statement = insert(Refund).values(values)
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[Refund.refund_id],
-            set_=values,
+            set_=values | {"refunded_at": func.least(Refund.refunded_at, made_at)},
             where=(Refund.observed_at < report.observed_at)
             | ((Refund.observed_at == report.observed_at) & Refund.status.in_(NOT_FINAL)),
         )

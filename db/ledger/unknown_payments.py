@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from db.ledger.bulk_insert import record_late_change
 from db.ledger.payments import move
 from db.models import Attempt, Payment
 from recovery.status import UNPAID, ClosedReason
@@ -19,9 +18,6 @@ from recovery.transitions import WINDOW, closed
 
 # So much later than its webhook, a new payment can be read at Whop.
 SETTLED_AFTER = timedelta(minutes=10)
-
-# Without a recovery window a payment is in no figure. Its index has both columns.
-COUNTS = Payment.window_ends_at > Payment.failed_at
 
 
 def close_unknown(session: Session, payment: Payment, now: datetime) -> bool:
@@ -33,7 +29,8 @@ def close_unknown(session: Session, payment: Payment, now: datetime) -> bool:
         return False
     move(session, payment, closed(ClosedReason.UNKNOWN_AT_WHOP))
     payment.claimed_until = None
-    set_window(session, payment, timedelta(0), now)
+    # Without a recovery window a payment is in no figure (`Payment.since_setup`).
+    payment.window_ends_at = payment.failed_at
     return True
 
 
@@ -42,13 +39,7 @@ def was_charged(session: Session, payment: Payment) -> bool:
     return bool(session.scalar(select(sent)))
 
 
-def count_again(session: Session, payment: Payment, now: datetime) -> None:
+def count_again(payment: Payment) -> None:
     """It was paid, so it exists."""
     if payment.closed_reason is ClosedReason.UNKNOWN_AT_WHOP:
-        set_window(session, payment, WINDOW, now)
-
-
-def set_window(session: Session, payment: Payment, length: timedelta, now: datetime) -> None:
-    payment.window_ends_at = payment.failed_at + length
-    # The database marks a day for what is summed up, and a window is not.
-    record_late_change(session, [(payment.company_id, payment.failed_at)], now)
+        payment.window_ends_at = payment.failed_at + WINDOW

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     ForeignKey,
     Identity,
     Index,
@@ -26,8 +27,16 @@ from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, Step, Trigger
 
 MONEY = ("failed_amount_usd", "kept_usd")
-FILTERS = ("decline_class", "product", "recovered_by")
-CLOSING = ("recovered_at", "window_ends_at", "imported")
+FILTERS = ("decline_class", "product", "recovered_by", "since_setup")
+CLOSING = ("recovered_at", "window_ends_at", "imported", "first_decline_class")
+# Nobody knows a payment without a recovery window, and a test is not about money.
+SINCE_SETUP = """
+case
+    when window_ends_at <= failed_at or decline_class = 'test' or first_decline_class = 'test'
+        then null
+    else not (imported and least(window_ends_at, recovered_at) <= created_at)
+end
+"""
 
 
 class Payment(Base):
@@ -78,7 +87,7 @@ class Payment(Base):
             "ix_payments_company_recovered",
             "company_id",
             "recovered_at",
-            postgresql_include=["kept_usd", "recovered_by"],
+            postgresql_include=["amount_usd", "kept_usd", "recovered_by", "since_setup"],
             postgresql_where=text("status = 'recovered'"),
         ),
         Index(
@@ -90,7 +99,7 @@ class Payment(Base):
             "ix_payments_open_window",
             "company_id",
             "window_ends_at",
-            postgresql_include=["amount_usd"],
+            postgresql_include=["amount_usd", "since_setup"],
             postgresql_where=text("status in ('failed', 'pending_retry')"),
         ),
         Index(
@@ -112,7 +121,14 @@ class Payment(Base):
             "member_id",
             "failed_at",
             "id",
-            postgresql_include=["held_out", "window_ends_at", "status", *MONEY],
+            postgresql_include=[
+                "held_out",
+                "window_ends_at",
+                "status",
+                "recovered_by",
+                *MONEY,
+                "since_setup",
+            ],
             postgresql_where=text(
                 "held_out is not null and member_id is not null and not imported"
             ),
@@ -120,7 +136,14 @@ class Payment(Base):
         Index(
             "ix_payments_imported",
             "company_id",
-            postgresql_include=["window_ends_at", "created_at", "status", "recovered_by", *MONEY],
+            postgresql_include=[
+                "window_ends_at",
+                "created_at",
+                "status",
+                "recovered_by",
+                *MONEY,
+                "since_setup",
+            ],
             postgresql_where=text("imported"),
         ),
     )
@@ -208,6 +231,11 @@ class Payment(Base):
     )
     next_message_at: Mapped[datetime | None] = mapped_column(Time)
     imported: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+    since_setup: Mapped[bool | None] = mapped_column(
+        Computed(SINCE_SETUP, persisted=True),
+        comment="false: it was over before the set-up; null: in no figure, since it is no real "
+        "payment",
+    )
     held_out: Mapped[bool | None] = mapped_column(comment="null: no holdout was running")
     observed_at: Mapped[datetime] = mapped_column(Time, comment="when Whop's newest word was true")
     read_at: Mapped[datetime | None] = mapped_column(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import ForeignKey, Index, Numeric, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time, Word, one_of
+from db.models.base import Base, Time, Word, one_of, same_as
 from recovery.standing import Renewal
 
 
@@ -16,6 +16,7 @@ class Refund(Base):
     """A refund, as last reported."""
 
     __tablename__ = "refunds"
+    __table_args__ = (Index("ix_refunds_company_refunded", "company_id", "refunded_at"),)
 
     refund_id: Mapped[str] = mapped_column(Text, primary_key=True)
     payment_id: Mapped[str] = mapped_column(ForeignKey("payments.payment_id"), index=True)
@@ -23,6 +24,9 @@ class Refund(Base):
     amount: Mapped[Decimal] = mapped_column(Numeric)
     currency: Mapped[str | None] = mapped_column(Text, comment="null: the payment's")
     status: Mapped[str] = mapped_column(Text)
+    refunded_at: Mapped[datetime] = mapped_column(
+        Time, default=same_as("observed_at"), comment="when it was made, or first heard of"
+    )
     observed_at: Mapped[datetime] = mapped_column(Time)
 
 
@@ -34,6 +38,7 @@ class Dispute(Base):
         Index("ix_disputes_member", "member_id", "company_id"),
         Index("ix_disputes_user", "user_id", "company_id"),
         Index("ix_disputes_membership", "membership_id", "company_id"),
+        Index("ix_disputes_company_opened", "company_id", "opened_at"),
     )
 
     company_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -49,6 +54,9 @@ class Dispute(Base):
         Numeric, comment="the largest it was said to be about; null: all"
     )
     currency: Mapped[str | None] = mapped_column(Text)
+    opened_at: Mapped[datetime] = mapped_column(
+        Time, default=same_as("observed_at"), comment="when it was opened, or first heard of"
+    )
     recorded_at: Mapped[datetime] = mapped_column(Time)
     read_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when we last asked Whop how it stands"

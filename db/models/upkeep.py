@@ -99,22 +99,50 @@ class Rollup(Base):
 
 
 class DailyFigures(Base):
-    """The sums of a local day in dollars: failures by day of failure, the rest by day of
-    payment."""
+    """The sums of a local day in dollars: failures, and what has become of those whose window is
+    over (`closed_…`), by day of failure; the rest by day of payment. `before_…`: of before the
+    set-up, in none of the others."""
 
     __tablename__ = "daily_figures"
 
     company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     failures: Mapped[int]
-    failed_usd: Mapped[Decimal] = mapped_column(Numeric)
     unconverted: Mapped[int]
+    closed: Mapped[int]
+    closed_recovered: Mapped[int]
     by_retry: Mapped[int]
+    by_click: Mapped[int]
     by_member: Mapped[int]
     without_us: Mapped[int]
-    retry_usd: Mapped[Decimal] = mapped_column(Numeric, comment="net of refunds, as the next two")
+    before_failures: Mapped[int]
+    before_recovered: Mapped[int]
+    failed_usd: Mapped[Decimal] = mapped_column(Numeric)
+    closed_failed_usd: Mapped[Decimal] = mapped_column(Numeric)
+    closed_kept_usd: Mapped[Decimal] = mapped_column(Numeric)
+    closed_ours_usd: Mapped[Decimal] = mapped_column(Numeric)
+    retry_usd: Mapped[Decimal] = mapped_column(Numeric)
+    click_usd: Mapped[Decimal] = mapped_column(Numeric)
     member_usd: Mapped[Decimal] = mapped_column(Numeric)
     without_us_usd: Mapped[Decimal] = mapped_column(Numeric)
+    paid_usd: Mapped[Decimal] = mapped_column(Numeric, comment="before anything was given back")
+    before_usd: Mapped[Decimal] = mapped_column(Numeric)
+    closed_failed_squares: Mapped[float]
+    closed_products: Mapped[float]
+    closed_kept_squares: Mapped[float]
+    paid_squares: Mapped[float]
+
+
+class MonthEnd(Base):
+    """What a month had brought when it ended: later refunds do not change what was told."""
+
+    __tablename__ = "month_ends"
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("companies.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True, comment="its first day")
+    recovered_usd: Mapped[Decimal] = mapped_column(Numeric)
+    ours_usd: Mapped[Decimal] = mapped_column(Numeric)
+    taken_at: Mapped[datetime] = mapped_column(Time)
 
 
 class LateChange(Base):

@@ -1,4 +1,5 @@
-"""Which payments a figure is about: one company's, failed in a period, in the chosen groups.
+"""Which payments a figure is about: one company's since the set-up, failed in a period, in the
+chosen groups.
 
 A payment's window is **closed** when its five days are over and the payment was recovered or given
 up. Younger payments are left out, also those that are paid already: counting only the paid ones
@@ -7,18 +8,20 @@ would make the newest payments look best.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, select, true
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, false, func, select, true
 
-from db.ledger.unknown_payments import COUNTS
 from db.models import Attempt, Message, Payment
-from recovery.status import MessageState, PaymentStatus
+from db.reporting.summary import SINCE_SETUP
+from recovery.status import AttemptOutcome, MessageState, PaymentStatus
 
+TRIES = re.compile(r"[0-9]{1,3}", re.ASCII)
 # Stands for a value that Whop has not reported.
 UNKNOWN = "unknown"
 
@@ -36,9 +39,10 @@ class Dimension(StrEnum):
     STEP = "step"
 
 
-# Imported history has none of these: once a payment is paid Whop does not say why it failed, nor
-# its single attempts, and it got no messages.
-WITHOUT_IMPORTED = frozenset({Dimension.CLASS, Dimension.TRY, Dimension.STEP})
+# What the renewal failed for, whatever was answered to later charges.
+FIRST_CLASS = func.coalesce(Payment.first_decline_class, Payment.decline_class)
+# A charge reached a bank, which a refused one did not. What an unknown one did is not known.
+CHARGED = Attempt.outcome.in_((AttemptOutcome.PAID, AttemptOutcome.DECLINED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def make_key(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
     local = func.timezone(zone.key, Payment.failed_at)
     match dimension:
         case Dimension.CLASS:
-            return cast(Payment.decline_class, Text)
+            return cast(FIRST_CLASS, Text)
         case Dimension.HOUR:
             return cast(func.extract("hour", local), Text)
         case Dimension.WEEKDAY:
@@ -83,23 +87,31 @@ def make_key(dimension: Dimension, zone: ZoneInfo) -> ColumnElement[str]:
 
 def match_value(cohort: Cohort, dimension: Dimension, value: str) -> ColumnElement[bool]:
     if dimension is Dimension.TRY:
-        number = cast(Attempt.number + 1, Text)
-        tried = exists().where(Attempt.payment_id == Payment.payment_id, number == value)
-        return true() if value == "1" else tried
+        return match_tries(value)
     if dimension is Dimension.STEP:
         step, sent = cast(Message.step, Text), Message.state == MessageState.SENT
         return exists().where(Message.payment_id == Payment.payment_id, step == value, sent)
     return make_key(dimension, cohort.zone) == value
 
 
+def match_tries(value: str) -> ColumnElement[bool]:
+    """Whether it was tried at least so often; the failure itself is the first try."""
+    if value == "1":
+        return true()
+    charges = (
+        select(func.count() + 1)
+        .where(Attempt.payment_id == Payment.payment_id, CHARGED)
+        .scalar_subquery()
+    )
+    return charges >= int(value) if TRIES.fullmatch(value) else false()
+
+
 def select_cohort(cohort: Cohort, about: Dimension | None, *columns: Any) -> Select[Any]:
     """`about`: the dimension that the figure compares. A choice in it filters the other figures
     only."""
-    own = and_(Payment.company_id == cohort.company_id, COUNTS)
+    own = and_(Payment.company_id == cohort.company_id, SINCE_SETUP)
     query = select(*columns).select_from(Payment).where(own)
     if cohort.since is not None:
         query = query.where(Payment.failed_at >= cohort.since)
-    if about in WITHOUT_IMPORTED:
-        query = query.where(~Payment.imported)
     others = [match_value(cohort, what, value) for what, value in cohort.only if what is not about]
     return query.where(*others)

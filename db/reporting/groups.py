@@ -12,16 +12,34 @@ from sqlalchemy.orm import Session
 
 from db.models import Payment
 from db.reporting.cohorts import Cohort, Dimension, closed, make_key, select_cohort
-from db.reporting.summary import RECOVERED, UNCONVERTED, count_if, sum_if, to_cents
-from recovery.status import PaymentStatus, RecoveredBy
+from db.reporting.figures import to_cents
+from db.reporting.summary import RECOVERED, UNCONVERTED, count_if, sum_if
+from recovery.status import CLAIMED, PaymentStatus, RecoveredBy
 
 BY_RETRY = and_(RECOVERED, Payment.recovered_by == RecoveredBy.RETRY)
+BY_CLICK = and_(RECOVERED, Payment.recovered_by == RecoveredBy.CLICK)
 BY_MEMBER = and_(RECOVERED, Payment.recovered_by == RecoveredBy.MEMBER)
-WITHOUT_US = and_(
-    RECOVERED,
-    Payment.recovered_by.is_distinct_from(RecoveredBy.RETRY),
-    Payment.recovered_by.is_distinct_from(RecoveredBy.MEMBER),
-)
+WITHOUT_US = and_(RECOVERED, Payment.recovered_by.in_(CLAIMED).is_not(True))
+WAYS = (BY_RETRY, BY_CLICK, BY_MEMBER, WITHOUT_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Recovered payments by who brought them."""
+
+    retry: int
+    click: int
+    member: int
+    without_us: int
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """In the order of RecoveredBy."""
+        return self.retry, self.click, self.member, self.without_us
+
+    @property
+    def total(self) -> int:
+        return sum(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +52,7 @@ class Group:
 
     key: str
     closed: int
-    by_retry: int
-    by_member: int
-    without_us: int
+    by: Counts
     newer: int
     newer_recovered: int
     newer_lost: int
@@ -46,7 +62,7 @@ class Group:
 
     @property
     def recovered(self) -> int:
-        return self.by_retry + self.by_member + self.without_us
+        return self.by.total
 
     @property
     def newer_open(self) -> int:
@@ -57,9 +73,7 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
     over = closed(now)
     return [
         count_if(over),
-        count_if(and_(over, BY_RETRY)),
-        count_if(and_(over, BY_MEMBER)),
-        count_if(and_(over, WITHOUT_US)),
+        *(count_if(and_(over, way)) for way in WAYS),
         count_if(~over),
         count_if(and_(~over, RECOVERED)),
         count_if(and_(~over, Payment.status == PaymentStatus.PERMANENT_FAIL)),
@@ -71,13 +85,14 @@ def describe_group(now: datetime) -> list[ColumnElement[Any]]:
 
 def make_group(key: str, *row: Any) -> Group:
     """`row` is in the order of `describe_group`, which is that of Group's fields."""
-    *counts, failed, recovered, unconverted = row
-    fields = (key, *counts, to_cents(failed), to_cents(recovered), unconverted)
-    return Group(*fields)
+    over, *ways, newer, newer_recovered, newer_lost, failed, recovered, unconverted = row
+    money = to_cents(failed), to_cents(recovered)
+    found = (Counts(*ways), newer, newer_recovered, newer_lost)
+    return Group(key, over, *found, *money, unconverted)
 
 
 def sum_cohort(session: Session, cohort: Cohort) -> Group:
-    """Over the whole cohort, imported history included."""
+    """Over the whole cohort."""
     row = session.execute(select_cohort(cohort, None, *describe_group(cohort.now))).one()
     return make_group("", *row)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Text, and_, cast, func
+from sqlalchemy import Text, and_, cast, func, select
 from sqlalchemy.orm import Session
 
 from db.models import Attempt, Message, Payment
-from db.reporting.cohorts import Cohort, Dimension, closed, select_cohort
-from db.reporting.groups import BY_MEMBER, BY_RETRY, WITHOUT_US
+from db.reporting.cohorts import CHARGED, Cohort, Dimension, closed, select_cohort
+from db.reporting.groups import WAYS, Counts
+from db.reporting.message_results import PAID_AFTER
 from db.reporting.summary import RECOVERED, count_if
 from recovery.status import OUR_TRIGGERS, AttemptOutcome, Channel, MessageState
 
@@ -40,9 +41,7 @@ class Hour:
     """Recoveries in the hour that begins `hour` hours after the failure; 120: all later ones."""
 
     hour: int
-    by_retry: int
-    by_member: int
-    without_us: int
+    by: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +58,35 @@ class StepCount:
 
 
 def list_tries(session: Session, cohort: Cohort) -> list[Try]:
-    """Charges that were paid or declined. Refused ones never reached a bank, and those with an
-    unknown outcome count as neither."""
-    over = closed(cohort.now)
-    ours = Attempt.trigger.in_(OUR_TRIGGERS)
-    paid = Attempt.outcome == AttemptOutcome.PAID
+    """Charges that were paid or declined, numbered by themselves: refused ones never reached a
+    bank. Without imported payments, whose earlier charges are not known."""
+    over = and_(closed(cohort.now), ~Payment.imported)
     first = session.scalar(select_cohort(cohort, Dimension.TRY, count_if(over))) or 0
+    nth = func.row_number().over(partition_by=Attempt.payment_id, order_by=Attempt.number)
+    charges = (
+        select_cohort(cohort, Dimension.TRY, nth.label("nth"), Attempt.outcome, Attempt.trigger)
+        .join(Attempt, Attempt.payment_id == Payment.payment_id)
+        .where(over, CHARGED)
+        .subquery()
+    )
+    paid = charges.c.outcome == AttemptOutcome.PAID
+    ours = charges.c.trigger.in_(OUR_TRIGGERS)
     query = (
-        select_cohort(
-            cohort,
-            Dimension.TRY,
-            Attempt.number + 1,
+        select(
+            charges.c.nth + 1,
             count_if(and_(paid, ours)),
             count_if(and_(paid, ~ours)),
-            count_if(Attempt.outcome == AttemptOutcome.DECLINED),
+            count_if(~paid),
         )
-        .join(Attempt, Attempt.payment_id == Payment.payment_id)
-        .where(over)
-        .group_by(Attempt.number)
-        .order_by(Attempt.number)
+        .group_by(charges.c.nth)
+        .order_by(charges.c.nth)
     )
     later = [Try(*row) for row in session.execute(query)]
-    return ([Try(1, 0, 0, first)] if first else []) + [one for one in later if one.made]
+    return ([Try(1, 0, 0, first)] if first else []) + later
 
 
 def list_hours(session: Session, cohort: Cohort) -> list[Hour]:
-    """Without imported history, which would show how fast Whop alone was."""
+    """Without imported payments: those paid soon were paid before the import."""
     elapsed = func.extract("epoch", Payment.recovered_at - Payment.failed_at)
     full = func.floor(func.greatest(elapsed, 0) / SECONDS_PER_HOUR)
     hour = func.least(full, WINDOW_HOURS).label("hour")
@@ -93,15 +95,13 @@ def list_hours(session: Session, cohort: Cohort) -> list[Hour]:
             cohort,
             None,
             hour,
-            count_if(BY_RETRY),
-            count_if(BY_MEMBER),
-            count_if(WITHOUT_US),
+            *(count_if(way) for way in WAYS),
         )
         .where(closed(cohort.now), RECOVERED, ~Payment.imported)
         .group_by(hour)
         .order_by(hour)
     )
-    return [Hour(int(row.hour), *row[1:]) for row in session.execute(query)]
+    return [Hour(int(row.hour), Counts(*row[1:])) for row in session.execute(query)]
 
 
 def count_watched(session: Session, cohort: Cohort) -> int:
@@ -111,8 +111,6 @@ def count_watched(session: Session, cohort: Cohort) -> int:
 
 
 def list_steps(session: Session, cohort: Cohort) -> list[StepCount]:
-    # The same as on the page Messages: what our message is credited with.
-    paid = and_(BY_MEMBER, Payment.recovered_at > Message.sent_at)
     mail = Message.channel == Channel.EMAIL
     query = (
         select_cohort(
@@ -124,7 +122,7 @@ def list_steps(session: Session, cohort: Cohort) -> list[StepCount]:
             count_if(and_(mail, Message.delivered_at.is_not(None))),
             count_if(and_(mail, Message.opened_at.is_not(None))),
             count_if(and_(mail, Message.clicked_at.is_not(None))),
-            count_if(paid),
+            count_if(PAID_AFTER),
         )
         .join(Message, Message.payment_id == Payment.payment_id)
         .where(closed(cohort.now), Message.state == MessageState.SENT)

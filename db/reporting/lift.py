@@ -14,11 +14,11 @@ from sqlalchemy import Float, and_, case, cast, func, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from db.ledger.unknown_payments import COUNTS
 from db.models import Payment
-from db.reporting.summary import RECOVERED, UNCONVERTED, count_if, sum_if, to_cents
+from db.reporting.figures import to_cents
+from db.reporting.summary import RECOVERED, SINCE_SETUP, UNCONVERTED, count_if, sum_if
 from recovery.lift import Group, Lift, Money, NotEnoughData, compare
-from recovery.status import RecoveredBy
+from recovery.status import CLAIMED, RecoveredBy
 
 # Without a dollar value of both a payment is in neither sum.
 VALUED_FAILURE = case((~UNCONVERTED, Payment.failed_amount_usd))
@@ -36,6 +36,7 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
             Payment.held_out,
             Payment.window_ends_at,
             RECOVERED.label("recovered"),
+            and_(RECOVERED, Payment.recovered_by.in_(CLAIMED)).label("claimed"),
             cast(VALUED_FAILURE, Float).label("x"),
             case((RECOVERED, cast(Payment.kept_usd, Float)), else_=0.0).label("net"),
         )
@@ -45,7 +46,7 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
             Payment.member_id.is_not(None),
             Payment.held_out.is_not(None),
             ~Payment.imported,
-            COUNTS,
+            SINCE_SETUP,
         )
         .order_by(Payment.member_id, Payment.failed_at, Payment.id)
         .subquery()
@@ -58,11 +59,12 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
         func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
     ]
     members = [count_if(ended), count_if(and_(ended, first.c.recovered))]
+    members.append(count_if(and_(ended, first.c.recovered, first.c.claimed)))
     valued = count_if(and_(ended, x.is_not(None)))
     query = select(first.c.held_out, *members, valued, *sums).group_by(first.c.held_out)
     groups = {
-        held_out: Group(number, recovered, Money(*money))
-        for held_out, number, recovered, *money in session.execute(query)
+        held_out: Group(number, recovered, Money(*money), claimed)
+        for held_out, number, recovered, claimed, *money in session.execute(query)
     }
     if not groups:
         return None
@@ -92,6 +94,7 @@ def measure_baseline(session: Session, company_id: str) -> Baseline | None:
             Payment.company_id == company_id,
             Payment.imported,
             Payment.window_ends_at <= Payment.created_at,
+            Payment.since_setup.is_not(None),
         )
     ).one()
     if not failed:

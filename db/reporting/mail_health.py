@@ -17,6 +17,8 @@ from recovery.health import Deliverability
 from recovery.status import Channel, MessageState
 
 LAST_DAY = timedelta(hours=24)
+# SendGrid tells of most emails within minutes.
+SETTLED_AFTER = timedelta(hours=1)
 # How many of the newest messages are searched for unsent emails, which have no index of their own.
 RECENT_MESSAGES = 20_000
 
@@ -66,15 +68,24 @@ def measure_sending(session: Session, company_id: str, now: datetime) -> Sending
 
 def measure_deliverability(session: Session, company_id: str, now: datetime) -> Deliverability:
     """Opt-outs do not count as undelivered: the member got the email."""
-    sent, undelivered = session.execute(
-        select(func.count(), count_if(Message.delivery_failure.in_(AGAINST_THE_SENDER))).where(
+    told = func.coalesce(
+        Message.delivered_at, Message.opened_at, Message.clicked_at, Message.delivery_failed_at
+    )
+    settled = Message.sent_at <= now - SETTLED_AFTER
+    found = session.execute(
+        select(
+            func.count(),
+            count_if(Message.delivery_failure.in_(AGAINST_THE_SENDER)),
+            count_if(settled),
+            count_if(and_(settled, told.is_not(None))),
+        ).where(
             Message.company_id == company_id,
             Message.sent_at > now - LAST_DAY,
             Message.state == MessageState.SENT,
             Message.channel == Channel.EMAIL,
         )
     ).one()
-    return Deliverability(sent, undelivered)
+    return Deliverability(*found)
 
 
 def find_digest_failure(session: Session, company_id: str) -> DeliveryFailure | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from db.member_messages.arrivals import find_arrival
 from db.models import Message, Payment, Suppression
 from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
@@ -15,6 +16,11 @@ from recovery.status import Channel, MessageState, RecoveredBy, Step
 
 # How many are searched for one of a class: enough for a preview, without an index of classes.
 NEWEST_PAYMENTS = 1000
+# The member's own payment, claimed for a message, came after this one had arrived.
+PAID_AFTER = and_(
+    Payment.recovered_by.in_((RecoveredBy.CLICK, RecoveredBy.MEMBER)),
+    Payment.recovered_at >= find_arrival(Message),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,6 @@ class Results:
 def count_results(session: Session, company_id: str, since: datetime | None) -> dict[Step, Results]:
     """For messages sent since then, or ever. Steps of which none was sent are missing."""
     by_mail = Message.channel == Channel.EMAIL
-    paid_after = and_(
-        Payment.recovered_by == RecoveredBy.MEMBER, Message.sent_at < Payment.recovered_at
-    )
     found = session.execute(
         select(
             Message.step,
@@ -49,7 +52,7 @@ def count_results(session: Session, company_id: str, since: datetime | None) -> 
             func.count().filter(by_mail, Message.opened_at.is_not(None)),
             func.count().filter(by_mail, Message.clicked_at.is_not(None)),
             func.count().filter(by_mail, Message.delivery_failure.is_not(None)),
-            func.count().filter(paid_after),
+            func.count().filter(PAID_AFTER),
         )
         .join(Payment, Payment.payment_id == Message.payment_id)
         .where(

@@ -39,12 +39,20 @@ class StatusFilter(StrEnum):
     PERMANENT_FAIL = "permanent_fail"
 
 
+class Population(StrEnum):
+    """The value is used in the page's address."""
+
+    SINCE_SETUP = "since"
+    BEFORE_SETUP = "before"
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """`since`: by the time of failure, or by the time of payment where only recovered ones are
     wanted.
     `least`, `most`: in dollars, so that currencies can be compared. `words`: the beginning of a
-    member's name or address, or a payment's id.
+    member's name or address, or a payment's id. `population`: with one, payments that are in no
+    figure are left out.
     """
 
     which: StatusFilter = StatusFilter.ALL
@@ -54,6 +62,7 @@ class Filters:
     most: Decimal | None = None
     product: str | None = None
     recovered_by: RecoveredBy | None = None
+    population: Population | None = None
     words: str = ""
 
 
@@ -123,6 +132,9 @@ def apply_filters(query: Select[Any], company_id: str, filters: Filters) -> Sele
         query = query.where(Payment.product == filters.product)
     if filters.recovered_by is not None:
         query = query.where(Payment.recovered_by == filters.recovered_by)
+    if filters.population is not None:
+        since_setup = filters.population is Population.SINCE_SETUP
+        query = query.where(Payment.since_setup.is_(since_setup))
     if words := filters.words.strip():
         query = query.where(matches_text(words))
     return query

@@ -14,14 +14,19 @@ from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
 from dashboard.text.groups import name_group
-from dashboard.text.insights import describe_best, describe_newer
+from dashboard.text.insights import compare, describe_extremes, describe_newer
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.panels import PARTS, Panel, show_panel
+from db.reporting.chance import Estimate
 from db.reporting.cohorts import Dimension
 from db.reporting.groups import Group
 from recovery.wording import count
 
 MOST_ROWS = 10
+LIKELY = (
+    "Thin lines: where a group's share likely lies (95%), drawn towards the share of all where the "
+    "group is small."
+)
 UPRIGHT = (Dimension.MONTH, Dimension.WEEKDAY, Dimension.HOUR)
 
 
@@ -42,19 +47,21 @@ def show_groups(
         Panel(
             name,
             title,
-            draw_groups(shown, dimension, colours, dict(view.only).get(dimension)),
-            describe_best(groups, dimension),
+            draw_groups(groups, len(shown), dimension, colours, dict(view.only).get(dimension)),
+            describe_extremes(groups, dimension),
             list_group_rows(groups, dimension),
             dimension,
-            f"{note}{more}".strip(),
+            f"{note} {LIKELY}{more}".strip(),
         )
     )
 
 
 def draw_groups(
-    groups: Sequence[Group], dimension: Dimension, colours: Palette, chosen: str | None
+    groups: Sequence[Group], shown: int, dimension: Dimension, colours: Palette, chosen: str | None
 ) -> go.Figure | None:
-    bars = [make_bar(group, dimension) for group in groups]
+    """The first so many of them, each compared with all."""
+    likely = compare(groups)
+    bars = [make_bar(*one, dimension) for one in zip(groups, likely, strict=True)][:shown]
     if not bars:
         return None
     if dimension not in UPRIGHT:
@@ -72,9 +79,10 @@ def arrange(groups: Sequence[Group], dimension: Dimension) -> list[Group]:
     return sorted(groups, key=lambda group: (-group.closed, -group.newer, group.key))
 
 
-def make_bar(group: Group, dimension: Dimension) -> Bar:
+def make_bar(group: Group, likely: Estimate | None, dimension: Dimension) -> Bar:
     name = name_group(dimension, group.key)
     if dimension is Dimension.WEEKDAY:
         name = name[:3]
-    parts = (group.by_retry, group.by_member, group.without_us)
-    return Bar(group.key, name, group.closed, *parts, group.newer, describe_newer(group))
+    return Bar(
+        group.key, name, group.closed, group.by.parts, group.newer, describe_newer(group), likely
+    )

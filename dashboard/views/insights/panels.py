@@ -15,15 +15,16 @@ import streamlit as st
 from markupsafe import Markup
 
 from dashboard.charts.bars import NOT_BACK
-from dashboard.charts.money import BY_MEMBER, BY_RETRY, WITHOUT_US
+from dashboard.charts.money import TONES
 from dashboard.charts.tables import Rows
 from dashboard.data.csv_export import to_csv
 from dashboard.text.groups import NAMES, name_group
 from dashboard.ui.html import show_html, show_note
 from dashboard.ui.links import read_address
 from db.reporting.cohorts import Dimension
+from recovery.labels import RECOVERED_BY
 
-PARTS = (BY_RETRY, BY_MEMBER, WITHOUT_US)
+PARTS = tuple(RECOVERED_BY.values())
 MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 Choices = tuple[tuple[Dimension, str], ...]
 
@@ -168,8 +169,7 @@ def list_groups(figure: go.Figure) -> list[str]:
 
 def render_key(more: Sequence[tuple[str, str]] = (("failed", NOT_BACK),)) -> Markup:
     """The legend of all charts on the page; it wraps on a phone."""
-    tones = ("by-retry", "by-member", "without-us")
-    entries = [*zip(tones, PARTS, strict=True), *more]
+    entries = [*zip(TONES.values(), PARTS, strict=True), *more]
     item = Markup('<li><i class="{}" aria-hidden="true"></i>{}</li>')
     items = Markup("").join(item.format(tone, name) for tone, name in entries)
     return Markup('<ul class="key patterned">{}</ul>').format(items)

@@ -23,7 +23,7 @@ from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_curve, describe_steps, describe_tries
-from dashboard.text.lift import describe_baseline, describe_lift
+from dashboard.text.lift import describe_baseline, describe_lift, describe_unneeded
 from dashboard.ui.html import show_html
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.groups import show_groups
@@ -32,7 +32,9 @@ from db.reporting.cohorts import Dimension
 from db.reporting.insights import Try
 from recovery.lift import Lift
 
-SINCE_INSTALLED = "Only payments that failed after you installed this."
+NOT_IMPORTED = (
+    "Without payments that had failed when you installed this: their beginning is not known."
+)
 
 
 class Part(StrEnum):
@@ -47,8 +49,9 @@ class Part(StrEnum):
 
 def show_why(settings: DashboardSettings, view: View, colours: Palette) -> None:
     show_html(render_key())
-    note = f"{SINCE_INSTALLED} Whop does not say why older ones failed."
-    show_groups(settings, view, colours, Dimension.CLASS, "reasons", "By decline reason", note=note)
+    note = "What the renewal first failed for, whatever was answered to later charges."
+    title = "By first decline reason"
+    show_groups(settings, view, colours, Dimension.CLASS, "reasons", title, note=note)
     show_tries(settings, view, colours)
 
 
@@ -65,15 +68,14 @@ def show_tries(settings: DashboardSettings, view: View, colours: Palette) -> Non
             list_try_rows(tries),
             Dimension.TRY,
             f"Try 1 is the failed charge itself. “{PARTS[-1]}” means Whop's own retries and "
-            f"payments by the member. {SINCE_INSTALLED}",
+            f"payments by the member. {NOT_IMPORTED}",
         )
     )
 
 
 def make_try_bar(one: Try) -> Bar:
-    return Bar(
-        str(one.number), f"Try {one.number}", one.made, one.paid_by_us, 0, one.paid_otherwise
-    )
+    paid = (one.paid_by_us, 0, 0, one.paid_otherwise)
+    return Bar(str(one.number), f"Try {one.number}", one.made, paid)
 
 
 def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None:
@@ -86,7 +88,7 @@ def show_when(settings: DashboardSettings, view: View, colours: Palette) -> None
             draw_curve(curve, colours, PARTS) if curve.hours else None,
             describe_curve(curve),
             list_curve_rows(curve),
-            note=f"The share of payments paid within this time. {SINCE_INSTALLED}",
+            note=f"The share of payments paid within this time. {NOT_IMPORTED}",
         )
     )
     columns = (
@@ -116,9 +118,9 @@ def show_messages(settings: DashboardSettings, view: View, colours: Palette) -> 
             describe_steps(steps),
             list_step_rows(steps),
             Dimension.STEP,
-            f"“{STAGES[-1]}” counts every payment made after the message, by our retry, Whop's or "
-            "the member. Some email apps hide that an email was opened, others report all of "
-            "them as opened.",
+            f"“{STAGES[-1]}” counts payments that the member made after the message had arrived "
+            "and that we claim; a part of them would have come anyway. Some email apps hide that "
+            "an email was opened, others report all of them as opened.",
         )
     )
 
@@ -133,7 +135,7 @@ def show_lift(settings: DashboardSettings, view: View, colours: Palette) -> None
             "our-impact",
             "Compared with Whop alone",
             draw_lift(known, colours) if known else None,
-            describe_lift(lift) if lift is not None else none,
+            f"{describe_lift(lift) if lift is not None else none} {describe_unneeded(lift)}",
             list_lift_rows(known, baseline),
             note="All time; each member counts once. The lines are 95% intervals. Filters and "
             "periods do not apply here.",

@@ -13,6 +13,7 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.messages import MessagePage, read_message_page
 from dashboard.settings import DashboardSettings
 from dashboard.text.audit_log import name_actor
+from dashboard.text.groups import THEN_PAID
 from dashboard.text.next_step import format_when
 from dashboard.ui import banners
 from dashboard.ui.audit_list import show_audit_log
@@ -163,7 +164,9 @@ RESULTS = {
     EMAIL_EVENTS[MailEventKind.CLICKED]: "Emails in which a link was clicked.",
     "Problems": "Emails that bounced, were dropped or reported as spam, or whose reader "
     "unsubscribed.",
-    RECOVERED_BY[RecoveredBy.MEMBER]: "The member paid later, not through our retry or Whop's.",
+    THEN_PAID: "The member paid after it had arrived, and we claim the payment: "
+    f"{continue_with(RECOVERED_BY[RecoveredBy.CLICK])}, or "
+    f"{continue_with(RECOVERED_BY[RecoveredBy.MEMBER])}.",
 }
 
 

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 from markupsafe import Markup
 
 from dashboard.data.overview import Snapshot
+from dashboard.text.overview import (
+    CHANCE,
+    describe_change,
+    describe_closed,
+    describe_month,
+    describe_month_end,
+    describe_rate,
+)
 from dashboard.ui.html import fill, show_html, show_note
-from dashboard.ui.links import address, render_link
-from db.reporting.summary import Day, Summary, percent
-from db.reporting.trends import AtRisk, Trend
+from dashboard.ui.links import SINCE, address, render_link
+from db.reporting.figures import Closed, Day, Summary, percent
+from db.reporting.trends import AtRisk, Comparison, Trends
 from recovery.labels import name_way
 from recovery.status import RecoveredBy
 from recovery.wording import DAYS, Period, count, format_span, format_usd
 
 SPARK_DAYS = DAYS[Period.MONTH]
-THIS_MONTH = {"status": "recovered", "within": Period.THIS_MONTH.value}
+THIS_MONTH = SINCE | {"status": "recovered", "within": Period.THIS_MONTH.value}
 
 
 def show_cards(snapshot: Snapshot) -> None:
@@ -30,138 +37,112 @@ def show_cards(snapshot: Snapshot) -> None:
         for column in st.columns(4, gap="small")
     )
     with month:
-        show_month(summary, days, snapshot.as_of.astimezone(ZoneInfo(snapshot.time_zone)))
-        show_spark([sum_recovered(day) for day in days[-SPARK_DAYS:]], "recovered")
+        show_month(snapshot)
+        show_spark([day.recovered.total for day in days[-SPARK_DAYS:]], "recovered")
     with rate:
-        show_rate(summary, snapshot.trend)
+        show_rate(summary.closed, snapshot.trends)
     with failed:
-        show_failed(summary, days)
+        show_failed(summary, days, snapshot.trends.failures)
         show_spark([Decimal(day.failures) for day in days[-SPARK_DAYS:]], "failed")
     with risk:
         show_at_risk(summary, snapshot.at_risk, snapshot.as_of)
 
 
-def sum_recovered(day: Day) -> Decimal:
-    return day.recovered_by_retry + day.recovered_by_member + day.recovered_without_us
-
-
-def show_month(summary: Summary, days: Sequence[Day], local: datetime) -> None:
-    so_far, before = compare_months(days)
+def show_figure(
+    label: str, figure: str, words: str, change: str | None = None, *, inverse: bool = False
+) -> None:
+    """`change`: only where it is more than chance explains."""
     st.metric(
-        "$ Recovered This Month",
-        format_usd(summary.recovered_this_month),
-        delta=describe_change(so_far, before) if before else None,
-        delta_color="normal" if so_far != before else "off",
-        delta_description="vs the same days last month" if before else None,
-        help=(
-            "Failed payments that were paid this month, minus refunds and disputes, in US dollars. "
-            "Every "
-            "recovery counts. The split is below: recovered by our retry, paid after our "
-            "messages, and what would have come anyway, through Whop or the member alone."
-        ),
+        label, figure, delta=change, delta_color="inverse" if inverse else "normal", help=words
     )
-    retry, member = summary.recovered_by_retry_this_month, summary.recovered_by_member_this_month
-    rest = summary.recovered_this_month - retry - member
+
+
+def show_month(snapshot: Snapshot) -> None:
+    paid, month = snapshot.summary.this_month, snapshot.trends.month
+    show_figure(
+        "$ Recovered This Month",
+        format_usd(paid.total),
+        "Money that came back this month, as of today: minus refunds and disputes, in US dollars. "
+        "Every recovery since the set-up counts, whoever brought it: the split is below. A part of "
+        "what our retries and messages brought would have come anyway.",
+        describe_change(month) if month and month.differs else None,
+    )
     show_lines(
         *(
             Markup("{} {}").format(link_usd(amount, THIS_MONTH | {"by": by.value}), name_way(by))
-            for by, amount in zip(RecoveredBy, (retry, member, rest), strict=True)
+            for by, amount in zip(RecoveredBy, paid.parts, strict=True)
         ),
+        *describe_given_back(snapshot.given_back),
     )
-    show_note(f"{local:%B} so far. The bars show the last {SPARK_DAYS} days.")
+    today = snapshot.days[-1].day
+    words = [f"{today:%B} so far, as of today."]
+    if month is not None:
+        words.append(describe_month(month, today.replace(day=1) - timedelta(days=1)))
+    if snapshot.month_end is not None:
+        words.append(describe_month_end(snapshot.month_end, snapshot.days))
+    show_note(" ".join([*words, f"The bars show the last {SPARK_DAYS} days."]))
 
 
-def compare_months(days: Sequence[Day]) -> tuple[Decimal, Decimal]:
-    """Recovered so far this month, and in the same days of the month before."""
-    today = days[-1].day
-    this = today.replace(day=1)
-    last = this.replace(year=this.year - (this.month == 1), month=this.month - 1 or 12)
-    so_far = sum((sum_recovered(day) for day in days if day.day >= this), Decimal(0))
-    before = sum(
-        (sum_recovered(day) for day in days if last <= day.day < this and day.day.day <= today.day),
-        Decimal(0),
-    )
-    return so_far, before
+def describe_given_back(amount: Decimal) -> list[Markup]:
+    words = Markup("<b>{}</b> refunded or disputed this month").format(format_usd(amount))
+    return [words] if amount else []
 
 
-def show_rate(summary: Summary, trend: Trend) -> None:
-    change = describe_trend(trend)
-    st.metric(
+def show_rate(closed: Closed, trends: Trends) -> None:
+    trend = trends.rate
+    change = f"{trend.last - trend.before:+.1f} points" if trend and trend.differs else None
+    show_figure(
         "Recovery Rate %",
-        f"{summary.recovery_rate}%",
-        delta=change,
-        delta_description="points vs the 30 days before" if change else None,
-        help=(
-            "The share of all failed payments that were recovered, all time, whoever recovered "
-            "them. It can still rise while payments are unpaid. The trend compares payments with a "
-            "final result."
-        ),
+        f"{closed.rate}%" if closed.payments else "—",
+        "Of the money that failed since the set-up, what came back and stayed: by money, of "
+        "payments whose five days are over, minus refunds and disputes. The rate in the API is "
+        "another: by number, of all payments ever, also those of before the set-up and those still "
+        "open.",
+        change,
     )
-    retry, member = summary.recovered_by_retry_amount, summary.recovered_by_member_amount
-    paid = {"status": "recovered"}
-    show_lines(
-        Markup("{} of {} payments recovered").format(
-            link_count(summary.total_recovered, paid), link_count(summary.total_failed, {})
-        ),
-        Markup("{} in total: {} {}, {} {}").format(
-            link_usd(summary.recovered_amount, paid),
-            link_usd(retry, paid | {"by": "retry"}),
-            name_way(RecoveredBy.RETRY),
-            link_usd(member, paid | {"by": "member"}),
-            name_way(RecoveredBy.MEMBER),
-        ),
-    )
-    show_note("All time. The bars show the last 60 days, six days each.")
-    show_spark([percent(recovered, failed) for failed, recovered in trend.spans], "recovered")
+    lines = [Markup("{}").format(describe_closed(closed))]
+    if closed.payments:
+        said = Markup("<b>{}%</b> ours, and <b>{}%</b> that would have come anyway")
+        lines.insert(0, said.format(closed.our_rate, closed.rate - closed.our_rate))
+    show_lines(*lines)
+    words = "The bars show six days each, of the last 60 whose five days are over."
+    show_note(f"{words} {describe_rate(trend)}" if trend else words)
+    show_spark([percent(kept, failed) for failed, kept in trends.spans], "recovered")
 
 
-def describe_trend(trend: Trend) -> str | None:
-    (failed, recovered), (failed_before, recovered_before) = trend.last, trend.before
-    if not (failed and failed_before):
-        return None
-    return f"{percent(recovered, failed) - percent(recovered_before, failed_before):+.1f}"
-
-
-def show_failed(summary: Summary, days: Sequence[Day]) -> None:
+def show_failed(summary: Summary, days: Sequence[Day], trend: Comparison | None) -> None:
     last = sum(day.failures for day in days[-SPARK_DAYS:])
-    before = sum(day.failures for day in days[-2 * SPARK_DAYS : -SPARK_DAYS])
-    st.metric(
+    show_figure(
         "Total Failed Payments",
-        f"{summary.total_failed:,}",
-        delta=describe_change(last, before),
-        delta_color="inverse" if last != before else "off",
-        delta_description="vs the 30 days before",
-        help=(
-            "Payments that failed at least once, all time. Each payment counts once, however often "
-            "it was tried. The trend compares the last 30 days with the 30 days before."
-        ),
+        f"{summary.failed:,}",
+        "Payments that failed at least once since the set-up. Each counts once, however often it "
+        "was tried. The number in the API also counts those of before the set-up.",
+        describe_change(trend) if trend and trend.differs else None,
+        inverse=True,
     )
-    show_lines(
-        Markup("{} in the last 30 days, <b>{:,}</b> in the 30 before").format(
-            link_count(last, {"within": Period.MONTH.value}), before
+    before = Markup(", <b>{:,}</b> in the 30 before").format(trend.before) if trend else ""
+    lately = link_count(last, SINCE | {"within": Period.MONTH.value})
+    lines = [Markup("{} in the last 30 days{}").format(lately, before)]
+    if earlier := summary.history.failed:
+        lines.append(
+            Markup("{} more from before the set-up").format(
+                link_count(earlier, {"setup": "before"})
+            )
         )
-    )
-    show_note(f"Failures per day, last {SPARK_DAYS} days.")
-
-
-def describe_change(last: int | Decimal, before: int | Decimal) -> str:
-    """In percent, unless there was nothing before. Streamlit draws the arrow by the sign."""
-    if not before:
-        return f"{last:,}"
-    return f"{round(100 * (last - before) / before):,}%"
+    show_lines(*lines)
+    chance = f" {CHANCE}" if trend and not trend.differs else ""
+    show_note(f"Failures per day, last {SPARK_DAYS} days.{chance}")
 
 
 def show_at_risk(summary: Summary, at_risk: AtRisk, now: datetime) -> None:
-    st.metric(
+    show_figure(
         "At Risk Now",
         format_usd(summary.at_risk_amount),
-        help=(
-            "Unpaid payments that can still be recovered: a retry is scheduled, or we wait for the "
-            "member or Whop. The deadline is five days after the failure; a late payment still "
-            "counts."
-        ),
+        "Unpaid payments that can still be recovered: a retry is scheduled, or we wait for the "
+        "member or Whop. The deadline is five days after the failure; a late payment still "
+        "counts.",
     )
-    unpaid = link_count(at_risk.payments, {"status": "unpaid"})
+    unpaid = link_count(at_risk.payments, SINCE | {"status": "unpaid"})
     noun = "payment" if at_risk.payments == 1 else "payments"
     lines = [Markup("{} {} still recoverable").format(unpaid, noun)]
     if at_risk.nearest_end is not None:

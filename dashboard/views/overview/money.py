@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.charts.money import PERIODS, describe_money, draw_money, narrow, render_key
+from dashboard.charts.money import PERIODS, TONES, describe_money, draw_money, narrow, render_key
 from dashboard.data.overview import Snapshot
 from dashboard.ui.html import show_html, show_note
-from dashboard.ui.links import address
+from dashboard.ui.links import SINCE, address
 from dashboard.ui.palette import choose
 from recovery.wording import DAYS, Period
 
@@ -43,7 +43,8 @@ def show_chart(snapshot: Snapshot) -> None:
     )
     hint = "" if on_phone else " Drag across the chart to zoom in."
     show_note(
-        "In US dollars, refunds and disputes subtracted. Failed money is on the day of the "
+        "In US dollars, since the set-up and as of today: a refund or a dispute is subtracted on "
+        "the day that the money came back. Failed money is on the day of the "
         "failure, recovered money on the day of the payment, so one day can show more recovered "
         "than failed."
         f"{hint}"
@@ -51,13 +52,9 @@ def show_chart(snapshot: Snapshot) -> None:
 
 
 def link_to_payments(period: Period) -> dict[str, str]:
-    paid = {"status": "recovered", "within": period.value}
-    return {
-        "failed": address("payments", {"within": period.value}),
-        "by-retry": address("payments", paid | {"by": "retry"}),
-        "by-member": address("payments", paid | {"by": "member"}),
-        "without-us": address("payments", paid | {"by": "without_us"}),
-    }
+    paid = SINCE | {"status": "recovered", "within": period.value}
+    recovered = {tone: address("payments", paid | {"by": by.value}) for by, tone in TONES.items()}
+    return {"failed": address("payments", SINCE | {"within": period.value})} | recovered
 
 
 def choose_period() -> Period:

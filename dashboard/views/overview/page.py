@@ -44,7 +44,7 @@ def refresh(settings: DashboardSettings) -> None:
         banners.show_warnings(snapshot)
     with figures:
         show_cards(snapshot)
-        show_findings(snapshot.findings)
+        show_findings(snapshot.findings, claims=bool(snapshot.summary.recovered.ours))
     if not snapshot.payments:
         with money:
             banners.show_first_steps(settings.base_url)

@@ -13,7 +13,7 @@ from dashboard.data.database import Unavailable, for_company
 from dashboard.data.payments import Query, list_products
 from dashboard.settings import DashboardSettings
 from db.reporting.pagination import Order, parse_amount
-from db.reporting.search import Filters, StatusFilter
+from db.reporting.search import Filters, Population, StatusFilter
 from recovery.declines import DeclineClass
 from recovery.labels import REASONS, RECOVERED_BY, STATUSES
 from recovery.status import RecoveredBy
@@ -29,9 +29,14 @@ WHICH: dict[str, str] = {
 }
 CLASSES = {ANY: "Any reason"} | {str(cls): label for cls, label in REASONS.items()}
 BY = {ANY: "Anyone"} | {str(by): label for by, label in RECOVERED_BY.items()}
+POPULATIONS: dict[str, str] = {
+    ANY: "Before and after",
+    Population.SINCE_SETUP: "Since the set-up",
+    Population.BEFORE_SETUP: "Before the set-up",
+}
 ORDERS: dict[str, str] = {Order.NEWEST: "Newest first", Order.LARGEST: "Largest first"}
 # The filters' names in the address. Paging and the choice of one payment are not filters.
-NAMES = ("status", "within", "class", "product", "by", "least", "most", "q", "sort")
+NAMES = ("status", "within", "setup", "class", "product", "by", "least", "most", "q", "sort")
 DEFAULTS = {
     "status": StatusFilter.ALL.value,
     "within": Period.ALL.value,
@@ -48,6 +53,7 @@ def read_query(address: Mapping[str, str]) -> Query:
         most=read_amount(address.get("most")),
         product=address.get("product") or None,
         recovered_by=choose(RecoveredBy, address.get("by")),
+        population=choose(Population, address.get("setup")),
         words=address.get("q", "").strip(),
     )
     return Query(
@@ -98,6 +104,7 @@ def show_filters(settings: DashboardSettings, query: Query) -> None:
         with st.popover("More filters"):
             select("Reason", "find-class", CLASSES)
             select("Recovered by", "find-by", BY)
+            select("Set-up", "find-setup", POPULATIONS)
             select("Product", "find-product", name_products(settings, query))
             st.number_input("Minimum, US dollars", 0.0, key="find-least", on_change=apply)
             st.number_input("Maximum, US dollars", 0.0, key="find-most", on_change=apply)
@@ -131,6 +138,7 @@ def set_widgets(query: Query) -> None:
             "find-sort": query.order.value,
             "find-class": filters.decline_class.value if filters.decline_class else ANY,
             "find-by": filters.recovered_by.value if filters.recovered_by else ANY,
+            "find-setup": filters.population.value if filters.population else ANY,
             "find-product": filters.product or ANY,
             "find-least": None if filters.least is None else float(filters.least),
             "find-most": None if filters.most is None else float(filters.most),
