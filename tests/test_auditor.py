@@ -8,6 +8,7 @@ import ast
 import asyncio
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from db.company_settings.recovery import RecoverySettings, save_recovery_setting
 from db.models import Message, Notice, Payment
 from db.session import SessionFactory
 from recovery.labels import REASONS
+from recovery.wording import name_brand
 from sandbox.servers.sendgrid import SendGrid
 from tests.auditor import (
     OUR_CHARGES,
@@ -314,6 +316,10 @@ def check_overview(books: Books, audited: Audited) -> None:
     assert shown["Recovery Rate %"] == f"{rate}%"
     assert shown["Total Failed Payments"] == f"{len(books.counted):,}"
     words = read_plain(page)
+    at_risk = sum((one.failed for one in books.open), Decimal(0))
+    assert shown["At Risk Now"] == usd(at_risk)
+    noun = "payment" if len(books.open) == 1 else "payments"
+    assert f"{len(books.open)} {noun} still recoverable\n" in words
     for way, label in WAYS.items():
         assert f"{usd(month[way])} {label}\n" in words
     assert f"{ours}% ours, and {rate - ours}% that would have come anyway\n" in words
@@ -374,8 +380,15 @@ def check_insights(books: Books, audited: Audited) -> None:
         count_groups(closed, lambda one: f"{local(one).hour:02}:00"),
     ]
     check_curve(books, read_plain(page))
-    (products, _) = read_groups(audited.open_insights(span="all time", part="Products and cards"))
+    page = audited.open_insights(span="all time", part="Products and cards")
+    products, brands = read_groups(page)
     assert products == count_groups(closed, lambda one: one.product)
+    with audited.half.sessions() as session:
+        asked = session.execute(select(Payment.payment_id, Payment.card_brand))
+        cards = {row.payment_id: row.card_brand for row in asked}
+    known = count_groups(closed, lambda one: name_brand(cards[one.payment.id] or "unknown"))
+    assert brands == known
+    check_funnel(books, audited)
     page = audited.open_insights(span="all time", part="Reasons and tries")
     reasons, _ = read_groups(page)
     told = {one["payment_id"]: one["first_decline_class"] for one in audited.list_payments()}
@@ -394,6 +407,29 @@ def read_groups(page: AppTest) -> list[dict[str, tuple[int, int]]]:
         }
         found.append({name: counts for name, counts in groups.items() if counts[0]})
     return found
+
+
+def check_funnel(books: Books, audited: Audited) -> None:
+    """Of payments whose five days are over; a chat tells of no opening."""
+    told, closed = read_mail_events(audited), {one.payment.id: one for one in books.closed}
+    with audited.half.sessions() as session:
+        rows = session.scalars(select(Message).where(Message.state == "sent")).all()
+    blocks: dict[tuple[str, str], list[int]] = {}
+    for message in sorted(rows, key=lambda one: (one.step, one.channel)):
+        if (about := closed.get(message.payment_id)) is None:
+            continue
+        block = blocks.setdefault((message.step, message.channel), [0] * 5)
+        paid_at = about.paid_at if about.said in ("click", "member") else None
+        events = told.get(message.id, {}) if message.channel == "email" else {}
+        counted = [name in events for name in ("delivered", "open", "click")]
+        for place, one in enumerate([True, *counted, is_followed(message, told, paid_at)]):
+            block[place] += one
+    page = audited.open_insights(span="all time", part="Messages")
+    (chart,) = page.get("plotly_chart")
+    assert [bars["x"] for bars in json.loads(chart.proto.spec)["data"]] == [
+        block if channel == "email" else [block[0], block[-1]]
+        for (_, channel), block in blocks.items()
+    ]
 
 
 def check_curve(books: Books, words: str) -> None:
