@@ -16,11 +16,18 @@ from dashboard.text.groups import format_range
 from dashboard.ui.palette import Palette
 from db.reporting.chance import Estimate
 from recovery.labels import STATUSES
-from recovery.status import PaymentStatus
+from recovery.status import PaymentStatus, RecoveredBy
 from recovery.wording import FEW
 
 FADED = 0.35
 HOLLOW = "x"
+# Solid, lined, hatched, dotted: distinct without any colour.
+PATTERNS = {
+    RecoveredBy.RETRY: "",
+    RecoveredBy.CLICK: "-",
+    RecoveredBy.MEMBER: "/",
+    RecoveredBy.WITHOUT_US: ".",
+}
 NOT_BACK = STATUSES[PaymentStatus.PERMANENT_FAIL]
 NEWER = "Failed in the last five days"
 
@@ -52,14 +59,10 @@ class Layer:
 
 
 def list_layers(colours: Palette, names: Sequence[str]) -> list[Layer]:
-    """Solid, lined, hatched, dotted: distinct without any colour."""
-    tones = (
-        (colours.by_retry, ""),
-        (colours.by_click, "-"),
-        (colours.by_member, "/"),
-        (colours.without_us, "."),
-    )
-    return [Layer(name, *tone) for name, tone in zip(names, tones, strict=True)]
+    return [
+        Layer(name, colours.of(by), PATTERNS[by])
+        for name, by in zip(names, RecoveredBy, strict=True)
+    ]
 
 
 def is_small(bar: Bar) -> bool:

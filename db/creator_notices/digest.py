@@ -47,10 +47,6 @@ class Figures:
     def ours(self) -> Sum:
         return add_up(self.recovered[by] for by in CLAIMED)
 
-    @property
-    def without_us(self) -> Sum:
-        return self.recovered[RecoveredBy.WITHOUT_US]
-
 
 @dataclass(frozen=True, slots=True)
 class PaymentNeedingAction:

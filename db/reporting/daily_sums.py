@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from recovery.status import RecoveredBy
+from recovery.status import CLAIMED, RecoveredBy
 
 # The number of payments that each way recovered, and the word in `recovered_by`.
 WAYS = {
@@ -25,6 +25,7 @@ FROM_START, TO_END = "-infinity", "infinity"
 FINAL = "status in ('recovered', 'permanent_fail')"
 VALUED = "failed_amount_usd is not null and (status <> 'recovered' or kept_usd is not null)"
 CLOSED = f"since_setup and window_ends_at <= :now and {FINAL}"
+OURS = "recovered_by in ({})".format(", ".join(f"'{by}'" for by in CLAIMED))
 CLOSED_AND_VALUED = f"{CLOSED} and {VALUED}"
 KEPT = "cast(coalesce(kept_usd, 0) as float)"
 FAILED = "cast(failed_amount_usd as float)"
@@ -36,10 +37,7 @@ BY_FAILURE = {
     "closed_recovered": f"case when {CLOSED} and status = 'recovered' then 1 else 0 end",
     "closed_failed_usd": f"case when {CLOSED_AND_VALUED} then failed_amount_usd end",
     "closed_kept_usd": f"case when {CLOSED_AND_VALUED} then kept_usd end",
-    "closed_ours_usd": (
-        f"case when {CLOSED_AND_VALUED} and recovered_by in ('retry', 'click', 'member')"
-        " then kept_usd end"
-    ),
+    "closed_ours_usd": f"case when {CLOSED_AND_VALUED} and {OURS} then kept_usd end",
     "closed_failed_squares": f"case when {CLOSED_AND_VALUED} then {FAILED} * {FAILED} end",
     "closed_products": f"case when {CLOSED_AND_VALUED} then {FAILED} * {KEPT} end",
     "closed_kept_squares": f"case when {CLOSED_AND_VALUED} then {KEPT} * {KEPT} end",

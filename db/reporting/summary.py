@@ -40,7 +40,7 @@ SINCE_SETUP = Payment.since_setup.is_(True)
 UNCONVERTED = or_(Payment.failed_amount_usd.is_(None), and_(RECOVERED, Payment.kept_usd.is_(None)))
 
 
-AMOUNTS = ("retry_usd", "click_usd", "member_usd", "without_us_usd")
+AMOUNTS = tuple(f"{who}_usd" for who in WAYS.values())
 CLOSED_SUMS = (
     "closed_failed_usd",
     "closed_kept_usd",
