@@ -48,6 +48,8 @@ class DisputeEffect(StrEnum):
 RENEWALS = (Renewal.CONTINUES, Renewal.CANCELED, Renewal.ENDED)
 PAUSES = (False, True)
 EFFECTS = (DisputeEffect.LIFTED, DisputeEffect.HOLDS, DisputeEffect.STOPS)
+# A bank's word that a dispute is coming, in place of a dispute's status.
+ALERT = "alert"
 # A dispute that has one of these does not change any more.
 FINAL = ("won", "lost", "prevented", "warning_closed")
 # Of these, those that gave the money back to the member.

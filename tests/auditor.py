@@ -8,10 +8,11 @@ really happened; whose dollars those are, and how many, is the ledger's word.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 from sandbox.model.people import in_usd
@@ -30,7 +31,8 @@ CENT = Decimal("0.01")
 @dataclass
 class Story:
     """One failed renewal. `kept`: dollars that are left of what was paid, now. `said`: who is
-    claimed to have brought it; `given_up`: that nothing more is tried."""
+    claimed to have brought it; `given_up`: that nothing more is tried; `held_out`: whether the
+    member is left to Whop alone. None: nobody was drawn."""
 
     payment: Payment
     charges: Sequence[Charge]
@@ -40,6 +42,8 @@ class Story:
     product: str
     said: str | None = None
     given_up: bool = False
+    held_out: bool | None = None
+    member: str | None = None
 
     @property
     def failed_at(self) -> datetime:
@@ -184,6 +188,33 @@ def sum_given_back(world: World, books: Books, since: datetime) -> Decimal:
         if dispute.payment_id in counted and dispute.created_at >= since and lost:
             total += in_usd(dispute.amount, dispute.currency)
     return total
+
+
+def list_known(
+    one: Story, lost: Collection[tuple[str, datetime]], read_back_at: Iterable[datetime]
+) -> list[Charge]:
+    """Without retries of Whop's that nobody can know of: the webhook was lost, and when Whop was
+    asked again, a later charge had come. Before a charge of ours it is asked."""
+    known = [one.charges[0]]
+    for charge, later in zip_longest(one.charges[1:], one.charges[2:]):
+        missed = charge.by == "whop" and (one.payment.id, charge.at) in lost
+        covered = later and later.by not in OUR_CHARGES
+        if missed and covered and not any(charge.at < at < later.at for at in read_back_at):
+            continue
+        known.append(charge)
+    return known
+
+
+def count_tries(known: Iterable[Sequence[Charge]]) -> list[tuple[int, int, int]]:
+    """By the charge's number: how many were made, paid by us, and paid by anybody else."""
+    rows: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for charges in known:
+        for number, charge in enumerate(charges):
+            row, ours = rows[number], charge.by in OUR_CHARGES
+            row[0] += 1
+            row[1] += charge.outcome == PAID and ours
+            row[2] += charge.outcome == PAID and not ours
+    return [(made, ours, others) for _, (made, ours, others) in sorted(rows.items())]
 
 
 def find_false_claims(stories: Iterable[Story]) -> list[str]:

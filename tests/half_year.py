@@ -3,6 +3,7 @@ refunds, and disputes with every end. The first weeks nobody of us is there."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,8 +40,9 @@ def look_away(_: HalfYear) -> None:
 
 
 class HalfYear(Rig):
-    """`moved`: when a message made a member decide to pay, by payment. `note_month_end` is called
-    just after a month has ended, once all that happened in it was read back."""
+    """`moved`: when a message made a member decide to pay, by payment. `lost`: of which failed
+    charges the webhook was lost, by payment; `read_back_at`: when Whop was asked what we missed.
+    `note_month_end` is called just after a month has ended, once all of it was read back."""
 
     def __init__(
         self,
@@ -62,7 +64,10 @@ class HalfYear(Rig):
         self.rulings: list[tuple[datetime, str, str]] = []
         self.disputed = 0
         self.moved: dict[str, list[datetime]] = {}
+        self.lost: set[tuple[str, datetime]] = set()
+        self.read_back_at: list[datetime] = []
         self.note_moves()
+        self.note_losses()
 
     def note_moves(self) -> None:
         members = self.world.acts.members
@@ -75,6 +80,21 @@ class HalfYear(Rig):
             return pays_at
 
         members.mail_arrives = mail_arrives  # type: ignore[method-assign]
+
+    def note_losses(self) -> None:
+        outbox = self.world.outbox
+        real = outbox.add
+
+        def add(webhook_id: str, event: str, body: bytes, due_at: datetime, copies: int) -> None:
+            if event == "payment.failed" and not copies:
+                self.lost.add((json.loads(body)["data"]["id"], due_at))
+            real(webhook_id, event, body, due_at, copies)
+
+        outbox.add = add  # type: ignore[method-assign]
+
+    def read_back(self) -> None:
+        self.read_back_at.append(self.clock.now)
+        self.reconciler.run()
 
     def live(self, per_day: float) -> None:
         self.world.faults.add("webhook", "drop", times=None)
@@ -107,7 +127,7 @@ class HalfYear(Rig):
         number = int((hour - self.set_up_at) / HOUR)
         month_ends = hour.astimezone(self.zone).day == 1 and hour.astimezone(self.zone).hour == 0
         if number % READ_BACK == 0 or month_ends:
-            self.reconciler.run()
+            self.read_back()
         if month_ends or self.has_work():
             self.message_sender.send_due()
             self.cycle.run()

@@ -5,7 +5,6 @@ auditor's own books (tests/auditor.py), and every claim against what really happ
 from __future__ import annotations
 
 import ast
-import asyncio
 import csv
 import io
 import json
@@ -18,24 +17,24 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
-import streamlit as st
 from pydantic import SecretStr
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.payments import export
 from dashboard.settings import DashboardSettings
 from dashboard.text.payment_csv import list_rows
 from dashboard.views.payments.filters import read_query
-from db.company_settings.notifications import NotificationSettings, save_notification_settings
-from db.company_settings.recovery import RecoverySettings, save_recovery_settings
-from db.models import Message, Notice, Payment
+from db.models import Attempt, Message, Payment
 from db.session import SessionFactory
 from recovery.labels import REASONS
-from recovery.wording import name_brand
+from recovery.wording import format_money, format_span, name_brand
+from sandbox.model.records import PAID
 from sandbox.servers.sendgrid import SendGrid
+from sandbox.state.store import DISPUTE
+from tests import auditor_comparisons as comparisons
+from tests.audited import Audited, read_plain, read_sparks, usd
 from tests.auditor import (
     OUR_CHARGES,
     OURS,
@@ -43,16 +42,16 @@ from tests.auditor import (
     Story,
     cents,
     count_groups,
+    count_tries,
     find_false_claims,
-    read_stories,
+    list_known,
     sum_given_back,
     tenth,
 )
+from tests.auditor_comparisons import Arm
 from tests.factories import COMPANY
 from tests.half_year import END, HalfYear
-from tests.mail_service import make_settings
 from tests.pages import fresh as fresh
-from webhook.app import create_app
 
 ZONES = (
     "Asia/Kathmandu",
@@ -61,25 +60,19 @@ ZONES = (
     "Pacific/Kiritimati",
     "America/St_Johns",
 )
-APP = Path(__file__).resolve().parent.parent / "dashboard" / "navigation.py"
 WAYS = {
     "retry": "by our retry",
     "click": "clicked our link, then paid",
     "member": "paid after our message",
     "without_us": "would have come anyway",
 }
-MESSAGES_PAGE = """
-from dashboard.settings import DashboardSettings
-from dashboard.views.messages import page
-from db.settings import load_settings
-
-page.show(load_settings(DashboardSettings))
-"""
+NAMES = {"whop": "Whop's retry", "member": "Member's payment"}
+IDS = "select id from payments"
 FORBIDDEN = ("db.reporting", "recovery.attribution", "recovery.lift", "dashboard")
 
 
 def test_the_auditor_knows_nothing_of_what_is_audited() -> None:
-    for module in ("auditor", "half_year"):
+    for module in ("auditor", "auditor_comparisons", "half_year"):
         tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())
         names = [
             name
@@ -99,41 +92,6 @@ def test_the_auditor_knows_nothing_of_what_is_audited() -> None:
 # --- the half-year -------------------------------------------------------------------------------
 
 
-def note_month_end(books_of: dict[date, tuple[Decimal, Decimal]]) -> Callable[[HalfYear], None]:
-    def note(half: HalfYear) -> None:
-        books = open_books(half, half.zone, half.clock.now)
-        last = (books.today - timedelta(days=1)).replace(day=1)
-        split = books.split(books.paid_on(lambda day: day.replace(day=1) == last))
-        books_of[last] = (
-            sum(split.values(), Decimal(0)),
-            sum((split[way] for way in OURS), Decimal(0)),
-        )
-
-    return note
-
-
-def open_books(half: HalfYear, zone: ZoneInfo, now: datetime) -> Books:
-    """Who is said to have brought what is what the product says; the rest is the ledger's."""
-    stories = read_stories(half.world, half.set_up_at)
-    asked = select(Payment.payment_id, Payment.recovered_by, Payment.status)
-    with half.sessions() as session:
-        said = {payment_id: (by, status) for payment_id, by, status in session.execute(asked)}
-    for one in stories:
-        by, status = said.get(one.payment.id, (None, None))
-        one.said, one.given_up = by and str(by), status == "permanent_fail"
-    return Books(stories, zone, now)
-
-
-class Fixed(datetime):
-    """The clock of those who ask the machine."""
-
-    at = END
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return cls.at.astimezone(tz)
-
-
 @pytest.fixture
 def audited(
     sessions: SessionFactory, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
@@ -142,90 +100,8 @@ def audited(
     half = HalfYear(sessions, tmp_path, 182, zone, faults=True)
     audited = Audited(half, database_url, monkeypatch)
     audited.use_zone(zone)
-    half.note_month_end = note_month_end(audited.month_ends)
     half.live(per_day=1.0)
     return audited
-
-
-class Audited:
-    """The half-year, and the ways to look at it."""
-
-    def __init__(self, half: HalfYear, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.half, self.url, self.patch = half, database_url, monkeypatch
-        self.month_ends: dict[date, tuple[Decimal, Decimal]] = {}
-        for name, value in (("DATABASE_URL", database_url), ("WHOP_COMPANY_ID", COMPANY)):
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr("db.session.datetime", Fixed)
-
-    def use_zone(self, zone: ZoneInfo) -> None:
-        st.cache_data.clear()
-        with self.half.sessions.begin() as session:
-            settings = RecoverySettings(time_zone=zone.key)
-            save_recovery_settings(session, COMPANY, settings, "somebody", self.half.clock.now)
-
-    def books(self, zone: ZoneInfo, now: datetime = END) -> Books:
-        books = open_books(self.half, zone, now)
-        books.month_ends = self.month_ends
-        return books
-
-    # --- what is looked at -----------------------------------------------------------------------
-
-    def get(self, path: str, **query: str) -> Any:
-        app = create_app(make_settings(), self.half.sessions.kw["bind"], self.half.clock)
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
-                headers = {"Authorization": "Bearer t0ken"}
-                asked = {"company_id": COMPANY} | query
-                return await client.get(path, params=asked, headers=headers)
-
-        answer = asyncio.run(ask())
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def list_payments(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        cursor: dict[str, str] = {}
-        while True:
-            page = self.get("/payments/list", limit="200", **cursor)
-            found += page["payments"]
-            if page["next_cursor"] is None:
-                return found
-            cursor = {"cursor": page["next_cursor"]}
-
-    def open_overview(self, **query: str) -> AppTest:
-        return self.run(AppTest.from_file(str(APP), default_timeout=60), query)
-
-    def open_insights(self, **query: str) -> AppTest:
-        return self.run(AppTest.from_function(insights_page, default_timeout=60), query)
-
-    def open_messages(self, **query: str) -> AppTest:
-        return self.run(AppTest.from_string(MESSAGES_PAGE, default_timeout=60), query)
-
-    def run(self, page: AppTest, query: dict[str, str]) -> AppTest:
-        for name, value in query.items():
-            page.query_params[name] = value
-        page.run()
-        assert not page.exception
-        return page
-
-
-def insights_page() -> None:
-    from dashboard.settings import DashboardSettings
-    from dashboard.views.insights import page as insights
-    from db.settings import load_settings
-
-    insights.show(load_settings(DashboardSettings))
-
-
-def read_plain(page: AppTest) -> str:
-    texts = [block.proto.body for block in page.get("html")]
-    return re.sub("<[^>]+>", "", "\n".join(texts).replace("</p>", "\n").replace("</li>", "\n"))
-
-
-def usd(amount: Decimal) -> str:
-    return f"${cents(amount):,.2f}"
 
 
 # --- the audit -----------------------------------------------------------------------------------
@@ -235,14 +111,17 @@ def test_every_figure_is_what_the_auditor_computes_and_no_claim_is_false(audited
     first = audited.books(ZoneInfo(ZONES[0]))
     check_stage(first, audited)
     check_claims(first, audited)
-    for name in ZONES:
+    check_health(audited)
+    for number, name in enumerate(ZONES):
         zone = ZoneInfo(name)
         audited.use_zone(zone)
         books = audited.books(zone)
         check_summary(books, audited.get("/stats/summary"))
         check_overview(books, audited)
+        check_trends(books, audited)
         check_insights(books, audited)
         check_digest(audited, zone)
+        check_stories(books, audited, books.stories[number :: len(ZONES)])
     check_list(first, audited)
     check_file(first, audited)
     check_messages(audited, ZoneInfo(ZONES[-1]))
@@ -360,7 +239,7 @@ DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def check_insights(books: Books, audited: Audited) -> None:
     closed, zone = books.closed, books.zone
-    page = audited.open_insights(span="all time", part="Time")
+    page = audited.open("insights", span="all time", part="Time")
     recovered = [one for one in closed if one.paid_at]
     kept = sum((one.kept for one in closed), Decimal(0))
     failed = sum((one.failed for one in closed), Decimal(0))
@@ -380,7 +259,7 @@ def check_insights(books: Books, audited: Audited) -> None:
         count_groups(closed, lambda one: f"{local(one).hour:02}:00"),
     ]
     check_curve(books, read_plain(page))
-    page = audited.open_insights(span="all time", part="Products and cards")
+    page = audited.open("insights", span="all time", part="Products and cards")
     products, brands = read_groups(page)
     assert products == count_groups(closed, lambda one: one.product)
     with audited.half.sessions() as session:
@@ -389,11 +268,12 @@ def check_insights(books: Books, audited: Audited) -> None:
     known = count_groups(closed, lambda one: name_brand(cards[one.payment.id] or "unknown"))
     assert brands == known
     check_funnel(books, audited)
-    page = audited.open_insights(span="all time", part="Reasons and tries")
+    page = audited.open("insights", span="all time", part="Reasons and tries")
     reasons, _ = read_groups(page)
+    check_tries(books, page, audited.half)
     told = {one["payment_id"]: one["first_decline_class"] for one in audited.list_payments()}
     assert reasons == count_groups(closed, lambda one: REASONS[told[one.payment.id]])
-    check_tries(books, read_plain(page))
+    check_impact(books, audited)
 
 
 def read_groups(page: AppTest) -> list[dict[str, tuple[int, int]]]:
@@ -424,7 +304,7 @@ def check_funnel(books: Books, audited: Audited) -> None:
         counted = [name in events for name in ("delivered", "open", "click")]
         for place, one in enumerate([True, *counted, is_followed(message, told, paid_at)]):
             block[place] += one
-    page = audited.open_insights(span="all time", part="Messages")
+    page = audited.open("insights", span="all time", part="Messages")
     (chart,) = page.get("plotly_chart")
     assert [bars["x"] for bars in json.loads(chart.proto.spec)["data"]] == [
         block if channel == "email" else [block[0], block[-1]]
@@ -440,24 +320,118 @@ def check_curve(books: Books, words: str) -> None:
     assert f"({len(paid)} of {len(watched)}) in the end" in words
 
 
-def check_tries(books: Books, words: str) -> None:
+def check_tries(books: Books, page: AppTest, half: HalfYear) -> None:
     watched = [one for one in books.closed if not one.imported]
-    ours = sum(one.made_by in OUR_CHARGES for one in watched)
-    assert f"Our retries recovered {ours} in total." in words
+    known = [list_known(one, half.lost, half.read_back_at) for one in watched]
+    assert sum(map(len, known)) > 0.99 * sum(len(one.charges) for one in watched)
+    tries = count_tries(known)
+    (first, *_), (second, ours, others), *_ = tries
+    sentence = (
+        f"{second:,} of {first:,} failed payments were tried again. "
+        f"Try 2 was paid in {say_of(ours + others, second)}. "
+        f"Our retries recovered {sum(row[1] for row in tries)} in total."
+    )
+    assert sentence in read_plain(page)
+    made, by_us, _, _, otherwise = (
+        bars["y"] for bars in json.loads(page.get("plotly_chart")[1].proto.spec)["data"][:5]
+    )
+    assert list(zip(made, by_us, otherwise, strict=True)) == tries
+
+
+def check_impact(books: Books, audited: Audited) -> None:
+    """On its own page, and on the overview."""
+    helped, alone = comparisons.part_members(books)
+    assert min(len(helped.stories), len(alone.stories)) >= 30
+    gain = say_points(comparisons.compare_shares(helped, alone))
+    money = say_points(comparisons.compare_money(helped, alone), " of the money")
+    said = (
+        f"With our help, {say_arm(helped)} of the members paid in the end; in the control group, "
+        f"{say_arm(alone)}. Our impact: {gain}, and {money}."
+    )
+    before = [one for one in books.stories if one.imported and not one.since_setup]
+    before = [one for one in before if one.window_ends_at <= audited.half.set_up_at]
+    paid = [one for one in before if one.paid_at]
+    baseline = (
+        f"Before you installed this, {len(before)} payments worth "
+        f"{usd(sum((one.failed for one in before), Decimal(0)))} failed. "
+        f"{say_of(len(paid), len(before))} came back anyway, worth "
+        f"{usd(sum((one.kept for one in paid), Decimal(0)))}."
+    )
+    assert helped.claimed < 30
+    untold = "would have come anyway. How much, only a control group can tell."
+    for page in (audited.open("insights", part="Our impact"), audited.open_overview()):
+        words = read_plain(page)
+        assert said in words
+        assert baseline in words
+        assert untold in words
+
+
+def say_arm(arm: Arm) -> str:
+    return say_of(arm.paid, len(arm.stories))
+
+
+def say_of(part: int, whole: int) -> str:
+    return f"{part} of {whole}" if whole < 20 else f"{share_of(part, whole)}% ({part} of {whole})"
+
+
+def share_of(part: int, whole: int) -> int:
+    return (200 * part + whole) // (2 * whole)
+
+
+def say_points(found: tuple[float, float, float], what: str = "") -> str:
+    estimate, low, high = (f"{100 * one:+.1f}" for one in found)
+    return f"{estimate} points{what} (95% interval: {low} to {high})"
+
+
+def check_trends(books: Books, audited: Audited) -> None:
+    """What the cards compare with, and their small bars."""
+    page = audited.open_overview()
+    words, today = read_plain(page), books.today
+    assert f", {comparisons.count_failures_before(books)} in the 30 before" in words
+    last, before = comparisons.compare_rates(books)
+    assert f"{last}% in the newest 30 of these days, {before}% before." in words
+    so_far, then = comparisons.compare_months(books)
+    month = today.replace(day=1) - timedelta(days=1)
+    assert f"Before refunds {usd(so_far)}; by this time in {month:%B} it was {usd(then)}." in words
+    ends = [one.window_ends_at - END for one in books.open]
+    if ends:
+        assert f"First deadline in {format_span(min(ends))}" in words
+    days = [today - timedelta(days=ago) for ago in reversed(range(30))]
+    paid = [sum(books.split(books.paid_on(day.__eq__)).values(), Decimal(0)) for day in days]
+    rates = [tenth(100 * kept, failed) for failed, kept in comparisons.list_spans(books)]
+    failed = [Decimal(len(books.failed_on(day.__eq__))) for day in days]
+    left = Counter(min(max(end.days, 0), 4) for end in ends)
+    at_risk = [Decimal(left[number]) for number in range(5)]
+    assert read_sparks(page) == [draw_bars(one) for one in (paid, rates, failed, at_risk)]
+
+
+def draw_bars(values: list[Decimal]) -> list[int]:
+    top = max(values) or Decimal(1)
+    return [int(f"{max(100 * value / top, 0):.0f}") for value in values]
+
+
+def check_health(audited: Audited) -> None:
+    """What it counts; the rest of it is states."""
+    told, lately = read_mail_events(audited), END - timedelta(days=1)
+    mails = SendGrid(audited.half.world).mails()
+    ours = [one for one in mails if "message_id" in one.custom_args and one.at > lately]
+    bad = [told[int(one.custom_args["message_id"])].keys() for one in ours]
+    against = sum(bool(names & {"bounce", "dropped", "blocked", "spamreport"}) for names in bad)
+    words = read_plain(audited.open("health"))
+    noun, be = ("email" if len(ours) == 1 else "emails"), ("was" if against == 1 else "were")
+    assert ours
+    assert f"In the last 24 hours: {len(ours)} {noun} accepted, 0 refused, 0 unanswered," in words
+    assert f"Of {len(ours)} {noun} in the last 24 hours, {against} bounced, {be} dropped" in words
+    with audited.half.sessions() as session:
+        attempts = session.scalars(select(Attempt)).all()
+    waiting = [one for one in attempts if one.outcome in ("open", "unknown", "pending")]
+    assert ("Every charge has a confirmed result." in words) == (not waiting)
+    assert "Every event was processed." in words
 
 
 def check_digest(audited: Audited, zone: ZoneInfo) -> None:
-    half, friday = audited.half, END.astimezone(zone)
+    words, friday = audited.read_digest(zone), END.astimezone(zone)
     monday = friday.date() - timedelta(days=friday.weekday())
-    half.clock.now = datetime.combine(monday, time(8, 30), zone)
-    with half.sessions.begin() as session:
-        session.execute(delete(Notice))
-        chosen = NotificationSettings(digest=True, digest_to="creator@example.com")
-        save_notification_settings(session, COMPANY, chosen, "somebody", half.clock.now)
-    half.notifier.notify_due()
-    half.clock.now = END
-    mail = next(m for m in SendGrid(half.world).mails() if m.recipients == ["creator@example.com"])
-    words = mail.sent["content"][0]["value"]
     books = audited.books(zone)
     week, before = (is_within(monday - timedelta(days=ago)) for ago in (7, 14))
     for way, label in WAYS.items():
@@ -479,6 +453,58 @@ def is_within(monday: date) -> Callable[[date], bool]:
 def say_sum(stories: list[Story], what: str) -> str:
     amount = sum((getattr(one, what) for one in stories), Decimal(0))
     return f"{usd(amount)} ({len(stories)} payment{'' if len(stories) == 1 else 's'})"
+
+
+def check_stories(books: Books, audited: Audited, stories: list[Story]) -> None:
+    """Each payment's page, in the time zone chosen: sums, who brought it, and what happened."""
+    taken, rulings = audited.half.world.ledger.list_taken(), list_rulings(audited.half)
+    for one in stories:
+        page = audited.open("payments", payment=one.payment.id)
+        words, payment = read_plain(page), one.payment
+        assert format_money(payment.amount, payment.currency) in words
+        assert f"Deadline{say_when(one.window_ends_at, books)}" in words
+        assert words.count("The charge failed") == 1
+        check_timeline(one, words, books, audited.half)
+        assert words.count("The member disputes this payment") == len(rulings[payment.id])
+        alerted = payment.dispute_alerted_at is not None and not rulings[payment.id]
+        assert words.count("The member's bank announces a dispute of this payment") == alerted
+        refunded = f"Refunded since: {format_money(payment.refund_asked, payment.currency)}."
+        assert (refunded in words) == (one.paid_at is not None and payment.refund_asked > 0)
+        if one.paid_at is None:
+            assert "Paid on" not in words
+            continue
+        way = WAYS[one.way].removesuffix("message")
+        assert re.search(f"Paid on {say_when(one.paid_at, books)}: (recovered )?{way}", words)
+        lost = rulings[payment.id] in (["lost"], ["prevented"])
+        sum_taken = format_money(taken.get(payment.id, Decimal(0)), payment.currency)
+        beginning = "Lost in a dispute" if lost else "In a dispute"
+        assert (f"{beginning}: {sum_taken}" in words) == (payment.id in taken)
+
+
+def list_rulings(half: HalfYear) -> dict[str, list[str]]:
+    """How each dispute stands, inquiries left out, by payment."""
+    found: dict[str, list[str]] = {one: [] for (one,) in half.world.store.rows(IDS)}
+    for (document,) in half.world.store.rows("select document from disputes"):
+        dispute = DISPUTE.validate_json(document)
+        if not dispute.status.startswith("warning_"):
+            found[dispute.payment_id].append(dispute.status)
+    return found
+
+
+def check_timeline(one: Story, words: str, books: Books, half: HalfYear) -> None:
+    """Each charge since we were there, by whom, when, and how it ended."""
+    charges = list_known(one, half.lost, half.read_back_at)[1:]
+    for charge in [] if one.imported else charges:
+        who = "Our retry" if charge.by in OUR_CHARGES else NAMES[charge.by]
+        if charge.by == "member" and one.way == "without_us":
+            # In doubt it was Whop.
+            who = f"({who}|{NAMES['whop']})"
+        end = "paid" if charge.outcome == PAID else "declined"
+        assert re.search(f"{say_when(charge.at, books)}\\s+{who}: {end}", words)
+
+
+def say_when(moment: datetime, books: Books) -> str:
+    return f"{moment.astimezone(books.zone):%a %-d %b, %H:%M}"
 
 
 def check_list(books: Books, audited: Audited) -> None:
@@ -531,7 +557,7 @@ def check_messages(audited: Audited, zone: ZoneInfo) -> None:
             ]
             mails = [told[m.id] for m in theirs if m.channel == "email"]
             followed = sum(is_followed(m, told, paid_at.get(m.payment_id)) for m in theirs)
-            words = read_plain(audited.open_messages(step=step, within=period))
+            words = read_plain(audited.open("messages", step=step, within=period))
             assert f"Sent{len(theirs)}Accepted" in words
             for label, name in (
                 ("Delivered", "delivered"),
@@ -576,8 +602,4 @@ def is_followed(
 def say_share(label: str, part: int, whole: int) -> str:
     if not whole:
         return f"{label}none yet"
-    numbers = f"{part} of {whole}"
-    if whole < 20:
-        return f"{label}{numbers}"
-    share = (200 * part + whole) // (2 * whole)
-    return f"{label}{share}% ({numbers})"
+    return f"{label}{say_of(part, whole)}"

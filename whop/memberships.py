@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from recovery.reports import DisputeReport, MembershipReport
-from recovery.standing import Renewal
+from recovery.standing import ALERT, Renewal
 from whop.values import (
     Json,
     PayloadError,
@@ -29,7 +29,6 @@ DRAFT = "drafted"
 PAUSED = "paused_at"
 # Where an inquiry may end, too, without the words of one.
 RULINGS = frozenset({"won", "lost", "prevented"})
-ALERT = "alert"
 # How a membership's id begins.
 MEMBERSHIP = "mem_"
 # Where every member can manage billing, for when Whop gives no link of the membership's own.

@@ -27,7 +27,7 @@ from recovery.labels import (
     name_message,
     name_recovery,
 )
-from recovery.standing import Renewal
+from recovery.standing import ALERT, Renewal
 from recovery.status import Action, AttemptOutcome, MessageState, RequestKind
 from recovery.wording import format_money
 
@@ -85,6 +85,9 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
 
 def describe_dispute(dispute: Dispute, payment_id: str) -> Entry:
     which = "this payment" if dispute.payment_id == payment_id else "another one"
+    if dispute.status == ALERT:
+        words = f"The member's bank announces a dispute of {which}"
+        return Entry(dispute.recorded_at, words, Tone.OVER)
     inquiry = dispute.status.startswith("warning_")
     words = f"The member's bank asks about {which}" if inquiry else f"The member disputes {which}"
     status = dispute.status.removeprefix("warning_").replace("_", " ")
