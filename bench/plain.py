@@ -24,7 +24,7 @@ from db.ledger.new_payments import describe_new
 from db.models import Payment, WebhookEvent
 from db.session import now as utc_now
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from whop.payloads import read_event
 from whop.signature import SignatureError, verify_signature
 from whop.values import PayloadError

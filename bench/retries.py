@@ -20,7 +20,7 @@ from bench.figures import Target, lay_out, ratio
 from bench.scratch import SECRET, BenchError
 from db.embedded import Server
 from db.session import now, session_factory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from sandbox.model.records import Charge, Company
 from sandbox.state.ledger import Ledger
 from sandbox.state.store import Store

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from daemon.reconcile import Reconciler
 from daemon.retries import Retrier
 from daemon.workers import WorkCounts, never, run_each, run_until_empty
 from db import heartbeats
-from db.ledger import banned_payments, payments, requests
+from db.ledger import banned_payments, diary, payments, requests, whop_habits
 from db.reporting import month_ends, rollup
 from db.session import SessionFactory
 from recovery.health import CycleReport
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # answer (docs/developers/speed.md).
 WORKERS = 12
 NOTHING = WorkCounts(0, 0)
+# How far back first decisions are looked for: by a daemon that was away, and from then on, since a
+# payment is seen only when its transaction has ended.
+FIRST_LOOK_BACK, LOOK_BACK = timedelta(days=6), timedelta(minutes=15)
 
 
 class Cycle:
@@ -48,6 +51,7 @@ class Cycle:
         self.sessions, self.retrier, self.clock = sessions, retrier, clock
         self.reconciler, self.workers, self.stopping = reconciler, workers, stopping
         self.started_at = clock()
+        self.diary_since = self.started_at - FIRST_LOOK_BACK
 
     def run(self) -> CycleReport:
         settled = self.drain(self.retrier.settle_one)
@@ -66,6 +70,7 @@ class Cycle:
             self.beat(session, self.clock(), report)
         self.update_rollup()
         self.record_month_ends()
+        self.observe_whop()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
         return report
 
@@ -105,6 +110,25 @@ class Cycle:
     def record_month_end(self, company_id: str) -> None:
         with self.sessions.begin() as session:
             month_ends.record_month_end(session, company_id, self.clock())
+
+    def observe_whop(self) -> None:
+        with self.sessions() as session:
+            unobserved = whop_habits.list_unobserved(session, self.clock())
+        run_each(unobserved, self.observe_company, self.stopping, "Whop could not be observed")
+
+    def observe_company(self, company_id: str) -> None:
+        with self.sessions.begin() as session:
+            whop_habits.observe_company(session, company_id, self.clock())
+
+    def write_diary(self) -> None:
+        """The first decisions, which the receiver leaves unwritten. One transaction per batch."""
+        began_at = self.clock()
+        while True:
+            with self.sessions.begin() as session:
+                batch = diary.begin_all(session, self.diary_since, began_at, self.retrier.rules)
+            if batch < diary.MOST_AT_ONCE or self.stopping():
+                break
+        self.diary_since = began_at - LOOK_BACK
 
     def beat(self, session: Session, now: datetime, report: CycleReport | None = None) -> None:
         """Records that the daemon is alive, and since when Whop has been down (None: it is up).

@@ -14,7 +14,7 @@ from datetime import datetime
 from db.ledger import facts, reviews, sync, unread
 from db.session import SessionFactory
 from recovery.reports import MembershipReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from whop.client import PAGE, WhopClient
 from whop.errors import AccessError, NotFoundError
 

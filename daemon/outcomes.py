@@ -8,9 +8,10 @@ from db.ledger.claims import Claim
 from db.ledger.conclusions import Conclusion
 from recovery.attribution import shows_decline
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.decisions import wait_for_whop
+from recovery.retrying.transitions import find_stop
 from recovery.status import AttemptOutcome, ChargeMethod, Trigger
-from recovery.transitions import find_stop, wait_for_whop
 from whop.errors import (
     AccessError,
     BusyError,
@@ -45,9 +46,11 @@ def interpret(
         return interpret_sent(claim, claim.sent_at, payment, credential, now)
     if is_stopped(payment):  # invariant 3: what is not retryable is not charged
         return Conclusion(AttemptOutcome.REFUSED, payment, "Whop says it is not retryable")
-    again = wait_for_whop(rules, now, payment.next_attempt_at)
+    only = claim.is_single and claim.charge_method is ChargeMethod.RETRY
+    last = payment.last_attempt_at if only else None
+    again = wait_for_whop(rules, now, payment.next_attempt_at, last)
     if again is not None and claim.trigger is Trigger.SCHEDULE:
-        return Conclusion(AttemptOutcome.REFUSED, payment, "Whop is about to try itself", again)
+        return Conclusion(AttemptOutcome.REFUSED, payment, "Whop tries itself about now", again)
     return None
 
 

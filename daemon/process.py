@@ -68,6 +68,7 @@ class Daemon:
             (1, self.send_messages),
             (1, self.fulfil_requests),
             (1, self.replay_requested),
+            (1, self.write_diary),
             (1, self.beat),
             (1, self.notify_creators),
             check=self.check_schema,
@@ -88,6 +89,7 @@ class Daemon:
         self.wait_until_ready()
         self.fulfil_requests()
         self.replay_requested()
+        self.write_diary()
         self.run_cycle()
         self.send_messages()
         self.notify_creators()
@@ -108,6 +110,9 @@ class Daemon:
 
     def replay_requested(self) -> None:
         self.services.replayer.replay_requested()
+
+    def write_diary(self) -> None:
+        self.services.cycle.write_diary()
 
     def beat(self) -> None:
         with self.sessions.begin() as session:

@@ -33,7 +33,7 @@ from db.ledger.sync import Progress
 from db.session import SessionFactory
 from recovery.health import SyncFailure
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from whop.client import WhopClient
 from whop.errors import NotFoundError, WhopError, classify_sync_error
 

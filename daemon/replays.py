@@ -12,7 +12,7 @@ from daemon.workers import never
 from db.ledger import replays
 from db.ledger.inbox import Reader
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from db.ledger.conclusions import Conclusion
 from db.session import SessionFactory
 from recovery.payment_methods import Ban, Card, find_held
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import AttemptOutcome, ChargeMethod
 from whop.client import WhopClient
 from whop.errors import AccessError, NoAnswerError, WhopError

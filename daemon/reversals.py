@@ -12,7 +12,7 @@ from db.ledger.inbox import Reader
 from db.ledger.sync import Progress
 from db.session import SessionFactory
 from recovery.reports import DisputeReport, PaymentReport, find_disputes
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from whop.client import WhopClient
 from whop.errors import NotFoundError
 

@@ -18,7 +18,7 @@ from daemon.retries import Retrier
 from daemon.workers import never
 from db.ledger.inbox import Reader
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from whop.client import WhopClient
 from whop.payloads import read_event
 

@@ -16,7 +16,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 
 SHORTEST_SECRET = 32
 

@@ -16,7 +16,8 @@ from recovery.status import RecoveredBy
 # How far Whop's own charge may be from the time that Whop announced. An assumption: Whop does not
 # publish it.
 WHOP_DELAY = timedelta(minutes=15)
-# How much earlier than announced it may come: as long as we keep away from it (retry_policy.py).
+# How much earlier than announced it may come: as long as we keep away from it
+# (retrying/good_hours.py).
 WHOP_EARLY = timedelta(hours=6)
 # Whop runs a charge at once, so what is paid later than this after an unanswered one was another's.
 CHARGE_TAKES = timedelta(minutes=15)

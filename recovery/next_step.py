@@ -12,6 +12,7 @@ from datetime import datetime
 from recovery.action_required import ACTORS, ONLY_THE_MEMBER, Actor, LeadAction, Need, NextStepKind
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
 from recovery.message_schedule import PlannedMessage
+from recovery.retrying.decisions import NoRetryReason
 from recovery.standing import Hold
 from recovery.status import (
     UNPAID,
@@ -21,7 +22,6 @@ from recovery.status import (
     RequestKind,
     Trigger,
 )
-from recovery.transitions import NoRetryReason
 
 # In these nothing that is planned will be done as it was planned.
 UNDECIDED = frozenset({NextStepKind.STOPPING, NextStepKind.CLOSING, NextStepKind.ON_HOLD})

@@ -24,6 +24,7 @@ class PaymentDetails:
 
     `card_expiry`: the card's last month, such as `2027-04`. `instrument_name`: what was charged
     (recovery/instruments.py). `payment_method_type`: Whop's word for it, such as `sepa_debit`.
+    `country`: of the billing address, two letters.
     """
 
     membership_id: str | None = None
@@ -40,6 +41,7 @@ class PaymentDetails:
     payment_method_id: str | None = None
     payment_method_type: str | None = None
     recovery_url: str | None = None
+    country: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

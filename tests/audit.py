@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from db.models import Attempt, CardBan, Message, Payment, Request
 from db.reporting.figures import CENT, to_cents
 from db.reporting.summary import summarize
-from recovery import retry_policy
 from recovery.attribution import CHARGE_TAKES
 from recovery.decline_codes import classify
 from recovery.declines import (
@@ -32,6 +31,7 @@ from recovery.declines import (
 )
 from recovery.message_schedule import SEQUENCES, may_write
 from recovery.payment_methods import EXPIRED
+from recovery.retrying import policy as retry_policy
 from recovery.status import (
     OUR_TRIGGERS,
     UNPAID,

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from db.ledger import new_payments, payments
 from db.models import Payment
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import PaymentStatus
 from whop import payloads
 

@@ -11,7 +11,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from sandbox.model.records import PAID
 from sandbox.state.store import PAYMENT
 from tests.rig import Rig

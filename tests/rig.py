@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from db.models import Attempt, Message, Payment
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import OUR_TRIGGERS
 from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings

@@ -20,7 +20,7 @@ from daemon.wiring import DaemonConfig, build
 from db.ledger import claims, conclusions
 from db.rate_limit import fingerprint
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from sandbox.demo.in_process import (
     API_VERSION,
     NO_LIMIT,

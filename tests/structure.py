@@ -32,6 +32,8 @@ HIGHEST_MEDIAN, HIGHEST_P90 = 8, 20
 
 RULES = "recovery"
 MOST_RULES = 20
+# A room of its own within it: when a payment is charged again.
+RETRYING, MOST_RETRYING = "recovery/retrying", 10
 # What a rule may know: nothing here reads a clock, a file, the network or chance.
 PURE = frozenset(
     {
@@ -114,8 +116,14 @@ def measure_functions(modules: list[Module]) -> tuple[float, float]:
 def find_impure_rules(root: Path = ROOT) -> Iterator[str]:
     """recovery/ knows nothing but pure parts of the standard library, and stays small."""
     paths = [path for path in sorted((root / RULES).rglob("*.py")) if path.name != "__init__.py"]
-    if len(paths) > MOST_RULES:
-        yield f"{RULES}/ has {len(paths)} modules; at most {MOST_RULES}"
+    retrying = [path for path in paths if path.is_relative_to(root / RETRYING)]
+    rules = len(paths) - len(retrying)
+    for folder, number, most in (
+        (RULES, rules, MOST_RULES),
+        (RETRYING, len(retrying), MOST_RETRYING),
+    ):
+        if number > most:
+            yield f"{folder}/ has {number} modules; at most {most}"
     for path in paths:
         name = path.relative_to(root).as_posix()
         for node in ast.walk(ast.parse(path.read_text())):

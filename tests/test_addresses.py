@@ -33,7 +33,7 @@ from db.reporting.attention import count_needed
 from db.session import SessionFactory
 from recovery.action_required import Need
 from recovery.delivery import DeliveryState
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import Channel, MessageState, Step
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, add_payment, iso, report

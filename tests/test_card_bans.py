@@ -26,7 +26,7 @@ from db.session import SessionFactory
 from recovery.decline_codes import CLASS_OF
 from recovery.declines import FORBIDS_THE_PAYMENT, NEVER_CHARGED_AGAIN, STICKS, DeclineClass
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import PaymentStatus, RequestKind, Step
 from tests.factories import COMPANY, HOUR, HOURLY, NOW, add_payment, get_payment, iso, report
 from tests.rig import Rig

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from db.ledger import card_velocity, new_payments
 from db.models import Payment
-from recovery.retry_policy import CARD_LIMITS, MOST_IN_A_DAY
+from recovery.retrying.policy import CARD_LIMITS, MOST_IN_A_DAY
 from recovery.status import PaymentStatus
 from tests.factories import HOURLY, NOW, add_payment, report
 from tests.rig import Rig

@@ -44,7 +44,7 @@ def list_found(path: str) -> list[Path]:
 
 
 def test_there_is_a_checklist_for_each_common_change() -> None:
-    assert len(CHECKLISTS) == 12
+    assert len(CHECKLISTS) == 13
 
 
 @pytest.mark.parametrize("change", CHECKLISTS)

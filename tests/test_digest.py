@@ -40,7 +40,7 @@ from mail.digest import describe_week, write_digest
 from recovery.action_required import Need
 from recovery.delivery import Delivery, DeliveryFailure, put_off, refused, sent, unknown
 from recovery.health import SyncState
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import RecoveredBy
 from sandbox.demo.in_process import SENDER, InProcessSendGrid
 from sandbox.servers.sendgrid import SendGrid

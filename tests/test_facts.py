@@ -586,7 +586,6 @@ READS = {
     "bought anew": "The member bought the product again",
     "disputed": "The member disputes another one",
     "inquiry": "The member's bank asks about another one",
-    "alert": "The member's bank announces a dispute of another one",
 }
 
 

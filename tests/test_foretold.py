@@ -21,7 +21,7 @@ from recovery.action_required import NextStepKind
 from recovery.decline_codes import CODES
 from recovery.message_schedule import SEQUENCES
 from recovery.next_step import NextStep
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import OUR_TRIGGERS, Channel, MessageState, PaymentStatus
 from tests.factories import COMPANY, HOUR, NOW
 from tests.rig import Rig

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from db.models import Payment, WebhookEvent
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from sandbox.demo.history import LATE_FAILURES, add_recent_failures, simulate_history
 from sandbox.demo.live import Settings
 from sandbox.state.ledger import Ledger

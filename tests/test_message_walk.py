@@ -16,7 +16,7 @@ from db.member_messages import planner
 from db.models import Company, Payment, Suppression
 from recovery.declines import DeclineClass
 from recovery.delivery import Delivery, DeliveryFailure, sent
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import Channel, ClosedReason, MessageState, RequestKind, Step
 from sandbox.model import population
 from sandbox.servers.sendgrid import SendGrid

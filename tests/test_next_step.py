@@ -20,6 +20,7 @@ from recovery.declines import DeclineClass
 from recovery.labels import NEXT_STEPS
 from recovery.message_schedule import PlannedMessage
 from recovery.next_step import NextStep, Situation, find_next_step
+from recovery.retrying.decisions import NoRetryReason
 from recovery.standing import Hold
 from recovery.status import (
     UNPAID,
@@ -30,7 +31,6 @@ from recovery.status import (
     Step,
     Trigger,
 )
-from recovery.transitions import NoRetryReason
 from tests.factories import HOUR, NOW
 
 KOLKATA = ZoneInfo("Asia/Kolkata")

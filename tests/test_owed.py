@@ -11,8 +11,8 @@ from sqlalchemy import select
 from db.models import Payment
 from db.session import SessionFactory
 from recovery.declines import DeclineClass
-from recovery.retry_policy import RetryContext, RetryRules
-from recovery.transitions import NoRetry, NoRetryReason, decide
+from recovery.retrying.context import RetryContext, RetryRules
+from recovery.retrying.decisions import NoRetry, NoRetryReason, decide
 from sandbox.servers.sendgrid import SendGrid
 from tests.factories import COMPANY, HOUR, NOW, event, money, payment_data
 from tests.rig import Rig

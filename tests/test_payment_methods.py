@@ -33,9 +33,11 @@ from recovery.payment_methods import (
     is_same_card,
     may_charge_method,
 )
-from recovery.retry_policy import POLICIES, RetryContext, RetryRules
+from recovery.retrying.context import RetryContext, RetryRules
+from recovery.retrying.decisions import NoRetry, decide, find_no_retry_reason
+from recovery.retrying.policy import POLICIES
+from recovery.retrying.transitions import decide_backup
 from recovery.status import Step
-from recovery.transitions import NoRetry, decide, decide_backup, find_no_retry_reason
 from tests.factories import NOW
 from tests.test_decline_words import FORBIDDING_TEXTS, SOFT_TEXTS
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import ast
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,23 +12,18 @@ from hypothesis import strategies as st
 
 from recovery.decline_codes import CODES
 from recovery.declines import NEVER_CHARGED_AGAIN, DeclineClass
-from recovery.retry_policy import (
-    BEFORE_WHOP,
-    CARD_LIMITS,
-    MARGIN,
-    PLANS,
-    PLANS_BY_CODE,
-    POLICIES,
-    RetryContext,
-    RetryRules,
-    is_payday,
-)
-from recovery.transitions import NoRetry, NoRetryReason, Retry, decide, find_no_retry_reason
+from recovery.retrying.context import Retry, RetryContext, RetryRules, Why
+from recovery.retrying.decisions import NoRetry, NoRetryReason, decide, find_no_retry_reason
+from recovery.retrying.good_hours import BEFORE_WHOP, is_payday
+from recovery.retrying.policy import CARD_LIMITS, POLICIES
+from recovery.retrying.smart import MARGIN, PAUSE, PLANS, PLANS_BY_CODE
+from recovery.retrying.whop_habits import WhopHabits
 
 HOUR = timedelta(hours=1)
 # A Tuesday, mid-month, mid-afternoon: no payday, weekend or night comes into play by itself.
 NOW = datetime(2026, 11, 10, 14, 0, tzinfo=UTC)
 HOURLY, SMART = RetryRules(policy="hourly"), RetryRules()
+ALLOWS_MORE = WhopHabits(retries=2)
 
 
 def context(**overrides) -> RetryContext:
@@ -93,8 +89,14 @@ contexts = st.builds(
     card_brand=st.none() | st.sampled_from([*CARD_LIMITS, "amex"]),
     charges=st.integers(1, 40),
     whop_next_attempt_at=st.none() | st.integers(-5, 100).map(lambda h: NOW + h * HOUR),
+    whop_habits=st.builds(
+        WhopHabits,
+        st.none() | st.integers(1, 60).map(lambda h: h * HOUR),
+        st.none() | st.integers(1, 2),
+    ),
     time_zone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]),
     spread=st.floats(0, 0.999),
+    explores=st.booleans(),
 )
 
 
@@ -110,6 +112,70 @@ def test_whatever_the_situation_a_retry_is_allowed_and_in_time(context, policy, 
         assert context.retryable
         assert context.decline_class not in NEVER_CHARGED_AGAIN
         assert context.charges < CARD_LIMITS.get(context.card_brand or "", 15)
+
+
+@given(contexts, st.integers(1, 1440))
+def test_the_only_retry_is_never_spent_within_half_a_day_after_a_declined_charge(context, minutes):
+    rules = RetryRules(interval=timedelta(minutes=minutes))
+    decision = decide(context, rules, NOW)
+    if not isinstance(decision, Retry) or not context.is_single:
+        return
+    assert decision.at >= context.last_charge_at + PAUSE
+    whops, gap = context.whop_next_attempt_at, context.whop_habits.gap
+    while whops is not None and whops < context.window_ends_at:
+        assert not whops <= decision.at < whops + PAUSE
+        whops = whops + gap if gap else None
+
+
+@given(contexts)
+def test_smart_charges_by_day_and_the_last_chance_too(context):
+    decision = decide(context, SMART, NOW)
+    if not isinstance(decision, Retry):
+        return
+    if context.decline_class is DeclineClass.TECHNICAL and not context.is_single:
+        return
+    local = decision.at.astimezone(ZoneInfo(context.time_zone)).time()
+    long = Why.LAST_CHANCE in decision.why
+    assert time(7 if long else 8) <= local < time(22 if long else 21)
+
+
+@given(contexts)
+def test_whatever_is_explored_keeps_every_rule_and_the_chances_add_up(context):
+    decision = decide(context, SMART, NOW)
+    if not isinstance(decision, Retry):
+        return
+    listed = dict(decision.possible)
+    assert not listed or decision.at in listed
+    assert sum(listed.values()) in (0, pytest.approx(1))
+    assert all(0 < probability <= 1 for probability in listed.values())
+    zone = ZoneInfo(context.time_zone)
+    days = {at.astimezone(zone).date() for at in listed}
+    assert len(days) <= 1
+    for at in listed:
+        assert NOW <= at <= context.window_ends_at - MARGIN
+        assert at >= context.last_charge_at + (PAUSE if context.is_single else HOUR)
+        assert 8 <= at.astimezone(zone).hour < 21
+
+
+def test_another_hour_is_drawn_as_often_as_is_said():
+    asked = {"failed_at": NOW, "explores": True, "time_zone": "UTC"}
+    decisions = [decide(context(**asked, spread=n / 5000), SMART, NOW) for n in range(5000)]
+    drawn = Counter(one.at for one in decisions if isinstance(one, Retry))
+    (first, *_) = decisions
+    assert isinstance(first, Retry)
+    assert len(first.possible) > 5
+    for at, probability in first.possible:
+        assert drawn[at] / 5000 == pytest.approx(probability, abs=0.02)
+    for one in decisions:
+        assert isinstance(one, Retry)
+        assert (Why.EXPLORED in one.why) == (one.at != NOW + 26 * HOUR)
+
+
+def test_nothing_is_explored_until_a_creator_allows_it():
+    decision = decide(context(), SMART, NOW)
+    assert isinstance(decision, Retry)
+    assert Why.EXPLORED not in decision.why
+    assert len(decision.possible) <= 1
 
 
 # --- hourly ------------------------------------------------------------------------------------
@@ -145,7 +211,9 @@ def smart_hours(**overrides) -> float | NoRetryReason:
         ({}, 26),
         ({"declined_retries": 1, "last_charge_at": NOW + 26 * HOUR}, 74),
         ({"declined_retries": 2, "last_charge_at": NOW + 74 * HOUR}, NoRetryReason.NEEDS_MEMBER),
-        ({"decline_class": DeclineClass.TECHNICAL}, 1),
+        # It may be the only one: half a day after Whop's charge, which is 02:00: on to the morning.
+        ({"decline_class": DeclineClass.TECHNICAL}, 18),
+        ({"decline_class": DeclineClass.TECHNICAL, "whop_habits": ALLOWS_MORE}, 1),
         ({"decline_class": DeclineClass.TECHNICAL, "declined_retries": 1}, 6),
         ({"decline_class": DeclineClass.UNKNOWN}, 50),
         ({"decline_class": DeclineClass.CARD}, NoRetryReason.NEEDS_MEMBER),
@@ -167,9 +235,10 @@ def test_it_charges_by_day_in_the_companys_own_time_zone(zone, hour):
     assert 8 <= decision.at.astimezone(ZoneInfo(zone)).hour < 21
 
 
-def test_a_technical_error_does_not_wait_for_the_day():
-    failed_at = NOW.replace(hour=2)
-    assert smart_hours(failed_at=failed_at, decline_class=DeclineClass.TECHNICAL) == 1
+def test_a_technical_error_does_not_wait_for_the_day_where_whop_allows_more_than_one_retry():
+    given = {"failed_at": NOW.replace(hour=2), "decline_class": DeclineClass.TECHNICAL}
+    assert smart_hours(**given, whop_habits=ALLOWS_MORE) == 1
+    assert smart_hours(**given) == 12
 
 
 def test_lack_of_funds_waits_for_the_payday():
@@ -217,22 +286,29 @@ def test_it_keeps_six_hours_clear_before_whops_own_attempt(hours, hour, decline_
 
 
 @pytest.mark.parametrize(
-    ("decline_class", "whops", "hours"),
+    ("gap", "retries", "decline_class", "whops", "hours"),
     [
-        (DeclineClass.FUNDS, 48, 49),  # Whop charges within the day: let it
-        (DeclineClass.FUNDS, 60, 30),  # too far away to wait for
-        (DeclineClass.FUNDS, None, 30),  # Whop has stopped trying
-        (DeclineClass.ISSUER, 48, 26),
+        # Whop tries at 24, 48, 72 and 96, and allows one: half a day after the last.
+        (24, 1, DeclineClass.FUNDS, 24, 108),
+        (24, 1, DeclineClass.FUNDS, 48, 108),
+        (24, 1, DeclineClass.FUNDS, None, 36),  # Whop has stopped trying
+        (24, 1, DeclineClass.ISSUER, 24, 36),
+        # Not where one of the two is not known, or is otherwise.
+        (None, 1, DeclineClass.FUNDS, 96, 36),
+        (24, None, DeclineClass.FUNDS, 96, 36),
+        (24, 2, DeclineClass.FUNDS, 96, 36),
+        (25, 1, DeclineClass.FUNDS, 96, 36),
     ],
 )
-def test_it_leaves_lack_of_funds_to_whop_within_a_day_of_its_own_attempt(
-    decline_class, whops, hours
+def test_it_leaves_lack_of_funds_to_whop_only_where_both_of_whops_habits_say_so(
+    gap, retries, decline_class, whops, hours
 ):
-    monday = datetime(2026, 11, 9, 8, tzinfo=UTC)
+    tuesday = datetime(2026, 11, 17, 20, tzinfo=UTC)
     assert hours == smart_hours(
-        failed_at=monday,
+        failed_at=tuesday,
         decline_class=decline_class,
-        whop_next_attempt_at=whops and monday + whops * HOUR,
+        whop_next_attempt_at=whops and tuesday + whops * HOUR,
+        whop_habits=WhopHabits(gap and gap * HOUR, retries),
     )
 
 
@@ -241,7 +317,16 @@ def test_it_leaves_lack_of_funds_to_whop_within_a_day_of_its_own_attempt(
     [
         ({"decline_class": DeclineClass.FUNDS}, 110),
         ({"decline_class": DeclineClass.TECHNICAL}, 99),
-        ({"decline_class": DeclineClass.FUNDS, "declined_retries": 0}, 99),  # it was Whop's
+        # It was Whop's, and this may be the only retry.
+        ({"decline_class": DeclineClass.FUNDS, "declined_retries": 0}, 110),
+        (
+            {
+                "decline_class": DeclineClass.FUNDS,
+                "declined_retries": 0,
+                "whop_habits": ALLOWS_MORE,
+            },
+            99,
+        ),
     ],
 )
 def test_it_pauses_for_half_a_day_after_a_retry_of_its_own(overrides, hours):

@@ -43,8 +43,8 @@ from db.company_settings.recovery import RecoverySettings, save_recovery_setting
 from db.ledger import requests
 from db.outages import DatabaseUnavailable
 from db.session import session_factory
-from recovery import retry_policy
-from recovery.retry_policy import RetryRules
+from recovery.retrying import policy as retry_policy
+from recovery.retrying.context import RetryRules
 from recovery.status import RequestKind
 from sandbox.model.switches import Switches
 from sandbox.servers.control import RULINGS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ from db.company_settings.recovery import (
     find_recovery_settings,
     save_recovery_settings,
 )
+from db.company_settings.validity import list_values
 from db.models import AuditEntry, Company
 from recovery.status import Action, Channel
 from tests.factories import COMPANY, NOW
@@ -98,7 +99,7 @@ def read_entries(session: Session) -> list[AuditEntry]:
 @pytest.mark.parametrize("group", list(Group))
 def test_every_choice_of_a_creator_is_on_the_page_with_its_default(group: Group) -> None:
     assert {choice.name for choice in CHOICES[group]} == {
-        field.name for field in fields(DEFAULTS[group])
+        name for name, _ in list_values(DEFAULTS[group])
     }
     assert all(choice.label and choice.default and choice.effect for choice in CHOICES[group])
 

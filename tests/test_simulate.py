@@ -20,9 +20,10 @@ from sqlalchemy import Engine, func, select
 from db.models import Attempt, WebhookEvent
 from db.session import session_factory
 from recovery.declines import DeclineClass
-from recovery.retry_policy import POLICIES
+from recovery.retrying.context import Retry
+from recovery.retrying.decisions import NoRetry, NoRetryReason, decide
+from recovery.retrying.policy import POLICIES
 from recovery.status import OUR_TRIGGERS
-from recovery.transitions import NoRetry, NoRetryReason, Retry, decide
 from sandbox.model import bank
 from sandbox.model.assumptions import PAY_FREQUENCIES, SOURCES, Assumptions, Odds
 from sandbox.model.levels import LEVELS, MIDDLE
@@ -48,7 +49,7 @@ from sandbox.simulate.laboratory import empty
 from sandbox.simulate.many_creators import describe_agreement
 from sandbox.simulate.quick import count_agreeing, run_quickly
 from sandbox.simulate.report import Comparison, assess, show_assumptions, show_schedules
-from sandbox.simulate.schedules import POLICY_NAMES, SCHEDULES, enter_schedules, rules_for
+from sandbox.simulate.schedules import COMPARED, SCHEDULES, enter_schedules, rules_for
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import Case, Trial, run_trial
 from sandbox.world.world import World
@@ -486,7 +487,7 @@ def test_the_page_holds_a_report_of_todays_assumptions_and_how_to_make_it():
     study, _ = read_arguments(command[1].split())
     assert study.command.endswith(command[1])
     assert set(study.levels) == set(LEVELS)
-    assert set(study.policies) == set(POLICY_NAMES)
+    assert set(study.policies) == set(COMPARED)
     agreement = re.search(r"the same of (\d+) of (\d+) payments", report)
     assert agreement is not None
     differing = int(agreement[2]) - int(agreement[1])

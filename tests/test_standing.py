@@ -20,7 +20,10 @@ from whop_sdk.types.membership_status import MembershipStatus
 from recovery import standing
 from recovery.declines import DeclineClass
 from recovery.reports import find_memberships
-from recovery.retry_policy import POLICIES, RetryContext, RetryRules
+from recovery.retrying.context import RetryContext, RetryRules
+from recovery.retrying.decisions import NoRetry, NoRetryReason, decide
+from recovery.retrying.policy import POLICIES
+from recovery.retrying.transitions import choose_transition, decide_backup
 from recovery.standing import (
     CLOSED_BY,
     COLLECTED,
@@ -35,7 +38,6 @@ from recovery.standing import (
     judge_dispute,
 )
 from recovery.status import PaymentStatus
-from recovery.transitions import NoRetry, NoRetryReason, choose_transition, decide, decide_backup
 from tests.factories import COMPANY, NOW, event, iso, payment_data
 from whop.memberships import read_dispute, read_membership
 from whop.payloads import read_event

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from db.ledger import payments
 from db.ledger.payments import IllegalMoveError
 from db.models import Payment
+from recovery.retrying.transitions import Transition
 from recovery.status import MOVES, PaymentStatus, may_move
-from recovery.transitions import Transition
 from tests.factories import NOW, add_payment
 
 ALL_MOVES = list(itertools.product(PaymentStatus, PaymentStatus))

@@ -22,7 +22,7 @@ from db.reporting import payment_detail, search
 from db.reporting.cohorts import Cohort, Dimension, select_cohort
 from db.reporting.next_steps import Viewpoint
 from db.reporting.summary import find_time_zone
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import Channel
 from tests.factories import COMPANY, NOW, add_payment
 from tests.pages import fresh as fresh

@@ -7,14 +7,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.company_settings.messaging import MessagingSettings, save_messaging_settings
 from db.company_settings.notifications import NotificationSettings, save_notification_settings
-from db.company_settings.recovery import RecoverySettings, add_companies, save_recovery_settings
+from db.company_settings.recovery import (
+    RecoverySettings,
+    add_companies,
+    find_recovery_settings,
+    save_recovery_settings,
+)
 from db.company_settings.templates import OwnTemplate, store_template
-from db.ledger import bulk_insert, replays, requests
+from db.ledger import bulk_insert, diary, replays, requests
 from db.ledger.products import record_titles
+from db.ledger.retry_context import ask_first
 from db.member_messages import suppressions
 from db.models import (
     AccountRefusal,
@@ -34,6 +41,8 @@ from db.models import (
 from db.reporting import rollup
 from recovery.declines import DeclineClass
 from recovery.delivery import DeliveryFailure
+from recovery.retrying.context import RetryRules
+from recovery.retrying.transitions import answer
 from recovery.standing import Renewal
 from recovery.status import Channel, MessageState, RequestKind, Step
 from tests.factories import COMPANY, HOUR, NOW, valued
@@ -64,6 +73,7 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     ask(session, made[1], word, at)
     hear(session, company_id, word, at)
     session.flush()
+    write_down(session, company_id, at)
     rollup.catch_up(session, company_id, at)
     session.add(
         MonthEnd(
@@ -78,6 +88,14 @@ def fill(session: Session, company_id: str, word: str, zone: str, at: datetime) 
     bulk_insert.record_late_change(session, [(company_id, at - 30 * DAY)], at)
     session.commit()
     return made
+
+
+def write_down(session: Session, company_id: str, at: datetime) -> None:
+    """What the policy would decide of one payment."""
+    query = select(Payment).where(Payment.company_id == company_id).limit(1)
+    payment = session.scalars(query).one()
+    question = ask_first(payment, find_recovery_settings(session, company_id), RetryRules())
+    diary.record(session, payment, question, answer(question))
 
 
 def choose(session: Session, company_id: str, word: str, zone: str, at: datetime) -> None:

@@ -25,7 +25,7 @@ from db.ledger.payments import WrongCompanyError
 from db.outages import DatabaseUnavailable, Outage, find_outage, is_transient
 from db.session import KeptSession, SessionFactory
 from db.sqlstates import Fault
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from webhook import metrics
 from webhook.settings_cache import SettingsCache
 from webhook.store_errors import UNSTORED, StoreError, UnstorableError, blame, explain

@@ -18,6 +18,7 @@ from whop.values import (
     Json,
     PayloadError,
     count,
+    country,
     expiry,
     flag,
     ident,
@@ -123,6 +124,7 @@ def read_buyer(data: Json) -> dict[str, Any]:
         "member_email": text(data, "customer_email") or text(user, "email"),
         "product_id": ident(data, "product_id") or ident(part(data, "product"), "id"),
         "product": text(part(data, "product"), "title"),
+        "country": country(part(data, "billing_address")),
         "buyer_gone": is_gone(data),
     }
 

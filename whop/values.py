@@ -14,6 +14,8 @@ Json = Mapping[str, Any]
 LARGEST_AMOUNT = Decimal(10) ** 12
 SMALLEST_AMOUNT = Decimal("1e-18")
 IDENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}", re.ASCII)
+# ISO 3166-1, alpha-2.
+COUNTRY = re.compile("[A-Za-z]{2}")
 # Characters kept of any text.
 LONGEST_TEXT = 500
 
@@ -106,6 +108,12 @@ def read_amount(value: Any) -> Decimal | None:
 
 def money_currency(value: Any) -> str | None:
     return text(value, "currency") if isinstance(value, dict) else None
+
+
+def country(address: Json) -> str | None:
+    """Two capital letters."""
+    told = text(address, "country") or ""
+    return told.upper() if COUNTRY.fullmatch(told) else None
 
 
 def time(data: Json, name: str) -> datetime | None:

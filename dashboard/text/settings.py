@@ -9,6 +9,7 @@ SETTINGS: dict[str, str] = {
     "time_zone": "Time zone",
     "holdout_percent": "Control group",
     "backup_card": "Try the backup card",
+    "explores": "Try other good hours",
     "enabled": "Messages to members",
     "channel": "Channel",
     "sender_name": "Sender name",

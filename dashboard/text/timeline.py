@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -12,7 +12,8 @@ from dashboard.text.next_step import list_plans, mention_backup_card
 from dashboard.text.payment_summary import find_channel
 from dashboard.text.payments import capitalize
 from dashboard.text.state import Tone
-from db.models import Attempt, Dispute, Message, Request
+from dashboard.text.why_then import explain_moment
+from db.models import Attempt, Dispute, Message, Request, RetryDecision
 from db.reporting.payment_detail import PaymentDetail
 from recovery.decline_codes import name_decline
 from recovery.delivery import MailEventKind
@@ -60,7 +61,7 @@ def list_entries(detail: PaymentDetail, now: datetime) -> list[Entry]:
     failed = Entry(payment.failed_at, "The charge failed", Tone.OVER, reason)
     entries = [
         failed,
-        *(describe_attempt(attempt) for attempt in detail.attempts),
+        *(describe_attempt(attempt, detail.decisions) for attempt in detail.attempts),
         *(entry for message in detail.messages for entry in describe_message(message)),
         *(describe_request(request) for request in detail.requests),
         *(
@@ -111,8 +112,16 @@ def list_standing(detail: PaymentDetail) -> Iterator[Entry]:
 def list_planned(detail: PaymentDetail, now: datetime) -> list[Entry]:
     """What is due is shown first, without a time."""
     has_membership = detail.payment.membership_id is not None
+    retry = detail.next_step.charge
     return [
-        Entry(plan.at or now, plan.words, plan.tone, planned=True, timed=plan.at is not None)
+        Entry(
+            plan.at or now,
+            plan.words,
+            plan.tone,
+            explain_moment(detail.decisions, plan.at) if retry and plan.at == retry.at else "",
+            planned=True,
+            timed=plan.at is not None,
+        )
         for plan in list_plans(detail.next_step, now, membership=has_membership)
     ]
 
@@ -132,15 +141,14 @@ TONES: dict[AttemptOutcome, Tone] = {
 }
 
 
-def describe_attempt(attempt: Attempt) -> Entry:
+def describe_attempt(attempt: Attempt, decisions: Sequence[RetryDecision]) -> Entry:
     card = mention_backup_card(attempt.charge_method)
     outcome = continue_with(OUTCOMES[attempt.outcome])
     code = attempt.decline_code or ""
     detail = attempt.detail or name_decline(code, code.replace("_", " "))
-    at = attempt.finished_at or attempt.started_at
-    return Entry(
-        at, f"{TRIGGERS[attempt.trigger]}{card}: {outcome}", TONES[attempt.outcome], detail
-    )
+    details = filter(None, [detail, explain_moment(decisions, attempt.planned_at)])
+    at, words = attempt.finished_at or attempt.started_at, TRIGGERS[attempt.trigger]
+    return Entry(at, f"{words}{card}: {outcome}", TONES[attempt.outcome], " ".join(details))
 
 
 def describe_message(message: Message) -> list[Entry]:

@@ -31,6 +31,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--backup-card", choices=["on", "off"], help="whether another saved card is tried once"
     )
+    parser.add_argument(
+        "--explores", choices=["on", "off"], help="whether other good hours are tried now and then"
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,9 +59,14 @@ def read_changes(arguments: Namespace) -> dict[str, Any]:
     given = {
         "time_zone": arguments.time_zone,
         "holdout_percent": arguments.holdout,
-        "backup_card": None if arguments.backup_card is None else arguments.backup_card == "on",
+        "backup_card": read_switch(arguments.backup_card),
+        "explores": read_switch(arguments.explores),
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def read_switch(word: str | None) -> bool | None:
+    return None if word is None else word == "on"
 
 
 def describe_recovery_settings(recovery_settings: RecoverySettings, name: str | None) -> str:
@@ -69,9 +77,13 @@ def describe_recovery_settings(recovery_settings: RecoverySettings, name: str | 
         else "off: every member's payment is worked on"
     )
     backup = "on: one other saved card is tried, once" if recovery_settings.backup_card else "off"
+    explores = (
+        "on: one retry in five, at hours that are as good" if recovery_settings.explores else "off"
+    )
     return (
         f"  name         {name or 'not known yet: read from Whop'}\n"
         f"  time zone    {recovery_settings.time_zone}: days, months and the hours of charges\n"
         f"  holdout      {held_out}\n"
-        f"  backup card  {backup}"
+        f"  backup card  {backup}\n"
+        f"  other hours  {explores}"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -14,21 +14,32 @@ from sqlalchemy.orm import Session
 
 from db.company_settings.changes import Changes, record_changes
 from db.company_settings.time_zones import FALLBACK, list_python_zones, list_time_zones
-from db.company_settings.validity import ChoiceError, keep_valid
+from db.company_settings.validity import OBSERVED, ChoiceError, keep_valid, list_values
 from db.models import Company
+from recovery.retrying.whop_habits import UNKNOWN_HABITS, WhopHabits
 from recovery.wording import LONGEST_NAME, make_plain
 
 MOST_HELD_OUT = 50
+# Where Whop does not name the kind of payment method.
+UNKNOWN_METHOD = "unknown"
+Habits = Mapping[str, WhopHabits]
 
 
 @dataclass(frozen=True, slots=True)
 class RecoverySettings:
     """`holdout_percent`: the share of members left to Whop alone, to measure our lift.
-    `backup_card`: whether another saved card of the member is tried once."""
+    `backup_card`: whether another saved card of the member is tried once. `explores`: whether other
+    good hours are tried now and then. `whop_habits`: not chosen but observed, by kind of payment
+    method (db/ledger/whop_habits.py)."""
 
     time_zone: str = FALLBACK
     holdout_percent: int = 0
     backup_card: bool = False
+    explores: bool = False
+    whop_habits: Habits = field(default_factory=dict, compare=False, metadata={OBSERVED: True})
+
+    def find_habits(self, payment_method_type: str | None) -> WhopHabits:
+        return self.whop_habits.get(payment_method_type or UNKNOWN_METHOD, UNKNOWN_HABITS)
 
     def check(self, zones: Collection[str] | None = None) -> None:
         """`zones`: those that the database knows too; None: only Python is asked. Raises
@@ -73,6 +84,7 @@ def read_recovery_settings(
         time_zone,
         kept.get("holdout_percent", DEFAULT_RECOVERY_SETTINGS.holdout_percent),
         kept.get("backup_card", DEFAULT_RECOVERY_SETTINGS.backup_card),
+        kept.get("explores", DEFAULT_RECOVERY_SETTINGS.explores),
     )
     return keep_valid(saved, DEFAULT_RECOVERY_SETTINGS, lambda tried: tried.check(zones))
 
@@ -82,7 +94,16 @@ def find_recovery_settings(session: Session, company_id: str) -> RecoverySetting
     if company is None:
         return DEFAULT_RECOVERY_SETTINGS
     zones = list_time_zones(session)
-    return read_recovery_settings(company.time_zone, company.settings, zones)[0]
+    chosen, _ = read_recovery_settings(company.time_zone, company.settings, zones)
+    return replace(chosen, whop_habits=read_habits(company.whop_habits))
+
+
+def read_habits(kept: Mapping[str, Any]) -> Habits:
+    """As db/ledger/whop_habits.py keeps them, by kind of payment method."""
+    return {
+        method: WhopHabits(timedelta(seconds=gap) if gap else None, retries)
+        for method, (gap, retries) in kept.items()
+    }
 
 
 def add_companies(session: Session, ids: set[str]) -> None:
@@ -105,10 +126,15 @@ def load_recovery_settings(session: Session, ids: set[str]) -> dict[str, Recover
     """The settings of all these companies; unknown companies are added."""
     add_companies(session, ids)
     found = session.execute(
-        select(Company.id, Company.time_zone, Company.settings).where(Company.id.in_(ids))
+        select(Company.id, Company.time_zone, Company.settings, Company.whop_habits).where(
+            Company.id.in_(ids)
+        )
     )
-    zones = list_time_zones(session)
-    return {row.id: read_recovery_settings(row.time_zone, row.settings, zones)[0] for row in found}
+    zones, settings = list_time_zones(session), {}
+    for row in found:
+        chosen, _ = read_recovery_settings(row.time_zone, row.settings, zones)
+        settings[row.id] = replace(chosen, whop_habits=read_habits(row.whop_habits))
+    return settings
 
 
 def save_recovery_settings(
@@ -127,10 +153,10 @@ def save_recovery_settings(
     company.settings = company.settings | {
         "holdout_percent": recovery_settings.holdout_percent,
         "backup_card": recovery_settings.backup_card,
+        "explores": recovery_settings.explores,
     }
-    return record_changes(
-        session, company_id, asdict(before), asdict(recovery_settings), actor, now
-    )
+    chosen = dict(list_values(recovery_settings))
+    return record_changes(session, company_id, dict(list_values(before)), chosen, actor, now)
 
 
 def find_chosen_name(session: Session, company_id: str) -> str | None:

@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 AnySettings = TypeVar("AnySettings", bound=Any)
+# Marks a field that nobody chooses.
+OBSERVED = "observed"
 
 
 class ChoiceError(ValueError):
@@ -42,7 +44,9 @@ def keep_valid(
 
 
 def list_values(values: Any) -> list[tuple[str, Any]]:
-    return [(field.name, getattr(values, field.name)) for field in fields(values)]
+    """What was chosen, without what is only carried along."""
+    chosen = (field for field in fields(values) if not field.metadata.get(OBSERVED))
+    return [(field.name, getattr(values, field.name)) for field in chosen]
 
 
 def check_kind(settings: type, name: str, value: object) -> None:

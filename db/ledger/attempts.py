@@ -59,6 +59,7 @@ def open_attempt(session: Session, payment: Payment, now: datetime) -> Attempt:
         charge_method=payment.next_charge_method,
         outcome=AttemptOutcome.OPEN,
         idempotency_key=f"retry:{payment.payment_id}:{number}",
+        planned_at=payment.next_retry_at,
         started_at=now,
     )
     session.add(attempt)

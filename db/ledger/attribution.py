@@ -27,8 +27,8 @@ from recovery.attribution import (
 )
 from recovery.delivery import MailEventKind
 from recovery.reports import PaymentReport
+from recovery.retrying.transitions import Transition
 from recovery.status import AttemptOutcome, PaymentStatus, RecoveredBy, Trigger
-from recovery.transitions import Transition
 
 PAID_WITHOUT_US = "paid without us"
 # Whop's answer to our own key proves more than any message.

@@ -16,7 +16,7 @@ from db.members import MEMBER_IDS, group_by_payment
 from db.models import CardBan, Payment
 from recovery.declines import Decline
 from recovery.payment_methods import Ban, choose_decline, identify_card
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import UNPAID, PaymentStatus
 
 MOST_AT_ONCE = 200

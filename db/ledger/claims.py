@@ -18,9 +18,10 @@ from db.ledger import attempts, card_velocity, facts, payment_reports, payments,
 from db.models import Attempt, Payment
 from recovery.payment_methods import Ban, Card
 from recovery.reports import PaymentReport
-from recovery.retry_policy import MOST_IN_A_DAY, RetryRules, is_over_card_limit
+from recovery.retrying.context import RetryRules
+from recovery.retrying.policy import MOST_IN_A_DAY, is_over_card_limit
+from recovery.retrying.transitions import WAITING
 from recovery.status import UNSETTLED, ChargeMethod, PaymentStatus, Trigger
-from recovery.transitions import WAITING
 
 # Longer than a retry can take: 47 s for reads with their repetitions, 35 s for a charge, and up to
 # 10 s of waiting for the rate limit before each call.
@@ -55,7 +56,7 @@ class Claim:
     """One claimed attempt, copied out of the transaction.
 
     `sent_at` set: it may have charged, with the Whop key that `sent_with` names. The card is the
-    one that was declined.
+    one that was declined. `is_single`: this may be the only retry that Whop allows.
     """
 
     attempt_id: int
@@ -72,6 +73,7 @@ class Claim:
     member_id: str | None
     payment_method_id: str | None
     card_last4: str | None
+    is_single: bool
     until: datetime
 
 
@@ -147,6 +149,7 @@ def lease(session: Session, payment: Payment, attempt: Attempt, now: datetime) -
         member_id=payment.member_id,
         payment_method_id=payment.payment_method_id,
         card_last4=payment.card_last4,
+        is_single=payments.is_single(session, payment),
         until=payment.claimed_until,
     )
 
@@ -187,8 +190,8 @@ def mark_sent(
 
 def list_bans(session: Session, claim: Claim) -> list[Ban]:
     """Those of the member's cards."""
-    query = select(Payment).where(Payment.payment_id == claim.payment_id)
-    return card_bans.list_bans(session, session.scalars(query).one())
+    theirs = Payment.payment_id == claim.payment_id
+    return card_bans.list_bans(session, session.scalars(select(Payment).where(theirs)).one())
 
 
 def lock_claim(session: Session, claim: Claim) -> tuple[Payment, Attempt]:

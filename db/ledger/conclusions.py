@@ -13,8 +13,15 @@ from db.ledger.unknown_payments import close_unknown
 from db.models import Payment
 from recovery.attribution import proves_ours
 from recovery.reports import PaymentReport
-from recovery.retry_policy import RetryRules
-from recovery.status import UNSETTLED, AttemptOutcome, ChargeMethod, PaymentStatus, RecoveredBy
+from recovery.retrying.context import RetryRules
+from recovery.status import (
+    UNSETTLED,
+    AttemptOutcome,
+    ChargeMethod,
+    PaymentStatus,
+    RecoveredBy,
+    Trigger,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +83,14 @@ def reschedule(
         payment.retryable = False
     if payment.status is not PaymentStatus.PENDING_RETRY:
         return
-    if conclusion.try_again_at is not None and not payments.is_forbidden(
-        session, payment, now, rules
-    ):
-        payments.postpone(session, payment, conclusion.try_again_at)
-    else:
+    again = conclusion.try_again_at
+    # What was asked for, and another card, wait for their own moment; else the policy chooses anew.
+    own = payment.next_trigger is not Trigger.SCHEDULE
+    own |= payment.next_charge_method is not ChargeMethod.RETRY
+    if again is None or not own or payments.is_forbidden(session, payment, now, rules):
         payments.schedule(session, payment, now, rules)
+    if again is not None and payment.next_retry_at is not None and payment.next_retry_at < again:
+        payments.postpone(session, payment, again)
 
 
 def apply_if_given(

@@ -30,7 +30,7 @@ from db.ledger.rows import Created, NewEvent
 from db.ledger.waiting_events import find_poison, list_waiting, mark_applied
 from db.models import Payment, WebhookEvent
 from recovery.reports import ParsedEvent, PaymentReport, find_disputes, find_memberships
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 
 # Parses a stored payload; the second argument is the time it was received.
 Reader = Callable[[Any, datetime], ParsedEvent]

@@ -16,7 +16,7 @@ from db.company_settings.recovery import DEFAULT_RECOVERY_SETTINGS, RecoverySett
 from db.ledger import banned_payments, reviews
 from db.ledger.bulk_insert import insert_payments
 from db.ledger.payments import apply_transition
-from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
+from db.ledger.retry_context import ask_first
 from db.ledger.rows import Bans, Created, NewPayment
 from db.member_messages.reach import is_reachable
 from db.models import Payment
@@ -25,9 +25,9 @@ from recovery.declines import STICKS
 from recovery.message_schedule import may_write, plan_first
 from recovery.payment_methods import identify_card, name_attempt
 from recovery.reports import PaymentFacts, PaymentReport
-from recovery.retry_policy import RetryContext, RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.transitions import WAITING, WINDOW, Transition, answer, find_stop
 from recovery.status import UNPAID
-from recovery.transitions import WAITING, WINDOW, Transition, find_stop
 
 AS_REPORTED = tuple(field.name for field in fields(PaymentFacts))
 READ_FACTS = attrgetter(*AS_REPORTED)
@@ -84,10 +84,7 @@ def describe_new(
     imported: bool = False,
 ) -> NewPayment:
     payment = build_payment(report, recovery_settings, now, imported)
-    context = describe_retry_context(payment, report.failures or 1, recovery_settings)
-    apply_transition(
-        payment, choose_initial_transition(report, payment, context, recovery_settings, rules, now)
-    )
+    apply_transition(payment, choose_initial_transition(report, payment, recovery_settings, rules))
     # No messages about history, and none to members of the holdout.
     wanted = may_write(payment.status, payment.closed_reason) and not (imported or payment.held_out)
     if wanted and is_reachable(payment.member_email, payment.user_id):
@@ -132,6 +129,7 @@ def build_payment(
         whop_announced_at=None if report.paid else report.observed_at,
         imported=imported,
         held_out=recovery_settings.holds_out(report.company_id, report.member_id),
+        assigned_share=recovery_settings.holdout_percent or None,
         created_at=now,
     )
 
@@ -139,14 +137,12 @@ def build_payment(
 def choose_initial_transition(
     report: PaymentReport,
     payment: NewPayment,
-    context: RetryContext,
     recovery_settings: RecoverySettings,
     rules: RetryRules,
-    now: datetime,
 ) -> Transition:
     if (stop := find_stop(report)) is not None:
         return stop
-    chosen = choose_transition_or_backup(payment, context, recovery_settings, rules, now)
+    chosen = answer(ask_first(payment, recovery_settings, rules))
     return WAITING if report.pending and chosen.status in UNPAID else chosen
 
 

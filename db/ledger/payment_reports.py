@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import card_bans
 from db.company_settings.addresses import find_address
-from db.ledger import attempts, declines
+from db.ledger import attempts, declines, diary
 from db.ledger.amounts import record_amounts
 from db.ledger.attribution import NOT_PROVEN, attribute_payment, record_paid
 from db.ledger.payments import WrongCompanyError, move, schedule
@@ -23,9 +23,9 @@ from recovery.attribution import counts_failure, shows_decline
 from recovery.declines import DeclineClass
 from recovery.payment_methods import CARD_FIELDS, identify_card, is_same_card
 from recovery.reports import PaymentDetails, PaymentReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.transitions import WAITING, find_stop
 from recovery.status import UNPAID, AttemptOutcome, PaymentStatus
-from recovery.transitions import WAITING, find_stop
 
 # Without these Whop leaves out who the buyer is.
 MEMBERS = frozenset({"member:basic:read", "member:email:read"})
@@ -43,6 +43,7 @@ def apply_report(
     # invariant 6: an event cannot reach another company's payment
     if report.company_id != payment.company_id:
         raise WrongCompanyError(f"{payment.payment_id} belongs to another company")
+    diary.begin(session, payment, rules)
     attempt = attempts.find_unsettled(session, payment)
     known = find_planned_by(payment)
     # invariant 2: an older report is not the newest word
@@ -157,4 +158,5 @@ def record_declined(
     attempts.finish(payment, attempt, AttemptOutcome.DECLINED, now)
     if report is not None:
         attempt.decline_code, attempt.detail = report.decline_code, report.failure_message
+        attempt.retryable_after = report.retryable
     payment.claimed_until = None

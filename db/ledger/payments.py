@@ -15,16 +15,17 @@ from sqlalchemy.orm import Session
 
 from db import card_bans
 from db.company_settings.recovery import find_recovery_settings
-from db.ledger import attempts, card_velocity
-from db.ledger.retry_context import choose_transition_or_backup, describe_retry_context
+from db.ledger import attempts, card_velocity, diary
+from db.ledger.retry_context import ask, describe_retry_context
 from db.ledger.rows import NewPayment
 from db.member_messages import cancellation
 from db.models import Payment
 from recovery.labels import continue_with, name_end
 from recovery.message_schedule import may_write
-from recovery.retry_policy import RetryContext, RetryRules
+from recovery.retrying.context import RetryContext, RetryRules, may_be_single
+from recovery.retrying.decisions import find_no_retry_reason
+from recovery.retrying.transitions import Transition, answer, closed, decide_backup
 from recovery.status import UNPAID, ChargeMethod, ClosedReason, PaymentStatus, may_move
-from recovery.transitions import Transition, closed, decide_backup, find_no_retry_reason
 
 LOCK_PAYMENTS = (
     select(Payment)
@@ -99,13 +100,10 @@ def schedule(session: Session, payment: Payment, now: datetime, rules: RetryRule
     recovery_settings = find_recovery_settings(session, payment.company_id)
     context = find_retry_context(session, payment, now)
     has_tried_backup = partial(attempts.has_tried_backup, session, payment)
-    move(
-        session,
-        payment,
-        choose_transition_or_backup(
-            payment, context, recovery_settings, rules, now, has_tried_backup
-        ),
-    )
+    question = ask(payment, context, recovery_settings, rules, now, has_tried_backup)
+    transition = answer(question)
+    diary.record(session, payment, question, transition)
+    move(session, payment, transition)
 
 
 def find_retry_context(session: Session, payment: Payment, now: datetime) -> RetryContext:
@@ -114,6 +112,12 @@ def find_retry_context(session: Session, payment: Payment, now: datetime) -> Ret
     # invariant 3: bans are looked up whenever a charge is decided on
     decline = card_bans.find_decline(session, payment)
     return describe_retry_context(payment, charges, settings, decline)
+
+
+def is_single(session: Session, payment: Payment) -> bool:
+    """Whether this may be the only retry that Whop allows."""
+    settings = find_recovery_settings(session, payment.company_id)
+    return may_be_single(payment.retry_count, settings.find_habits(payment.payment_method_type))
 
 
 def is_forbidden(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> bool:

@@ -19,7 +19,7 @@ from db.ledger.bulk_insert import lock_events
 from db.ledger.inbox import Reader
 from db.ledger.refunds import record_refund
 from recovery.reports import PaymentReport, RefundReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import UNPAID
 
 

@@ -13,8 +13,8 @@ from db.ledger.payments import WrongCompanyError, move
 from db.member_messages import cancellation
 from db.models import Payment, Refund
 from recovery.reports import RefundReport
+from recovery.retrying.transitions import closed
 from recovery.status import UNPAID, ClosedReason
-from recovery.transitions import closed
 
 
 def record_refund(session: Session, payment: Payment, report: RefundReport) -> None:

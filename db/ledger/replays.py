@@ -23,7 +23,7 @@ from db.ledger.payments import WrongCompanyError
 from db.ledger.requests import DONE
 from db.models import Company, Request, WebhookEvent
 from db.outages import find_outage
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import Action, RequestKind
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,10 @@ from db.ledger import attempts, payments
 from db.member_messages import cancellation
 from db.models import Payment, Request
 from recovery.labels import CLOSED_REASONS, continue_with, name_end
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.decisions import find_no_retry_reason
+from recovery.retrying.transitions import Transition, closed
 from recovery.status import UNPAID, Action, ClosedReason, PaymentStatus, RequestKind, Trigger
-from recovery.transitions import Transition, closed, find_no_retry_reason
 
 ACTIONS = {RequestKind.STOP: Action.STOP, RequestKind.RETRY_NOW: Action.RETRY}
 DONE = "done"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from db.company_settings.recovery import RecoverySettings
 from db.ledger.rows import NewPayment
 from db.models import Payment
 from recovery.declines import Decline
-from recovery.retry_policy import RetryContext, RetryRules
-from recovery.transitions import Transition, choose_transition, find_spread, plan_backup
+from recovery.retrying.context import RetryContext, RetryRules
+from recovery.retrying.member_zones import find_zone
+from recovery.retrying.transitions import Question, answer, find_spread
+from recovery.status import ChargeMethod
 
 
 def describe_retry_context(
@@ -32,7 +35,9 @@ def describe_retry_context(
         card_brand=payment.card_brand,
         charges=charges,
         whop_next_attempt_at=payment.whop_next_attempt_at,
-        time_zone=recovery_settings.time_zone,
+        whop_habits=recovery_settings.find_habits(payment.payment_method_type),
+        time_zone=(payment.country and find_zone(payment.country)) or recovery_settings.time_zone,
+        explores=recovery_settings.explores,
         spread=find_spread(payment.payment_id),
         held_out=bool(payment.held_out),
         hold=payment.hold,
@@ -44,18 +49,28 @@ def never() -> bool:
     return False
 
 
-def choose_transition_or_backup(
+def ask(
     payment: Payment | NewPayment,
     context: RetryContext,
     recovery_settings: RecoverySettings,
     rules: RetryRules,
     now: datetime,
     has_tried_backup: Callable[[], bool] = never,
-) -> Transition:
-    """The policy's transition; or, where the card on file is not tried again and the creator allows
-    it, one try of the member's other card."""
-    transition = choose_transition(context, rules, now)
-    if not (recovery_settings.backup_card and payment.membership_id and payment.member_id):
-        return transition
-    backup = plan_backup(transition, context, now)
-    return transition if backup is None or has_tried_backup() else backup
+) -> Question:
+    """The creator may allow one try of the member's other card, where the one on file is not tried
+    again."""
+    if not recovery_settings.backup_card:
+        return Question(context, rules, now)
+    allowed = payment.membership_id and payment.member_id
+    question = Question(context, rules, now, bool(allowed))
+    # Asked of the database only where it matters.
+    planned = allowed and answer(question).charge_method is ChargeMethod.BACKUP_CARD
+    return replace(question, backup=False) if planned and has_tried_backup() else question
+
+
+def ask_first(
+    payment: Payment | NewPayment, recovery_settings: RecoverySettings, rules: RetryRules
+) -> Question:
+    """As it was asked when the payment became known: by its own row alone."""
+    context = describe_retry_context(payment, payment.whop_failures or 1, recovery_settings)
+    return ask(payment, context, recovery_settings, rules, payment.created_at)

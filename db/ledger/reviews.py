@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from db.ledger import attempts
+from db.ledger import attempts, diary
 from db.ledger.amounts import revalue
 from db.ledger.facts import Concern
 from db.ledger.payments import lock_payments, move, schedule
@@ -20,9 +20,9 @@ from db.member_messages import cancellation, planner
 from db.members import find_standing
 from db.models import Message, Payment
 from recovery.labels import CLOSED_REASONS, continue_with
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.transitions import closed
 from recovery.status import UNPAID, ClosedReason, MessageState
-from recovery.transitions import closed
 
 QUEUED = select(Message.payment_id).where(Message.state == MessageState.QUEUED)
 
@@ -67,6 +67,7 @@ def review_each(
 def review(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
     """The caller holds the row's lock. Looking twice changes nothing."""
     standing = find_standing(session, payment)
+    diary.begin(session, payment, rules)
     if standing.closed_reason is not None:
         close(session, payment, standing.closed_reason)
     elif payment.status in UNPAID and standing.hold is not payment.hold:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from typing import ClassVar
 
 from recovery.declines import DeclineClass
 from recovery.standing import Hold
@@ -41,6 +42,7 @@ class NewPayment:
     payment_method_id: str | None
     payment_method_type: str | None
     recovery_url: str | None
+    country: str | None
     observed_at: datetime
 
     refunded_amount: Decimal
@@ -56,15 +58,17 @@ class NewPayment:
     whop_announced_at: datetime | None
     imported: bool
     held_out: bool | None
+    assigned_share: int | None
     created_at: datetime
 
-    retry_count: int = 0
+    # New ones have the columns' defaults, so these are not written.
+    retry_count: ClassVar[int] = 0
+    hold: ClassVar[Hold | None] = None
     status: PaymentStatus = PaymentStatus.FAILED
     next_retry_at: datetime | None = None
     next_charge_method: ChargeMethod = ChargeMethod.RETRY
     next_trigger: Trigger = Trigger.SCHEDULE
     closed_reason: ClosedReason | None = None
-    hold: Hold | None = None
     next_step: Step | None = None
     next_message_at: datetime | None = None
 

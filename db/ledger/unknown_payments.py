@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from db.ledger.payments import move
 from db.models import Attempt, Payment
+from recovery.retrying.transitions import WINDOW, closed
 from recovery.status import UNPAID, ClosedReason
-from recovery.transitions import WINDOW, closed
 
 # So much later than its webhook, a new payment can be read at Whop.
 SETTLED_AFTER = timedelta(minutes=10)

@@ -11,7 +11,7 @@ from db.ledger import facts, reviews
 from db.ledger.inbox import Reader
 from db.models import WebhookEvent
 from recovery.reports import DisputeReport
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 
 
 def list_waiting(session: Session, company_id: str, read: Reader) -> list[DisputeReport]:

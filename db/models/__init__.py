@@ -12,6 +12,7 @@ from db.models.correspondence import (
     Suppression,
     Template,
 )
+from db.models.decisions import RetryDecision
 from db.models.payments import Payment
 from db.models.products import Product
 from db.models.requests import AuditEntry, Request
@@ -48,6 +49,7 @@ __all__ = [
     "RateLimit",
     "Refund",
     "Request",
+    "RetryDecision",
     "Rollup",
     "Suppression",
     "Sync",

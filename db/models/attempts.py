@@ -47,6 +47,9 @@ class Attempt(Base):
     payment_method_id: Mapped[str | None] = mapped_column(Text)
     outcome: Mapped[AttemptOutcome] = mapped_column(Word(AttemptOutcome))
     idempotency_key: Mapped[str] = mapped_column(Text, unique=True)
+    planned_at: Mapped[datetime | None] = mapped_column(
+        Time, comment="ours: when it was to be made; a cycle may come later"
+    )
     started_at: Mapped[datetime] = mapped_column(Time)
     sent_at: Mapped[datetime | None] = mapped_column(
         Time, comment="committed just before the charge; null means nothing was ever sent"
@@ -59,4 +62,7 @@ class Attempt(Base):
     )
     finished_at: Mapped[datetime | None] = mapped_column(Time)
     decline_code: Mapped[str | None] = mapped_column(Text)
+    retryable_after: Mapped[bool | None] = mapped_column(
+        comment="ours, declined: whether Whop would allow another"
+    )
     detail: Mapped[str | None] = mapped_column(Text)

@@ -21,4 +21,10 @@ class Company(Base):
     name: Mapped[str | None] = mapped_column(Text)
     time_zone: Mapped[str] = mapped_column(Text, server_default="UTC")
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    whop_habits: Mapped[dict[str, Any]] = mapped_column(
+        JSONB,
+        server_default=text("'{}'::jsonb"),
+        comment="how Whop was seen to treat its payments, by kind of payment method",
+    )
+    habits_observed_at: Mapped[datetime | None] = mapped_column(Time)
     created_at: Mapped[datetime] = mapped_column(Time, server_default=func.now())

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Computed,
     ForeignKey,
     Identity,
-    Index,
     Numeric,
     String,
     Text,
@@ -21,14 +20,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Time, Word, index_prefix, one_of, same_as
+from db.models.base import Base, Time, Word, one_of, same_as
+from db.models.payment_indexes import INDEXES
 from recovery.declines import DeclineClass
 from recovery.standing import Hold
 from recovery.status import ChargeMethod, ClosedReason, PaymentStatus, RecoveredBy, Step, Trigger
 
-MONEY = ("failed_amount_usd", "kept_usd")
-FILTERS = ("decline_class", "product", "recovered_by", "since_setup")
-CLOSING = ("recovered_at", "window_ends_at", "imported", "first_decline_class")
 # Nobody knows a payment without a recovery window, and a test is not about money.
 SINCE_SETUP = """
 case
@@ -56,96 +53,7 @@ class Payment(Base):
         CheckConstraint(
             "(status = 'pending_retry') = (next_retry_at is not null)", name="next_retry_at"
         ),
-        # For sorting, filtering and searching the list of payments. Each order's index includes the
-        # filters, so that rare or missing matches are not searched for in the table. The first one
-        # also includes what the insights sum up. An index takes no column of more than 2 kB.
-        Index(
-            "ix_payments_newest",
-            "company_id",
-            text("failed_at desc"),
-            text("id desc"),
-            postgresql_include=["status", "amount_usd", *MONEY, *FILTERS, *CLOSING],
-        ),
-        Index(
-            "ix_payments_largest",
-            "company_id",
-            text("coalesce(amount_usd, 0) desc"),
-            text("id desc"),
-            postgresql_include=["status", "amount_usd", "failed_at", *FILTERS],
-        ),
-        Index("ix_payments_decline", "company_id", "decline_class", "product"),
-        # For giving titles to the payments of a product once Whop has told its title.
-        Index(
-            "ix_payments_untitled",
-            "company_id",
-            "product_id",
-            postgresql_where=text("product is null and product_id is not null"),
-        ),
-        index_prefix("ix_payments_name", "member_name"),
-        index_prefix("ix_payments_email", "member_email"),
-        Index(
-            "ix_payments_company_recovered",
-            "company_id",
-            "recovered_at",
-            postgresql_include=["amount_usd", "kept_usd", "recovered_by", "since_setup"],
-            postgresql_where=text("status = 'recovered'"),
-        ),
-        Index(
-            "ix_payments_due",
-            "next_retry_at",
-            postgresql_where=text("status = 'pending_retry'"),
-        ),
-        Index(
-            "ix_payments_open_window",
-            "company_id",
-            "window_ends_at",
-            postgresql_include=["amount_usd", "since_setup"],
-            postgresql_where=text("status in ('failed', 'pending_retry')"),
-        ),
-        Index(
-            "ix_payments_open_membership",
-            "membership_id",
-            postgresql_where=text("status in ('failed', 'pending_retry')"),
-        ),
-        Index(
-            "ix_payments_message_due",
-            "next_message_at",
-            postgresql_where=text("next_message_at is not null"),
-        ),
-        # The card networks count attempts per card, for any payment.
-        Index("ix_payments_card", "company_id", "card_last4", "card_brand", "failed_at"),
-        # For the lift and the baseline: only a few payments are in these, or none.
-        Index(
-            "ix_payments_drawn",
-            "company_id",
-            "member_id",
-            "failed_at",
-            "id",
-            postgresql_include=[
-                "held_out",
-                "window_ends_at",
-                "status",
-                "recovered_by",
-                *MONEY,
-                "since_setup",
-            ],
-            postgresql_where=text(
-                "held_out is not null and member_id is not null and not imported"
-            ),
-        ),
-        Index(
-            "ix_payments_imported",
-            "company_id",
-            postgresql_include=[
-                "window_ends_at",
-                "created_at",
-                "status",
-                "recovered_by",
-                *MONEY,
-                "since_setup",
-            ],
-            postgresql_where=text("imported"),
-        ),
+        *INDEXES,
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -197,6 +105,7 @@ class Payment(Base):
     payment_method_id: Mapped[str | None] = mapped_column(Text)
     payment_method_type: Mapped[str | None] = mapped_column(Text)
     recovery_url: Mapped[str | None] = mapped_column(Text)
+    country: Mapped[str | None] = mapped_column(Text, comment="of the billing address")
 
     status: Mapped[PaymentStatus] = mapped_column(Word(PaymentStatus))
     retry_count: Mapped[int] = mapped_column(server_default="0", default=0)
@@ -237,6 +146,12 @@ class Payment(Base):
         "payment",
     )
     held_out: Mapped[bool | None] = mapped_column(comment="null: no holdout was running")
+    assigned_share: Mapped[int | None] = mapped_column(
+        comment="the holdout's share in percent when it was drawn; null: none was running"
+    )
+    diary_begun: Mapped[bool] = mapped_column(
+        server_default=text("false"), default=False, comment="its first decision is written down"
+    )
     observed_at: Mapped[datetime] = mapped_column(Time, comment="when Whop's newest word was true")
     read_at: Mapped[datetime | None] = mapped_column(
         Time, comment="when we last asked Whop how it stands"

@@ -27,7 +27,8 @@ from db.reporting.departures import (
 )
 from recovery.message_schedule import PlannedMessage, may_write
 from recovery.next_step import NextStep, Situation, find_next_step
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
+from recovery.retrying.decisions import NoRetry, NoRetryReason, decide
 from recovery.status import (
     UNPAID,
     UNSETTLED,
@@ -37,7 +38,6 @@ from recovery.status import (
     RequestKind,
     Step,
 )
-from recovery.transitions import NoRetry, NoRetryReason, decide
 
 Lead = aliased(Message)
 NOTHING = Departure(None, None)

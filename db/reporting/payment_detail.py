@@ -25,21 +25,22 @@ from db.models import (
     Payment,
     Refund,
     Request,
+    RetryDecision,
 )
 from db.reporting.next_steps import Viewpoint, find_next_steps
 from recovery.next_step import NextStep
 from recovery.standing import is_bought_anew
 from recovery.status import ClosedReason, Step
 
-Kind = TypeVar("Kind", Attempt, Message, Request, Refund)
+Kind = TypeVar("Kind", Attempt, Message, Request, Refund, RetryDecision)
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
     """Each list is in the order of events.
 
-    `membership`: what Whop has told of it; `bought_anew_at`: when the member bought the product
-    once more instead.
+    `decisions`: the policy's. `membership`: what Whop has told of it; `bought_anew_at`: when the
+    member bought the product once more instead.
     """
 
     payment: Payment
@@ -48,6 +49,7 @@ class PaymentDetail:
     messaging: MessagingSettings
     templates: Mapping[Step, OwnTemplate]
     attempts: Sequence[Attempt]
+    decisions: Sequence[RetryDecision]
     messages: Sequence[Message]
     requests: Sequence[Request]
     refunds: Sequence[Refund]
@@ -75,6 +77,7 @@ def read_detail(
         messaging=find_messaging_settings(session, company_id),
         templates=list_templates(session, company_id),
         attempts=list_of(session, Attempt, payment, Attempt.number),
+        decisions=list_of(session, RetryDecision, payment, RetryDecision.id),
         messages=list_of(session, Message, payment, Message.id),
         requests=list_of(session, Request, payment, Request.id),
         refunds=list_of(session, Refund, payment, Refund.observed_at),

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session
 from db.company_settings.time_zones import read_zone
 from db.models import Company, DailyFigures, Rollup
 from db.reporting.daily_sums import FOUND, SUMS, bind_found
-from recovery.transitions import WINDOW
+from recovery.retrying.transitions import WINDOW
 
 # So that every window of a stored day is over: what has become of its failures changes by updates
 # alone.

@@ -20,8 +20,8 @@ from db.reporting.chance import differs
 from db.reporting.figures import ClosedSums, Day, Paid, percent, to_cents
 from db.reporting.periods import begin_days, begin_months, go_on, measure_clock, start_of
 from db.reporting.summary import RECOVERED, SINCE_SETUP, count_if, sum_if
+from recovery.retrying.transitions import WINDOW
 from recovery.status import UNPAID
-from recovery.transitions import WINDOW
 
 # Days.
 COMPARED = 30

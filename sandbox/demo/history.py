@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from db.session import SessionFactory
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings
 

@@ -20,7 +20,7 @@ from db.session import SessionFactory
 from mail.events import read_events
 from mail.signature import TIMESTAMP, load_key
 from mail.signature import verify_signature as verify_mail_signature
-from recovery.retry_policy import RetryRules
+from recovery.retrying.context import RetryRules
 from recovery.status import UNPAID, UNSETTLED, MessageState
 from sandbox.demo.live import Settings
 from sandbox.model.assumptions import Assumptions

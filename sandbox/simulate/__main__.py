@@ -15,7 +15,7 @@ from db.server_files import EmbeddedPostgresError
 from sandbox.model.levels import LEVELS
 from sandbox.simulate.laboratory import run_quick_trials, run_trials
 from sandbox.simulate.report import OURS_IS
-from sandbox.simulate.schedules import POLICY_NAMES, enter_schedules
+from sandbox.simulate.schedules import COMPARED, POLICY_NAMES, enter_schedules
 from sandbox.simulate.study import Study
 from sandbox.simulate.trial import PaidTwiceError, Trial
 
@@ -44,7 +44,7 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[Study, int]:
     parser.add_argument("--creators", type=int, default=2, help="pooled, each with its own draws")
     parser.add_argument("--days", type=int, default=182, help="of failures, for each creator")
     parser.add_argument("--levels", type=names_among(LEVELS), default=tuple(LEVELS))
-    parser.add_argument("--policies", type=names_among(POLICY_NAMES), default=POLICY_NAMES)
+    parser.add_argument("--policies", type=names_among(POLICY_NAMES), default=COMPARED)
     parser.add_argument(
         "--limits", type=numbers, default=(3, 1), help="retries of one payment that Whop allows"
     )

@@ -16,8 +16,9 @@ from random import Random
 
 from recovery.decline_codes import classify
 from recovery.declines import STICKS, Decline, choose_stricter
-from recovery.retry_policy import RetryContext
-from recovery.transitions import WINDOW, Retry, decide, find_spread, wait_for_whop
+from recovery.retrying.context import Retry, RetryContext
+from recovery.retrying.decisions import decide, wait_for_whop
+from recovery.retrying.transitions import WINDOW, find_spread
 from sandbox.demo.history import HOUR, plan_failures
 from sandbox.model import bank
 from sandbox.model.levels import LEVELS

@@ -6,12 +6,13 @@ limits that bind every policy (docs/creators/retry-policy.md) bind them too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recovery.retry_policy import POLICIES, RetryContext, RetryRules
-from recovery.transitions import WINDOW
+from recovery.retrying.context import Retry, RetryContext, RetryRules, Why
+from recovery.retrying.policy import POLICIES, Policy
+from recovery.retrying.transitions import WINDOW
+from sandbox.simulate.former_policies import FORMER
 
 DAY = 24.0
 
@@ -59,19 +60,23 @@ SCHEDULES = {
 }
 
 
-def follow(hours: tuple[float, ...]) -> Callable[[RetryContext, datetime], datetime | None]:
-    def plan(context: RetryContext, earliest: datetime) -> datetime | None:
+def follow(hours: tuple[float, ...]) -> Policy:
+    def plan(context: RetryContext, earliest: datetime) -> Retry | None:
         if context.declined_retries >= len(hours):
             return None
         planned = context.failed_at + timedelta(hours=hours[context.declined_retries])
-        return max(planned, earliest)
+        return Retry(max(planned, earliest), (Why.PLAN,))
 
     return plan
 
 
+FORMER_NAMES = {f"{name}_{version}": policy for (name, version), policy in FORMER.items()}
+
+
 def enter_schedules() -> None:
-    """Adds them to the policies of this process."""
+    """Adds them, and former versions of our own, to the policies of this process."""
     POLICIES.update({name: follow(schedule.hours) for name, schedule in SCHEDULES.items()})
+    POLICIES.update(FORMER_NAMES)
 
 
 def rules_for(policy: str) -> RetryRules:
@@ -81,4 +86,5 @@ def rules_for(policy: str) -> RetryRules:
     return RetryRules(policy)
 
 
-POLICY_NAMES = ("smart", "hourly", *SCHEDULES)
+COMPARED = ("smart", "hourly", *SCHEDULES)
+POLICY_NAMES = (*COMPARED, *FORMER_NAMES)

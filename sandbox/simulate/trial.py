@@ -18,8 +18,8 @@ from sqlalchemy import func, select
 
 from db.models import Message
 from db.session import SessionFactory
+from recovery.retrying.transitions import WINDOW
 from recovery.status import MessageState
-from recovery.transitions import WINDOW
 from sandbox.demo.history import HOUR, plan_failures
 from sandbox.demo.in_process import InProcessStack
 from sandbox.demo.live import Settings

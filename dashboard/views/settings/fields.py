@@ -103,6 +103,14 @@ RECOVERY = (
         draw_switch,
         applies="Applies when the next retry of a payment is planned.",
     ),
+    Choice(
+        "explores",
+        "off",
+        "One retry in five is made at another hour of the same day that is as good by all we know. "
+        "Only so can it be learned which hours are better. Every other rule holds.",
+        draw_switch,
+        applies="Applies when the next retry of a payment is planned.",
+    ),
 )
 MESSAGING = (
     Choice("enabled", "on", "Off: no messages are sent to members.", draw_switch),
