@@ -18,9 +18,10 @@ from daemon.retries import Retrier
 from daemon.workers import WorkCounts, never, run_each, run_until_empty
 from db import heartbeats
 from db.ledger import banned_payments, diary, payments, requests, whop_habits
-from db.reporting import month_ends, rollup
+from db.reporting import month_ends, pooled_lift, rollup
 from db.session import SessionFactory
 from recovery.health import CycleReport
+from recovery.lift.groups import Effect
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Cycle:
         self.update_rollup()
         self.record_month_ends()
         self.observe_whop()
+        self.pool_lift()
         log.info("cycle: %s", ", ".join(f"{k} {v}" for k, v in asdict(report).items()))
         return report
 
@@ -119,6 +121,21 @@ class Cycle:
     def observe_company(self, company_id: str) -> None:
         with self.sessions.begin() as session:
             whop_habits.observe_company(session, company_id, self.clock())
+
+    def pool_lift(self) -> None:
+        """Once a day, for all creators together."""
+        effects: list[Effect] = []
+
+        def read(company_id: str) -> None:
+            with self.sessions() as session:
+                effects.append(pooled_lift.find_effect(session, company_id, self.clock()))
+
+        with self.sessions() as session:
+            due = pooled_lift.list_due(session, self.clock())
+        run_each(due, read, self.stopping, "its gain could not be read")
+        if effects:
+            with self.sessions.begin() as session:
+                pooled_lift.record_pooled(session, effects, self.clock())
 
     def write_diary(self) -> None:
         """The first decisions, which the receiver leaves unwritten. One transaction per batch."""

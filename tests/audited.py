@@ -146,6 +146,7 @@ def open_books(half: HalfYear, zone: ZoneInfo, now: datetime) -> Books:
         Payment.recovered_by,
         Payment.status,
         Payment.held_out,
+        Payment.assigned_share,
         Payment.member_id,
     )
     with half.sessions() as session:
@@ -155,6 +156,7 @@ def open_books(half: HalfYear, zone: ZoneInfo, now: datetime) -> Books:
             one.said = row.recovered_by and str(row.recovered_by)
             one.given_up = row.status == "permanent_fail"
             one.held_out, one.member = row.held_out, row.member_id
+            one.share = row.assigned_share / 100 if row.assigned_share else None
     return Books(stories, zone, now)
 
 

@@ -32,7 +32,7 @@ CENT = Decimal("0.01")
 class Story:
     """One failed renewal. `kept`: dollars that are left of what was paid, now. `said`: who is
     claimed to have brought it; `given_up`: that nothing more is tried; `held_out`: whether the
-    member is left to Whop alone. None: nobody was drawn."""
+    member is left to Whop alone, drawn with `share`. None: nobody was drawn."""
 
     payment: Payment
     charges: Sequence[Charge]
@@ -43,6 +43,7 @@ class Story:
     said: str | None = None
     given_up: bool = False
     held_out: bool | None = None
+    share: float | None = None
     member: str | None = None
 
     @property

@@ -1,7 +1,6 @@
 """The auditor's comparisons: members helped and left alone, and a period with the one before it.
 
-Formulas are worked out anew, by other means than the product's: limits by halving, variances from
-each member's own distance.
+Formulas are worked out anew, member by member, where the product has sums.
 """
 
 from __future__ import annotations
@@ -10,13 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from math import sqrt
-from statistics import NormalDist, fmean
+from math import log, sqrt
+from statistics import fmean, pstdev
 
 from tests.auditor import OURS, Books, Story, cents, tenth
-
-Z = NormalDist().inv_cdf(0.975)
-
 
 # --- helped, and left alone ----------------------------------------------------------------------
 
@@ -35,27 +31,6 @@ class Arm:
     def claimed(self) -> int:
         return sum(one.paid_at is not None and one.said in OURS for one in self.stories)
 
-    @property
-    def share(self) -> float:
-        return self.paid / len(self.stories)
-
-    def limit(self, sign: int) -> float:
-        """The share that lies just so far away that chance explains it."""
-        n, near, far = len(self.stories), self.share, float(sign > 0)
-        for _ in range(60):
-            middle = (near + far) / 2
-            explained = abs(self.share - middle) <= Z * sqrt(middle * (1 - middle) / n)
-            near, far = (middle, far) if explained else (near, middle)
-        return near
-
-    def weigh(self) -> tuple[float, float]:
-        """The kept share of the money, and its variance."""
-        failed = [float(one.failed) for one in self.stories]
-        kept = [float(one.kept) for one in self.stories]
-        share, n = sum(kept) / sum(failed), len(failed)
-        apart = [(y - share * x) / fmean(failed) for x, y in zip(failed, kept, strict=True)]
-        return share, sum(one * one for one in apart) / (n - 1) / n
-
 
 def part_members(books: Books) -> tuple[Arm, Arm]:
     """The helped, and those left alone."""
@@ -64,20 +39,52 @@ def part_members(books: Books) -> tuple[Arm, Arm]:
         if not one.imported and one.held_out is not None and one.member is not None:
             firsts.setdefault(one.member, one)
     over = [one for one in firsts.values() if one.window_ends_at <= books.now]
-    return Arm([one for one in over if not one.held_out]), Arm([o for o in over if o.held_out])
+    helped = [one for one in over if not one.held_out]
+    return Arm(helped), Arm([one for one in over if one.held_out])
 
 
 def compare_shares(helped: Arm, alone: Arm) -> tuple[float, float, float]:
-    gain = helped.share - alone.share
-    low = sqrt((helped.share - helped.limit(-1)) ** 2 + (alone.limit(1) - alone.share) ** 2)
-    high = sqrt((helped.limit(1) - helped.share) ** 2 + (alone.share - alone.limit(-1)) ** 2)
-    return gain, gain - low, gain + high
+    """Each member's value is how far its outcome is above that of the others who were drawn in the
+    same month with the same share, by the inverse of the chance to be drawn so."""
+    everybody = [*helped.stories, *alone.stories]
+    values = []
+    for one in everybody:
+        beside = [other for other in everybody if other is not one and draw(other) == draw(one)]
+        above = was_paid(one) - (fmean(map(was_paid, beside)) if beside else was_paid(one))
+        values.append(weigh(one, above))
+    reach = pstdev(values) * reach_for(len(values))
+    return fmean(values), fmean(values) - reach, fmean(values) + reach
 
 
 def compare_money(helped: Arm, alone: Arm) -> tuple[float, float, float]:
-    (one, varies), (other, differs) = helped.weigh(), alone.weigh()
-    reach = Z * sqrt(varies + differs)
-    return one - other, one - other - reach, one - other + reach
+    """The same of the dollars kept, against those that would be at everybody's share."""
+    everybody = [*helped.stories, *alone.stories]
+    share = sum(float(one.kept) for one in everybody) / sum(float(one.failed) for one in everybody)
+    failed = fmean(float(one.failed) for one in everybody)
+    values = [weigh(one, float(one.kept) - share * float(one.failed)) for one in everybody]
+    values = [value / failed for value in values]
+    reach = pstdev(values) * reach_for(len(values))
+    return fmean(values), fmean(values) - reach, fmean(values) + reach
+
+
+def draw(one: Story) -> tuple[object, ...]:
+    return one.share, one.failed_at.year, one.failed_at.month
+
+
+def was_paid(one: Story) -> int:
+    return int(one.paid_at is not None)
+
+
+def weigh(one: Story, above: float) -> float:
+    assert one.share is not None
+    return -above / one.share if one.held_out else above / (1 - one.share)
+
+
+def reach_for(members: int) -> float:
+    """Waudby-Smith and others 2024, theorem 2.2, tuned for 600 members: in standard deviations."""
+    squared = (-2 * log(0.05) + log(-2 * log(0.05)) + 1) / 600
+    inner = log(sqrt(members * squared + 1) / 0.05)
+    return sqrt(2 * (members * squared + 1) / (members**2 * squared) * inner)
 
 
 # --- a period, and the one before it -------------------------------------------------------------

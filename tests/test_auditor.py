@@ -343,10 +343,13 @@ def check_impact(books: Books, audited: Audited) -> None:
     helped, alone = comparisons.part_members(books)
     assert min(len(helped.stories), len(alone.stories)) >= 30
     gain = say_points(comparisons.compare_shares(helped, alone))
-    money = say_points(comparisons.compare_money(helped, alone), " of the money")
+    money = ""
+    if len(alone.stories) >= 100:
+        found = comparisons.compare_money(helped, alone)
+        money = f", and {say_points(found, ' of the money')}"
     said = (
         f"With our help, {say_arm(helped)} of the members paid in the end; in the control group, "
-        f"{say_arm(alone)}. Our impact: {gain}, and {money}."
+        f"{say_arm(alone)}. Our impact: {gain}{money}."
     )
     before = [one for one in books.stories if one.imported and not one.since_setup]
     before = [one for one in before if one.window_ends_at <= audited.half.set_up_at]

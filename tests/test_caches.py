@@ -27,6 +27,7 @@ KNOW_NO_COMPANY = {
     "dashboard.data.database.open_database": "the engine",
     "dashboard.data.database.find_only_company": "which company there is",
     "dashboard.data.health.find_version": "the project's version, from its files",
+    "dashboard.data.insights.read_pooled": "what all gain together, which names nobody",
     "dashboard.serving.compress": "Streamlit's own files",
     "dashboard.ui.palette.render_insight_style": "colours",
     "dashboard.ui.palette.render_style": "colours",

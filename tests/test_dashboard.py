@@ -40,7 +40,8 @@ from db.reporting.trends import Comparison
 from db.session import now as read_clock
 from recovery.declines import DeclineClass
 from recovery.labels import RECOVERED_BY
-from recovery.lift import Group, Interval, Lift, Money, NotEnoughData
+from recovery.lift.comparison import Lift, NotEnoughData
+from recovery.lift.groups import Effect, Group, Interval, Money
 from recovery.next_step import Situation, find_next_step
 from recovery.status import PaymentStatus, RecoveredBy, SyncError
 from recovery.wording import DAYS, Period, format_money
@@ -446,7 +447,8 @@ def test_it_says_how_much_our_work_adds_and_how_sure_that_is(
 ) -> None:
     by_money = Interval(*money_gain) if money_gain else None
     groups = Group(100, 88, NO_MONEY), Group(50, 37, NO_MONEY)
-    said = describe_lift(Lift(*groups, by_number=Interval(*gain), by_money=by_money))
+    effect = Effect(150, gain[0], 1.0)
+    said = describe_lift(Lift(*groups, Interval(*gain), by_money, effect))
     assert said == (
         "With our help, 88% (88 of 100) of the members paid in the end; in the control group, "
         f"74% (37 of 50). Our impact: {words}"

@@ -129,17 +129,29 @@ def test_a_report_that_comes_first_leaves_the_first_decision_as_it_was(rig: Rig)
     assert (last.retry_at, last.facts["decline_class"]) == (None, "card")
 
 
+def test_history_that_was_over_before_the_set_up_has_no_decisions(rig: Rig):
+    rig.world.faults.add("webhook", "drop", times=None)
+    old = rig.fail("expired_card")
+    rig.pass_time(24 * 8)
+    fresh = rig.fail("expired_card")
+    rig.world.faults.clear()
+    rig.reconciler.run()
+    rig.cycle.write_diary()
+    assert rig.payment(old).imported
+    assert list_decisions(rig, old) == []
+    assert len(list_decisions(rig, fresh)) == 1
+
+
 def test_the_same_answer_again_is_no_row(rig: Rig):
     payment_id = rig.fail()
-    for _ in range(3):
+    rig.cycle.write_diary()
+    (first,) = list_decisions(rig, payment_id)
+    for minutes in (1, 2):
+        question = read_facts(first.facts)
+        later = replace(question, now=question.now + timedelta(minutes=minutes))
         with rig.sessions.begin() as session:
             query = select(Payment).where(Payment.payment_id == payment_id)
-            payment = session.scalars(query).one()
-            diary.begin(session, payment, rig.rules)
-            question = read_facts(list_decisions(rig, payment_id)[0].facts) if _ else None
-            if question is not None:
-                later = replace(question, now=question.now + timedelta(minutes=_))
-                diary.record(session, payment, later, answer(later))
+            diary.record(session, session.scalars(query).one(), later, answer(later))
     assert len(list_decisions(rig, payment_id)) == 1
 
 

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from dashboard.charts.frame import start
 from dashboard.ui.palette import Palette
-from recovery.lift import Lift, limit_proportion
+from recovery.lift.comparison import Lift
+from recovery.lift.groups import limit_proportion
 from recovery.wording import format_share
 
 

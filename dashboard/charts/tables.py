@@ -16,7 +16,7 @@ from db.reporting.groups import Group
 from db.reporting.insights import StepCount, Try
 from db.reporting.lift import Baseline
 from recovery.labels import OUTCOMES, RECOVERED_BY, STATUSES
-from recovery.lift import Lift
+from recovery.lift.comparison import Lift
 from recovery.status import AttemptOutcome, PaymentStatus
 
 Rows = list[tuple[object, ...]]

@@ -38,6 +38,8 @@ from db.company_settings.recovery import (
 from db.company_settings.time_zones import list_time_zones
 from db.company_settings.validity import keep_valid
 from db.models import AuditEntry
+from db.reporting.holdout_cost import MonthOfWork, measure_month
+from db.session import now
 
 Choices: TypeAlias = RecoverySettings | MessagingSettings | NotificationSettings
 
@@ -67,6 +69,7 @@ class SavedSettings:
     # Of what is saved and does not count, by the setting's name.
     faults: Mapping[str, str]
     zones: frozenset[str]
+    month: MonthOfWork
     entries: tuple[AuditEntry, ...]
 
 
@@ -84,6 +87,7 @@ def read_choices(
             kept,
             find_setting_faults(session, company_id),
             list_time_zones(session),
+            measure_month(session, company_id, now()),
             tuple(audit_log.list_entries(session, company_id)),
         )
 

@@ -18,9 +18,11 @@ from db.reporting.cohorts import Cohort, Dimension
 from db.reporting.groups import Group
 from db.reporting.insights import Hour, StepCount, Try
 from db.reporting.lift import Baseline, measure_baseline, measure_lift
+from db.reporting.pooled_lift import find_pooled
 from db.reporting.summary import find_time_zone
 from db.session import now
-from recovery.lift import Lift, NotEnoughData
+from recovery.lift.comparison import Lift, NotEnoughData
+from recovery.lift.pooling import PooledLift
 from recovery.wording import Period, find_start
 
 Found = TypeVar("Found")
@@ -117,6 +119,14 @@ def read_steps(settings: DashboardSettings, view: View) -> list[StepCount]:
 @cached(SLOW, KEPT)
 def read_lift(settings: DashboardSettings, company_id: str) -> Lift | NotEnoughData | None:
     found = read(settings, lambda session: (measure_lift(session, company_id, now()),))
+    if isinstance(found, Unavailable):
+        raise NothingToShowError(found)
+    return found[0]
+
+
+@cached(SLOW, KEPT)
+def read_pooled(settings: DashboardSettings) -> PooledLift | None:
+    found = read(settings, lambda session: (find_pooled(session),))
     if isinstance(found, Unavailable):
         raise NothingToShowError(found)
     return found[0]

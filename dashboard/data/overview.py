@@ -23,13 +23,15 @@ from db.reporting.lift import Baseline, measure_baseline, measure_lift
 from db.reporting.month_ends import MonthResult, find_month_end
 from db.reporting.next_steps import Viewpoint, find_next_steps
 from db.reporting.periods import begin_months
+from db.reporting.pooled_lift import find_pooled
 from db.reporting.summary import find_time_zone, read_figures
 from db.reporting.trends import AtRisk, Trends, find_at_risk, find_trends
 from db.session import now
 from recovery.decline_codes import name_decline
 from recovery.declines import DeclineClass
 from recovery.health import DaemonHeartbeat, SyncState
-from recovery.lift import Lift, NotEnoughData
+from recovery.lift.comparison import Lift, NotEnoughData
+from recovery.lift.pooling import PooledLift
 from recovery.next_step import NextStep
 from recovery.status import RecoveredBy
 from recovery.wording import DAYS, UNKNOWN_PRODUCT, Period
@@ -59,10 +61,12 @@ class PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Our impact over Whop alone, and what came back before the installation. None: unknown."""
+    """Our impact over Whop alone, what came back before the installation, and what creators gain
+    together. None: unknown."""
 
     lift: Lift | NotEnoughData | None
     baseline: Baseline | None
+    pooled: PooledLift | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,11 @@ def read_snapshot(session: Session, company_id: str | None, view: Viewpoint) -> 
 
 @cached(SLOW)
 def read_findings(session: Session, company_id: str) -> Findings:
-    return Findings(measure_lift(session, company_id, now()), measure_baseline(session, company_id))
+    return Findings(
+        measure_lift(session, company_id, now()),
+        measure_baseline(session, company_id),
+        find_pooled(session),
+    )
 
 
 def copy_payments(

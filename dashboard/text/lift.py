@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from db.reporting.holdout_cost import MonthOfWork
 from db.reporting.lift import Baseline
-from recovery.lift import Group, Interval, Lift, NotEnoughData
+from recovery.lift.comparison import Lift, NotEnoughData
+from recovery.lift.groups import Group, Interval
+from recovery.lift.pooling import PooledLift, Standing, place, shrink
 from recovery.wording import count, format_share, format_usd
 
 
@@ -37,6 +40,42 @@ def describe_unneeded(lift: Lift | NotEnoughData | None) -> str:
     return (
         f"Of the payments that we claim, about {round(100 * part.estimate)}% would have come "
         f"anyway (95% interval: {low}% to {high}%)."
+    )
+
+
+def describe_pooled(pooled: PooledLift, lift: Lift | NotEnoughData | None) -> str:
+    """What creators like this one gain, and how its own gain compares."""
+    low, high = 100 * pooled.gain.low, 100 * pooled.gain.high
+    together = (
+        f"The {pooled.companies} creators who measure it gain {low:+.1f} to {high:+.1f} points "
+        "together (95% interval)."
+    )
+    if not isinstance(lift, Lift):
+        return together
+    likely = 100 * shrink(lift.effect, pooled)
+    return (
+        f"{together} {STANDINGS[place(lift.by_number, pooled)]} Most likely {likely:+.1f} points."
+    )
+
+
+STANDINGS: dict[Standing, str] = {
+    Standing.FITS: "Yours so far fits that.",
+    Standing.ABOVE: "Yours is more, beyond chance.",
+    Standing.BELOW: "Yours is less, beyond chance.",
+}
+# Of members left to Whop alone, for the example of what that costs.
+EXAMPLE = 10
+
+
+def describe_cost(month: MonthOfWork) -> str:
+    """Of a control group, before it is switched on."""
+    if not month.failures:
+        return "What it costs is known once payments have failed."
+    left, cost = round(month.failures * EXAMPLE / 100), month.ours * EXAMPLE / 100
+    return (
+        f"At {EXAMPLE}%, about {left} of your {count(month.failures, 'failed payment')} in 30 days "
+        f"would be left to Whop alone. That costs at most {format_usd(cost)} a month: its part of "
+        f"the {format_usd(month.ours)} that our retries and messages brought in that time."
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, or_, select, text
+from sqlalchemy import and_, bindparam, or_, select, text
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import find_recovery_settings
@@ -19,10 +19,13 @@ from db.models import Payment
 from recovery.retrying.context import RetryRules
 from recovery.retrying.diary import write_entry
 from recovery.retrying.transitions import Question, Transition, answer
+from recovery.status import UNPAID
 
 MOST_AT_ONCE = 100
 # A cycle passes over rows that are locked, so those that are due are left to it.
 DUE_SOON = timedelta(minutes=5)
+# Over before we were there: nothing was decided.
+OF_HISTORY = and_(Payment.imported, Payment.status.not_in(UNPAID))
 INSERT = text("""
 insert into retry_decisions
     (company_id, payment_id, decided_at, policy, version, facts, retry_at, charge_method, why,
@@ -43,6 +46,7 @@ SELECT_UNWRITTEN = (
     .where(
         Payment.created_at >= bindparam("since"),
         ~Payment.diary_begun,
+        ~OF_HISTORY,
         or_(Payment.next_retry_at.is_(None), Payment.next_retry_at > bindparam("soon")),
     )
     .order_by(Payment.id)
@@ -79,7 +83,7 @@ def begin(session: Session, payment: Payment, rules: RetryRules) -> None:
     Where the plan is another than these facts give, it was not the policy's, or the settings have
     changed since: nothing is written.
     """
-    if payment.diary_begun:
+    if payment.diary_begun or (payment.imported and payment.status not in UNPAID):
         return
     question = ask_first(payment, find_recovery_settings(session, payment.company_id), rules)
     transition = answer(question)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, or_, select
+from sqlalchemy import Row, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.company_settings.recovery import UNKNOWN_METHOD
@@ -49,7 +49,6 @@ def list_unobserved(session: Session, now: datetime) -> Sequence[str]:
 
 
 def observe_company(session: Session, company_id: str, now: datetime) -> None:
-    company = session.get_one(Company, company_id, with_for_update=True)
     gaps: defaultdict[str, list[Gap]] = defaultdict(list)
     answers: defaultdict[str, list[Answer]] = defaultdict(list)
     rows = session.execute(SELECT_CHARGES, {"company_id": company_id, "since": now - OBSERVED_FOR})
@@ -58,11 +57,16 @@ def observe_company(session: Session, company_id: str, now: datetime) -> None:
         gaps[theirs[0].method] += list_gaps(theirs)
         answers[theirs[0].method] += list_answers(theirs)
     habits = {method: observe(gaps[method], answers[method]) for method in gaps | answers}
-    company.whop_habits = {
+    kept = {
         method: (habit.gap.total_seconds() if habit.gap else None, habit.retries)
         for method, habit in sorted(habits.items())
     }
-    company.habits_observed_at = now
+    # Not locked beforehand: new payments would wait for it.
+    session.execute(
+        update(Company)
+        .where(Company.id == company_id)
+        .values(whop_habits=kept, habits_observed_at=now)
+    )
 
 
 def list_gaps(charges: Sequence[Row[Any]]) -> Iterator[Gap]:

@@ -80,6 +80,7 @@ INDEXES = (
         "id",
         postgresql_include=[
             "held_out",
+            "assigned_share",
             "window_ends_at",
             "status",
             "recovered_by",

@@ -145,6 +145,21 @@ class MonthEnd(Base):
     taken_at: Mapped[datetime] = mapped_column(Time)
 
 
+class PooledGain(Base):
+    """What creators gained together, as it was on a day. It names no company and cannot be traced
+    to one (recovery/lift/pooling.py). Shares are 0 to 1."""
+
+    __tablename__ = "pooled_gains"
+
+    day: Mapped[date] = mapped_column(primary_key=True, comment="in UTC")
+    companies: Mapped[int]
+    members: Mapped[int]
+    gain: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    between: Mapped[float] = mapped_column(comment="the variance of the companies' true gains")
+
+
 class LateChange(Base):
     """A moment whose day's sums may be outdated: that day is read raw until it is summed up
     again."""

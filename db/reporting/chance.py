@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, log
 
-from recovery.lift import limit_proportion
+from recovery.lift.groups import limit_proportion
 
 FALSE_CALLS = 0.05
 

@@ -10,30 +10,64 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Float, and_, case, cast, func, select, true
+from sqlalchemy import Float, Subquery, and_, case, cast, func, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from db.models import Payment
 from db.reporting.figures import to_cents
 from db.reporting.summary import RECOVERED, SINCE_SETUP, UNCONVERTED, count_if, sum_if
-from recovery.lift import Group, Lift, Money, NotEnoughData, compare
+from recovery.lift.comparison import Lift, NotEnoughData, compare
+from recovery.lift.groups import Group, Money, Stratum
 from recovery.status import CLAIMED, RecoveredBy
 
 # Without a dollar value of both a payment is in neither sum.
 VALUED_FAILURE = case((~UNCONVERTED, Payment.failed_amount_usd))
-NO_MEMBERS = Group(0, 0, Money(0, 0.0, 0.0, 0.0, 0.0, 0.0))
+MONTH = func.date_trunc("month", Payment.failed_at, "UTC")
 
 
 def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | NotEnoughData | None:
-    """None: no holdout has ever run.
+    """None: no holdout has ever run."""
+    strata = list_strata(session, company_id, now)
+    return compare(strata) if strata else None
+
+
+def list_strata(session: Session, company_id: str, now: datetime) -> list[Stratum]:
+    """By month of failure, in UTC, and the holdout's share at the draw.
 
     Counts each member's first payment under a holdout, once its window has ended. Payments without
-    a member are left out, since the holdout is drawn by member.
+    a member are left out, since the holdout is drawn by member; so are those drawn before their
+    share was written down.
     """
-    first = (
+    first = select_first_payments(company_id)
+    ended = first.c.window_ends_at <= now
+    x = first.c.x
+    # Without a dollar value a payment is in neither sum.
+    y = case((x.is_not(None), first.c.net))
+    sums = [
+        func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
+    ]
+    members = [count_if(ended), count_if(and_(ended, first.c.recovered))]
+    members.append(count_if(and_(ended, first.c.recovered, first.c.claimed)))
+    valued = count_if(and_(ended, x.is_not(None)))
+    by = (first.c.assigned_share, first.c.month)
+    query = select(*by, first.c.held_out, *members, valued, *sums).group_by(*by, first.c.held_out)
+    found: dict[tuple[int, datetime], dict[bool, Group]] = {}
+    for share, month, held_out, number, recovered, claimed, *money in session.execute(query):
+        group = Group(number, recovered, Money(*money), claimed)
+        found.setdefault((share, month), {})[held_out] = group
+    return [
+        Stratum(share / 100, groups.get(False, Group()), groups.get(True, Group()))
+        for (share, _), groups in sorted(found.items())
+    ]
+
+
+def select_first_payments(company_id: str) -> Subquery:
+    return (
         select(
             Payment.held_out,
+            Payment.assigned_share,
+            MONTH.label("month"),
             Payment.window_ends_at,
             RECOVERED.label("recovered"),
             and_(RECOVERED, Payment.recovered_by.in_(CLAIMED)).label("claimed"),
@@ -45,30 +79,13 @@ def measure_lift(session: Session, company_id: str, now: datetime) -> Lift | Not
             Payment.company_id == company_id,
             Payment.member_id.is_not(None),
             Payment.held_out.is_not(None),
+            Payment.assigned_share.is_not(None),
             ~Payment.imported,
             SINCE_SETUP,
         )
         .order_by(Payment.member_id, Payment.failed_at, Payment.id)
         .subquery()
     )
-    ended = first.c.window_ends_at <= now
-    x = first.c.x
-    # Without a dollar value a payment is in neither sum.
-    y = case((x.is_not(None), first.c.net))
-    sums = [
-        func.coalesce(func.sum(term).filter(ended), 0.0) for term in (x, y, x * x, x * y, y * y)
-    ]
-    members = [count_if(ended), count_if(and_(ended, first.c.recovered))]
-    members.append(count_if(and_(ended, first.c.recovered, first.c.claimed)))
-    valued = count_if(and_(ended, x.is_not(None)))
-    query = select(first.c.held_out, *members, valued, *sums).group_by(first.c.held_out)
-    groups = {
-        held_out: Group(number, recovered, Money(*money), claimed)
-        for held_out, number, recovered, claimed, *money in session.execute(query)
-    }
-    if not groups:
-        return None
-    return compare(groups.get(False, NO_MEMBERS), groups.get(True, NO_MEMBERS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,23 @@ from zoneinfo import ZoneInfo
 from recovery.declines import DeclineClass
 from recovery.retrying.context import Retry, RetryContext, Why
 from recovery.retrying.policy import Policy
-from recovery.retrying.smart import PLANS, PLANS_BY_CODE
 
 # --- version 1, until November 2026 ------------------------------------------------------------
 
+PLANS_1: dict[DeclineClass, tuple[float, ...]] = {
+    DeclineClass.FUNDS: (30, 62, 106),
+    DeclineClass.ISSUER: (26, 74),
+    DeclineClass.TECHNICAL: (1, 6, 30),
+    DeclineClass.UNKNOWN: (50,),
+}
+PLANS_BY_CODE_1: dict[str, tuple[float, ...]] = {
+    "contact_issuer": (36, 84),
+    "card_velocity_exceeded": (26, 74),
+    "withdrawal_count_limit_exceeded": (26, 74),
+    "restricted_card": (50,),
+    "pin_required": (50,),
+    "pin_required_as": (50,),
+}
 LEAVE_TO_WHOP_1 = {DeclineClass.FUNDS: timedelta(hours=24)}
 PAUSE_1, MARGIN_1 = timedelta(hours=12), timedelta(hours=2)
 DAY_STARTS_1, DAY_ENDS_1, PAYDAY_STARTS_1 = time(8), time(21), time(9)
@@ -24,7 +37,8 @@ BEFORE_WHOP_1, AFTER_WHOP_1 = timedelta(hours=6), timedelta(hours=1)
 
 def plan_smart_1(context: RetryContext, earliest: datetime) -> Retry | None:
     """Left a lack of funds to Whop whatever was known of Whop, and knew the company's zone only."""
-    plan = PLANS_BY_CODE.get(context.decline_code or "", PLANS.get(context.decline_class, ()))
+    default = PLANS_1.get(context.decline_class, ())
+    plan = PLANS_BY_CODE_1.get(context.decline_code or "", default)
     if context.declined_retries >= len(plan):
         return None
     planned = context.failed_at + timedelta(hours=plan[context.declined_retries])

@@ -23,14 +23,19 @@ from dashboard.data import insights as figures
 from dashboard.data.insights import View
 from dashboard.settings import DashboardSettings
 from dashboard.text.insights import describe_curve, describe_steps, describe_tries
-from dashboard.text.lift import describe_baseline, describe_lift, describe_unneeded
+from dashboard.text.lift import (
+    describe_baseline,
+    describe_lift,
+    describe_pooled,
+    describe_unneeded,
+)
 from dashboard.ui.html import show_html
 from dashboard.ui.palette import Palette
 from dashboard.views.insights.groups import show_groups
 from dashboard.views.insights.panels import PARTS, Panel, render_key, show_panel
 from db.reporting.cohorts import Dimension
 from db.reporting.insights import Try
-from recovery.lift import Lift
+from recovery.lift.comparison import Lift
 
 NOT_IMPORTED = (
     "Without payments that had failed when you installed this: their beginning is not known."
@@ -128,6 +133,7 @@ def show_messages(settings: DashboardSettings, view: View, colours: Palette) -> 
 def show_lift(settings: DashboardSettings, view: View, colours: Palette) -> None:
     lift = figures.read_lift(settings, view.company_id)
     baseline = figures.read_baseline(settings, view.company_id)
+    pooled = figures.read_pooled(settings)
     known = lift if isinstance(lift, Lift) else None
     none = "Turn on a control group in Settings to measure our impact."
     show_panel(
@@ -135,10 +141,16 @@ def show_lift(settings: DashboardSettings, view: View, colours: Palette) -> None
             "our-impact",
             "Compared with Whop alone",
             draw_lift(known, colours) if known else None,
-            f"{describe_lift(lift) if lift is not None else none} {describe_unneeded(lift)}",
+            " ".join(
+                [
+                    describe_lift(lift) if lift is not None else none,
+                    *([describe_pooled(pooled, lift)] if pooled is not None else []),
+                    describe_unneeded(lift),
+                ]
+            ),
             list_lift_rows(known, baseline),
-            note="All time; each member counts once. The lines are 95% intervals. Filters and "
-            "periods do not apply here.",
+            note="All time; each member counts once. The impact's interval holds however often you "
+            "look. Filters and periods do not apply here.",
         )
     )
     st.header("Before you installed this", anchor=False)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from dashboard.data.overview import Findings
-from dashboard.text.lift import describe_baseline, describe_lift, describe_unneeded
+from dashboard.text.lift import (
+    describe_baseline,
+    describe_lift,
+    describe_pooled,
+    describe_unneeded,
+)
 from dashboard.ui.html import show_html
 
 
@@ -14,6 +19,8 @@ def show_findings(findings: Findings, *, claims: bool) -> None:
     sentences = []
     if findings.lift is not None:
         sentences.append(describe_lift(findings.lift))
+    if findings.pooled is not None:
+        sentences.append(describe_pooled(findings.pooled, findings.lift))
     if claims:
         sentences.append(describe_unneeded(findings.lift))
     if findings.baseline is not None:

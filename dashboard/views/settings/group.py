@@ -18,6 +18,7 @@ from dashboard.data.choices import (
 )
 from dashboard.data.database import Unavailable
 from dashboard.settings import DashboardSettings
+from dashboard.text.lift import describe_cost
 from dashboard.text.payments import capitalize
 from dashboard.ui import banners
 from dashboard.ui.html import show_html, show_note
@@ -84,6 +85,8 @@ def show_choice(saved: SavedSettings, group: Group, choice: Choice, fault: str |
     now_kept = ""
     if choice.name == "post_url" and isinstance(kept, NotificationSettings):
         now_kept = f" Current: {kept.describe_post_url()}."
+    if choice.name == "holdout_percent":
+        now_kept = f" {describe_cost(saved.month)}"
     applies = f" {choice.applies}" if choice.applies else ""
     show_note(f"{choice.effect}{applies} Default: {choice.default}.{now_kept}")
 
