@@ -104,6 +104,7 @@ ACTS: dict[str, list[tuple[Action, Act]]] = {
 NOBODYS_CHOICE = {
     "db.company_settings.recovery.add_companies": "a company as it is before anybody chose",
     "db.company_settings.recovery.save_whop_name": "Whop's word",
+    "db.ledger.whop_habits.observe_company": "what Whop was seen to do",
     "db.audit_log.record": "the audit list itself",
 }
 # The models of what people choose and ask for.
