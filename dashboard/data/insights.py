@@ -77,14 +77,19 @@ def find_company_info(
     return read(settings, look)
 
 
+def find(settings: DashboardSettings, look: Callable[[Session], Found]) -> Found:
+    """Raises NothingToShowError, so that it is not kept that the database was away."""
+    found = read(settings, lambda session: (look(session),))
+    if isinstance(found, Unavailable):
+        raise NothingToShowError(found)
+    return found[0]
+
+
 def ask(settings: DashboardSettings, view: View, what: Callable[[Session, Cohort], Found]) -> Found:
     at, zone = now(), ZoneInfo(view.time_zone)
     since = find_start(view.period, at, zone)
     cohort = Cohort(view.company_id, zone, since, at, view.only)
-    found = read(settings, lambda session: what(session, cohort))
-    if isinstance(found, Unavailable):
-        raise NothingToShowError(found)
-    return found
+    return find(settings, lambda session: what(session, cohort))
 
 
 @cached(SLOW, KEPT)
@@ -118,23 +123,14 @@ def read_steps(settings: DashboardSettings, view: View) -> list[StepCount]:
 
 @cached(SLOW, KEPT)
 def read_lift(settings: DashboardSettings, company_id: str) -> Lift | NotEnoughData | None:
-    found = read(settings, lambda session: (measure_lift(session, company_id, now()),))
-    if isinstance(found, Unavailable):
-        raise NothingToShowError(found)
-    return found[0]
+    return find(settings, lambda session: measure_lift(session, company_id, now()))
 
 
 @cached(SLOW, KEPT)
 def read_pooled(settings: DashboardSettings) -> PooledLift | None:
-    found = read(settings, lambda session: (find_pooled(session),))
-    if isinstance(found, Unavailable):
-        raise NothingToShowError(found)
-    return found[0]
+    return find(settings, find_pooled)
 
 
 @cached(SLOW, KEPT)
 def read_baseline(settings: DashboardSettings, company_id: str) -> Baseline | None:
-    found = read(settings, lambda session: (measure_baseline(session, company_id),))
-    if isinstance(found, Unavailable):
-        raise NothingToShowError(found)
-    return found[0]
+    return find(settings, lambda session: measure_baseline(session, company_id))

@@ -93,7 +93,11 @@ def find_recovery_settings(session: Session, company_id: str) -> RecoverySetting
     company = session.get(Company, company_id)
     if company is None:
         return DEFAULT_RECOVERY_SETTINGS
-    zones = list_time_zones(session)
+    return read_with_habits(company, list_time_zones(session))
+
+
+def read_with_habits(company: Any, zones: Collection[str]) -> RecoverySettings:
+    """Of a company, or a row with the same columns."""
     chosen, _ = read_recovery_settings(company.time_zone, company.settings, zones)
     return replace(chosen, whop_habits=read_habits(company.whop_habits))
 
@@ -130,11 +134,8 @@ def load_recovery_settings(session: Session, ids: set[str]) -> dict[str, Recover
             Company.id.in_(ids)
         )
     )
-    zones, settings = list_time_zones(session), {}
-    for row in found:
-        chosen, _ = read_recovery_settings(row.time_zone, row.settings, zones)
-        settings[row.id] = replace(chosen, whop_habits=read_habits(row.whop_habits))
-    return settings
+    zones = list_time_zones(session)
+    return {row.id: read_with_habits(row, zones) for row in found}
 
 
 def save_recovery_settings(
