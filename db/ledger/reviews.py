@@ -67,10 +67,11 @@ def review_each(
 def review(session: Session, payment: Payment, now: datetime, rules: RetryRules) -> None:
     """The caller holds the row's lock. Looking twice changes nothing."""
     standing = find_standing(session, payment)
-    diary.begin(session, payment, rules)
     if standing.closed_reason is not None:
+        diary.begin(session, payment, rules)
         close(session, payment, standing.closed_reason)
     elif payment.status in UNPAID and standing.hold is not payment.hold:
+        diary.begin(session, payment, rules)
         payment.hold = standing.hold
         if attempts.find_unsettled(session, payment) is None:
             schedule(session, payment, now, rules)
